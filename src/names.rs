@@ -1,0 +1,304 @@
+//! `KeyNames`: an immutable map from a key's id to its name, and back.
+//!
+//! Whatever can be wrong with a map is found here, once, at load: a `KeyNames` that exists is
+//! valid, and no secret stands in it. Nobody downstream checks again.
+
+mod error;
+mod index;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use error::KeyNamesError;
+
+use error::{Fault, Flaw, Place, Side};
+use index::Index;
+use std::fmt;
+
+/// Which name each key id has: an immutable map, valid by construction.
+///
+/// It is made from pairs with [`KeyNames::new`] or from JSON with [`KeyNames::from_json`], and
+/// holds entries of which all of this is true:
+///
+/// - id and name are 1 to 256 bytes of UTF-8, not blank, without control characters;
+/// - neither looks like a secret API key (`sk-…`);
+/// - no id stands there twice. A *name* may: names are not identities, and service-account keys
+///   are often all called "Secret Key".
+///
+/// Looking a name up takes expected constant time, whatever the number of entries. Ids and names
+/// are compared byte for byte: no case folding, no trimming, no Unicode normalization.
+///
+/// ```
+/// # use tower_api_key_name::KeyNames;
+/// let names = KeyNames::new([("key_live", "billing"), ("key_test", "billing")])?;
+/// assert_eq!(names.name("key_live"), Some("billing"));
+/// assert_eq!(names.name("key_gone"), None);
+/// assert!(names.ids("billing").eq(["key_live", "key_test"]));
+/// # Ok::<(), tower_api_key_name::KeyNamesError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct KeyNames {
+    /// One stretch an entry, in the order they were given: id, name as JSON, and, only where the
+    /// escaping changed it, the name itself. One allocation, and one cache line for most look-ups.
+    text: String,
+    entries: Vec<Entry>,
+    index: Index,
+    /// Entries in the order of their names, for `ids`.
+    by_name: Vec<u32>,
+    left_out: usize,
+    partial: bool,
+}
+
+/// Where an entry's parts stand in `KeyNames::text`: lengths in bytes, one part after another.
+#[derive(Clone, Copy)]
+struct Entry {
+    start: usize,
+    id: u16,
+    json: u16,
+    name: u16,
+}
+
+// === impl KeyNames ===
+
+impl KeyNames {
+    /// The longest id, in bytes.
+    pub(crate) const MAX_ID: usize = 256;
+    /// The longest name, in bytes.
+    pub(crate) const MAX_NAME: usize = 256;
+
+    /// A map of these pairs of id and name.
+    ///
+    /// # Errors
+    ///
+    /// The first pair that breaks one of the rules of [`KeyNames`], counted from 1, and why.
+    ///
+    /// ```
+    /// # use tower_api_key_name::KeyNames;
+    /// let error = KeyNames::new([("key_a", "billing"), ("key_a", "search")]).unwrap_err();
+    /// assert_eq!(error.to_string(), "pair 2: this id stands in the map twice; remove one of the two");
+    /// ```
+    pub fn new<I, K, V>(pairs: I) -> Result<Self, KeyNamesError>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let mut names = Self::default();
+        for (nth, (id, name)) in pairs.into_iter().enumerate() {
+            names.add(&id.into(), &name.into()).map_err(|fault| fault.at(Place::Pair(nth + 1)))?;
+        }
+        Ok(names.sealed())
+    }
+
+    /// A map from JSON, in either of two shapes. UTF-8; a byte order mark is ignored
+    /// (RFC 8259 §8.1 allows that).
+    ///
+    /// **Written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
+    ///
+    /// **A list page**, as the API answers it and `curl` saves it. That is an object whose `data`
+    /// is an array; of its items only `id` and `name` are read. It is not the user's writing, so
+    /// an item that cannot be used (its name is null, say) is left out and counted by
+    /// [`KeyNames::left_out`], and `"has_more": true` makes [`KeyNames::is_partial`] true. Where
+    /// an id stands there more than once, the first counts.
+    ///
+    /// ```
+    /// # use tower_api_key_name::KeyNames;
+    /// let written = KeyNames::from_json(br#"{"key_abc": "billing"}"#)?;
+    /// let saved = KeyNames::from_json(
+    ///     br#"{"object": "list", "data": [{"id": "key_abc", "name": "billing"}], "has_more": false}"#,
+    /// )?;
+    /// assert!(written.iter().eq(saved.iter()));
+    /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, at which line and column, and what to do. Never what was read: it may be
+    /// a secret.
+    ///
+    /// ```
+    /// # use tower_api_key_name::KeyNames;
+    /// let error = KeyNames::from_json(b"{\n  \"key_abc\": 7\n}").unwrap_err();
+    /// assert_eq!((error.line(), error.column()), (Some(2), Some(14)));
+    /// ```
+    pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
+        read::read(json)
+    }
+
+    /// How many ids have a name here.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no id has a name here.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The name of the key with this id.
+    pub fn name(&self, id: &str) -> Option<&str> {
+        self.find(id.as_bytes()).map(|entry| self.name_of(entry))
+    }
+
+    /// The ids of all keys of this name, in the order in which they were given.
+    pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let order = &self.by_name;
+        let from = order.partition_point(|&entry| self.name_of(entry) < name);
+        let count = order[from..].partition_point(|&entry| self.name_of(entry) == name);
+        order[from..from + count].iter().map(|&entry| self.id_of(entry))
+    }
+
+    /// Every pair of id and name, in the order in which they were given.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.entries.len() as u32).map(|entry| (self.id_of(entry), self.name_of(entry)))
+    }
+
+    /// How many items of a saved list page could not be used: id or name is absent, null, blank,
+    /// too long, holds a control character or looks like a secret. Always 0 for any other map.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Whether a saved list page said `"has_more": true`: it is a part, and the keys of the pages
+    /// after it have no name here.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// The entry of the key with this id: its bytes, unescaped. Expected constant time.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<u32> {
+        self.index.find(self.index.hash(id), |entry| self.id_of(entry).as_bytes() == id)
+    }
+
+    /// An entry's name as a JSON string (RFC 8259 §7), quotes included.
+    pub(crate) fn json(&self, entry: u32) -> &[u8] {
+        let Entry { start, id, json, .. } = self.entries[entry as usize];
+        let from = start + usize::from(id);
+        &self.text.as_bytes()[from..from + usize::from(json)]
+    }
+
+    /// An entry's id and name.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn entry(&self, entry: u32) -> (&str, &str) {
+        (self.id_of(entry), self.name_of(entry))
+    }
+
+    /// One map of several, of which the first that knows an id names it.
+    #[cfg(feature = "watch")]
+    pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
+        let mut merged = Self::default();
+        for map in maps {
+            for (id, name) in map.iter() {
+                // Refused only because the id is there already.
+                let _ = merged.add_valid(id, name);
+            }
+            merged.left_out += map.left_out;
+            merged.partial |= map.partial;
+        }
+        merged.sealed()
+    }
+
+    fn id_of(&self, entry: u32) -> &str {
+        let Entry { start, id, .. } = self.entries[entry as usize];
+        &self.text[start..start + usize::from(id)]
+    }
+
+    fn name_of(&self, entry: u32) -> &str {
+        let Entry { start, id, json, name } = self.entries[entry as usize];
+        let (id, json, name) = (usize::from(id), usize::from(json), usize::from(name));
+        // Unescaped it stands between the quotes, else after them.
+        let from = start + id + if json == name + 2 { 1 } else { json };
+        &self.text[from..from + name]
+    }
+
+    /// Adds one entry, checked.
+    fn add(&mut self, id: &str, name: &str) -> Result<(), Fault> {
+        check(id, Self::MAX_ID).map_err(|flaw| Fault::Label(Side::Id, flaw))?;
+        check(name, Self::MAX_NAME).map_err(|flaw| Fault::Label(Side::Name, flaw))?;
+        self.add_valid(id, name)
+    }
+
+    /// Adds one entry that keeps the rules. The lengths fit: see `MAX_ID` and `MAX_NAME`.
+    fn add_valid(&mut self, id: &str, name: &str) -> Result<(), Fault> {
+        let hash = self.index.hash(id.as_bytes());
+        if self.index.find(hash, |entry| self.id_of(entry) == id).is_some() {
+            return Err(Fault::Twice);
+        }
+        let entry = u32::try_from(self.entries.len())
+            .ok()
+            .filter(|&entry| entry < Index::FREE)
+            .ok_or(Fault::TooMany)?;
+        let start = self.text.len();
+        self.text.push_str(id);
+        self.text.push('"');
+        // RFC 8259 §7: of what must be escaped only these two can occur in a valid name.
+        for character in name.chars() {
+            if matches!(character, '"' | '\\') {
+                self.text.push('\\');
+            }
+            self.text.push(character);
+        }
+        self.text.push('"');
+        let json = self.text.len() - start - id.len();
+        if json != name.len() + 2 {
+            self.text.push_str(name);
+        }
+        self.entries.push(Entry { start, id: id.len() as u16, json: json as u16, name: name.len() as u16 });
+        self.index.insert(hash, entry);
+        Ok(())
+    }
+
+    /// The last step of every way to make a map: order it by name, and give back spare room.
+    fn sealed(mut self) -> Self {
+        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        order.sort_unstable_by_key(|&entry| (self.name_of(entry), entry));
+        self.by_name = order;
+        self.text.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self
+    }
+}
+
+impl fmt::Debug for KeyNames {
+    /// Counts only: a map may be long, and a log is no place for a customer's names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyNames")
+            .field("entries", &self.len())
+            .field("left_out", &self.left_out)
+            .field("partial", &self.partial)
+            .finish()
+    }
+}
+
+// === Rules ===
+
+/// Whether an id or a name can be used, whatever else is in the map.
+fn check(label: &str, longest: usize) -> Result<(), Flaw> {
+    if label.trim().is_empty() {
+        Err(Flaw::Blank)
+    } else if label.len() > longest {
+        Err(Flaw::TooLong { bytes: label.len(), longest })
+    } else if label.contains(char::is_control) {
+        Err(Flaw::Control)
+    } else if looks_like_secret(label) {
+        Err(Flaw::Secret)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether text holds what looks like an API key of OpenAI or Anthropic: `sk-` at its very
+/// beginning, or after a character that is no ASCII letter or digit with eight or more characters
+/// of a key behind it. So `task-runner-production` and "the sk-learn job" are names like any other.
+///
+/// What looks like a secret is neither taken into a map nor written to a log.
+pub(crate) fn looks_like_secret(text: &str) -> bool {
+    text.match_indices("sk-").any(|(at, found)| {
+        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + found.len()..]);
+        let is_key = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        match before.last() {
+            None => true,
+            Some(last) => !last.is_ascii_alphanumeric() && after.iter().take_while(is_key).count() >= 8,
+        }
+    })
+}
