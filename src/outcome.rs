@@ -1,0 +1,85 @@
+//! What became of one response.
+
+use crate::rewrite::edit::Tally;
+
+/// How many ids stood in one response body, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Ids that the map knows. Each has its name beside it.
+    pub named: u64,
+    /// Ids that are strings and that the map does not know.
+    pub unmatched: u64,
+    /// Ids that are null, or no string at all.
+    pub null: u64,
+    /// Ids in objects left as they came: they hold a member twice, or are undecided for longer than the
+    /// limit.
+    pub left: u64,
+}
+
+/// Why a response in scope was left alone, wholly or from some byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skip {
+    /// The answer has no body: it came to `HEAD` or `CONNECT`, or is a 1xx, 204, 205 or 304.
+    NoBody,
+    /// A part of a representation: 206, or a `Content-Range`.
+    Partial,
+    /// Neither `application/json` nor `*/*+json`.
+    MediaType,
+    /// It came with a `Content-Encoding`: no decompressing layer stands below this one.
+    ContentEncoding,
+    /// `Cache-Control: no-transform`, where the layer was told to honour it.
+    NoTransform,
+    /// Not JSON (RFC 8259) in UTF-8.
+    NotJson {
+        /// The first byte that no JSON text could have there, in bytes from the start of the body.
+        offset: u64,
+    },
+    /// Arrays and objects nest deeper than 1,024.
+    TooDeep {
+        /// The bracket that was one too many, in bytes from the start of the body.
+        offset: u64,
+    },
+    /// The body ended in an error, which was passed on.
+    BodyFailed,
+    /// The body was dropped before its end: the client went away.
+    Dropped,
+}
+
+/// What became of one response in scope. It is an extension of the response, as far as it is known when the
+/// head goes out, and the argument of [`on_outcome`](crate::ApiKeyNameLayer::on_outcome), once it is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Bytes were changed.
+    Amended(Counts),
+    /// Nothing had to change. A body that holds no id at all may not have been parsed to find that out.
+    Unchanged(Counts),
+    /// Longer than the limit: the head is out, and the body is amended as it comes. Never final.
+    Streaming,
+    /// Left alone; in a body longer than the limit, from some byte on: the counts are of what went before.
+    Skipped(Skip, Counts),
+}
+
+impl Outcome {
+    /// The ids counted so far.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Outcome::Amended(counts) | Outcome::Unchanged(counts) | Outcome::Skipped(_, counts) => *counts,
+            Outcome::Streaming => Counts::default(),
+        }
+    }
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, tally: Tally) {
+        match tally {
+            Tally::Nothing => {}
+            Tally::Named => self.named += 1,
+            Tally::Unmatched => self.unmatched += 1,
+            Tally::Null => self.null += 1,
+            Tally::Left => self.left += 1,
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! The amender: fed a body chunk after chunk, it says which bytes to insert or replace, and how far the
+//! output is settled.
+//!
+//! Two members matter to it: an id and the name that stands beside it. An object that holds either is
+//! undecided until its closing brace, for the other may stand on either side; until then nothing from the
+//! first byte that may change is settled. An object that stays undecided for more than the window is left
+//! as it came, so that what waits for a decision is bounded. All of that hangs on offsets alone: where a
+//! chunk ends makes no difference.
+
+use std::collections::HashSet;
+
+use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text};
+use super::scan::{Fault, Gaps, Scanner, Sink, Value};
+use super::text::{MAX_NAME, unescape};
+use crate::KeyNames;
+
+/// What stands beside an id that the map does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unmatched {
+    /// The string `"unknown"`. The default: tables and charts show a row rather than a hole.
+    #[default]
+    Unknown,
+    /// `null`.
+    Null,
+    /// No member at all.
+    Omit,
+}
+
+impl Unmatched {
+    fn text(self) -> Text {
+        match self {
+            Unmatched::Unknown => Text::Unknown,
+            Unmatched::Null => Text::Null,
+            Unmatched::Omit => Text::Nothing,
+        }
+    }
+}
+
+/// The names of the two members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Members {
+    id: &'static str,
+    name: &'static str,
+}
+
+impl Members {
+    /// Each name is up to [`MAX_NAME`] letters, digits and `_`, which JSON can write in two ways only: as
+    /// they are, or as `\u00xx`. A body without the id's name and without `\u00` holds no id.
+    pub(crate) const fn new(id: &'static str, name: &'static str) -> Self {
+        assert!(is_plain(id.as_bytes()) && is_plain(name.as_bytes()));
+        Self { id, name }
+    }
+
+    pub(crate) const fn id(self) -> &'static str {
+        self.id
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+const fn is_plain(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() && (name[at].is_ascii_alphanumeric() || name[at] == b'_') {
+        at += 1;
+    }
+    at == name.len() && at > 0 && at <= MAX_NAME
+}
+
+/// What the amender goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) members: Members,
+    pub(crate) unmatched: Unmatched,
+    pub(crate) null_as_unmatched: bool,
+    /// How many bytes an object may stay undecided for.
+    pub(crate) window: u64,
+}
+
+/// How many different unmatched ids of one body are told of.
+pub(crate) const MAX_UNMATCHED: usize = 256;
+
+/// How many edits may wait while an object, or a whole body, of up to `window` bytes does: as many as weigh
+/// half of that. Rows of the APIs are 150 bytes and more, an edit is 32; only a body made for it comes near.
+pub(crate) fn edits_allowed(window: u64) -> u64 {
+    (window / 2 + 4096) / size_of::<Edit>() as u64
+}
+
+/// How often a member was seen in an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seen {
+    #[default]
+    Never,
+    Once,
+    Twice,
+}
+
+impl Seen {
+    fn again(self) -> Self {
+        if self == Seen::Never { Seen::Once } else { Seen::Twice }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Id,
+    Name,
+}
+
+/// An open object that holds either member.
+#[derive(Debug)]
+struct Open {
+    depth: usize,
+    id: Seen,
+    name: Seen,
+    /// The member whose value is being read.
+    reading: Option<Member>,
+    /// Where the first byte is that may change, and how many edits came before it.
+    first: Option<(u64, u64)>,
+    id_edit: Option<u64>,
+    name_edit: Option<u64>,
+    /// The white space of the id, while its value is being read.
+    lead: Lead,
+    /// The depth that was awaited when it was opened.
+    outer: Option<usize>,
+    /// Where in `natives` the value of a native name begins, where it is a string that could be a name.
+    native: Option<usize>,
+    /// It was undecided for longer than the window.
+    given_up: bool,
+}
+
+impl Open {
+    fn new(depth: usize, outer: Option<usize>) -> Self {
+        Self {
+            depth,
+            outer,
+            id: Seen::Never,
+            name: Seen::Never,
+            reading: None,
+            first: None,
+            id_edit: None,
+            name_edit: None,
+            lead: Lead::NONE,
+            native: None,
+            given_up: false,
+        }
+    }
+}
+
+/// See the module's own words.
+pub(crate) struct Amender {
+    scanner: Scanner,
+    marks: Marks,
+    fault: Option<Fault>,
+    settled: u64,
+}
+
+impl Amender {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            scanner: Scanner::new(),
+            marks: Marks {
+                rules,
+                edits: Edits::new(rules.members.name),
+                open: Vec::new(),
+                natives: Vec::new(),
+                awaited: None,
+                unescaped: Vec::new(),
+                unmatched: Unknowns::default(),
+            },
+            fault: None,
+            settled: 0,
+        }
+    }
+
+    /// Takes the next chunk. After a fault it takes no more: what follows passes as it came.
+    pub(crate) fn feed(&mut self, chunk: &[u8], names: &KeyNames) {
+        if self.fault.is_none() {
+            let result = self.scanner.feed(chunk, &mut Marker { marks: &mut self.marks, names });
+            self.fault = result.err();
+        }
+    }
+
+    /// Says that the body is at its end.
+    pub(crate) fn finish(&mut self) {
+        if self.fault.is_none() {
+            self.fault = self.scanner.finish().err();
+        }
+    }
+
+    /// Says that the body breaks off here: what is not settled stays as it came.
+    pub(crate) fn cut_off(&mut self) {
+        self.fault.get_or_insert(Fault::NotJson { offset: self.scanner.scanned() });
+    }
+
+    /// Why the body is not to be amended, from some byte on.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// How many edits were found so far, unsettled ones too.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.marks.edits.pushed()
+    }
+
+    /// Settles what can no longer change and tells of each edit in it. The output is settled up to
+    /// [`settled`](Self::settled); after a fault all of it is.
+    pub(crate) fn settle(&mut self, names: &KeyNames, tell: impl FnMut(&Settled)) {
+        if self.settled == u64::MAX {
+            return;
+        }
+        let scanned = self.fault.map_or(self.scanner.scanned(), Fault::offset);
+        self.settled = self.marks.first_undecided(scanned);
+        self.marks.edits.settle(self.settled, names, tell);
+        if self.fault.is_some() {
+            self.marks.edits.drop_unsettled();
+            self.settled = u64::MAX;
+        }
+    }
+
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Leaves the whole body as it came.
+    pub(crate) fn abandon(&mut self) {
+        self.marks.edits.clear();
+        self.settled = u64::MAX;
+    }
+
+    /// The next settled edit.
+    pub(crate) fn next<'a>(&'a mut self, names: &'a KeyNames) -> Option<Splice<'a>> {
+        self.marks.edits.next(names)
+    }
+
+    /// Says that the next settled edit was written.
+    pub(crate) fn pop(&mut self) {
+        self.marks.edits.pop();
+    }
+
+    /// The ids found since the last call that the map does not know, each once in a body and no more than
+    /// [`MAX_UNMATCHED`] of them, with the offset after each.
+    pub(crate) fn take_unmatched(&mut self) -> Vec<(u64, Box<str>)> {
+        std::mem::take(&mut self.marks.unmatched.fresh)
+    }
+}
+
+/// What was seen of the members so far.
+struct Marks {
+    rules: Rules,
+    edits: Edits,
+    /// The open objects that hold either member, outermost first.
+    open: Vec<Open>,
+    /// The raw values of native names in them.
+    natives: Vec<u8>,
+    /// The depth of the innermost object of which a member's value is being read.
+    awaited: Option<usize>,
+    unescaped: Vec<u8>,
+    unmatched: Unknowns,
+}
+
+/// The unmatched ids of one body.
+#[derive(Default)]
+struct Unknowns {
+    seen: HashSet<Box<str>>,
+    fresh: Vec<(u64, Box<str>)>,
+}
+
+impl Unknowns {
+    /// One that is too long for any map is nobody's to name, and would be kept here.
+    fn add(&mut self, at: u64, id: &[u8]) {
+        let Some(Ok(id)) = (id.len() <= KeyNames::MAX_ID).then(|| str::from_utf8(id)) else { return };
+        if self.seen.len() < MAX_UNMATCHED && !self.seen.contains(id) {
+            self.seen.insert(id.into());
+            self.fresh.push((at, id.into()));
+        }
+    }
+}
+
+impl Marks {
+    /// Where the first byte is that may still change, given that `scanned` bytes are known. Gives up
+    /// objects that have been undecided for too long.
+    fn first_undecided(&mut self, scanned: u64) -> u64 {
+        let Self { rules, edits, open, .. } = self;
+        let mut first = scanned;
+        for object in open.iter_mut() {
+            if !object.given_up && overdue(object, scanned, edits, rules) {
+                give_up(object, edits);
+            }
+            if let (Some((at, _)), false) = (object.first, object.given_up) {
+                first = first.min(at);
+            }
+        }
+        first
+    }
+
+    fn push(&mut self, edit: Edit, member: Member) {
+        let Some(object) = self.open.last_mut() else { return };
+        object.first.get_or_insert((edit.at, self.edits.pushed()));
+        let which = self.edits.push(edit);
+        match member {
+            Member::Id => object.id_edit = Some(which),
+            Member::Name => object.name_edit = Some(which),
+        }
+    }
+}
+
+/// Whether an object has been undecided for too long, `scanned` bytes being known.
+fn overdue(object: &Open, scanned: u64, edits: &Edits, rules: &Rules) -> bool {
+    object.first.is_some_and(|(at, before)| {
+        scanned - at > rules.window || edits.pushed() - before > edits_allowed(rules.window)
+    })
+}
+
+/// Leaves an object as it came. Its edits may already be settled, which they are only where this was
+/// done before.
+fn give_up(object: &mut Open, edits: &mut Edits) {
+    object.given_up = true;
+    for (which, tally) in [(object.id_edit, Tally::Left), (object.name_edit, Tally::Nothing)] {
+        if let Some(edit) = which.and_then(|which| edits.unsettled(which)) {
+            (edit.text, edit.tally) = (Text::Nothing, tally);
+        }
+    }
+}
+
+/// The sink: the marks, and the map to look ids up in.
+struct Marker<'a> {
+    marks: &'a mut Marks,
+    names: &'a KeyNames,
+}
+
+impl Marker<'_> {
+    /// Which of the two members `raw` is, with escapes undone.
+    #[inline(always)]
+    fn member(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+        let Members { id, name } = self.marks.rules.members;
+        let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };
+        match text {
+            text if text == id.as_bytes() => Some(Member::Id),
+            text if text == name.as_bytes() => Some(Member::Name),
+            _ => None,
+        }
+    }
+
+    /// What stands beside an id, and how it counts.
+    fn look_up(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
+        let rules = &self.marks.rules;
+        let id = match value {
+            Value::Other if rules.null_as_unmatched => return (rules.unmatched.text(), Tally::Null),
+            Value::Other => return (Text::Null, Tally::Null),
+            Value::LongText => None,
+            Value::Text(raw, false) => Some(raw),
+            Value::Text(raw, true) => unescape(raw, &mut self.marks.unescaped),
+        };
+        if let Some(id) = id {
+            if let Some(entry) = self.names.find(id) {
+                return (Text::Name(entry), Tally::Named);
+            }
+            self.marks.unmatched.add(at, id);
+        }
+        (rules.unmatched.text(), Tally::Unmatched)
+    }
+}
+
+impl Sink for Marker<'_> {
+    #[inline(always)]
+    fn wants(&mut self, raw: &[u8], escaped: bool) -> bool {
+        self.member(raw, escaped).is_some()
+    }
+
+    fn found(&mut self, raw: &[u8], escaped: bool, depth: usize) {
+        let Some(member) = self.member(raw, escaped) else { return };
+        let Marks { open, awaited, .. } = self.marks;
+        if open.last().is_none_or(|object| object.depth != depth) {
+            open.push(Open::new(depth, *awaited));
+        }
+        if let Some(object) = open.last_mut() {
+            let seen = match member {
+                Member::Id => &mut object.id,
+                Member::Name => &mut object.name,
+            };
+            *seen = seen.again();
+            object.reading = Some(member);
+        }
+    }
+
+    fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
+        let marks = &mut *self.marks;
+        let Some(object) = marks.open.last_mut() else { return };
+        marks.awaited = Some(object.depth);
+        match object.reading {
+            Some(Member::Id) => object.lead = marks.edits.lead(marks.rules.members.name, gaps),
+            Some(Member::Name) if object.name == Seen::Once => {
+                let edit = Edit { at, cut: 0, lead: Lead::NONE, text: Text::Nothing, tally: Tally::Nothing };
+                marks.push(edit, Member::Name);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn awaits(&self, depth: usize) -> bool {
+        self.marks.awaited == Some(depth)
+    }
+
+    fn end(&mut self, at: u64, value: Value<'_>) {
+        let Some(object) = self.marks.open.last_mut() else { return };
+        self.marks.awaited = object.outer;
+        match object.reading.take() {
+            Some(Member::Id) if object.id == Seen::Once => {
+                let (lead, given_up) = (object.lead, object.given_up);
+                let (text, tally) = self.look_up(at, value);
+                let (text, tally) = if given_up { (Text::Nothing, Tally::Left) } else { (text, tally) };
+                self.marks.push(Edit { at, cut: 0, lead, text, tally }, Member::Id);
+            }
+            Some(Member::Name) if object.name == Seen::Once => {
+                if let Some(edit) = object.name_edit.and_then(|which| self.marks.edits.unsettled(which)) {
+                    edit.cut = at - edit.at;
+                }
+                if let Value::Text(raw, _) = value
+                    && raw.len() <= 2 * KeyNames::MAX_NAME
+                {
+                    object.native = Some(self.marks.natives.len());
+                    self.marks.natives.extend_from_slice(raw);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn close(&mut self, at: u64, depth: usize) {
+        if self.marks.open.last().is_some_and(|object| object.depth == depth) {
+            self.decide(at);
+        }
+    }
+}
+
+impl Marker<'_> {
+    /// Decides the innermost object, which ends before `at`.
+    fn decide(&mut self, at: u64) {
+        let Self { marks: Marks { rules, edits, open, natives, .. }, names } = self;
+        let Some(mut object) = open.pop() else { return };
+        let native = object.native.map(|from| natives.drain(from..));
+        if object.given_up {
+            return;
+        }
+        if object.id == Seen::Twice
+            || object.id == Seen::Once && object.name == Seen::Twice
+            || overdue(&object, at, edits, rules)
+        {
+            give_up(&mut object, edits);
+            return;
+        }
+        if object.name == Seen::Never {
+            return;
+        }
+        // A native name stands beside the id: nothing is inserted. Its value is replaced by what the map
+        // says, unless that says the same.
+        let Some(id_edit) = object.id_edit.and_then(|which| edits.unsettled(which)) else { return };
+        let text = std::mem::take(&mut id_edit.text);
+        let Text::Name(entry) = text else { return };
+        let name = names.json(entry);
+        let same = native.is_some_and(|raw| raw.as_slice() == &name[1..name.len() - 1]);
+        if let Some(name_edit) = object.name_edit.and_then(|which| edits.unsettled(which))
+            && !same
+        {
+            name_edit.text = text;
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Edits: what to insert or replace, in the order of the bytes they stand in.
+
+use std::collections::VecDeque;
+
+use super::scan::Gaps;
+use crate::KeyNames;
+
+/// What became of an id; each member that is an id leaves exactly one in its object's edits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tally {
+    #[default]
+    Nothing,
+    Named,
+    Unmatched,
+    Null,
+    Left,
+}
+
+/// The value that an edit writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// The edit changes nothing: it only counts.
+    #[default]
+    Nothing,
+    /// The name of an entry of the map.
+    Name(u32),
+    Unknown,
+    Null,
+}
+
+impl Text {
+    fn json(self, names: &KeyNames) -> &[u8] {
+        match self {
+            Text::Nothing => b"",
+            Text::Name(entry) => names.json(entry),
+            Text::Unknown => b"\"unknown\"",
+            Text::Null => b"null",
+        }
+    }
+}
+
+/// At offset `at` of the body, `cut` bytes make way for a lead and a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edit {
+    pub(crate) at: u64,
+    pub(crate) cut: u64,
+    pub(crate) lead: Lead,
+    pub(crate) text: Text,
+    pub(crate) tally: Tally,
+}
+
+/// What stands before an inserted value: comma, name and colon with their white space. An index into
+/// [`Leads`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lead(u8);
+
+impl Lead {
+    /// Nothing: the edit replaces a value.
+    pub(crate) const NONE: Lead = Lead(0);
+    const COMPACT: Lead = Lead(1);
+}
+
+/// How many different leads one body may have. One that is formatted by a program has a handful, one for
+/// each depth; beyond this many, a member is inserted without white space.
+const MAX_LEADS: usize = 64;
+
+/// The leads of one body.
+#[derive(Clone, Debug)]
+struct Leads {
+    known: Vec<Box<[u8]>>,
+    /// Where the next one is put together.
+    next: Vec<u8>,
+}
+
+impl Leads {
+    fn new(name: &str) -> Self {
+        let mut leads = Self { known: vec![Box::default()], next: Vec::new() };
+        leads.compose(name, [&[]; 3]);
+        leads.known.push(leads.next.as_slice().into());
+        leads
+    }
+
+    fn compose(&mut self, name: &str, gaps: Gaps<'_>) {
+        self.next.clear();
+        for part in [b",", gaps[0], b"\"", name.as_bytes(), b"\"", gaps[1], b":", gaps[2]] {
+            self.next.extend_from_slice(part);
+        }
+    }
+
+    fn find_or_add(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
+        if gaps.iter().all(|gap| gap.is_empty()) {
+            return Lead::COMPACT;
+        }
+        self.compose(name, gaps);
+        // The newest first: a row's white space is that of the row before.
+        if let Some(known) = self.known.iter().rposition(|lead| **lead == *self.next) {
+            return Lead(known as u8);
+        }
+        if self.known.len() == MAX_LEADS {
+            return Lead::COMPACT;
+        }
+        self.known.push(self.next.as_slice().into());
+        Lead(self.known.len() as u8 - 1)
+    }
+
+    fn bytes(&self, lead: Lead) -> &[u8] {
+        &self.known[usize::from(lead.0)]
+    }
+}
+
+/// The edits of one body that are not written yet, each known by how many came before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Edits {
+    edits: VecDeque<Edit>,
+    leads: Leads,
+    /// How many were written.
+    written: u64,
+    /// How many are settled.
+    settled: u64,
+    /// Up to where the last settled replacement reaches; edits before it went with what it cut.
+    cut_to: u64,
+}
+
+impl Edits {
+    /// No edits yet, for a body in which members called `name` are inserted.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { edits: VecDeque::new(), leads: Leads::new(name), written: 0, settled: 0, cut_to: 0 }
+    }
+
+    pub(crate) fn lead(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
+        self.leads.find_or_add(name, gaps)
+    }
+
+    /// Adds an edit behind all others and says which one it is.
+    pub(crate) fn push(&mut self, edit: Edit) -> u64 {
+        if self.edits.len() == self.edits.capacity() {
+            // By a quarter, not twofold: what the edits of a held body weigh is bounded.
+            self.edits.reserve_exact(self.edits.len() / 4 + 16);
+        }
+        self.edits.push_back(edit);
+        self.pushed() - 1
+    }
+
+    /// How many edits were pushed so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.written + self.edits.len() as u64
+    }
+
+    /// The memory that the queue takes.
+    #[cfg(test)]
+    pub(crate) fn weight(&self) -> usize {
+        self.edits.capacity() * size_of::<Edit>()
+    }
+
+    /// An edit that is not settled yet.
+    pub(crate) fn unsettled(&mut self, which: u64) -> Option<&mut Edit> {
+        which.checked_sub(self.settled)?;
+        self.edits.get_mut((which - self.written) as usize)
+    }
+
+    /// Settles all edits before `offset`, and tells of each.
+    pub(crate) fn settle(&mut self, offset: u64, names: &KeyNames, mut tell: impl FnMut(&Settled)) {
+        let from = (self.settled - self.written) as usize;
+        for edit in self.edits.range_mut(from..).take_while(|edit| edit.at < offset) {
+            self.settled += 1;
+            if edit.at < self.cut_to {
+                edit.text = Text::Nothing;
+                continue;
+            }
+            let mut settled = Settled { at: edit.at, tally: edit.tally, changed: None, named: None };
+            if let Text::Name(entry) = edit.text {
+                settled.named = Some(entry);
+            }
+            if edit.text != Text::Nothing {
+                self.cut_to = edit.at + edit.cut;
+                let put = self.leads.bytes(edit.lead).len() + edit.text.json(names).len();
+                settled.changed = Some((edit.cut, put as u64));
+            }
+            tell(&settled);
+        }
+    }
+
+    /// Forgets the edits that are not settled.
+    pub(crate) fn drop_unsettled(&mut self) {
+        self.edits.truncate((self.settled - self.written) as usize);
+    }
+
+    /// Forgets all edits.
+    pub(crate) fn clear(&mut self) {
+        self.edits.clear();
+        self.written = self.settled;
+    }
+
+    /// The next settled edit: where it is, how much it cuts, and the two parts it puts there.
+    pub(crate) fn next<'a>(&'a mut self, names: &'a KeyNames) -> Option<Splice<'a>> {
+        while self.written < self.settled {
+            let edit = *self.edits.front()?;
+            if edit.text != Text::Nothing {
+                let lead = self.leads.bytes(edit.lead);
+                return Some(Splice { at: edit.at, cut: edit.cut, lead, text: edit.text.json(names) });
+            }
+            self.pop();
+        }
+        None
+    }
+
+    /// Says that the next edit was written.
+    pub(crate) fn pop(&mut self) {
+        if self.edits.pop_front().is_some() {
+            self.written += 1;
+        }
+    }
+}
+
+/// What an edit comes to, once it is settled.
+// Where and what is named is asked by the log only.
+#[cfg_attr(not(feature = "tracing"), allow(dead_code))]
+pub(crate) struct Settled {
+    pub(crate) at: u64,
+    pub(crate) tally: Tally,
+    /// How many bytes it takes away and how many it brings, where it does either.
+    pub(crate) changed: Option<(u64, u64)>,
+    /// The entry of the map that it names.
+    pub(crate) named: Option<u32>,
+}
+
+/// A settled edit, ready to be written.
+pub(crate) struct Splice<'a> {
+    pub(crate) at: u64,
+    pub(crate) cut: u64,
+    pub(crate) lead: &'a [u8],
+    pub(crate) text: &'a [u8],
+}
