@@ -1,18 +1,110 @@
-//! A Tower middleware that puts `api_key_name` beside every `api_key_id`: so far, the map and the engine.
+//! A [Tower] middleware that puts `api_key_name` beside every `api_key_id` in the answers of the
+//! organization endpoints of OpenAI and Anthropic, and changes nothing else.
+//!
+//! ```no_run
+//! # #[cfg(feature = "watch")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let hyper_util_client = tower::service_fn(|_: http::Request<()>| async {
+//! #     Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+//! # });
+//! use tower::ServiceBuilder;
+//! use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
+//! use tower_http::decompression::DecompressionLayer;
+//!
+//! let names = SharedKeyNames::watch("names.json")?; // id → name, reloaded when the file changes
+//! let service = ServiceBuilder::new()
+//!     .layer(ApiKeyNameLayer::new(names))
+//!     .layer(DecompressionLayer::new()) // the API answers compressed; the layer reads plain bytes
+//!     .service(hyper_util_client);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "watch"))]
+//! # fn main() {}
+//! ```
+//!
+//! A request for `/v1/organization/costs?group_by=api_key_name` reaches the API as
+//! `group_by=api_key_id`, the dimension it knows; and of its answer
+//!
+//! ```json
+//! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD"}
+//! ```
+//!
+//! the caller reads
+//!
+//! ```json
+//! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD","api_key_name":"checkout-production"}
+//! ```
+//!
+//! with every other byte as it came: the member is spliced in, nothing is parsed and printed.
+//!
+//! # How it works
+//!
+//! ```text
+//!  data:     names.json ─▶ watch ─▶ SharedKeyNames
+//!                                      │ one snapshot a request
+//!  request  ─▶ service ─▶ query ───────┼──▶ inner service ─▶ upstream
+//!  response ◀─ body ◀─ amender (bytes) ◀┴── future ◀──────── upstream
+//! ```
+//!
+//! - [`KeyNames`] is an immutable map, valid by construction. [`SharedKeyNames`] is the handle to the map of
+//!   the moment, swapped without a lock while requests are in flight; each request takes one [`Snapshot`] and
+//!   keeps it to its last byte.
+//! - A body is held until it ends or is longer than the [limit](ApiKeyNameLayer::limit). One that ended goes
+//!   out amended, with an exact `Content-Length`; a longer one is amended as it streams, in bounded memory.
+//! - What cannot be amended passes untouched, and the response's [`Outcome`] says why.
+//!
+//! [`ApiKeyNameLayer`] has the settings; [`docs`] has the reasons.
+//!
+//! # Where to put it in a stack
+//!
+//! *Above* a decompressing layer: on a request in scope the client's `Accept-Encoding` is taken off, so that
+//! the layer below asks for what it can decode. An absent `Accept-Encoding` does not mean "identity"
+//! (RFC 9110 §12.5.3): without such a layer, set `Accept-Encoding: identity` below this one, or answers
+//! that are compressed all the same pass unnamed, as [`Skip::ContentEncoding`]. *Below* a compressing layer,
+//! which then compresses names too. A timeout above this layer has to allow for the whole body, up to the
+//! limit: until then the head waits.
+//!
+//! # What it does not do
+//!
+//! - It asks no network for names, and blocks on nothing.
+//! - It touches no request and no answer outside of its [scope](ApiKeyNameLayer::scope).
+//! - It does not rename, reorder, reformat or drop anything, and rounds no number.
+//! - It adds no error: `Error` is the inner service's, and so is the body's.
+//!
+//! # Features
+//!
+//! - `watch` (default): `SharedKeyNames::watch`, which follows a file, or several.
+//! - `tracing`: an event for each response in scope, and a warning for each id without a name.
+//!
+//! [Tower]: https://docs.rs/tower
 
-// What only the layer calls has no caller yet.
-#![allow(dead_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod body;
+pub mod docs;
+mod future;
+mod head;
+#[cfg(feature = "_internal")]
+#[doc(hidden)]
+pub mod internal;
+mod layer;
 mod names;
 mod outcome;
+mod report;
 mod rewrite;
+mod service;
+mod settings;
 mod shared;
 #[cfg(feature = "watch")]
 mod watch;
 
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::ApiKeyNameLayer;
 pub use names::{KeyNames, KeyNamesError};
 pub use outcome::{Counts, Outcome, Skip};
 pub use rewrite::amend::Unmatched;
+pub use service::ApiKeyName;
 pub use shared::{SharedKeyNames, Snapshot, Status};
 #[cfg(feature = "watch")]
 pub use watch::WatchError;

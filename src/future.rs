@@ -1,0 +1,122 @@
+//! `ResponseFuture`: waits for the head, and for as much of the body as it takes to know what to say in it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Response, response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use crate::body::Amended;
+use crate::report::Report;
+use crate::{Counts, Outcome, ResponseBody, Skip, head};
+
+pin_project! {
+    /// The future of [`ApiKeyName`](crate::ApiKeyName).
+    ///
+    /// Out of scope it is the inner future. In scope it goes on until the body of the answer has ended or
+    /// is longer than the limit.
+    pub struct ResponseFuture<F, B: Body> {
+        #[pin]
+        stage: Stage<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F, B: Body> {
+        // The answer passes as it comes.
+        Pass { #[pin] inner: F },
+        // The answer will be looked at.
+        Head { #[pin] inner: F, request: Option<Request> },
+        // The body is held. The inner future is gone, and with it what it held, such as a permit.
+        Hold { held: Option<Held<B>> },
+    }
+}
+
+struct Request {
+    method: Method,
+    report: Box<Report>,
+}
+
+struct Held<B: Body> {
+    head: response::Parts,
+    body: Pin<Box<Amended<B>>>,
+}
+
+impl<F, B: Body> ResponseFuture<F, B> {
+    pub(crate) fn pass(inner: F) -> Self {
+        Self { stage: Stage::Pass { inner } }
+    }
+
+    pub(crate) fn amend(inner: F, method: Method, report: Box<Report>) -> Self {
+        Self { stage: Stage::Head { inner, request: Some(Request { method, report }) } }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut stage = self.project().stage;
+        loop {
+            match stage.as_mut().project() {
+                StageProj::Pass { inner } => {
+                    let response = ready!(inner.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(ResponseBody::pass)));
+                }
+                StageProj::Head { inner, request } => {
+                    let response = ready!(inner.poll(cx))?;
+                    let Some(request) = request.take() else { panic!("polled after it was ready") };
+                    match begin(request, response) {
+                        Ok(held) => stage.set(Stage::Hold { held: Some(held) }),
+                        Err(response) => return Poll::Ready(Ok(response)),
+                    }
+                }
+                StageProj::Hold { held: waiting } => {
+                    let Some(mut held) = waiting.take() else { panic!("polled after it was ready") };
+                    if held.body.as_mut().poll_decided(cx).is_pending() {
+                        *waiting = Some(held);
+                        return Poll::Pending;
+                    }
+                    let Held { mut head, mut body } = held;
+                    body.as_mut().decide(&mut head);
+                    return Poll::Ready(Ok(Response::from_parts(head, ResponseBody::amended(body))));
+                }
+            }
+        }
+    }
+}
+
+/// Holds what may be amended; the rest goes on at once, and says why.
+fn begin<B: Body>(request: Request, response: Response<B>) -> Result<Held<B>, Response<ResponseBody<B>>> {
+    let Request { method, mut report } = request;
+    let (mut head, body) = response.into_parts();
+    let Some(skip) = head::skip(&method, &head, report.settings().honor_no_transform) else {
+        report.set(Outcome::Skipped(Skip::Dropped, Counts::default()));
+        return Ok(Held { head, body: Box::pin(Amended::new(body, report)) });
+    };
+    let describes_amended = head::describes_amended(&method, &head, report.settings().honor_no_transform);
+    let outcome = Outcome::Skipped(skip, Counts::default());
+    head.extensions.insert(outcome);
+    report.set(outcome);
+    let body = if describes_amended {
+        head::amend_response(&mut head.headers, None);
+        ResponseBody::unmeasured(body, report)
+    } else {
+        ResponseBody::skipped(body, report)
+    };
+    Err(Response::from_parts(head, body))
+}
+
+impl<F, B: Body> fmt::Debug for ResponseFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

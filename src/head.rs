@@ -1,0 +1,164 @@
+//! Heads: what a request is stripped of, whether a response may be amended and if not why not, and which
+//! headers no longer describe the bytes once they have changed.
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+    TRAILER, TRANSFER_ENCODING,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, response};
+
+use crate::Skip;
+use crate::rewrite::amend::Members;
+use crate::rewrite::query;
+
+/// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may come as trailers too.
+const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+
+/// Makes a request in scope one that the API knows, and whose answer is whole and can be read.
+pub(crate) fn amend_request<B>(request: &mut Request<B>, members: Members) {
+    if let Some(uri) = with_query(request.uri(), members) {
+        *request.uri_mut() = uri;
+    }
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let headers = request.headers_mut();
+    // What the client can decode is not what this stack can: a decompressing layer below asks for that
+    // itself, where it finds the header absent (RFC 9110 §12.5.3).
+    headers.remove(ACCEPT_ENCODING);
+    if is_read {
+        // What the client holds was named with some other map: its validators would bring a 304 for
+        // bytes that this answer does not have (RFC 9110 §13.1), its ranges a part (§14.2).
+        for condition in [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE] {
+            headers.remove(condition);
+        }
+    }
+}
+
+/// The URI that asks for ids where this one asks for names.
+fn with_query(uri: &Uri, members: Members) -> Option<Uri> {
+    let query = query::rewrite(uri.query()?, members)?;
+    let mut parts = uri.clone().into_parts();
+    let target = format!("{}?{query}", uri.path());
+    // No longer than what was a valid target, and of the same characters: this does not fail.
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Why the body of an answer that came to `method` is not to be looked at.
+pub(crate) fn skip(method: &Method, head: &response::Parts, honor_no_transform: bool) -> Option<Skip> {
+    let headers = &head.headers;
+    // RFC 9110 §6.4.1; 205 has no content either (§15.3.6).
+    let no_body = head.status.is_informational()
+        || matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        )
+        || *method == Method::CONNECT && head.status.is_success();
+    if no_body {
+        return Some(Skip::NoBody);
+    }
+    // RFC 9110 §15.3.7: offsets in a part are those of bytes that changed.
+    if head.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
+        return Some(Skip::Partial);
+    }
+    if !is_json(headers) {
+        return Some(Skip::MediaType);
+    }
+    if tokens(headers, CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Some(Skip::ContentEncoding);
+    }
+    // RFC 9110 §7.7 forbids proxies to transform; a gateway acts for its own user, and this one is asked
+    // to: so by default it does.
+    if honor_no_transform
+        && tokens(headers, CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
+    {
+        return Some(Skip::NoTransform);
+    }
+    // Last, for only what would have been amended loses what describes its bytes.
+    (*method == Method::HEAD).then_some(Skip::NoBody)
+}
+
+/// Whether an answer to `HEAD` describes bytes that an answer to `GET` would not have.
+pub(crate) fn describes_amended(method: &Method, head: &response::Parts, honor_no_transform: bool) -> bool {
+    *method == Method::HEAD && skip(&Method::GET, head, honor_no_transform).is_none()
+}
+
+/// `application/json` and `*/*+json` (RFC 8259 §11, RFC 6839 §3.1), in any case, with any parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Ok(value) = value.to_str() else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
+    kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json")
+        || !kind.is_empty() && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+}
+
+/// The members of a list header (RFC 9110 §5.6.1). One that is no text stands as itself.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    let lines = lines.flat_map(|line| line.to_str().unwrap_or("\u{FFFD}").split(','));
+    lines.map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Whether fields may follow the body (RFC 9110 §6.6.2).
+pub(crate) fn announces_trailers(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRAILER)
+}
+
+/// Whether a body of this length is not the one that the head describes.
+pub(crate) fn denies(headers: &HeaderMap, length: u64) -> bool {
+    headers.get_all(CONTENT_LENGTH).iter().any(|said| *said != HeaderValue::from(length))
+}
+
+/// Corrects what describes bytes that have changed, or that may. `length` is exact, where it is known and
+/// can be said.
+pub(crate) fn amend_response(headers: &mut HeaderMap, length: Option<u64>) {
+    // Validators: RFC 9110 §8.8. Ranges: §14.3.
+    for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+        headers.remove(name);
+    }
+    amend_trailers(headers);
+    for announced in take_all(headers, TRAILER) {
+        if let Some(announced) = without_digests(announced) {
+            headers.append(TRAILER, announced);
+        }
+    }
+    match length {
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            // Never both (RFC 9112 §6.2).
+            headers.remove(TRANSFER_ENCODING);
+        }
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+/// Takes off what was computed over bytes that have changed.
+pub(crate) fn amend_trailers(fields: &mut HeaderMap) {
+    for digest in DIGESTS {
+        fields.remove(digest);
+    }
+}
+
+fn take_all(headers: &mut HeaderMap, name: HeaderName) -> Vec<HeaderValue> {
+    let values = headers.get_all(&name).iter().cloned().collect();
+    headers.remove(name);
+    values
+}
+
+/// A line of `Trailer` without the digests it announces; the same line where it announces none.
+fn without_digests(line: HeaderValue) -> Option<HeaderValue> {
+    let is_digest = |name: &&str| DIGESTS.iter().any(|digest| name.trim().eq_ignore_ascii_case(digest));
+    let Ok(names) = line.to_str() else { return Some(line) };
+    if !names.split(',').any(|name| is_digest(&name)) {
+        return Some(line);
+    }
+    let kept: Vec<_> = names.split(',').filter(|name| !is_digest(name)).map(str::trim).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

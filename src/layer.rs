@@ -1,0 +1,122 @@
+//! `ApiKeyNameLayer`: the settings, and the making of the service.
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use tower_layer::Layer;
+
+use crate::settings::{DEFAULT_LIMIT, Settings};
+use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
+
+/// Names the keys in the answers of the service below it.
+///
+/// Each setter takes the layer and gives it back changed; a setting that is not touched has the default that
+/// stands with its setter.
+///
+/// ```
+/// use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
+///
+/// let names = SharedKeyNames::new(KeyNames::new([("key_abc", "checkout-production")])?);
+/// let layer = ApiKeyNameLayer::new(names)
+///     .unmatched(Unmatched::Null)
+///     .scope(|uri| uri.path().starts_with("/openai/v1/organization/"))
+///     .on_outcome(|outcome| println!("{:?}", outcome.counts()));
+/// # Ok::<(), tower_api_key_name::KeyNamesError>(())
+/// ```
+#[derive(Clone)]
+pub struct ApiKeyNameLayer {
+    names: SharedKeyNames,
+    settings: Arc<Settings>,
+}
+
+impl ApiKeyNameLayer {
+    /// A layer that takes its names from `names`, with the default settings.
+    pub fn new(names: SharedKeyNames) -> Self {
+        Self {
+            names,
+            settings: Arc::new(Settings {
+                limit: DEFAULT_LIMIT,
+                unmatched: Unmatched::default(),
+                null_as_unmatched: false,
+                honor_no_transform: false,
+                scope: Arc::new(in_organization),
+                on_outcome: None,
+            }),
+        }
+    }
+
+    /// The most bytes of one body that are held before its head goes out, inclusive. Default: 2 MiB, for a
+    /// daily page of a large organization (31 days × 20 keys × 5 models) is about 1.9 MB.
+    ///
+    /// A longer body is amended as it streams: it is named from first to last as well, but goes out without
+    /// `Content-Length`, and a fault in it is found only when its first part is gone. `limit(0)` streams
+    /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too: a
+    /// body with an id in less than every 64 bytes is streamed earlier. So for each response in flight about
+    /// `3 / 2 × limit` bytes of memory are held at most; see [`docs::design`](crate::docs::design).
+    pub fn limit(self, bytes: usize) -> Self {
+        self.with(|settings| settings.limit = bytes)
+    }
+
+    /// What stands beside an id that the map does not know. Default: the string `"unknown"`, so that a
+    /// chart shows a row rather than a hole.
+    pub fn unmatched(self, unmatched: Unmatched) -> Self {
+        self.with(|settings| settings.unmatched = unmatched)
+    }
+
+    /// Whether an id that is null, or no string, gets the [`unmatched`](Self::unmatched) value too. Default:
+    /// `false`, it gets null, for an ungrouped row and a key that nobody knows are different facts.
+    pub fn null_as_unmatched(self, yes: bool) -> Self {
+        self.with(|settings| settings.null_as_unmatched = yes)
+    }
+
+    /// Whether an answer with `Cache-Control: no-transform` is left alone. Default: `false`. RFC 9110 §7.7
+    /// binds proxies; a gateway that acts for its own user, who asked for names, is none.
+    pub fn honor_no_transform(self, yes: bool) -> Self {
+        self.with(|settings| settings.honor_no_transform = yes)
+    }
+
+    /// Which requests are in scope. Default: those whose path begins with `/v1/organization/` (OpenAI) or
+    /// `/v1/organizations/` (Anthropic).
+    ///
+    /// It is asked with the URI that *this* service is called with: a router may have taken a prefix off, or
+    /// left one on. With feature `tracing`, a path out of scope that holds such a segment is pointed out at
+    /// debug level.
+    pub fn scope(self, scope: impl Fn(&Uri) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.scope = Arc::new(scope))
+    }
+
+    /// Called once for each response in scope, when its body has ended or was dropped, with the final counts.
+    /// Default: nobody is.
+    ///
+    /// It runs where the body is polled: it must not block, and should not panic.
+    pub fn on_outcome(self, tell: impl Fn(&Outcome) + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.on_outcome = Some(Arc::new(tell)))
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+fn in_organization(uri: &Uri) -> bool {
+    let path = uri.path();
+    path.starts_with("/v1/organization/") || path.starts_with("/v1/organizations/")
+}
+
+impl<S> Layer<S> for ApiKeyNameLayer {
+    type Service = ApiKeyName<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ApiKeyName::new(inner, self.names.clone(), self.settings.clone())
+    }
+}
+
+impl fmt::Debug for ApiKeyNameLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyNameLayer")
+            .field("names", &self.names)
+            .field("limit", &self.settings.limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,138 @@
+//! Who is told what became of one response.
+
+use std::sync::Arc;
+
+use crate::rewrite::edit::Settled;
+use crate::settings::Settings;
+use crate::{Outcome, SharedKeyNames, Snapshot};
+
+/// Tells what became of one response, once.
+pub(crate) struct Report {
+    settings: Arc<Settings>,
+    names: SharedKeyNames,
+    snapshot: Snapshot,
+    #[cfg(feature = "tracing")]
+    asked: Asked,
+    outcome: Option<Outcome>,
+}
+
+/// What a log line says of the request: never its query.
+#[cfg(feature = "tracing")]
+pub(crate) struct Asked {
+    method: http::Method,
+    uri: http::Uri,
+}
+
+impl Report {
+    pub(crate) fn new<B>(
+        settings: &Arc<Settings>,
+        names: &SharedKeyNames,
+        _request: &http::Request<B>,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            names: names.clone(),
+            snapshot: names.snapshot(),
+            #[cfg(feature = "tracing")]
+            asked: Asked { method: _request.method().clone(), uri: _request.uri().clone() },
+            outcome: None,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The one map that this response is named with.
+    pub(crate) fn names(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Says what became of the response as far as is known; the last word counts.
+    pub(crate) fn set(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Notes the ids that the map does not know, and warns of those it was not asked for before. `held` is
+    /// the whole body, where it is held.
+    pub(crate) fn unmatched<'a>(
+        &self,
+        mut ids: Vec<(u64, Box<str>)>,
+        held: Option<impl Iterator<Item = &'a [u8]>>,
+    ) {
+        ids.retain(|(_, id)| self.names.note_unmatched(self.snapshot.generation(), id));
+        #[cfg(feature = "tracing")]
+        self.warn_unmatched(&ids, held);
+        #[cfg(not(feature = "tracing"))]
+        drop(held);
+    }
+
+    #[cfg(feature = "tracing")]
+    fn warn_unmatched<'a>(&self, ids: &[(u64, Box<str>)], held: Option<impl Iterator<Item = &'a [u8]>>) {
+        if ids.is_empty() || !tracing::enabled!(tracing::Level::WARN) {
+            return;
+        }
+        let offsets: Vec<_> = ids.iter().map(|(at, _)| *at).collect();
+        let paths = held.map(|held| crate::rewrite::place::paths(held, &offsets)).unwrap_or_default();
+        for (nth, (offset, id)) in ids.iter().enumerate() {
+            tracing::warn!(
+                id = &**id,
+                generation = self.snapshot.generation(),
+                path = self.asked.uri.path(),
+                offset,
+                at = paths.get(nth),
+                "no name for this key id"
+            );
+        }
+    }
+
+    /// Traces an id that was named.
+    pub(crate) fn settled(&self, _edit: &Settled) {
+        #[cfg(feature = "tracing")]
+        if let Some(entry) = _edit.named
+            && tracing::enabled!(tracing::Level::TRACE)
+        {
+            let (id, name) = self.snapshot.entry(entry);
+            tracing::trace!(id, name, offset = _edit.at, "named");
+        }
+    }
+
+    /// Tells, the first time.
+    pub(crate) fn tell(&mut self) {
+        let Some(outcome) = self.outcome.take() else { return };
+        if let Some(tell) = &self.settings.on_outcome {
+            tell(&outcome);
+        }
+        #[cfg(feature = "tracing")]
+        self.event(outcome);
+    }
+
+    #[cfg(feature = "tracing")]
+    fn event(&self, outcome: Outcome) {
+        let crate::Counts { named, unmatched, null, left } = outcome.counts();
+        let (outcome, reason) = match outcome {
+            Outcome::Amended(_) => ("amended", None),
+            Outcome::Unchanged(_) => ("unchanged", None),
+            Outcome::Streaming => ("streaming", None),
+            Outcome::Skipped(skip, _) => ("skipped", Some(skip)),
+        };
+        tracing::debug!(
+            method = %self.asked.method,
+            path = self.asked.uri.path(),
+            generation = self.snapshot.generation(),
+            outcome,
+            reason = reason.map(tracing::field::debug),
+            named,
+            unmatched,
+            null,
+            left,
+            "response"
+        );
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}

@@ -1,0 +1,68 @@
+//! `ApiKeyName`: the service.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::report::Report;
+use crate::settings::{MEMBERS, Settings};
+use crate::{ResponseBody, ResponseFuture, SharedKeyNames, head};
+
+/// Names the keys in the answers of `S`. Made by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
+#[derive(Clone)]
+pub struct ApiKeyName<S> {
+    inner: S,
+    names: SharedKeyNames,
+    settings: Arc<Settings>,
+}
+
+impl<S> ApiKeyName<S> {
+    pub(crate) fn new(inner: S, names: SharedKeyNames, settings: Arc<Settings>) -> Self {
+        Self { inner, names, settings }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for ApiKeyName<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    B: Body,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        if !(self.settings.scope)(request.uri()) {
+            #[cfg(feature = "tracing")]
+            say_near_miss(request.uri().path());
+            return ResponseFuture::pass(self.inner.call(request));
+        }
+        let report = Box::new(Report::new(&self.settings, &self.names, &request));
+        let method = request.method().clone();
+        head::amend_request(&mut request, MEMBERS);
+        ResponseFuture::amend(self.inner.call(request), method, report)
+    }
+}
+
+/// A prefix before the API's own path, or one that a router took off, puts every answer out of scope
+/// without a word: so there is one.
+#[cfg(feature = "tracing")]
+fn say_near_miss(path: &str) {
+    if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
+        tracing::debug!(path, "out of scope: its names are not looked up; see ApiKeyNameLayer::scope");
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ApiKeyName<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyName").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

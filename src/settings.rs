@@ -1,0 +1,29 @@
+//! The layer's settings as plain data, read by every room above the bytes.
+use std::sync::Arc;
+
+use http::Uri;
+
+use crate::rewrite::amend::Members;
+use crate::{Outcome, Unmatched};
+
+/// The members of the APIs' answers, and the dimensions of their queries.
+pub(crate) const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
+
+/// 2 MiB: the largest daily page of a large organization (31 days × 20 keys × 5 models) is about 1.9 MB.
+pub(crate) const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Which requests are in scope.
+pub(crate) type Scope = Arc<dyn Fn(&Uri) -> bool + Send + Sync>;
+
+/// Who is told of outcomes.
+pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) limit: usize,
+    pub(crate) unmatched: Unmatched,
+    pub(crate) null_as_unmatched: bool,
+    pub(crate) honor_no_transform: bool,
+    pub(crate) scope: Scope,
+    pub(crate) on_outcome: Option<OnOutcome>,
+}
