@@ -1,0 +1,165 @@
+//! Compression above, decompression below: what the client takes, and what upstream sends, need not agree.
+
+use async_compression::tokio::write::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder};
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::io::AsyncWriteExt;
+use tower::{BoxError, ServiceBuilder};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::DecompressionLayer;
+
+use super::*;
+
+async fn encoded(coding: &str, text: &str) -> Bytes {
+    match coding {
+        "gzip" => {
+            let mut encoder = GzipEncoder::new(Vec::new());
+            encoder.write_all(text.as_bytes()).await.unwrap();
+            encoder.shutdown().await.unwrap();
+            encoder.into_inner().into()
+        }
+        "br" => {
+            let mut encoder = BrotliEncoder::new(Vec::new());
+            encoder.write_all(text.as_bytes()).await.unwrap();
+            encoder.shutdown().await.unwrap();
+            encoder.into_inner().into()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+async fn decoded(coding: &str, bytes: &[u8]) -> String {
+    let bytes = match coding {
+        "gzip" => {
+            let mut decoder = GzipDecoder::new(Vec::new());
+            decoder.write_all(bytes).await.unwrap();
+            decoder.shutdown().await.unwrap();
+            decoder.into_inner()
+        }
+        "br" => {
+            let mut decoder = BrotliDecoder::new(Vec::new());
+            decoder.write_all(bytes).await.unwrap();
+            decoder.shutdown().await.unwrap();
+            decoder.into_inner()
+        }
+        other => panic!("{other}"),
+    };
+    String::from_utf8(bytes).unwrap()
+}
+
+/// An upstream that sends the page in this coding, asked for or not.
+async fn upstream(coding: Option<&'static str>) -> Upstream {
+    let Some(coding) = coding else { return Upstream::costs() };
+    let body = encoded(coding, PLAIN).await;
+    Upstream::new(move || {
+        let mut response = page(Full::new(body.clone()));
+        response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+        response.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static(coding));
+        response
+    })
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// The whole stack, as the documentation has it.
+async fn ask(layer: ApiKeyNameLayer, upstream: Upstream, accepts: Option<&'static str>) -> Answer {
+    let service = ServiceBuilder::new()
+        .layer(CompressionLayer::new())
+        .layer(layer)
+        .layer(DecompressionLayer::new())
+        .service(upstream);
+    let mut request = get(COSTS);
+    if let Some(accepts) = accepts {
+        request.headers_mut().insert(header::ACCEPT_ENCODING, http::HeaderValue::from_static(accepts));
+    }
+    service.oneshot(request).await.unwrap().map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+#[tokio::test]
+async fn every_client_with_every_upstream() {
+    let clients = [
+        (Some("gzip"), Some("gzip")),
+        (Some("gzip;q=0.5, br"), Some("br")),
+        (Some("GZIP"), Some("gzip")),
+        // The layer below cannot decode it: upstream must not hear of it.
+        (Some("zstd, gzip;q=0.1"), Some("gzip")),
+        (Some("identity"), None),
+        (Some("zstd"), None),
+        (None, None),
+    ];
+    for limit in [1 << 20, 0] {
+        for sent in [None, Some("gzip"), Some("br")] {
+            for (accepts, expected) in clients {
+                let case = format!("limit {limit}, upstream {sent:?}, client {accepts:?}");
+                let upstream = upstream(sent).await;
+                let response = ask(layer().limit(limit), upstream.clone(), accepts).await;
+                let asked = upstream.asked();
+                let asks = asked.headers[header::ACCEPT_ENCODING].to_str().unwrap();
+                assert!(
+                    asks.contains("gzip") && asks.contains("br") && !asks.contains("zstd"),
+                    "{case}: {asks}"
+                );
+
+                let (head, body) = response.into_parts();
+                let coding = head.headers.get(header::CONTENT_ENCODING).map(|it| it.to_str().unwrap());
+                assert_eq!(coding, expected, "{case}");
+                let body = body.collect().await.unwrap().to_bytes();
+                let text = match coding {
+                    Some(coding) => decoded(coding, &body).await,
+                    None => String::from_utf8(body.to_vec()).unwrap(),
+                };
+                assert_eq!(text, NAMED, "{case}");
+
+                let held = limit > 0;
+                let length = head.headers.get(header::CONTENT_LENGTH).map(|it| it.to_str().unwrap());
+                let exact = NAMED.len().to_string();
+                assert_eq!(length, (held && coding.is_none()).then_some(&*exact), "{case}");
+                assert!(!head.headers.contains_key(header::ETAG), "{case}");
+                let outcome = head.extensions.get::<Outcome>().unwrap();
+                assert_eq!(matches!(outcome, Outcome::Amended(_)), held, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn encoded_all_the_same_passes_untouched() {
+    for coding in ["gzip", "br"] {
+        let upstream = upstream(Some(coding)).await;
+        let sent = encoded(coding, PLAIN).await;
+        let service = ServiceBuilder::new().layer(layer()).service(upstream);
+        let mut request = get(COSTS);
+        request.headers_mut().insert(header::ACCEPT_ENCODING, http::HeaderValue::from_static(coding));
+        let (head, body) = service.oneshot(request).await.unwrap().into_parts();
+        assert!(matches!(head.extensions.get(), Some(Outcome::Skipped(Skip::ContentEncoding, _))));
+        assert_eq!(head.headers[header::CONTENT_ENCODING], coding);
+        assert_eq!(head.headers[header::CONTENT_LENGTH], *sent.len().to_string());
+        assert_eq!(head.headers[header::ETAG], "\"plain\"");
+        assert_eq!(body.collect().await.unwrap().to_bytes(), sent);
+    }
+}
+
+/// The wrong order shows: decompression above sees names in nothing.
+#[tokio::test]
+async fn decompression_above_only_leaves_the_answer_unnamed() {
+    let service = ServiceBuilder::new()
+        .layer(DecompressionLayer::new())
+        .layer(layer())
+        .service(upstream(Some("gzip")).await);
+    let (head, body) = service.oneshot(get(COSTS)).await.unwrap().into_parts();
+    assert!(matches!(head.extensions.get(), Some(Outcome::Skipped(Skip::ContentEncoding, _))));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), PLAIN);
+}
+
+/// A compressed body that breaks, or lies, fails below; the layer passes that on.
+#[tokio::test]
+async fn a_body_that_cannot_be_decoded_fails_in_the_body() {
+    let broken = Upstream::new(|| {
+        let mut response = page(Full::from("this is no gzip at all"));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+        response
+    });
+    let response = ask(layer(), broken, None).await;
+    assert!(matches!(response.extensions().get(), Some(Outcome::Skipped(Skip::BodyFailed, _))));
+    assert!(response.into_body().collect().await.is_err());
+}
