@@ -1,0 +1,196 @@
+//! The whole proxy behind one module, so that tests mount it as it is:
+//! `#[path = "../examples/proxy/app.rs"] mod app;`
+//!
+//! ```text
+//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ the naming layer ─▶ decompression
+//!                              │                                                       │
+//!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
+//! ```
+pub(crate) mod base;
+pub(crate) mod demo;
+pub(crate) mod errors;
+pub(crate) mod flags;
+pub(crate) mod forward;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod route;
+pub(crate) mod server;
+pub(crate) mod stack;
+pub(crate) mod timeouts;
+pub(crate) mod upstream;
+pub(crate) mod validators;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tower_api_key_name::{SharedKeyNames, Status};
+
+use base::Base;
+use flags::Flags;
+
+/// A failed start says why, and how the process ends: 2 for what was asked, 1 for what was found.
+pub(crate) enum Refusal {
+    BadUse(String),
+    CannotStart(String),
+}
+
+pub(crate) fn main() -> ExitCode {
+    // clap itself ends the process: 2 on bad use, 0 on --help.
+    let flags = Flags::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
+        )
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .init();
+
+    let (code, why) = match start(flags) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Refusal::BadUse(why)) => (2, why),
+        Err(Refusal::CannotStart(why)) => (1, why),
+    };
+    eprintln!("error: {why}");
+    ExitCode::from(code)
+}
+
+fn start(flags: Flags) -> Result<(), Refusal> {
+    // One core, one thread: work that is handed between threads wakes them, and that costs more than
+    // it gains where they share a core. More cores: a page that is being compressed leaves the others free.
+    let mut runtime = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime =
+        runtime.enable_all().build().map_err(|e| Refusal::CannotStart(format!("no runtime: {e}")))?;
+    let outcome = runtime.block_on(run(flags));
+    // Does not wait for a name look-up that hangs in a thread of its own.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(flags: Flags) -> Result<(), Refusal> {
+    // What was asked is judged before anything is opened.
+    let mut settings = flags.settings().map_err(Refusal::BadUse)?;
+    let stop = server::Stop::on_signals().map_err(|e| Refusal::CannotStart(e.to_string()))?;
+
+    let demo = if flags.demo {
+        let demo = demo::Demo::start()
+            .await
+            .map_err(|e| Refusal::CannotStart(format!("the demo upstream cannot listen: {e}")))?;
+        settings.base = demo.base.clone();
+        Some(demo)
+    } else {
+        None
+    };
+    let names = match &demo {
+        Some(_) => SharedKeyNames::new(demo::names().map_err(cannot_start)?),
+        None => SharedKeyNames::watch(&flags.names).map_err(cannot_start)?,
+    };
+
+    tokio::spawn(tell_of_reloads(names.clone()));
+
+    let listener = TcpListener::bind((flags.host.as_str(), flags.port))
+        .await
+        .map_err(|e| Refusal::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port)))?;
+    let bound = listener.local_addr().map_err(cannot_start)?;
+    refuse_own_address(&settings.base, bound).await?;
+    warn_of_what_is_open(&settings.base, bound);
+
+    let service = stack::stack(names, &settings).map_err(|e| Refusal::CannotStart(e.to_string()))?;
+    say(&format!("listening on http://{bound}"));
+    let serving = tokio::spawn(server::serve(listener, service, server::Times::default(), stop));
+    if let Some(demo) = &demo {
+        // A demo that cannot show itself still serves.
+        match demo.show(bound).await {
+            Ok(shown) => say(&shown),
+            Err(e) => tracing::warn!("the demo's own call failed: {e}"),
+        }
+    }
+    serving.await.map_err(cannot_start)
+}
+
+/// The one mistake in `--openai-base-url` that would cost a flood of requests: the proxy itself.
+/// What gets past this (another name, a tunnel) is found by `Via` (see forward.rs).
+async fn refuse_own_address(base: &Base, bound: SocketAddr) -> Result<(), Refusal> {
+    if base.port() != bound.port() {
+        return Ok(());
+    }
+    // A name that cannot be resolved now may be resolved later; each call then says 502.
+    let Ok(addresses) = tokio::net::lookup_host((base.host(), base.port())).await else {
+        return Ok(());
+    };
+    for address in addresses {
+        if base::is_own(bound, address) {
+            return Err(Refusal::CannotStart(format!(
+                "--openai-base-url {base} is this proxy's own address ({bound}): it would call itself for ever. \
+                 Give it the API's address, or leave OPENAI_BASE_URL unset for https://api.openai.com."
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_what_is_open(base: &Base, bound: SocketAddr) {
+    if !bound.ip().is_loopback() {
+        tracing::warn!(
+            "{bound} is open to other machines: the proxy repeats calls without checking who asks. \
+             Whoever reaches it can use whatever the upstream lets an unknown caller do, and sees the keys' names."
+        );
+    }
+    if base.leaks_secrets() {
+        tracing::warn!("{base} is not encrypted: keys travel in the clear to another machine.");
+    }
+}
+
+/// What happens to the map while nobody asks /health.
+async fn tell_of_reloads(names: SharedKeyNames) {
+    let mut told: Option<Status> = None;
+    loop {
+        let now = names
+            .wait_for(|now| {
+                told.as_ref().is_none_or(|told| {
+                    (told.generation, &told.last_error, &told.warning)
+                        != (now.generation, &now.last_error, &now.warning)
+                })
+            })
+            .await;
+        if told.as_ref().is_none_or(|told| told.generation != now.generation) {
+            tracing::info!("{} names from {} (generation {})", now.entries, now.source, now.generation);
+            if now.partial {
+                tracing::warn!(
+                    "{} is the first page of a list (has_more): other names are missing",
+                    now.source
+                );
+            }
+            if now.left_out > 0 {
+                tracing::warn!("{} items of {} were left out: no usable name", now.left_out, now.source);
+            }
+        }
+        match (&now.last_error, told.as_ref().and_then(|told| told.last_error.as_ref())) {
+            (Some(e), before) if before != Some(e) => tracing::warn!("the last good map stays: {e}"),
+            (None, Some(_)) => tracing::info!("the map's files are good again"),
+            _ => {}
+        }
+        if let Some(warning) =
+            now.warning.as_ref().filter(|w| told.as_ref().is_none_or(|t| t.warning.as_ref() != Some(*w)))
+        {
+            tracing::warn!("{warning}");
+        }
+        told = Some(now);
+    }
+}
+
+fn cannot_start(e: impl std::fmt::Display) -> Refusal {
+    Refusal::CannotStart(e.to_string())
+}
+
+/// To standard output, at once: whoever started the proxy reads the address from there.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reads: no reason to stop serving.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,84 @@
+//! The command line: flag, then environment, then default.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tower_api_key_name::Unmatched;
+
+use super::base::Base;
+use super::stack::Settings;
+use super::upstream::Roots;
+
+/// Puts `api_key_name` beside every `api_key_id` in organization usage and cost answers.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "proxy", version)]
+pub(crate) struct Flags {
+    /// Where to listen; anything but loopback lets other machines in, and nobody is asked who they are
+    #[arg(long, env = "OPENAI_ORG_PROXY_HOST", default_value = "127.0.0.1")]
+    pub(crate) host: String,
+
+    /// 0 takes a free one; the address is printed
+    #[arg(long, env = "OPENAI_ORG_PROXY_PORT", default_value_t = 18080)]
+    pub(crate) port: u16,
+
+    /// The API; a trailing `/` or `/v1` is understood
+    // Checked in `settings`, not by clap, which would print it: it may hold a password.
+    #[arg(long, env = "OPENAI_BASE_URL", hide_env_values = true, default_value = "https://api.openai.com")]
+    pub(crate) openai_base_url: String,
+
+    /// Seconds, also 0.5: to connect and get the head of an answer, and for each silence in a body
+    #[arg(long, env = "OPENAI_ORG_PROXY_TIMEOUT_SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// id → name, a map or a list as saved from the API; read again when it changes
+    #[arg(long, env = "OPENAI_ORG_PROXY_NAMES", default_value = "names.json")]
+    pub(crate) names: PathBuf,
+
+    /// What stands beside an id that the map does not know
+    #[arg(long, default_value = "unknown", value_parser = unmatched())]
+    pub(crate) unmatched: Unmatched,
+
+    /// Most bytes of one answer that are held before it is streamed [default: the layer's, 2 MiB]
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+
+    /// Show it: an embedded upstream and map stand in for --openai-base-url and --names
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+impl Flags {
+    pub(crate) fn settings(&self) -> Result<Settings, String> {
+        let base = if self.demo {
+            Base::default()
+        } else {
+            Base::parse(&self.openai_base_url)
+                .map_err(|why| format!("--openai-base-url (OPENAI_BASE_URL): {why}"))?
+        };
+        Ok(Settings {
+            base,
+            timeout: self.timeout,
+            limit: self.limit,
+            unmatched: self.unmatched,
+            roots: Roots::Found,
+        })
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    // A week is more than any call takes, and far from where an instant overflows.
+    const MOST: f64 = 7.0 * 24.0 * 3600.0;
+    match text.parse::<f64>() {
+        // NaN is in no range.
+        Ok(seconds) if (0.001..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(format!("a number of seconds from 0.001 to {MOST}")),
+    }
+}
+
+fn unmatched() -> impl TypedValueParser<Value = Unmatched> {
+    PossibleValuesParser::new(["unknown", "null", "omit"]).map(|word| match word.as_str() {
+        "null" => Unmatched::Null,
+        "omit" => Unmatched::Omit,
+        _ => Unmatched::Unknown,
+    })
+}

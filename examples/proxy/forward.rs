@@ -1,0 +1,221 @@
+//! What a gateway changes in a message that it passes on: the target, Host, Via, and whatever belongs to
+//! one connection only (RFC 9110 §7.6).
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{
+    self, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use hyper_util::client::legacy;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::base::Base;
+use super::errors::Failure;
+
+/// RFC 9110 §7.6.1, and what older peers send without naming it in Connection. `Trailer` is not among
+/// them: it announces the trailers that are passed on, and hyper sends none without it.
+static HOP_BY_HOP: [HeaderName; 8] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+#[derive(Clone)]
+pub(crate) struct ForwardLayer {
+    here: Arc<Here>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Forward<S> {
+    inner: S,
+    here: Arc<Here>,
+}
+
+/// Made once, so that a request costs no formatting.
+struct Here {
+    base: Base,
+    pseudonym: String,
+    via_1_0: HeaderValue,
+    via_1_1: HeaderValue,
+    via_2: HeaderValue,
+}
+
+pin_project! {
+    pub(crate) struct ForwardFuture<F> {
+        #[pin]
+        state: State<F>,
+        here: Arc<Here>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Sent { #[pin] answer: F },
+        Refused { failure: Option<Failure> },
+    }
+}
+
+// === impl Here ===
+
+impl Here {
+    fn new(base: &Base) -> Self {
+        // Random for each process: two proxies in a row are no loop. A pseudonym, not the host's name
+        // (RFC 9110 §7.6.3), which is nobody's business upstream.
+        let pseudonym = format!("api-key-name-{:016x}", RandomState::new().hash_one(0));
+        let via = |protocol: &str| {
+            HeaderValue::try_from(format!("{protocol} {pseudonym}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
+        };
+        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
+    }
+
+    /// `received-protocol` is that of the message that came (RFC 9110 §7.6.3).
+    fn via(&self, came_as: Version) -> HeaderValue {
+        match came_as {
+            Version::HTTP_2 => &self.via_2,
+            Version::HTTP_11 => &self.via_1_1,
+            _ => &self.via_1_0,
+        }
+        .clone()
+    }
+
+    fn send<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
+        let came_as = request.version();
+        let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
+        // What the next hop speaks is decided by its connection.
+        *request.version_mut() = Version::HTTP_11;
+
+        let headers = request.headers_mut();
+        if self.has_seen(headers) {
+            return Err(Failure::Loop);
+        }
+        strip(headers);
+        // RFC 9110 §7.2: made new by hyper from the target that is asked now.
+        headers.remove(HOST);
+        // Trailers are passed on, so they are welcome (RFC 9110 §6.5.1, §10.1.4).
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        if !self.base.is_https() {
+            // In HTTP/1.1 TE is named in Connection. In HTTP/2, which only TLS leads to here, Connection
+            // is an error, and hyper drops with it what it names.
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+        headers.append(VIA, self.via(came_as));
+        Ok(())
+    }
+
+    fn answer<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
+        if response.status().is_informational() {
+            // Nothing was asked that 101 could be the answer to, and hyper takes care of the others.
+            return Err(Failure::Unusable);
+        }
+        let came_as = response.version();
+        // An old upstream's version is no word about the connection to the client.
+        *response.version_mut() = Version::HTTP_11;
+        let headers = response.headers_mut();
+        strip(headers);
+        headers.append(VIA, self.via(came_as));
+        Ok(())
+    }
+
+    fn has_seen(&self, headers: &HeaderMap) -> bool {
+        // `protocol pseudonym (comment), …`. A comma or a space inside a comment splits it too, and does no
+        // harm: nobody else knows this word.
+        headers.get_all(VIA).iter().any(|line| {
+            line.as_bytes()
+                .split(|b| matches!(b, b' ' | b'\t' | b','))
+                .any(|word| word == self.pseudonym.as_bytes())
+        })
+    }
+}
+
+/// Takes off what Connection names, Connection itself, and the rest of RFC 9110 §7.6.1's list.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|b| *b == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|option| {
+                !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close")
+            })
+            .filter_map(|option| HeaderName::from_bytes(option).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+// === impl ForwardLayer, Forward ===
+
+impl ForwardLayer {
+    pub(crate) fn new(base: &Base) -> Self {
+        Self { here: Arc::new(Here::new(base)) }
+    }
+}
+
+impl<S> Layer<S> for ForwardLayer {
+    type Service = Forward<S>;
+
+    fn layer(&self, inner: S) -> Forward<S> {
+        Forward { inner, here: self.here.clone() }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for Forward<S>
+where
+    S: Service<Request<A>, Response = Response<B>, Error = legacy::Error>,
+{
+    type Response = Response<B>;
+    type Error = Failure;
+    type Future = ForwardFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx).map_err(Failure::Transport)
+    }
+
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        let state = match self.here.send(&mut request) {
+            Ok(()) => State::Sent { answer: self.inner.call(request) },
+            Err(failure) => State::Refused { failure: Some(failure) },
+        };
+        ForwardFuture { state, here: self.here.clone() }
+    }
+}
+
+// === impl ForwardFuture ===
+
+impl<F, B> Future for ForwardFuture<F>
+where
+    F: Future<Output = Result<Response<B>, legacy::Error>>,
+{
+    type Output = Result<Response<B>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match this.state.project() {
+            StateProj::Sent { answer } => match ready!(answer.poll(cx)) {
+                Ok(mut response) => this.here.answer(&mut response).map(|()| response),
+                Err(e) => Err(Failure::Transport(e)),
+            },
+            StateProj::Refused { failure } => Err(failure.take().unwrap_or(Failure::Unusable)),
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! One line a request, once its answer is out or broken off: method, path without query, status, what
+//! became of the ids, milliseconds. No header, no query and no body is ever written.
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{BoxError, Layer, Service};
+use tower_api_key_name::{Counts, Outcome};
+
+thread_local! {
+    /// The naming layer tells an outcome where it polls or drops a body, and this layer's body does just
+    /// that, around it, in the same call: what is found here then is of the same answer.
+    static TOLD: Cell<Option<Outcome>> = const { Cell::new(None) };
+}
+
+/// For the naming layer's `on_outcome`.
+pub(crate) fn note(outcome: &Outcome) {
+    TOLD.set(Some(*outcome));
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct LogLayer;
+
+#[derive(Clone)]
+pub(crate) struct Log<S> {
+    inner: S,
+}
+
+pin_project! {
+    pub(crate) struct LogFuture<F> {
+        #[pin]
+        answer: F,
+        line: Option<Line>,
+    }
+}
+
+pin_project! {
+    pub(crate) struct LogBody<B> {
+        #[pin]
+        inner: Option<B>,
+        line: Option<Line>,
+    }
+
+    impl<B> PinnedDrop for LogBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            // In this order: the naming layer tells the rest as its body goes.
+            let mut this = this.project();
+            if let Some(mut line) = this.line.take() {
+                TOLD.take();
+                this.inner.set(None);
+                line.hear();
+                line.write();
+            }
+        }
+    }
+}
+
+/// What the line will say; it is only kept where somebody reads it.
+struct Line {
+    start: Instant,
+    method: Method,
+    uri: Uri,
+    status: StatusCode,
+    outcome: Option<Outcome>,
+    end: End,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Whole,
+    BrokeOff,
+    /// The client went, or it was an answer without content.
+    Dropped,
+}
+
+// === impl Line ===
+
+impl Line {
+    fn hear(&mut self) {
+        if let Some(outcome) = TOLD.take() {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    fn write(&self) {
+        let ms = self.start.elapsed().as_millis() as u64;
+        let end = match self.end {
+            End::BrokeOff => " broke off",
+            End::Whole | End::Dropped => "",
+        };
+        tracing::info!(
+            "{} {} {}{}{end} {ms} ms",
+            self.method,
+            self.uri.path(),
+            self.status.as_u16(),
+            Told(self.outcome.as_ref()),
+        );
+    }
+}
+
+/// ` amended named=12 unmatched=1 null=0`
+struct Told<'a>(Option<&'a Outcome>);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = |f: &mut fmt::Formatter<'_>, c: &Counts| {
+            write!(f, " named={} unmatched={} null={}", c.named, c.unmatched, c.null)
+        };
+        match self.0 {
+            None => Ok(()),
+            Some(Outcome::Amended(c)) => f.write_str(" amended").and_then(|()| counts(f, c)),
+            Some(Outcome::Unchanged(c)) => f.write_str(" unchanged").and_then(|()| counts(f, c)),
+            Some(Outcome::Skipped(why, c)) => write!(f, " skipped {why:?}").and_then(|()| counts(f, c)),
+            Some(other) => write!(f, " {other:?}"),
+        }
+    }
+}
+
+// === impl LogLayer, Log ===
+
+impl<S> Layer<S> for LogLayer {
+    type Service = Log<S>;
+
+    fn layer(&self, inner: S) -> Log<S> {
+        Log { inner }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for Log<S>
+where
+    S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
+{
+    type Response = Response<LogBody<B>>;
+    type Error = Infallible;
+    type Future = LogFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let line = tracing::enabled!(tracing::Level::INFO).then(|| Line {
+            start: Instant::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            status: StatusCode::OK,
+            outcome: None,
+            end: End::Dropped,
+        });
+        LogFuture { answer: self.inner.call(request), line }
+    }
+}
+
+// === impl LogFuture ===
+
+impl<F, B> Future for LogFuture<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<LogBody<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if this.line.is_some() {
+            TOLD.take();
+        }
+        let Ok(response) = ready!(this.answer.poll(cx));
+        let line = this.line.take().map(|mut line| {
+            line.status = response.status();
+            line.outcome = response.extensions().get().copied();
+            line.hear();
+            line
+        });
+        Poll::Ready(Ok(response.map(|inner| LogBody { inner: Some(inner), line })))
+    }
+}
+
+// === impl LogBody ===
+
+impl<B> Body for LogBody<B>
+where
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let Some(line) = this.line else {
+            return inner.poll_frame(cx);
+        };
+        TOLD.take();
+        let frame = ready!(inner.poll_frame(cx));
+        line.hear();
+        match &frame {
+            None => line.end = End::Whole,
+            Some(Err(_)) => line.end = End::BrokeOff,
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}

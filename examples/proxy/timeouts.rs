@@ -1,0 +1,255 @@
+//! One timeout, three uses: to connect and get a head, each silence in an answer's body, and each silence
+//! in a request's body. None of them is a deadline: whoever makes progress may take all day.
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+use tower::{BoxError, Layer, Service};
+
+use super::errors::Failure;
+
+#[derive(Clone)]
+pub(crate) struct TimeoutsLayer {
+    timeout: Duration,
+}
+
+#[derive(Clone)]
+pub(crate) struct Timeouts<S> {
+    inner: S,
+    timeout: Duration,
+}
+
+pin_project! {
+    /// Until the head is there.
+    pub(crate) struct HeadFuture<F> {
+        #[pin]
+        answer: F,
+        #[pin]
+        sleep: Sleep,
+        timeout: Duration,
+        progress: Option<Arc<Progress>>,
+    }
+}
+
+/// A request's body that tells how far it is. One without content, which is nearly every one here, costs nothing.
+pub(crate) struct Upload {
+    inner: Incoming,
+    progress: Option<Arc<Progress>>,
+}
+
+pin_project! {
+    /// An answer's body. Its timer is made when it is first waited for, and only then.
+    pub(crate) struct Silence<B> {
+        #[pin]
+        inner: B,
+        #[pin]
+        sleep: Option<Sleep>,
+        // Whether `sleep` counts since the last frame, or still since an earlier one.
+        armed: bool,
+        timeout: Duration,
+    }
+}
+
+/// How far a request's body is, told to the future that waits for the answer's head.
+pub(crate) struct Progress {
+    start: Instant,
+    /// Milliseconds from `start` to the last frame, or to the body's end.
+    last: AtomicU64,
+    turn: AtomicU8,
+}
+
+// Whose turn it is.
+const UPSTREAMS: u8 = 0;
+const CLIENTS: u8 = 1;
+const BROKE: u8 = 2;
+
+// === impl TimeoutsLayer, Timeouts ===
+
+impl TimeoutsLayer {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+}
+
+impl<S> Layer<S> for TimeoutsLayer {
+    type Service = Timeouts<S>;
+
+    fn layer(&self, inner: S) -> Timeouts<S> {
+        Timeouts { inner, timeout: self.timeout }
+    }
+}
+
+impl<S, B> Service<Request<Incoming>> for Timeouts<S>
+where
+    S: Service<Request<Upload>, Response = Response<B>, Error = Failure>,
+{
+    type Response = Response<Silence<B>>;
+    type Error = Failure;
+    type Future = HeadFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let progress = (!request.body().is_end_stream()).then(Arc::<Progress>::default);
+        let request = request.map(|inner| Upload { inner, progress: progress.clone() });
+        HeadFuture {
+            answer: self.inner.call(request),
+            sleep: sleep(self.timeout),
+            timeout: self.timeout,
+            progress,
+        }
+    }
+}
+
+// === impl HeadFuture ===
+
+impl<F, B> Future for HeadFuture<F>
+where
+    F: Future<Output = Result<Response<B>, Failure>>,
+{
+    type Output = Result<Response<Silence<B>>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(answer) = this.answer.poll(cx) {
+            return Poll::Ready(match answer {
+                Ok(response) => Ok(response.map(|inner| Silence {
+                    inner,
+                    sleep: None,
+                    armed: false,
+                    timeout: *this.timeout,
+                })),
+                // To hyper it is one more failed connection; whose fault it was is known here.
+                Err(_) if this.progress.as_ref().is_some_and(|p| p.turn() == BROKE) => {
+                    Err(Failure::ClientBroke)
+                }
+                Err(failure) => Err(failure),
+            });
+        }
+        loop {
+            ready!(this.sleep.as_mut().poll(cx));
+            // An upload that went on meanwhile starts the wait anew: a slow one is not the upstream's silence.
+            let Some(progress) = this.progress else {
+                return Poll::Ready(Err(Failure::Silent));
+            };
+            let until = progress.last() + *this.timeout;
+            if until <= Instant::now() {
+                return Poll::Ready(Err(match progress.turn() {
+                    CLIENTS => Failure::ClientSilent,
+                    BROKE => Failure::ClientBroke,
+                    _ => Failure::Silent,
+                }));
+            }
+            this.sleep.as_mut().reset(until);
+        }
+    }
+}
+
+// === impl Progress ===
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { start: Instant::now(), last: AtomicU64::new(0), turn: AtomicU8::new(UPSTREAMS) }
+    }
+}
+
+impl Progress {
+    fn tell(&self, turn: u8) {
+        if turn != CLIENTS {
+            let now = self.start.elapsed().as_millis();
+            self.last.store(now.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        self.turn.store(turn, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    fn turn(&self) -> u8 {
+        self.turn.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Upload ===
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Some(progress) = &self.progress {
+            progress.tell(match &polled {
+                Poll::Pending => CLIENTS,
+                Poll::Ready(Some(Err(_))) => BROKE,
+                Poll::Ready(_) => UPSTREAMS,
+            });
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+// === impl Silence ===
+
+impl<B> Body for Silence<B>
+where
+    B: Body<Data = Bytes, Error = hyper::Error>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        // First the body: a client that reads slowly leaves this unpolled, and what came meanwhile counts.
+        if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
+            *this.armed = false;
+            return Poll::Ready(frame.map(|f| f.map_err(BoxError::from)));
+        }
+        if !*this.armed {
+            *this.armed = true;
+            let until = Instant::now() + *this.timeout;
+            match this.sleep.as_mut().as_pin_mut() {
+                Some(sleep) => sleep.reset(until),
+                None => this.sleep.set(Some(sleep(*this.timeout))),
+            }
+        }
+        match this.sleep.as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| Some(Err(BoxError::from(Failure::Silent)))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

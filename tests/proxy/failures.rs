@@ -1,0 +1,201 @@
+//! When there is no answer to pass on, or only a part of one.
+use std::time::Duration;
+
+use http::Request;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::peer::{
+    COSTS, Proxy, Reply, Upstream, client, exchange, full, listen, read_answer, read_head, scripted,
+    settings, soon, write_then_wait,
+};
+
+/// Long enough for an answer that does come, on a machine that is busy.
+const SHORT: Duration = Duration::from_millis(700);
+
+async fn impatient(address: std::net::SocketAddr) -> Proxy {
+    let mut settings = settings(&format!("http://{address}"));
+    settings.timeout = SHORT;
+    Proxy::with(settings).await
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_7\r\n";
+
+#[tokio::test]
+async fn nobody_there_is_a_502() {
+    // The port was free a moment ago, and nobody is told of it.
+    let (listener, address) = listen().await;
+    drop(listener);
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let reply = proxy.get(COSTS).await;
+    reply.is_error(502, "upstream_transport_error");
+    assert!(reply.text().contains("cannot be reached"));
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_a_502() {
+    // RFC 6761 §6.4: never resolved.
+    let proxy = Proxy::to("http://nobody.invalid").await;
+    proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
+}
+
+#[tokio::test]
+async fn no_answer_and_no_http_are_502s() {
+    for said in ["", "HTTP/1.1 200 OK\r\nx: ", "SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n"] {
+        let address = scripted(move |mut stream| async move {
+            read_head(&mut stream).await;
+            stream.write_all(said.as_bytes()).await.unwrap();
+        })
+        .await;
+        let proxy = Proxy::to(&format!("http://{address}")).await;
+        proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_upstream_is_a_504() {
+    let address = scripted(|mut stream| async move { write_then_wait(&mut stream, "").await }).await;
+    let reply = impatient(address).await.get(COSTS).await;
+    reply.is_error(504, "upstream_timeout");
+    assert!(reply.text().contains("0.7 s"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_is_a_504() {
+    // Accepted by the system, and never a word of TLS.
+    let (_listener, address) = listen().await;
+    let mut settings = settings(&format!("https://{address}"));
+    settings.timeout = SHORT;
+    Proxy::with(settings).await.get(COSTS).await.is_error(504, "upstream_timeout");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_while_it_is_held_is_a_504() {
+    for said in ["content-length: 100\r\n\r\n{\"data\":[", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
+        let address = scripted(move |mut stream| async move {
+            read_head(&mut stream).await;
+            write_then_wait(&mut stream, &format!("{HEAD}{said}")).await;
+        })
+        .await;
+        let reply = impatient(address).await.get(COSTS).await;
+        reply.is_error(504, "upstream_timeout");
+        // The head had come: this is the body's timeout, and the call can be found again.
+        assert_eq!(reply.header("x-request-id"), Some("req_7"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_while_it_is_held_is_a_502() {
+    for said in [
+        "content-length: 100\r\n\r\n{\"data\":[",
+        "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
+        "transfer-encoding: chunked\r\n\r\n1\r\n{\r\nnot a chunk\r\n",
+    ] {
+        let address = scripted(move |mut stream| async move {
+            read_head(&mut stream).await;
+            stream.write_all(format!("{HEAD}{said}").as_bytes()).await.unwrap();
+        })
+        .await;
+        let reply = Proxy::to(&format!("http://{address}")).await.get(COSTS).await;
+        reply.is_error(502, "upstream_transport_error");
+        assert_eq!(reply.header("x-request-id"), Some("req_7"));
+        assert_eq!(reply.header("transfer-encoding"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_coding_that_is_broken_is_a_502() {
+    for coding in ["gzip", "br"] {
+        let upstream = Upstream::answering(move |_| {
+            let mut response = crate::peer::json("this was never compressed");
+            response.headers_mut().insert("content-encoding", coding.parse().unwrap());
+            response
+        })
+        .await;
+        let proxy = Proxy::to(&upstream.base()).await;
+        proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
+    }
+}
+
+/// An answer whose head is out before it goes wrong, by breaking or by stalling.
+async fn breaks_late(stalls: bool) -> Proxy {
+    let address = scripted(move |mut stream| async move {
+        read_head(&mut stream).await;
+        let rows = format!("[{}", "{\"api_key_id\":\"key_a\"},".repeat(2_000));
+        let said = format!("{HEAD}transfer-encoding: chunked\r\n\r\n{:x}\r\n{rows}\r\n", rows.len());
+        match stalls {
+            true => write_then_wait(&mut stream, &said).await,
+            false => stream.write_all(said.as_bytes()).await.unwrap(),
+        }
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.limit = Some(1_000);
+    if stalls {
+        settings.timeout = SHORT;
+    }
+    Proxy::with(settings).await
+}
+
+#[tokio::test]
+async fn a_body_that_fails_after_its_head_ends_in_a_broken_connection() {
+    for stalls in [false, true] {
+        let proxy = breaks_late(stalls).await;
+        for coding in ["identity", "gzip", "br"] {
+            let answer = exchange(
+                proxy.address,
+                &format!(
+                    "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\naccept-encoding: {coding}\r\n\r\n"
+                ),
+            )
+            .await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            assert!(answer.contains("transfer-encoding: chunked"));
+            assert_eq!(coding == "identity", answer.contains("\"api_key_name\":\"Alpha\""));
+            // No last chunk: nobody takes it for whole (RFC 9112 §8).
+            assert!(!answer.ends_with("0\r\n\r\n"), "{coding} ended well");
+        }
+        let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
+        let response = soon(client(true).request(request)).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let error = Reply::read(response).await.unwrap_err();
+        let reset = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(reset.contains("stream"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn out_of_the_layers_hands_a_broken_body_breaks_as_well() {
+    // Not JSON: never held.
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let said = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 100\r\n\r\na,b\r\n";
+        stream.write_all(said.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let answer = exchange(proxy.address, "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.len() < 100 + answer.find("\r\n\r\n").unwrap_or(0), "{answer}");
+}
+
+#[tokio::test]
+async fn the_proxy_goes_on_after_any_of_it() {
+    let address = scripted(|mut stream| async move {
+        let asked = read_head(&mut stream).await;
+        let said = match asked.contains("/bad") {
+            true => format!("{HEAD}content-length: 100\r\n\r\n{{"),
+            false => format!("{HEAD}content-length: 2\r\nconnection: close\r\n\r\n{{}}"),
+        };
+        stream.write_all(said.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    for _ in 0..3 {
+        // The client's connection outlives an upstream's: each answer was whole.
+        stream.write_all(b"GET /v1/organization/bad HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+    assert_eq!(proxy.get(COSTS).await.text(), "{}");
+}

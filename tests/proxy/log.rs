@@ -1,0 +1,173 @@
+//! What is written, and what never is.
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tracing::level_filters::LevelFilter;
+
+use crate::peer::{
+    COSTS, Proxy, ROWS, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon,
+    write_then_wait,
+};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Of this thread, on which everything of one test runs.
+    fn capture(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Lines come when a body is done with, which may be just after the client has all of it.
+    async fn until(&self, what: &str) -> String {
+        soon(async {
+            while !self.text().contains(what) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.text()
+    }
+}
+
+#[tokio::test]
+async fn one_line_a_request() {
+    let (log, _guard) = Log::capture(LevelFilter::INFO);
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    proxy.get("/v1/organization/costs?group_by=api_key_name").await;
+    let text = log.until(" ms").await;
+    // The layer's own warning of the id that has no name may stand before it.
+    let line = text.lines().find(|line| line.contains("INFO")).unwrap();
+    assert!(line.contains("GET /v1/organization/costs 200 amended named=1 unmatched=1 null=1 "), "{line}");
+    assert!(!line.contains("group_by"));
+    proxy.get("/elsewhere?q=1").await;
+    let text = log.until("/elsewhere").await;
+    assert!(text.contains("GET /elsewhere 404 "), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("INFO")).count(), 2, "{text}");
+}
+
+#[tokio::test]
+async fn the_counts_of_a_streamed_answer_are_its_final_ones() {
+    let (log, _guard) = Log::capture(LevelFilter::INFO);
+    let row = r#"{"api_key_id":"key_a"},"#;
+    let upstream = Upstream::answering(move |_| crate::peer::json(format!("[{}0]", row.repeat(3_000)))).await;
+    let mut settings = settings(&upstream.base());
+    settings.limit = Some(1_000);
+    let proxy = Proxy::with(settings).await;
+    for coding in ["identity", "gzip"] {
+        proxy.get_with(COSTS, &[("accept-encoding", coding)]).await;
+    }
+    let text = soon(async {
+        while log.text().lines().count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        log.text()
+    })
+    .await;
+    for line in text.lines() {
+        assert!(line.contains(" 200 amended named=3000 unmatched=0 null=0 "), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_a_line() {
+    let (log, _guard) = Log::capture(LevelFilter::INFO);
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let rows = format!("[{}", r#"{"api_key_id":"key_a"},"#.repeat(3_000));
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        write_then_wait(&mut stream, &format!("{head}{:x}\r\n{rows}\r\n", rows.len())).await;
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.limit = Some(1_000);
+    let proxy = Proxy::with(settings).await;
+    let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
+    let mut response = soon(client(false).request(request)).await.unwrap();
+    soon(response.body_mut().frame()).await.unwrap().unwrap();
+    drop(response);
+    let text = log.until(" ms").await;
+    assert!(text.contains("GET /v1/organization/costs 200 skipped Dropped named="), "{text}");
+}
+
+#[tokio::test]
+async fn a_failure_says_why() {
+    let (log, _guard) = Log::capture(LevelFilter::INFO);
+    let (listener, address) = listen().await;
+    drop(listener);
+    Proxy::to(&format!("http://{address}")).await.get(COSTS).await;
+    let text = log.until("502").await;
+    assert!(text.contains("WARN") && text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn no_secret_is_ever_written() {
+    let (log, _guard) = Log::capture(LevelFilter::TRACE);
+    tracing::trace!("trace is captured");
+    let secret = "hunter2";
+    let upstream = Upstream::answering(move |asked| {
+        let body = match asked.uri.path() {
+            COSTS => ROWS.replace("\"n\"", "\"hunter2-in-the-answer\""),
+            _ => r#"{"error":{"message":"Incorrect API key provided: hunter2"}"#.to_owned(),
+        };
+        Response::builder()
+            .header("content-type", "application/json")
+            .header("set-cookie", "session=hunter2")
+            .header("x-request-id", "hunter2")
+            .body(full(body))
+            .unwrap()
+    })
+    .await;
+    let (nobody, gone) = listen().await;
+    drop(nobody);
+    let mut silent = settings(&format!("http://{gone}"));
+    silent.timeout = Duration::from_secs(5);
+    let proxies = [Proxy::to(&upstream.base()).await, Proxy::with(silent).await];
+    for proxy in &proxies {
+        for (h2, path) in
+            [(false, COSTS), (true, COSTS), (false, "/v1/organization/x"), (true, "/v1/nowhere")]
+        {
+            let request = Request::post(proxy.url(&format!("{path}?key={secret}&group_by=api_key_name")))
+                .header("authorization", format!("Bearer {secret}"))
+                .header("x-api-key", secret)
+                .header("cookie", format!("session={secret}"))
+                .header("via", format!("1.1 {secret}"))
+                .body(full(format!("{{\"key\":\"{secret}\"}}")))
+                .unwrap();
+            let reply = Reply::read(soon(client(h2).request(request)).await.unwrap()).await.unwrap();
+            assert!(reply.status.as_u16() >= 200);
+        }
+    }
+    let text = log.text();
+    assert!(text.contains("trace is captured") && text.contains("POST /v1/organization/costs 200"));
+    // h2 traces what it does; should it begin to trace what it carries, this is where it shows.
+    assert!(text.lines().count() > 20, "{text}");
+    if let Some(line) = text.lines().find(|line| line.contains(secret)) {
+        panic!("{line}");
+    }
+}

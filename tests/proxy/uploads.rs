@@ -1,0 +1,179 @@
+//! Bodies: streamed, and timed by their silences alone, those that the client sends above all. On a clock that stands still
+//! but for the waits, and connections in memory, so that no test takes the time it speaks of.
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Channel};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tower::{ServiceBuilder, service_fn};
+
+use crate::app::errors::{ErrorsLayer, Failure};
+use crate::app::timeouts::{TimeoutsLayer, Upload};
+use crate::peer::{Proxy, exchange, read_head, scripted, soon, write_then_wait};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the upstream does with the body.
+#[derive(Clone, Copy)]
+enum Upstream {
+    ReadsAll,
+    ReadsNothing,
+    /// Reads it, thinks for that long, and answers.
+    Thinks(Duration),
+    /// Answers in ten pieces, and waits that long before each.
+    Drips(Duration),
+}
+
+/// The two layers that matter, on one connection of HTTP/1.1.
+fn connect(upstream: Upstream) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let service = ServiceBuilder::new()
+        .layer(ErrorsLayer::new(TIMEOUT))
+        .layer(TimeoutsLayer::new(TIMEOUT))
+        .service(service_fn(move |request: Request<Upload>| async move {
+            let length = match upstream {
+                Upstream::ReadsNothing => std::future::pending().await,
+                Upstream::ReadsAll | Upstream::Thinks(_) | Upstream::Drips(_) => {
+                    // As the client of hyper does: a broken body is a failed request.
+                    match request.into_body().collect().await {
+                        Ok(body) => body.to_bytes().len(),
+                        Err(_) => return Err(Failure::Unusable),
+                    }
+                }
+            };
+            if let Upstream::Thinks(time) = upstream {
+                tokio::time::sleep(time).await;
+            }
+            let (mut send, body) = Channel::<Bytes, hyper::Error>::new(1);
+            tokio::spawn(async move {
+                let (pieces, wait) = match upstream {
+                    Upstream::Drips(wait) => (10, wait),
+                    _ => (1, Duration::ZERO),
+                };
+                for _ in 0..pieces {
+                    tokio::time::sleep(wait).await;
+                    // The proxy may have given up.
+                    let _ = send.send_data(Bytes::from(length.to_string())).await;
+                }
+            });
+            Ok(Response::new(body))
+        }));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(theirs), TowerToHyperService::new(service));
+    tokio::spawn(connection);
+    ours
+}
+
+async fn status_of(stream: &mut DuplexStream) -> StatusCode {
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|w| w == b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "no answer");
+    }
+    StatusCode::from_bytes(&answer[9..12]).unwrap()
+}
+
+const HEAD: &[u8] = b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_may_take_all_day() {
+    let mut stream = connect(Upstream::ReadsAll);
+    stream.write_all(HEAD).await.unwrap();
+    for _ in 0..10 {
+        tokio::time::sleep(TIMEOUT - Duration::from_secs(1)).await;
+        stream.write_all(b"x").await.unwrap();
+    }
+    assert_eq!(status_of(&mut stream).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upstreams_time_begins_where_the_upload_ends() {
+    for (thinks, status) in [(TIMEOUT - Duration::from_secs(1), 200), (TIMEOUT + Duration::from_secs(1), 504)]
+    {
+        let mut stream = connect(Upstream::Thinks(thinks));
+        stream.write_all(HEAD).await.unwrap();
+        tokio::time::sleep(TIMEOUT - Duration::from_secs(1)).await;
+        stream.write_all(b"0123456789").await.unwrap();
+        assert_eq!(status_of(&mut stream).await, status);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_is_told_so() {
+    let mut stream = connect(Upstream::ReadsAll);
+    stream.write_all(HEAD).await.unwrap();
+    stream.write_all(b"01234").await.unwrap();
+    assert_eq!(status_of(&mut stream).await, 408);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_does_not_take_the_body_is_a_504() {
+    let mut stream = connect(Upstream::ReadsNothing);
+    stream.write_all(HEAD).await.unwrap();
+    stream.write_all(b"01234").await.unwrap();
+    assert_eq!(status_of(&mut stream).await, 504);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_body_it_is_the_head_alone() {
+    let mut stream = connect(Upstream::Thinks(TIMEOUT - Duration::from_secs(1)));
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status_of(&mut stream).await, 200);
+    let mut stream = connect(Upstream::Thinks(TIMEOUT + Duration::from_secs(1)));
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert_eq!(status_of(&mut stream).await, 504);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_may_take_all_day_and_a_silent_one_may_not() {
+    for (wait, whole) in [(TIMEOUT - Duration::from_secs(1), true), (TIMEOUT + Duration::from_secs(1), false)]
+    {
+        let mut stream = connect(Upstream::Drips(wait));
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert_eq!(answer.ends_with("\r\n0\r\n\r\n"), whole, "{answer}");
+        assert_eq!(answer.matches("1\r\n0\r\n").count(), if whole { 10 } else { 0 }, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_http_is_the_clients_fault() {
+    let address = scripted(|mut stream| async move { write_then_wait(&mut stream, "").await }).await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let answer = exchange(
+        proxy.address,
+        "POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot a chunk\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("request_broken"));
+}
+
+#[tokio::test]
+async fn an_upload_is_streamed_and_the_answer_may_come_first() {
+    // Answers when the first half is there: a body that was held would wait for ever.
+    let address = scripted(|mut stream| async move {
+        let mut asked = read_head(&mut stream).await;
+        while !asked.contains("first half") {
+            let mut more = [0; 1_024];
+            let n = stream.read(&mut more).await.unwrap();
+            asked.push_str(std::str::from_utf8(&more[..n]).unwrap());
+        }
+        let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nyes";
+        write_then_wait(&mut stream, said).await;
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    stream
+        .write_all(
+            b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nfirst half",
+        )
+        .await
+        .unwrap();
+    let head = soon(read_head(&mut stream)).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
