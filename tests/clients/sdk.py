@@ -1,0 +1,185 @@
+"""The published Python SDK: python sdk.py PROXY UPSTREAM"""
+
+import asyncio
+import contextlib
+import io
+import re
+import sys
+from pathlib import Path
+
+import openai
+from tally import check, end, equal
+
+PROXY, UPSTREAM = sys.argv[1:]
+ROOT = Path(__file__).resolve().parent.parent.parent
+# A fixed window, so that two runs ask the same: twelve days in two pages or more.
+WINDOW = {"start_time": 1_788_220_800, "end_time": 1_789_257_600, "bucket_width": "1d"}
+WITH_KEYS = [
+    "audio_speeches",
+    "audio_transcriptions",
+    "completions",
+    "embeddings",
+    "file_search_calls",
+    "images",
+    "moderations",
+    "web_search_calls",
+]
+WITHOUT_KEYS = ["code_interpreter_sessions", "vector_stores"]
+MEMBER = re.compile(rb'\s*,\s*"api_key_name"\s*:\s*(?:null|"(?:[^"\\]|\\.)*")')
+
+
+def client(base=PROXY, key="sk-admin-of-a-client", **more):
+    return openai.OpenAI(base_url=f"{base}/v1", admin_api_key=key, max_retries=0, timeout=30, **more)
+
+
+usage = client().admin.organization.usage
+projects = client().admin.organization.projects
+
+
+def pages(call, **asked):
+    """Every page: the SDK gives one at a time here, and the token for the next."""
+    page = call(**asked)
+    while True:
+        yield page
+        if not page.has_more:
+            return
+        page = call(**asked, page=page.next_page)
+
+
+def rows(call, **asked):
+    found = list(pages(call, **asked))
+    if len(found) < 2:
+        raise AssertionError("one page only: nothing was followed")
+    return [row for page in found for bucket in page.data for row in bucket.results], len(found)
+
+
+def grouped_by_name(call):
+    found, count = rows(call, **WINDOW, limit=5, group_by=["api_key_name"])
+    names = {}
+    for row in found:
+        # As a user reads it: a plain attribute.
+        name = names.setdefault(row.api_key_id, row.api_key_name)
+        equal(row.api_key_name, name, f"a second name of {row.api_key_id}:")
+    # Keys with a name, a key that has left the lists, and use without a key.
+    equal(names.pop(None), None, "the name of no key:")
+    equal({type(name) for name in names.values()}, {str}, "the types of names:")
+    known = set(names.values()) - {"unknown"}
+    equal(bool(known) and "unknown" in names.values(), True, f"known and unknown keys in {names}:")
+    return f"{len(found)} rows on {count} pages, {len(known)} names"
+
+
+def costs_by_name_and_line_item():
+    found, _ = rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name", "line_item"])
+    equal(all(row.line_item for row in found), True, "every row has its line item:")
+    equal({type(row.amount.value) for row in found} <= {float, str}, True, "amounts are read as before:")
+
+
+def names_agree_with_the_lists():
+    listed = {key.id: key.name for project in projects.list(limit=2) for key in projects.api_keys.list(project.id, limit=2)}
+    found, _ = rows(usage.completions, **WINDOW, limit=5, group_by=["api_key_name"])
+    named = {row.api_key_id: row.api_key_name for row in found if row.api_key_name not in (None, "unknown")}
+    both = named.keys() & listed.keys()
+    equal({key: named[key] for key in both}, {key: listed[key] for key in both}, "names")
+    if not both:
+        raise AssertionError(f"no listed key was used: {listed.keys()}, {named.keys()}")
+    return f"{len(listed)} keys listed, {len(both)} of them used"
+
+
+def ungrouped():
+    names = {getattr(row, "api_key_name", None) for row in rows(usage.completions, **WINDOW, limit=5)[0]}
+    equal(names, {None}, "names of rows of no key:")
+
+
+def without_keys(call):
+    for row in rows(call, **WINDOW, limit=5, group_by=["project_id"])[0]:
+        equal(hasattr(row, "api_key_name"), False, "a name where there is no id:")
+
+
+def the_async_client():
+    async def ask():
+        async with openai.AsyncOpenAI(base_url=f"{PROXY}/v1", admin_api_key="sk-admin-of-a-client", max_retries=0) as asynchronous:
+            page = await asynchronous.admin.organization.usage.costs(**WINDOW, group_by=["api_key_name"])
+            return {row.api_key_name for bucket in page.data for row in bucket.results}
+
+    equal(bool(asyncio.run(ask()) - {None, "unknown"}), True, "a key was named:")
+
+
+def as_the_readme_says():
+    """Its Python example as it stands there, but for the port."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in blocks:
+            exec(block.replace("http://127.0.0.1:18080", PROXY), {"ADMIN_KEY": "sk-admin-of-a-client"})
+    lines = printed.getvalue().splitlines()
+    equal(any("storefront-prod" in line for line in lines), True, f"a key's name in {lines[:3]}:")
+    return lines[1]
+
+
+def raw(base, path_call, headers=None, **asked):
+    organization = client(base, default_headers=headers).admin.organization.usage.with_raw_response
+    return getattr(organization, path_call)(**asked)
+
+
+def digits_stay(call):
+    direct = raw(UPSTREAM, call, **WINDOW, group_by=["api_key_id"]).content
+    through = raw(PROXY, call, **WINDOW, group_by=["api_key_name"]).content
+    equal(len(MEMBER.findall(direct)), 0, "names that upstream gave:")
+    inserted = len(MEMBER.findall(through))
+    equal(inserted, direct.count(b'"api_key_id"'), "inserted members:")
+    equal(MEMBER.sub(b"", through) == direct, True, "without what was inserted, upstream's bytes:")
+    return f"{len(direct)} bytes, {inserted} members inserted"
+
+
+def encoded(coding):
+    answer = raw(PROXY, "costs", {"accept-encoding": coding}, **WINDOW, group_by=["api_key_name"])
+    equal(answer.headers.get("content-encoding"), coding, "content-encoding")
+    names = {row.api_key_name for bucket in answer.parse().data for row in bucket.results}
+    equal(bool(names - {None, "unknown"}), True, "a key was named:")
+
+
+def raises(kind, status, call):
+    try:
+        call()
+    except kind as error:
+        equal(error.status_code, status, "status")
+        equal(bool(error.message and error.body and "message" in error.body), True, "the API's own message:")
+        return f"{type(error).__name__}: {error.body['message']}"
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+check("the README's example, as it stands there", as_the_readme_says)
+check("costs grouped by api_key_name, every page followed", lambda: grouped_by_name(usage.costs))
+for kind in WITH_KEYS:
+    check(f"usage/{kind} grouped by api_key_name, every page followed", lambda: grouped_by_name(getattr(usage, kind)))
+for kind in WITHOUT_KEYS:
+    check(f"usage/{kind} has no keys, and gets no names", lambda: without_keys(getattr(usage, kind)))
+check("costs grouped by api_key_name and line_item", costs_by_name_and_line_item)
+check("not grouped, a row has no name to show", ungrouped)
+check("keys of every project listed, page by page; the names are the same", names_agree_with_the_lists)
+check("the async client", the_async_client)
+for kind in ["costs", "completions"]:
+    check(f"every digit of {kind} is upstream's", lambda: digits_stay(kind))
+for coding in ["gzip", "br"]:
+    check(f"a client that takes {coding}", lambda: encoded(coding))
+check(
+    "a wrong key raises the SDK's own exception",
+    lambda: raises(openai.AuthenticationError, 401, lambda: client(key="sk-bad").admin.organization.usage.costs(**WINDOW)),
+)
+check(
+    "a missing start_time raises the SDK's own exception",
+    lambda: raises(openai.BadRequestError, 400, lambda: usage.costs(start_time=openai.omit)),
+)
+check(
+    "upstream itself refuses group_by=api_key_name",
+    lambda: raises(
+        openai.BadRequestError,
+        400,
+        lambda: client(UPSTREAM).admin.organization.usage.costs(**WINDOW, group_by=["api_key_name"]),
+    ),
+)
+check(
+    "a path that is none of the proxy's raises the SDK's own exception",
+    lambda: raises(openai.NotFoundError, 404, lambda: client(api_key="sk-demo").models.list()),
+)
+end()
