@@ -307,6 +307,30 @@ fn a_lookout_sees_across_seams() {
     assert!(!b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2}".chunks(3).any(|c| lookout.spots(c)));
 }
 
+/// Rows teach the scanner what stands between values. The same bytes elsewhere, or others of the same length
+/// and end, may mean something else.
+#[test]
+fn what_was_learnt_is_believed_of_the_same_bytes_only() {
+    let alike = r#"{"a":1,"xpi_key_id":"key_1"},{"a":1,"api_key_id":"key_1"}"#;
+    let bodies = [
+        format!("[{alike},{alike},{alike}]"),
+        // A comma after an object: a name follows in an object, an object in an array.
+        r#"{"r":{"a":1},"api_key_id":"key_1","s":[{"a":1},"api_key_id":"key_1"]}"#.into(),
+        r#"[{"a":1},{"api_key_id":"key_1"},{"r":{"a":1},{"api_key_id":"key_1"}}]"#.into(),
+        r#"[{"a":1},{"api_key_id":"key_1","r":{"a":1},"api_key_id":2},{"api_key_id":"key_1"}]"#.into(),
+        r#"{"a":1,"b":{"a":2}},"b":{"a":3}}"#.into(),
+    ];
+    for body in bodies {
+        let whole = make(&[body.as_bytes()], rules(), true);
+        assert_eq!(make(&single_bytes(body.as_bytes()), rules(), true), whole, "{body}");
+        assert_eq!(whole.fault.is_none(), naive::is_json(body.as_bytes()), "{body}");
+        if whole.fault.is_none() {
+            let (output, counts) = naive::amend(body.as_bytes(), naive::Rules::default());
+            assert_eq!((&whole.output, whole.counts), (&output, counts), "{body}");
+        }
+    }
+}
+
 // === The laws ===
 
 /// JSON as hostile as it comes, in which ids are frequent.
