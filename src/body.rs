@@ -392,16 +392,23 @@ impl<E> Work<E> {
 
     /// Settles what can be.
     fn settle(&mut self) {
+        // What is held and has a fault may yet go out as it came: then nobody is told of its ids.
+        let tells = self.streaming || self.amender.fault().is_none();
         let Self { amender, report, counts, put, cut, changed, .. } = self;
         amender.settle(report.names(), |edit| {
             counts.add(edit.tally);
-            report.settled(edit);
+            if tells {
+                report.settled(edit);
+            }
             if let Some((less, more)) = edit.changed {
                 *changed = true;
                 *cut += less;
                 *put += more;
             }
         });
+        if !tells {
+            return;
+        }
         let unmatched = amender.take_unmatched();
         if !unmatched.is_empty() {
             report.unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));

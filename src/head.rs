@@ -90,6 +90,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let Ok(value) = value.to_str() else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.contains(',') {
+        return false;
+    }
     let Some((kind, subtype)) = essence.split_once('/') else { return false };
     let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
     kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json")

@@ -52,7 +52,8 @@ impl ApiKeyNameLayer {
     /// `Content-Length`, and a fault in it is found only when its first part is gone. `limit(0)` streams
     /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too: a
     /// body with an id in less than every 64 bytes is streamed earlier. So for each response in flight about
-    /// `3 / 2 × limit` bytes of memory are held at most; see [`docs::design`](crate::docs::design).
+    /// `3 / 2 × limit` bytes of memory are held at most, and what one frame of the body below takes; see
+    /// [`docs::design`](crate::docs::design).
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
     }

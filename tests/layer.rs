@@ -747,6 +747,18 @@ async fn unmatched_ids_are_noted_in_the_handle() {
     }
 }
 
+#[tokio::test]
+async fn nobody_is_told_of_ids_in_a_body_that_goes_out_as_it_came() {
+    let names = names();
+    let text = br#"[{"api_key_id":"key_1"},{"api_key_id":"key_x"},] and so on"#;
+    for (limit, expected) in [(1 << 20, &[][..]), (30, &["key_x"])] {
+        let layer = ApiKeyNameLayer::new(names.clone()).limit(limit);
+        let mut response = ask(layer, get(COSTS), json(Script::chunks(text.chunks(40)))).await;
+        drain(response.body_mut()).await;
+        assert_eq!(names.drain_unmatched(), expected);
+    }
+}
+
 #[test]
 fn nothing_of_a_body_shows_in_debug() {
     let shown = format!("{:?}", layer_on(layer(), "inner"));

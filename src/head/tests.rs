@@ -44,6 +44,7 @@ fn media_types() {
         "",
         "application/",
         "application/json, text/html",
+        "text/html, application/x+json",
     ] {
         assert_eq!(skip(&Method::GET, &head(&[("content-type", no)]), false), Some(Skip::MediaType), "{no}");
     }
