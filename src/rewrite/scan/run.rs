@@ -41,6 +41,8 @@ impl Joint {
 
 /// A joint that was read, and its text.
 #[derive(Clone, Debug)]
+// A power of two in size: to find one is a shift.
+#[repr(align(128))]
 struct Known {
     text: [u8; MAX_JOINT],
     joint: Joint,
@@ -62,13 +64,14 @@ pub(super) struct Joints {
     known: Vec<Known>,
     /// For each hash, the joint that had it last.
     by_hash: [u8; 256],
-    /// The joint that was passed last.
+    /// The joint that was passed last, and the one that came next the last time.
     last: u8,
+    next: u8,
 }
 
 impl Default for Joints {
     fn default() -> Self {
-        Self { known: Vec::new(), by_hash: [0; 256], last: 0 }
+        Self { known: Vec::new(), by_hash: [0; 256], last: 0, next: 0 }
     }
 }
 
@@ -76,12 +79,11 @@ impl Joints {
     /// The joint that begins `bytes`, if it came next the last time.
     #[inline(always)]
     fn expected(&mut self, bytes: &[u8]) -> Option<&Known> {
-        let next = self.known.get(usize::from(self.last))?.next;
-        let known = self.known.get(usize::from(next))?;
+        let known = self.known.get(usize::from(self.next))?;
         if !known.begins(bytes) {
             return None;
         }
-        self.last = next;
+        (self.last, self.next) = (self.next, known.next);
         Some(known)
     }
 
@@ -90,11 +92,8 @@ impl Joints {
         let Some(text) = bytes.get(..joint.len.into()).filter(|text| text.len() <= MAX_JOINT) else { return };
         let hash = hash(text, joint.name.1.into());
         let mut this = self.by_hash[hash];
-        if self
-            .known
-            .get(usize::from(this))
-            .is_none_or(|known| known.joint.len != joint.len || !known.begins(bytes))
-        {
+        let is_known = |known: &Known| known.joint.len == joint.len && known.begins(bytes);
+        if !self.known.get(usize::from(this)).is_some_and(is_known) {
             if self.known.len() == MAX_JOINTS {
                 self.known.clear();
             }
@@ -108,6 +107,7 @@ impl Joints {
             last.next = this;
         }
         self.last = this;
+        self.next = self.known.get(usize::from(this)).map_or(0, |known| known.next);
     }
 }
 
@@ -122,8 +122,9 @@ impl Scanner {
     /// where it may go no further, which may be where it began.
     #[inline(never)]
     pub(super) fn run(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+        let chunk = cursor.chunk;
+        let mut rest = &chunk[cursor.at..];
         let mut at_value = self.state == State::Value;
-        let mut rest = &cursor.chunk[cursor.at..];
         loop {
             if at_value {
                 let len = scalar(rest);
@@ -131,36 +132,38 @@ impl Scanner {
                     break;
                 }
                 if self.wanted {
-                    cursor.at = cursor.chunk.len() - rest.len();
+                    cursor.at = chunk.len() - rest.len();
                     self.read_wanted(len, cursor, sink);
                 }
                 rest = &rest[len..];
-                at_value = false;
             }
+            at_value = true;
             let joint = match self.joints.expected(rest) {
                 Some(Known { joint, is_plain: true, .. }) => {
-                    let from = cursor.base + (cursor.chunk.len() - rest.len()) as u64;
-                    self.gap = from + u64::from(joint.gap);
+                    self.gap = cursor.base + (chunk.len() - rest.len() + usize::from(joint.gap)) as u64;
                     rest = &rest[usize::from(joint.len)..];
-                    at_value = true;
                     continue;
                 }
                 expected => expected.map(|known| known.joint),
             };
             let joint = match joint {
                 Some(joint) if fits(joint, &self.nest) => joint,
-                _ => {
-                    let Some(joint) = read_joint(rest, &self.nest, sink) else { break };
-                    self.joints.learn(joint, rest);
-                    joint
-                }
+                _ => match read_joint(rest, &self.nest, sink) {
+                    Some(joint) => {
+                        self.joints.learn(joint, rest);
+                        joint
+                    }
+                    None => {
+                        at_value = false;
+                        break;
+                    }
+                },
             };
-            cursor.at = cursor.chunk.len() - rest.len();
+            cursor.at = chunk.len() - rest.len();
             self.pass(joint, cursor, sink)?;
             rest = &rest[usize::from(joint.len)..];
-            at_value = true;
         }
-        cursor.at = cursor.chunk.len() - rest.len();
+        cursor.at = chunk.len() - rest.len();
         self.state = if at_value { State::Value } else { State::After };
         Ok(())
     }
