@@ -1,0 +1,330 @@
+//! The work on one body: held, amended, passed on.
+
+use std::mem;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, response};
+use http_body::{Frame, SizeHint};
+
+use super::into_bytes;
+use crate::report::Report;
+use crate::rewrite::amend::{self, Amender, Rules};
+use crate::rewrite::lookout::Lookout;
+use crate::rewrite::scan::Fault;
+use crate::rewrite::splice::Unsent;
+use crate::settings::MEMBERS;
+use crate::{Counts, Outcome, Skip, head};
+
+/// An object may stay undecided for at least this long, whatever the limit: less than one read of a usual
+/// connection, more than any row. So `limit(0)` names keys too.
+const MIN_WINDOW: u64 = 16 * 1024;
+
+/// What has come of a body and was not sent, how it is to be amended, and how it ended.
+pub(super) struct Work<E> {
+    unsent: Unsent,
+    amender: Amender,
+    /// As long as it spots nothing, the amender is fed nothing.
+    lookout: Option<Lookout>,
+    end: End<E>,
+    /// The exact length of what is left to send, where it is known and may be said.
+    length: Option<u64>,
+    counts: Counts,
+    /// Bytes brought and taken away by settled edits.
+    put: u64,
+    cut: u64,
+    changed: bool,
+    /// The head is out, and did not wait for the body's end.
+    streaming: bool,
+    report: Box<Report>,
+}
+
+/// How the body below ended.
+enum End<E> {
+    /// Not yet.
+    Open,
+    /// Well, with these trailers to pass on.
+    Well(Option<HeaderMap>),
+    /// With this error to pass on.
+    Failed(E),
+    /// All was passed on.
+    Told,
+}
+
+// === impl Work ===
+
+impl<E> Work<E> {
+    pub(super) fn new(report: Box<Report>) -> Self {
+        let settings = report.settings();
+        let rules = Rules {
+            members: MEMBERS,
+            unmatched: settings.unmatched,
+            null_as_unmatched: settings.null_as_unmatched,
+            window: (settings.limit as u64).max(MIN_WINDOW),
+        };
+        Self {
+            unsent: Unsent::default(),
+            amender: Amender::new(rules),
+            lookout: Some(Lookout::new(MEMBERS)),
+            end: End::Open,
+            length: None,
+            counts: Counts::default(),
+            put: 0,
+            cut: 0,
+            changed: false,
+            streaming: false,
+            report,
+        }
+    }
+
+    /// Takes what the body below gives next.
+    pub(super) fn read<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+        match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.take(into_bytes(data)),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        self.end_well(Some(trailers));
+                    }
+                }
+            },
+            Some(Err(error)) => self.end = End::Failed(error),
+            None => self.end_well(None),
+        }
+    }
+
+    fn take(&mut self, data: Bytes) {
+        let names = self.report.names();
+        match &mut self.lookout {
+            None => {
+                self.amender.feed(&data, names);
+                self.unsent.push(data);
+            }
+            Some(lookout) => {
+                let spotted = lookout.spots(&data);
+                self.unsent.push(data);
+                if spotted {
+                    self.feed_held();
+                }
+            }
+        }
+    }
+
+    /// Feeds all that is held, from its first byte.
+    fn feed_held(&mut self) {
+        if self.lookout.take().is_some() {
+            for frame in self.unsent.frames() {
+                self.amender.feed(frame, self.report.names());
+            }
+        }
+    }
+
+    fn end_well(&mut self, trailers: Option<HeaderMap>) {
+        self.end = End::Well(trailers);
+        if self.lookout.is_none() {
+            self.amender.finish();
+        }
+    }
+
+    /// Whether a held body may go out.
+    pub(super) fn is_decided(&mut self) -> bool {
+        if self.is_long() || !matches!(self.end, End::Open) {
+            return true;
+        }
+        // What was settled before a fault stands only in a body that turns out to be long.
+        self.amender.fault().is_some() && {
+            self.settle();
+            !self.changed
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.unsent.len() > self.report.settings().limit as u64 || self.is_crowded()
+    }
+
+    /// Whether the edits take more memory than the bytes may.
+    fn is_crowded(&self) -> bool {
+        self.amender.pushed() > amend::edits_allowed(self.report.settings().limit as u64)
+    }
+
+    pub(super) fn decide(&mut self, head: &mut response::Parts) {
+        if self.is_long() {
+            self.begin_streaming();
+        }
+        let outcome = if self.streaming {
+            self.say_so_far();
+            head::amend_response(&mut head.headers, None);
+            Outcome::Streaming
+        } else if let Some(skip) = self.hopeless() {
+            self.abandon();
+            self.measure(&head.headers);
+            let outcome = Outcome::Skipped(skip, Counts::default());
+            self.report.set(outcome);
+            outcome
+        } else {
+            let outcome = self.amend_whole(head);
+            self.report.set(outcome);
+            outcome
+        };
+        head.extensions.insert(outcome);
+    }
+
+    /// Begins to stream a body that is long, unless it was hopeless before: its frames may have been so
+    /// large that both were found at once.
+    fn begin_streaming(&mut self) {
+        self.feed_held();
+        let limit = self.report.settings().limit as u64;
+        let faultless = self.amender.fault().is_none_or(|fault| fault.offset() >= limit);
+        let crowded = self.is_crowded();
+        self.streaming = true;
+        self.settle();
+        self.streaming = faultless || crowded || self.changed;
+    }
+
+    /// Why a held body is to go out as it came.
+    fn hopeless(&self) -> Option<Skip> {
+        match (&self.end, self.amender.fault()) {
+            (End::Failed(_), _) => Some(Skip::BodyFailed),
+            (_, Some(fault)) => Some(fault.into()),
+            _ => None,
+        }
+    }
+
+    /// Leaves the body as it came.
+    fn abandon(&mut self) {
+        self.amender.abandon();
+        (self.counts, self.put, self.cut, self.changed) = (Counts::default(), 0, 0, false);
+    }
+
+    /// Amends a body that is all there.
+    fn amend_whole(&mut self, head: &mut response::Parts) -> Outcome {
+        if self.lookout.is_some() {
+            self.abandon();
+        } else {
+            self.settle();
+        }
+        self.measure(&head.headers);
+        if !self.changed {
+            return Outcome::Unchanged(self.counts);
+        }
+        head::amend_response(&mut head.headers, self.length);
+        if let End::Well(Some(trailers)) = &mut self.end {
+            head::amend_trailers(trailers);
+        }
+        Outcome::Amended(self.counts)
+    }
+
+    /// Takes the length of what is to be sent, where it may be said: a body with trailers cannot say it
+    /// over HTTP/1.1 (RFC 9112 §6.3, §7.1.2), and one that stays as it came must not say another than its
+    /// head, for a server believes both (§8.6 of RFC 9110).
+    fn measure(&mut self, headers: &HeaderMap) {
+        if matches!(self.end, End::Well(None)) && !head::announces_trailers(headers) {
+            let length = self.unsent.len() + self.put - self.cut;
+            self.length = Some(length).filter(|length| self.changed || !head::denies(headers, *length));
+        }
+    }
+
+    /// Settles what can be.
+    fn settle(&mut self) {
+        // What is held and has a fault may yet go out as it came: then nobody is told of its ids.
+        let tells = self.streaming || self.amender.fault().is_none();
+        let Self { amender, report, counts, put, cut, changed, .. } = self;
+        amender.settle(report.names(), |edit| {
+            counts.add(edit.tally);
+            if tells {
+                report.settled(edit);
+            }
+            if let Some((less, more)) = edit.changed {
+                *changed = true;
+                *cut += less;
+                *put += more;
+            }
+        });
+        if !tells {
+            return;
+        }
+        let unmatched = amender.take_unmatched();
+        if !unmatched.is_empty() {
+            report.unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
+        }
+    }
+
+    /// Takes what the body below gives next, the head being out.
+    pub(super) fn stream<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+        self.read(frame);
+        if !self.streaming {
+            return;
+        }
+        if matches!(self.end, End::Failed(_)) {
+            self.amender.cut_off();
+        }
+        if let End::Well(Some(trailers)) = &mut self.end {
+            head::amend_trailers(trailers);
+        }
+        self.settle();
+        self.say_so_far();
+    }
+
+    /// Says what a streamed body would come to if it were dropped here, or what it came to.
+    fn say_so_far(&mut self) {
+        let counts = self.counts;
+        self.report.set(match (&self.end, self.amender.fault()) {
+            (End::Failed(_), _) => Outcome::Skipped(Skip::BodyFailed, counts),
+            (End::Open, _) => Outcome::Skipped(Skip::Dropped, counts),
+            (_, Some(fault)) => Outcome::Skipped(fault.into(), counts),
+            _ if self.changed => Outcome::Amended(counts),
+            _ => Outcome::Unchanged(counts),
+        });
+    }
+
+    /// What goes out next; pending where more has to be read first.
+    pub(super) fn write(&mut self) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        if let Some(piece) = self.unsent.next(&mut self.amender, self.report.names()) {
+            if let Some(length) = &mut self.length {
+                *length -= piece.len() as u64;
+            }
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if matches!(self.end, End::Open) {
+            return Poll::Pending;
+        }
+        let end = mem::replace(&mut self.end, End::Told);
+        self.report.tell();
+        Poll::Ready(match end {
+            End::Failed(error) => Some(Err(error)),
+            End::Well(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            End::Open | End::Well(None) | End::Told => None,
+        })
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.unsent.len() == 0 && matches!(self.end, End::Well(None) | End::Told)
+    }
+
+    /// `rest` is what the body below says of what was not read of it.
+    pub(super) fn size_hint(&self, rest: impl FnOnce() -> SizeHint) -> SizeHint {
+        if let Some(length) = self.length {
+            return SizeHint::with_exact(length);
+        }
+        if self.streaming || !matches!(self.end, End::Open) {
+            return SizeHint::default();
+        }
+        // Left alone before its end: what was read of it, and the rest as it comes.
+        let (read, rest) = (self.unsent.len(), rest());
+        let mut hint = SizeHint::default();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+impl From<Fault> for Skip {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NotJson { offset } => Skip::NotJson { offset },
+            Fault::TooDeep { offset } => Skip::TooDeep { offset },
+        }
+    }
+}
