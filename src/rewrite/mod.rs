@@ -1,14 +1,15 @@
 //! Work on bytes, pure: no HTTP, no runtime, no clock, no log.
 //!
-//! `query` turns a name into an id in a query string. `scan` reads JSON as it comes, `amend` says which
-//! bytes to insert or replace, `edit` queues them, `splice` writes them into the bytes, `place` says where
-//! in a document a byte stands.
+//! `query` turns a name into an id in a query string. `lookout` sees whether a body can hold an id at all;
+//! `scan` reads JSON as it comes, `amend` says which bytes to insert or replace, `edit` queues them, `splice`
+//! writes them into the bytes; `place` says where in a document a byte stands. `text` and `wide` are what
+//! they stand on: what a string says, and how far a run of bytes goes.
+
 pub(crate) mod amend;
 pub(crate) mod edit;
 pub(crate) mod lookout;
 #[cfg(any(feature = "tracing", test))]
 pub(crate) mod place;
-
 pub(crate) mod query;
 pub(crate) mod scan;
 pub(crate) mod splice;
