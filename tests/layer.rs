@@ -759,6 +759,19 @@ async fn nobody_is_told_of_ids_in_a_body_that_goes_out_as_it_came() {
     }
 }
 
+/// The same in a body longer than the limit, whose early fault is seen in the frame that makes it long.
+#[tokio::test]
+async fn how_a_body_is_cut_changes_nothing_of_what_is_told() {
+    let names = names();
+    let text = br#"[{"api_key_id":"key_x"},] and so on, for longer than the limit"#;
+    for chunk in [1, 30, text.len()] {
+        let layer = ApiKeyNameLayer::new(names.clone()).unmatched(Unmatched::Omit).limit(40);
+        let mut response = ask(layer, get(COSTS), json(Script::chunks(text.chunks(chunk)))).await;
+        assert_eq!(drain(response.body_mut()).await.0, text);
+        assert_eq!(names.drain_unmatched(), &[] as &[&str], "{chunk}");
+    }
+}
+
 #[test]
 fn nothing_of_a_body_shows_in_debug() {
     let shown = format!("{:?}", layer_on(layer(), "inner"));

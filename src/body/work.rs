@@ -128,10 +128,11 @@ impl<E> Work<E> {
 
     /// Whether a held body may go out.
     pub(super) fn is_decided(&mut self) -> bool {
-        if self.is_long() || !matches!(self.end, End::Open) {
-            return true;
-        }
-        // What was settled before a fault stands only in a body that turns out to be long.
+        self.is_long() || !matches!(self.end, End::Open) || self.is_hopeless()
+    }
+
+    /// Whether it has a fault, and nothing before that would stand even if it turned out to be long.
+    fn is_hopeless(&mut self) -> bool {
         self.amender.fault().is_some() && {
             self.settle();
             !self.changed
@@ -155,14 +156,15 @@ impl<E> Work<E> {
             self.say_so_far();
             head::amend_response(&mut head.headers, None);
             Outcome::Streaming
-        } else if let Some(skip) = self.hopeless() {
-            self.abandon();
-            self.measure(&head.headers);
-            let outcome = Outcome::Skipped(skip, Counts::default());
-            self.report.set(outcome);
-            outcome
         } else {
-            let outcome = self.amend_whole(head);
+            let outcome = match self.skip() {
+                Some(skip) => {
+                    self.abandon();
+                    self.measure(&head.headers);
+                    Outcome::Skipped(skip, Counts::default())
+                }
+                None => self.amend_whole(head),
+            };
             self.report.set(outcome);
             outcome
         };
@@ -174,15 +176,13 @@ impl<E> Work<E> {
     fn begin_streaming(&mut self) {
         self.feed_held();
         let limit = self.report.settings().limit as u64;
-        let faultless = self.amender.fault().is_none_or(|fault| fault.offset() >= limit);
-        let crowded = self.is_crowded();
-        self.streaming = true;
+        let has_late_fault = self.amender.fault().is_some_and(|fault| fault.offset() >= limit);
+        self.streaming = has_late_fault || self.is_crowded() || !self.is_hopeless();
         self.settle();
-        self.streaming = faultless || crowded || self.changed;
     }
 
     /// Why a held body is to go out as it came.
-    fn hopeless(&self) -> Option<Skip> {
+    fn skip(&self) -> Option<Skip> {
         match (&self.end, self.amender.fault()) {
             (End::Failed(_), _) => Some(Skip::BodyFailed),
             (_, Some(fault)) => Some(fault.into()),
