@@ -1,18 +1,49 @@
 //! Pages as the APIs answer them, made anew on every run and the same each time: daily usage, costs with their
-//! long decimals, a list of keys (nothing to name), and rows of no fixed shape.
+//! long decimals, a list of keys (nothing to name), and rows of no fixed shape. Whoever writes a page knows what
+//! it has to become, so each comes with its answer.
+#![allow(dead_code, reason = "each bench takes what it needs")]
 
-use std::fmt::Write;
+use std::collections::HashMap;
+use std::fmt::{self, Write};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use tower_api_key_name::KeyNames;
+use bytes::Bytes;
+use tower_api_key_name::{Counts, KeyNames};
 
 /// What a page is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     Completions,
     Costs,
     /// Members in any order, some missing, with escapes, nesting and text that is not ASCII.
     Irregular,
     Keys,
+}
+
+/// How it is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    Compact,
+    /// Two spaces a level, as most pretty printers write it.
+    Pretty,
+}
+
+/// Which page: of about `size` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Document {
+    pub kind: Kind,
+    pub style: Style,
+    pub size: usize,
+}
+
+/// A page, and what has to become of it.
+pub struct Page {
+    pub plain: Bytes,
+    /// With `api_key_name` beside every `api_key_id`.
+    pub named: Bytes,
+    /// How many ids are named, unmatched, null.
+    pub counts: [u64; 3],
 }
 
 /// A generator of numbers that look random (xorshift64*).
@@ -39,45 +70,188 @@ impl Dice {
 }
 
 fn id(nth: u64) -> String {
-    Dice(nth * 0x9E37_79B9_7F4A_7C15 + 1).word("key_", 16)
+    Dice(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1).word("key_", 16)
 }
 
-/// A map of the first `n` ids.
-pub fn names(n: u64) -> KeyNames {
+/// A map of these ids.
+pub fn names(ids: Range<u64>) -> KeyNames {
+    KeyNames::new(ids.map(|nth| (id(nth), name(nth)))).expect("these ids and names are valid")
+}
+
+/// The name of the `nth` id.
+fn name(nth: u64) -> String {
     let teams = ["checkout", "search", "support-bot", "Müller GmbH", "ops \"blue\""];
-    let name = |nth: u64| format!("{}-service-{nth}", teams[nth as usize % teams.len()]);
-    KeyNames::new((0..n).map(|nth| (id(nth), name(nth)))).expect("these ids and names are valid")
+    format!("{}-service-{nth}", teams[nth as usize % teams.len()])
 }
 
-/// A page of about `size` bytes, whose ids are among the first `ids`, but for one in twenty.
-pub fn page(kind: Kind, size: usize, ids: u64, pretty: bool) -> String {
-    let mut dice = Dice(0x0DDB_1A5E_5BAD_5EED);
-    let mut page = String::with_capacity(size + 4096);
-    page.push_str(r#"{"object":"page","data":[{"object":"bucket","start_time":1730419200,"end_time":1730505600,"results":["#);
-    for nth in 0.. {
-        page.push_str(if nth == 0 {
-            ""
-        } else if nth % 25 == 0 {
-            r#"]},{"object":"bucket","start_time":1730419200,"end_time":1730505600,"results":["#
-        } else {
-            ","
-        });
-        page.push_str(&row(kind, &mut dice, ids));
+/// The first `n` ids in an order that looks random, again and again.
+pub fn ids(n: u64) -> impl Iterator<Item = String> {
+    let mut dice = Dice(0x5EED);
+    std::iter::repeat_with(move || id(dice.below(n)))
+}
+
+/// A map file of the first `n` ids, as somebody writes it by hand.
+pub fn map_file(n: u64) -> String {
+    let entry = |nth| format!("\n  {}: {}", in_json(&id(nth)), in_json(&name(nth)));
+    format!("{{{}\n}}\n", (0..n).map(entry).collect::<Vec<_>>().join(","))
+}
+
+fn in_json(text: &str) -> String {
+    serde_json::to_string(text).expect("text can be written as JSON")
+}
+
+/// How many ids the pages and the usual map have.
+pub const IDS: u64 = 1_000;
+
+/// Every page that is measured: each kind, compact and pretty, of 4 KiB, 64 KiB and 1 MiB.
+pub fn documents() -> impl Iterator<Item = Document> {
+    let kinds = [Kind::Completions, Kind::Costs, Kind::Irregular, Kind::Keys];
+    let sizes = [4 << 10, 64 << 10, 1 << 20];
+    kinds.into_iter().flat_map(move |kind| {
+        let styles = [Style::Compact, Style::Pretty];
+        styles.into_iter().flat_map(move |style| sizes.map(|size| Document { kind, style, size }))
+    })
+}
+
+impl Document {
+    pub fn new(kind: Kind, style: Style, size: usize) -> Self {
+        Self { kind, style, size }
+    }
+
+    /// The page under a map of all ids in it, but for one in twenty. It is made once.
+    pub fn page(self) -> Arc<Page> {
+        static PAGES: LazyLock<Mutex<HashMap<Document, Arc<Page>>>> = LazyLock::new(Mutex::default);
+        static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
+        let mut pages = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = pages.entry(self).or_insert_with(|| Arc::new(self.page_of(IDS, &NAMES)));
+        page.clone()
+    }
+
+    /// The page under this map; its ids are among the first `ids`, but for one in twenty.
+    pub fn page_of(self, ids: u64, names: &KeyNames) -> Page {
+        const BUCKET: &str =
+            r#"{"object":"bucket","start_time":1730419200,"end_time":1730505600,"results":["#;
+        let mut dice = Dice(0x0DDB_1A5E_5BAD_5EED);
+        let mut plain = format!(r#"{{"object":"page","data":[{BUCKET}"#);
+        let mut named = plain.clone();
+        let mut counts = [0; 3];
         // Printing it with white space makes a page about half as large again.
-        if page.len() * if pretty { 3 } else { 2 } / 2 >= size {
-            break;
+        let size = if self.style == Style::Pretty { self.size * 2 / 3 } else { self.size };
+        for nth in 0.. {
+            let between = match nth {
+                0 => String::new(),
+                _ if nth % 25 == 0 => format!("]}},{BUCKET}"),
+                _ => ",".to_owned(),
+            };
+            let row = row(self.kind, &mut dice, ids);
+            let _ = write!(plain, "{between}{{{}}}", row.members.join(","));
+            let _ = write!(named, "{between}{{{}}}", row.named(names, &mut counts));
+            if plain.len() >= size {
+                break;
+            }
+        }
+        let [plain, named] = [plain, named].map(|mut page| {
+            page.push_str(r#"]}],"has_more":true,"next_page":"page_AAAAAGdGxdEiJdKOAAAAAGcqsYA="}"#);
+            Bytes::from(if self.style == Style::Pretty { indented(&page) } else { page })
+        });
+        Page { plain, named, counts }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{:?}/{:?}", self.kind, self.style).to_lowercase();
+        write!(f, "{name}/{}", Size(self.size))
+    }
+}
+
+/// A page in frames of `chunk` bytes.
+#[derive(Clone, Copy)]
+pub struct Framed {
+    pub document: Document,
+    pub chunk: usize,
+}
+
+impl Framed {
+    /// Every page, whole and in each size of frames that is smaller than it.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let chunks = [WHOLE, 64 << 10, 16 << 10, 1 << 10];
+        documents().flat_map(move |document| {
+            let smaller = move |chunk: &usize| *chunk == WHOLE || *chunk < document.size;
+            chunks.into_iter().filter(smaller).map(move |chunk| Self { document, chunk })
+        })
+    }
+}
+
+impl fmt::Display for Framed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.chunk {
+            WHOLE => write!(f, "{}/whole", self.document),
+            chunk => write!(f, "{}/{}", self.document, Size(chunk)),
         }
     }
-    page.push_str(r#"]}],"has_more":true,"next_page":"page_AAAAAGdGxdEiJdKOAAAAAGcqsYA="}"#);
-    if pretty { indented(&page) } else { page }
 }
 
-fn row(kind: Kind, dice: &mut Dice, ids: u64) -> String {
+/// All in one frame.
+pub const WHOLE: usize = usize::MAX;
+
+/// The page in frames of `chunk` bytes.
+pub fn frames(page: &Bytes, chunk: usize) -> impl Iterator<Item = Bytes> {
+    let starts = (0..page.len()).step_by(chunk.min(page.len()));
+    starts.map(move |at| page.slice(at..page.len().min(at.saturating_add(chunk))))
+}
+
+/// Bytes as people write them: `64k`, `1m`.
+pub struct Size(pub usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes >= 1 << 20 => write!(f, "{}m", bytes >> 20),
+            bytes => write!(f, "{}k", bytes >> 10),
+        }
+    }
+}
+
+impl Page {
+    /// Whether these are the counts of this page.
+    pub fn counts(&self, counts: Counts) -> bool {
+        self.counts == [counts.named, counts.unmatched, counts.null] && counts.left == 0
+    }
+}
+
+struct Row {
+    /// The id; `None` for null.
+    key: Option<String>,
+    members: Vec<String>,
+}
+
+const ID: &str = "\"api_key_id\"";
+
+impl Row {
+    /// The members with the name among them, counted.
+    fn named(&self, names: &KeyNames, counts: &mut [u64; 3]) -> String {
+        let mut members = self.members.clone();
+        if let Some(id) = members.iter_mut().find(|member| member.starts_with(ID)) {
+            let (count, name) = match self.key.as_deref().map(|key| names.name(key)) {
+                Some(Some(name)) => (0, in_json(name)),
+                Some(None) => (1, in_json("unknown")),
+                None => (2, "null".to_owned()),
+            };
+            counts[count] += 1;
+            let _ = write!(id, r#","api_key_name":{name}"#);
+        }
+        members.join(",")
+    }
+}
+
+fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
     let key = match dice.below(100) {
-        0 | 1 => "null".to_owned(),
-        2..7 => format!("\"{}\"", dice.word("key_", 16)),
-        _ => format!("\"{}\"", id(dice.below(ids))),
+        0 | 1 => None,
+        2..7 => Some(dice.word("key_", 16)),
+        _ => Some(id(dice.below(ids))),
     };
+    let id = format!("{ID}:{}", key.as_deref().map_or("null".to_owned(), in_json));
     let model = dice.one_of(&[
         "gpt-4o-2024-08-06",
         "gpt-4o-mini-2024-07-18",
@@ -104,7 +278,7 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> String {
             } else {
                 format!(r#""user_id":"{}""#, dice.word("user-", 24))
             },
-            format!(r#""api_key_id":{key}"#),
+            id.clone(),
             format!(r#""model":"{model}""#),
             format!(r#""batch":{}"#, dice.one_of(&["true", "false", "null"])),
         ]
@@ -116,7 +290,7 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> String {
             format!(r#""amount":{{"value":{cents},"currency":"usd"}}"#),
             format!(r#""line_item":{}"#, dice.one_of(&["null", "\"Image models\"", "\"gpt-4o, input\""])),
             format!(r#""project_id":"{}""#, dice.word("proj_", 24)),
-            format!(r#""api_key_id":{key}"#),
+            id,
         ],
         Kind::Irregular => {
             let mut members = usage(dice);
@@ -126,7 +300,7 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> String {
             let note = dice.one_of(&["", r#"a \"quoted\" \\ note"#, "données – 田中", r"tab\there"]);
             members.push(format!(r#""note":"{note}""#));
             members.push(format!(r#""meta":{{"tags":["{}"],"empty":{{}}}}"#, dice.word("", 7)));
-            members.retain(|member| member.starts_with("\"api_key_id\"") || dice.below(4) > 0);
+            members.retain(|member| member.starts_with(ID) || dice.below(4) > 0);
             for last in (1..members.len()).rev() {
                 members.swap(last, dice.below(last as u64 + 1) as usize);
             }
@@ -141,7 +315,7 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> String {
             r#""owner":{"type":"user","user":{"object":"organization.project.user","name":"Zoë Núñez","role":"owner"}}"#.to_owned(),
         ],
     };
-    format!("{{{}}}", members.join(","))
+    Row { key, members }
 }
 
 /// The same with two spaces a level, as most pretty printers write it.

@@ -1,96 +1,129 @@
-//! The engine on pages of every kind, beside what others need to validate or to parse and print the same.
+//! The engine alone: every kind of page, in every size and style, whole and in frames, by what becomes of it;
+//! and beside it what others need to validate or to parse and print the same.
 //!
-//! `cargo bench --features _internal --bench engine` prints a table of throughput in GB/s of input and of
-//! ratios to the validator (`str::from_utf8` and serde_json's `IgnoredAny`). Each number is the median of
-//! rounds in which all engines take turns, so that a ratio compares what ran side by side.
+//! All: `cargo bench --features _internal --bench engine`.
+//! Some: behind `--`, patterns of their names: `… --bench engine -- 'amended_held::costs/.*/1m' validator`.
+//! Once each, without measuring: `cargo test --features _internal --bench engine`.
 #![allow(missing_docs, unreachable_pub)]
 
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+mod documents;
+mod engines;
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
-use serde::de::IgnoredAny;
-use tower_api_key_name::{KeyNames, internal};
+use divan::{Bencher, black_box, counter::BytesCount};
+use memchr::memmem::Finder;
+use tower_api_key_name::{Counts, KeyNames};
 
-mod documents;
-use documents::{Kind, names, page};
-
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(20);
-
-type Engine<'a> = (&'static str, Box<dyn FnMut(&Bytes) + 'a>);
+use self::documents::{Document, Framed, IDS, Kind, Style, documents, names};
+use self::engines::{
+    ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
+};
 
 fn main() {
-    // `cargo bench` and `cargo test` hand on flags of their harness.
-    if std::env::args().any(|flag| flag == "--test") {
-        return;
-    }
-    let (few, many) = (names(1_000), names(100_000));
-    println!(
-        "{:<26}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}",
-        "GB/s (ratio)", "validator", "this", "64 KiB", "16 KiB", "1 KiB", "100k names", "Value"
-    );
-    for (name, kind, size, pretty) in [
-        ("completions 64k", Kind::Completions, 64 << 10, false),
-        ("completions 1m", Kind::Completions, 1 << 20, false),
-        ("completions 1m pretty", Kind::Completions, 1 << 20, true),
-        ("costs 1m", Kind::Costs, 1 << 20, false),
-        ("irregular 1m", Kind::Irregular, 1 << 20, false),
-        ("irregular 1m pretty", Kind::Irregular, 1 << 20, true),
-        ("keys 1m", Kind::Keys, 1 << 20, false),
-    ] {
-        let document = Bytes::from(page(kind, size, 1_000, pretty));
-        let wide = Bytes::from(page(kind, size, 100_000, pretty));
-        let mut engines: Vec<Engine<'_>> = vec![
-            ("validator", Box::new(|page| validate(page))),
-            ("this", Box::new(|page| amend(page, &few, usize::MAX))),
-            ("64 KiB", Box::new(|page| amend(page, &few, 64 << 10))),
-            ("16 KiB", Box::new(|page| amend(page, &few, 16 << 10))),
-            ("1 KiB", Box::new(|page| amend(page, &few, 1 << 10))),
-            ("100k names", Box::new(|_| amend(&wide, &many, usize::MAX))),
-            ("Value", Box::new(|page| parse_and_print(page))),
-        ];
-        let mut times = vec![Vec::new(); engines.len()];
-        for _ in 0..ROUNDS {
-            for (nth, (_, engine)) in engines.iter_mut().enumerate() {
-                let (begin, mut runs) = (Instant::now(), 0_u32);
-                while begin.elapsed() < ROUND {
-                    engine(black_box(&document));
-                    runs += 1;
-                }
-                times[nth].push(begin.elapsed().as_secs_f64() / f64::from(runs));
-            }
-        }
-        let medians: Vec<_> = times
-            .iter_mut()
-            .map(|times| {
-                times.sort_by(f64::total_cmp);
-                times[ROUNDS / 2]
-            })
-            .collect();
-        print!("{name:<26}");
-        for median in &medians {
-            let rate = document.len() as f64 / median / 1e9;
-            print!("{:>12}", format!("{rate:.2} ({:.2})", medians[0] / median));
-        }
-        println!();
-    }
+    keep_what_is_freed();
+    divan::main();
 }
 
-fn validate(page: &[u8]) {
-    let valid = std::str::from_utf8(page).is_ok() && serde_json::from_slice::<IgnoredAny>(page).is_ok();
-    assert!(black_box(valid));
+static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
+
+/// Those pages that hold ids.
+fn with_ids() -> impl Iterator<Item = Framed> {
+    Framed::all().filter(|case| case.document.kind != Kind::Keys)
 }
 
-fn amend(page: &Bytes, names: &KeyNames, chunk: usize) {
-    let frames = (0..page.len()).step_by(chunk.min(page.len()));
-    let frames = frames.map(|at| page.slice(at..page.len().min(at.saturating_add(chunk))));
-    let (_, valid) = internal::amend(frames, names, chunk < page.len(), |piece| drop(black_box(piece)));
-    assert!(valid);
+/// What has to come of a body.
+struct Expected<'a> {
+    out: &'a [u8],
+    counts: &'a dyn Fn(Counts) -> bool,
+    valid: bool,
 }
 
-/// What a proxy does that parses and prints, but for the naming.
-fn parse_and_print(page: &[u8]) {
-    let value: Option<serde_json::Value> = serde_json::from_slice(page).ok();
-    black_box(value.map(|value| value.to_string()));
+/// Measures the engine, once it is seen to do its work.
+fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &KeyNames, feed: Feed, expected: Expected<'_>) {
+    let (out, counts, valid) = amended(page, names, feed);
+    assert!(out == expected.out, "other bytes than expected");
+    assert!((expected.counts)(counts), "other counts than expected: {counts:?}");
+    assert_eq!(valid, expected.valid, "whether it is JSON");
+    bencher.counter(BytesCount::of_slice(page)).bench(|| amend(black_box(page), names, feed));
+}
+
+#[divan::bench(args = Framed::all(), max_time = 0.2)]
+fn amended_held(bencher: Bencher<'_, '_>, case: Framed) {
+    let page = case.document.page();
+    let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
+    bench(bencher, &page.plain, &NAMES, Feed::held(case.chunk), expected);
+}
+
+#[divan::bench(args = Framed::all(), max_time = 0.2)]
+fn amended_streamed(bencher: Bencher<'_, '_>, case: Framed) {
+    let page = case.document.page();
+    let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
+    bench(bencher, &page.plain, &NAMES, Feed::streamed(case.chunk), expected);
+}
+
+/// A page that has its names already goes out as it came.
+#[divan::bench(args = with_ids(), max_time = 0.2)]
+fn unchanged(bencher: Bencher<'_, '_>, case: Framed) {
+    let page = case.document.page();
+    let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
+    bench(bencher, &page.named, &NAMES, Feed::held(case.chunk), expected);
+}
+
+/// Its last bracket is missing, so that all of it is read in vain.
+#[divan::bench(args = Framed::all(), max_time = 0.2)]
+fn not_json(bencher: Bencher<'_, '_>, case: Framed) {
+    let page = case.document.page().plain.clone();
+    let page = page.slice(..page.len() - 1);
+    let nothing = |counts| counts == Counts::default();
+    let expected = Expected { out: &page, counts: &nothing, valid: false };
+    bench(bencher, &page, &NAMES, Feed::held(case.chunk), expected);
+}
+
+/// As many names, all of other ids.
+#[divan::bench(args = with_ids(), max_time = 0.2)]
+fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
+    static OTHERS: LazyLock<KeyNames> = LazyLock::new(|| names(IDS..2 * IDS));
+    let page = case.document.page_of(IDS, &OTHERS);
+    assert_eq!(page.counts[0], 0, "ids that are named");
+    let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
+    bench(bencher, &page.plain, &OTHERS, Feed::held(case.chunk), expected);
+}
+
+/// By how many names the map has.
+#[divan::bench(args = [10, 1_000, 100_000], max_time = 0.5)]
+fn amended_with_names(bencher: Bencher<'_, '_>, ids: u64) {
+    let names = names(0..ids);
+    let page = Document::new(Kind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
+    let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
+    bench(bencher, &page.plain, &names, Feed::WHOLE, expected);
+}
+
+#[divan::bench(args = documents(), max_time = 0.2)]
+fn peer_validator(bencher: Bencher<'_, '_>, document: Document) {
+    let page = document.page();
+    assert!(validate(&page.plain));
+    bencher.counter(BytesCount::of_slice(&*page.plain)).bench(|| validate(black_box(&page.plain)));
+}
+
+#[divan::bench(args = documents(), max_time = 0.2)]
+fn peer_value_round_trip(bencher: Bencher<'_, '_>, document: Document) {
+    let page = document.page();
+    bencher.counter(BytesCount::of_slice(&*page.plain)).bench(|| parse_and_print(black_box(&page.plain)));
+}
+
+#[divan::bench(args = documents(), max_time = 0.2)]
+fn peer_jiter(bencher: Bencher<'_, '_>, document: Document) {
+    let page = document.page();
+    bencher
+        .counter(BytesCount::of_slice(&*page.plain))
+        .bench(|| drop(black_box(parse_with_jiter(black_box(&page.plain)))));
+}
+
+#[divan::bench(args = documents().filter(|document| document.kind == Kind::Keys), max_time = 0.2)]
+fn peer_memmem_miss(bencher: Bencher<'_, '_>, document: Document) {
+    let (page, finder) = (document.page(), Finder::new(ABSENT));
+    assert!(miss(&page.plain, &finder));
+    bencher.counter(BytesCount::of_slice(&*page.plain)).bench(|| miss(black_box(&page.plain), &finder));
 }

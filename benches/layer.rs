@@ -1,0 +1,69 @@
+//! The layer over a service that answers at once, in scope: pages that it names, and pages in which nothing is to
+//! be named. Out of scope it has a bench of its own, `scope`.
+//!
+//! All: `cargo bench --bench layer`.
+//! Some: behind `--`, patterns of their names: `cargo bench --bench layer -- amended 'nothing.*/1m'`.
+//! Once each, without measuring: `cargo test --bench layer`.
+#![allow(missing_docs, unreachable_pub)]
+
+mod documents;
+mod service;
+
+use bytes::Bytes;
+use divan::{Bencher, counter::BytesCount};
+use tower_api_key_name::{ApiKeyNameLayer, Outcome, SharedKeyNames};
+use tower_layer::Layer;
+
+use self::documents::{Document, Framed, IDS, Kind, Style, WHOLE, names};
+use self::service::{Bare, COSTS, Client};
+
+fn main() {
+    divan::main();
+}
+
+fn pages() -> [Document; 4] {
+    let of = |kind, size| Document::new(kind, Style::Compact, size);
+    [
+        of(Kind::Completions, 4 << 10),
+        of(Kind::Completions, 64 << 10),
+        of(Kind::Irregular, 64 << 10),
+        of(Kind::Completions, 1 << 20),
+    ]
+}
+
+/// The service alone.
+#[divan::bench(args = pages())]
+fn bare(bencher: Bencher<'_, '_>, document: Document) {
+    let mut client = Client::new(Bare::json(&document.page().plain, WHOLE), COSTS);
+    bencher.bench_local(|| client.spend());
+}
+
+#[divan::bench(args = pages())]
+fn amended(bencher: Bencher<'_, '_>, document: Document) {
+    let page = document.page();
+    let outcome = |outcome: &Outcome| matches!(outcome, Outcome::Amended(counts) if page.counts(*counts));
+    bench(bencher, &page.plain, WHOLE, &page.named, outcome);
+}
+
+#[divan::bench(args = Framed::all().filter(|case| case.document.kind == Kind::Keys))]
+fn nothing_to_name(bencher: Bencher<'_, '_>, case: Framed) {
+    let page = &case.document.page().plain;
+    bench(bencher, page, case.chunk, page, |outcome| matches!(outcome, Outcome::Unchanged(_)));
+}
+
+/// Measures the layer, once it is seen to do its work.
+fn bench(
+    bencher: Bencher<'_, '_>,
+    page: &Bytes,
+    chunk: usize,
+    expected: &[u8],
+    outcome: impl Fn(&Outcome) -> bool,
+) {
+    let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
+    let mut client = Client::new(layer.layer(Bare::json(page, chunk)), COSTS);
+    let mut out = Vec::new();
+    let head = client.ask(|frame| out.extend_from_slice(&frame));
+    assert!(out == expected, "other bytes than expected");
+    assert!(head.extensions().get().is_some_and(outcome), "another outcome than expected");
+    bencher.counter(BytesCount::of_slice(&**page)).bench_local(|| client.spend());
+}

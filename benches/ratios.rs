@@ -1,0 +1,237 @@
+//! What the README tells: how this compares with what others do to the same bytes. Each line is measured in
+//! rounds in which both sides take turns, so that what slows one slows the other; it shows the median of the
+//! rounds' ratios, and between which quartiles they lie. More is better; 1 is as fast as the other side. Only the
+//! last line is a difference, in nanoseconds.
+//!
+//! All: `cargo bench --features _internal --bench ratios`.
+//! Some: behind `--`, parts of their names: `… --bench ratios -- irregular chunks`.
+//! Once each, without measuring: `cargo test --features _internal --bench ratios`.
+#![allow(missing_docs, unreachable_pub)]
+
+mod documents;
+mod engines;
+mod service;
+
+use std::hint::black_box;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
+use tower_layer::Layer;
+
+use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names};
+use self::engines::{ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, validate};
+use self::service::{Bare, COSTS, Client, MODELS};
+
+const ROUNDS: usize = 21;
+/// How long one side has its turn.
+const TURN: Duration = Duration::from_millis(10);
+
+/// Does its work so many times, and says how long that took.
+type Side = Box<dyn FnMut(u32) -> Duration>;
+
+struct Line {
+    this: Side,
+    other: Side,
+    /// How many bytes are worked on; without them there is a difference to tell, not a ratio.
+    bytes: Option<usize>,
+}
+
+fn main() {
+    let mut parts: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo bench` asks for figures; `cargo test` only whether all of it works.
+    let measures = parts.iter().any(|part| part == "--bench") && !parts.iter().any(|part| part == "--test");
+    parts.retain(|part| !part.starts_with('-'));
+    keep_what_is_freed();
+    println!("{:<58}{:>10}{:>12}{:>8}  quartiles", "", "this", "other", "ratio");
+    for (name, line) in lines() {
+        if parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str())) {
+            let mut line = line();
+            if measures {
+                println!("{name:<58}{}", line.measured());
+            } else {
+                black_box(((line.this)(1), (line.other)(1)));
+                println!("{name:<58} works");
+            }
+        }
+    }
+}
+
+/// Lines by their names, not made yet.
+type Lines = Vec<(String, Box<dyn Fn() -> Line>)>;
+
+fn lines() -> Lines {
+    let mut lines = Lines::new();
+    for (kind, style, size) in [
+        (Kind::Completions, Style::Compact, 64 << 10),
+        (Kind::Completions, Style::Compact, 1 << 20),
+        (Kind::Completions, Style::Pretty, 64 << 10),
+        (Kind::Completions, Style::Pretty, 1 << 20),
+        (Kind::Costs, Style::Compact, 64 << 10),
+        (Kind::Costs, Style::Compact, 1 << 20),
+        (Kind::Irregular, Style::Compact, 1 << 20),
+        (Kind::Irregular, Style::Pretty, 1 << 20),
+    ] {
+        let document = Document::new(kind, style, size);
+        let name = format!("{document} ÷ from_utf8 + IgnoredAny");
+        lines.push((name, Box::new(move || beside_validator(document))));
+    }
+    for kind in [Kind::Completions, Kind::Costs, Kind::Irregular] {
+        let document = Document::new(kind, Style::Compact, 1 << 20);
+        let name = format!("{document} ÷ Value round trip");
+        lines.push((name, Box::new(move || beside_round_trip(document))));
+    }
+    for size in [64 << 10, 1 << 20] {
+        let document = Document::new(Kind::Keys, Style::Compact, size);
+        let name = format!("{document}, nothing to name, layer ÷ memmem miss");
+        lines.push((name, Box::new(move || beside_miss(document))));
+    }
+    for (how, feed) in [("held", Feed::held as fn(usize) -> Feed), ("streamed", Feed::streamed)] {
+        for chunk in [64 << 10, 16 << 10, 1 << 10] {
+            let document = Document::new(Kind::Completions, Style::Compact, 1 << 20);
+            let name = format!("{document} in chunks of {}, {how} ÷ whole", Size(chunk));
+            lines.push((name, Box::new(move || beside_whole(document, feed(chunk)))));
+        }
+    }
+    lines.push(("completions/compact/1m, 100,000 names ÷ 10 names".into(), Box::new(beside_few_names)));
+    lines.push(("out of scope, layer over service − service".into(), Box::new(beside_service)));
+    lines
+}
+
+fn usual_names() -> &'static KeyNames {
+    static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
+    &NAMES
+}
+
+fn beside_validator(document: Document) -> Line {
+    let page = document.page();
+    let other = page.clone();
+    assert!(validate(&page.plain));
+    Line {
+        bytes: Some(page.plain.len()),
+        this: engine(page, usual_names(), Feed::WHOLE),
+        other: timed(move || assert!(validate(black_box(&other.plain)))),
+    }
+}
+
+fn beside_round_trip(document: Document) -> Line {
+    let page = document.page();
+    let other = page.clone();
+    Line {
+        bytes: Some(page.plain.len()),
+        this: engine(page, usual_names(), Feed::WHOLE),
+        other: timed(move || drop(black_box(parse_and_print(black_box(&other.plain))))),
+    }
+}
+
+/// All that the layer does to a body that it need not parse, beside a search in the frames of the bare service.
+fn beside_miss(document: Document) -> Line {
+    let page = document.page().plain.clone();
+    let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
+    let mut named = Client::new(layer.layer(Bare::json(&page, WHOLE)), COSTS);
+    let mut bare = Client::new(Bare::json(&page, WHOLE), COSTS);
+    let mut out = Vec::new();
+    named.ask(|frame| out.push(frame));
+    assert!(out == [page.clone()], "other bytes than came");
+    let finder = Finder::new(ABSENT);
+    assert!(miss(&page, &finder));
+    Line {
+        bytes: Some(page.len()),
+        this: timed(move || named.spend()),
+        other: timed(move || drop(black_box(bare.ask(|frame| assert!(miss(&frame, &finder)))))),
+    }
+}
+
+fn beside_whole(document: Document, feed: Feed) -> Line {
+    let page = document.page();
+    Line {
+        bytes: Some(page.plain.len()),
+        this: engine(page.clone(), usual_names(), feed),
+        other: engine(page, usual_names(), Feed::WHOLE),
+    }
+}
+
+fn beside_few_names() -> Line {
+    static FEW: LazyLock<KeyNames> = LazyLock::new(|| names(0..10));
+    static MANY: LazyLock<KeyNames> = LazyLock::new(|| names(0..100_000));
+    let document = Document::new(Kind::Completions, Style::Compact, 1 << 20);
+    let page = document.page_of(100_000, &MANY);
+    Line {
+        bytes: Some(page.plain.len()),
+        this: engine(Arc::new(page), &MANY, Feed::WHOLE),
+        other: engine(Arc::new(document.page_of(10, &FEW)), &FEW, Feed::WHOLE),
+    }
+}
+
+fn beside_service() -> Line {
+    let answer = Bytes::from_static(br#"{"object":"list","data":[]}"#);
+    let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
+    let mut named = Client::new(layer.layer(Bare::new(answer.clone(), WHOLE)), MODELS);
+    let mut bare = Client::new(Bare::new(answer, WHOLE), MODELS);
+    Line { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
+}
+
+/// The engine at work, once it is seen to do it.
+fn engine(page: Arc<Page>, names: &'static KeyNames, feed: Feed) -> Side {
+    let (out, counts, valid) = amended(&page.plain, names, feed);
+    assert!(out == page.named && page.counts(counts) && valid, "not what has to become of the page");
+    timed(move || assert!(amend(black_box(&page.plain), names, feed).1))
+}
+
+fn timed(mut work: impl FnMut() + 'static) -> Side {
+    Box::new(move |runs| {
+        let begin = Instant::now();
+        (0..runs).for_each(|_| work());
+        begin.elapsed()
+    })
+}
+
+impl Line {
+    fn measured(&mut self) -> String {
+        let sides = [&mut self.this, &mut self.other];
+        let mut sides = sides.map(|side| (runs_a_turn(side), side));
+        let rounds: Vec<[f64; 2]> = (0..ROUNDS)
+            .map(|_| sides.each_mut().map(|(runs, side)| side(*runs).as_secs_f64() / f64::from(*runs)))
+            .collect();
+        let of = |what: &dyn Fn(&[f64; 2]) -> f64| Quartiles::of(rounds.iter().map(what).collect());
+        let (this, other) = (of(&|round| round[0]).median, of(&|round| round[1]).median);
+        match self.bytes {
+            Some(bytes) => {
+                let [this, other] =
+                    [this, other].map(|time| format!("{:.2} GB/s", bytes as f64 / time / 1e9));
+                let ratio = of(&|[this, other]| other / this);
+                format!("{this:>10}{other:>12}{:>8.2}  {:.2}–{:.2}", ratio.median, ratio.lower, ratio.upper)
+            }
+            None => {
+                let [this, other] = [this, other].map(|time| format!("{:.1} ns", time * 1e9));
+                let more = of(&|[this, other]| (this - other) * 1e9);
+                format!("{this:>10}{other:>12}{:>8.1}  {:.1}–{:.1}", more.median, more.lower, more.upper)
+            }
+        }
+    }
+}
+
+/// How many runs fill a turn. Finding out warms the caches as well.
+fn runs_a_turn(side: &mut Side) -> u32 {
+    let mut runs = 1;
+    while side(runs) < TURN {
+        runs *= 2;
+    }
+    runs
+}
+
+struct Quartiles {
+    lower: f64,
+    median: f64,
+    upper: f64,
+}
+
+impl Quartiles {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |quarter: usize| values[(values.len() - 1) * quarter / 4];
+        Self { lower: at(1), median: at(2), upper: at(3) }
+    }
+}

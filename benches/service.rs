@@ -1,0 +1,116 @@
+//! A service without a network, and one who asks it.
+#![allow(dead_code, reason = "each bench takes what it needs")]
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http_body::{Body, Frame};
+use tower_service::Service;
+
+/// In scope of the layer.
+pub const COSTS: &str = "/v1/organization/costs?start_time=1730419200&group_by=api_key_id";
+/// Not in scope.
+pub const MODELS: &str = "/v1/models";
+
+/// Answers every request alike, at once, and without an allocation but for the headers.
+pub struct Bare {
+    headers: HeaderMap,
+    frames: Frames,
+}
+
+/// A body in frames of one size.
+#[derive(Clone)]
+pub struct Frames {
+    rest: Bytes,
+    chunk: usize,
+}
+
+impl Bare {
+    /// Answers with these bytes.
+    pub fn new(rest: Bytes, chunk: usize) -> Self {
+        Self { headers: HeaderMap::new(), frames: Frames { rest, chunk } }
+    }
+
+    /// Answers with this page, and says that it is JSON.
+    pub fn json(page: &Bytes, chunk: usize) -> Self {
+        let mut bare = Self::new(page.clone(), chunk);
+        bare.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        bare
+    }
+}
+
+impl Service<Request<()>> for Bare {
+    type Response = Response<Frames>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        black_box(&request);
+        let mut response = Response::new(self.frames.clone());
+        response.headers_mut().clone_from(&self.headers);
+        ready(Ok(response))
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let size = self.chunk.min(self.rest.len());
+        let frame = self.rest.split_to(size);
+        Poll::Ready((size > 0).then(|| Ok(Frame::data(frame))))
+    }
+}
+
+/// One who asks a service for the same again and again.
+pub struct Client<S> {
+    service: S,
+    uri: Uri,
+}
+
+impl<S, B> Client<S>
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = Infallible>,
+{
+    pub fn new(service: S, uri: &'static str) -> Self {
+        Self { service, uri: Uri::from_static(uri) }
+    }
+
+    /// Asks, and reads the answer to its end: each frame goes to `read`. Gives the head.
+    pub fn ask(&mut self, mut read: impl FnMut(Bytes)) -> Response<()> {
+        let mut request = Request::new(());
+        request.uri_mut().clone_from(&self.uri);
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(Ok(())) = self.service.poll_ready(&mut context) else {
+            unreachable!("it is always ready")
+        };
+        let Poll::Ready(Ok(response)) = pin!(self.service.call(request)).poll(&mut context) else {
+            unreachable!("the answer is there at once")
+        };
+        let (head, body) = response.into_parts();
+        let mut body = pin!(body);
+        while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
+            read(frame.into_data().unwrap_or_default());
+        }
+        Response::from_parts(head, ())
+    }
+
+    /// Asks, and lets go of what comes.
+    pub fn spend(&mut self) {
+        drop(black_box(self.ask(|frame| drop(black_box(frame)))));
+    }
+}
