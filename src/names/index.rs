@@ -1,6 +1,6 @@
 //! Id → entry, in expected constant time.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
 
@@ -29,7 +29,10 @@ impl Index {
     const EMPTY: Slot = Slot { hash: 0, entry: Self::FREE };
 
     pub(super) fn hash(&self, id: &[u8]) -> u32 {
-        self.hasher.hash_one(id) as u32
+        // `hash_one` would hash the length too, which tells two ids apart no better.
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(id);
+        hasher.finish() as u32
     }
 
     pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {

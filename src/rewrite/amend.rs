@@ -8,9 +8,12 @@
 //! chunk ends makes no difference.
 
 use std::collections::HashSet;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
 
 use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text};
-use super::scan::{Fault, Gaps, Scanner, Sink, Value};
+use super::scan::{Fault, Gaps, Member, Scanner, Sink, Value};
 use super::text::{MAX_NAME, unescape};
 use crate::KeyNames;
 
@@ -101,12 +104,6 @@ impl Seen {
     fn again(self) -> Self {
         if self == Seen::Never { Seen::Once } else { Seen::Twice }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
-    Id,
-    Name,
 }
 
 /// An open object that holds either member.
@@ -235,9 +232,14 @@ impl Amender {
         self.marks.edits.next(names)
     }
 
-    /// Says that the next settled edit was written.
-    pub(crate) fn pop(&mut self) {
-        self.marks.edits.pop();
+    /// Says that the next settled edit was written, so many bytes for so many.
+    pub(crate) fn wrote(&mut self, put: usize, cut: u64) {
+        self.marks.edits.wrote(put, cut);
+    }
+
+    /// How long `len` unsent bytes become, which hold all that is settled.
+    pub(crate) fn grown(&self, len: u64) -> u64 {
+        self.marks.edits.grown(len)
     }
 
     /// The ids found since the last call that the map does not know, each once in a body and no more than
@@ -264,7 +266,7 @@ struct Marks {
 /// The unmatched ids of one body.
 #[derive(Default)]
 struct Unknowns {
-    seen: HashSet<Box<str>>,
+    seen: HashSet<Box<str>, RandomState>,
     fresh: Vec<(u64, Box<str>)>,
 }
 
@@ -296,10 +298,11 @@ impl Marks {
         first
     }
 
+    #[inline(always)]
     fn push(&mut self, edit: Edit, member: Member) {
         let Some(object) = self.open.last_mut() else { return };
-        object.first.get_or_insert((edit.at, self.edits.pushed()));
         let which = self.edits.push(edit);
+        object.first.get_or_insert((edit.at, which));
         match member {
             Member::Id => object.id_edit = Some(which),
             Member::Name => object.name_edit = Some(which),
@@ -332,18 +335,6 @@ struct Marker<'a> {
 }
 
 impl Marker<'_> {
-    /// Which of the two members `raw` is, with escapes undone.
-    #[inline(always)]
-    fn member(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
-        let Members { id, name } = self.marks.rules.members;
-        let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };
-        match text {
-            text if text == id.as_bytes() => Some(Member::Id),
-            text if text == name.as_bytes() => Some(Member::Name),
-            _ => None,
-        }
-    }
-
     /// What stands beside an id, and how it counts.
     fn look_up(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
         let rules = &self.marks.rules;
@@ -366,12 +357,18 @@ impl Marker<'_> {
 
 impl Sink for Marker<'_> {
     #[inline(always)]
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> bool {
-        self.member(raw, escaped).is_some()
+    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+        let Members { id, name } = self.marks.rules.members;
+        let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };
+        match text {
+            text if text == id.as_bytes() => Some(Member::Id),
+            text if text == name.as_bytes() => Some(Member::Name),
+            _ => None,
+        }
     }
 
-    fn found(&mut self, raw: &[u8], escaped: bool, depth: usize) {
-        let Some(member) = self.member(raw, escaped) else { return };
+    #[inline(always)]
+    fn found(&mut self, member: Member, depth: usize) {
         let Marks { open, awaited, .. } = self.marks;
         if open.last().is_none_or(|object| object.depth != depth) {
             open.push(Open::new(depth, *awaited));
@@ -386,6 +383,7 @@ impl Sink for Marker<'_> {
         }
     }
 
+    #[inline(always)]
     fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
         let marks = &mut *self.marks;
         let Some(object) = marks.open.last_mut() else { return };
@@ -405,6 +403,7 @@ impl Sink for Marker<'_> {
         self.marks.awaited == Some(depth)
     }
 
+    #[inline(always)]
     fn end(&mut self, at: u64, value: Value<'_>) {
         let Some(object) = self.marks.open.last_mut() else { return };
         self.marks.awaited = object.outer;
@@ -431,6 +430,24 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
+    fn whole(&mut self, member: Member, depth: usize, at: Range<u64>, gaps: Gaps<'_>, value: Value<'_>) {
+        let is_first = self.marks.open.last().is_none_or(|object| object.depth != depth);
+        if member == Member::Name || !is_first {
+            self.found(member, depth);
+            self.begin(at.start, gaps);
+            self.end(at.end, value);
+            return;
+        }
+        // The same in one go, for what is by far the most frequent.
+        let (at, lead) = (at.end, self.marks.edits.lead(self.marks.rules.members.name, gaps));
+        let (text, tally) = self.look_up(at, value);
+        let Marks { edits, open, awaited, .. } = &mut *self.marks;
+        let which = edits.push(Edit { at, cut: 0, lead, text, tally });
+        let (id_edit, first) = (Some(which), Some((at, which)));
+        open.push(Open { id: Seen::Once, id_edit, first, ..Open::new(depth, *awaited) });
+    }
+
+    #[inline(always)]
     fn close(&mut self, at: u64, depth: usize) {
         if self.marks.open.last().is_some_and(|object| object.depth == depth) {
             self.decide(at);
@@ -441,33 +458,33 @@ impl Sink for Marker<'_> {
 impl Marker<'_> {
     /// Decides the innermost object, which ends before `at`.
     fn decide(&mut self, at: u64) {
-        let Self { marks: Marks { rules, edits, open, natives, .. }, names } = self;
-        let Some(mut object) = open.pop() else { return };
-        let native = object.native.map(|from| natives.drain(from..));
-        if object.given_up {
-            return;
+        let Marks { rules, edits, open, natives, .. } = &mut *self.marks;
+        let Some(object) = open.last_mut() else { return };
+        let is_unclear = object.id == Seen::Twice || object.id == Seen::Once && object.name == Seen::Twice;
+        if !object.given_up && (is_unclear || overdue(object, at, edits, rules)) {
+            give_up(object, edits);
         }
-        if object.id == Seen::Twice
-            || object.id == Seen::Once && object.name == Seen::Twice
-            || overdue(&object, at, edits, rules)
-        {
-            give_up(&mut object, edits);
-            return;
+        if !object.given_up && object.name != Seen::Never {
+            replace(object, natives, edits, self.names);
         }
-        if object.name == Seen::Never {
-            return;
+        if let Some(from) = object.native {
+            natives.truncate(from);
         }
-        // A native name stands beside the id: nothing is inserted. Its value is replaced by what the map
-        // says, unless that says the same.
-        let Some(id_edit) = object.id_edit.and_then(|which| edits.unsettled(which)) else { return };
-        let text = std::mem::take(&mut id_edit.text);
-        let Text::Name(entry) = text else { return };
-        let name = names.json(entry);
-        let same = native.is_some_and(|raw| raw.as_slice() == &name[1..name.len() - 1]);
-        if let Some(name_edit) = object.name_edit.and_then(|which| edits.unsettled(which))
-            && !same
-        {
-            name_edit.text = text;
-        }
+        open.pop();
+    }
+}
+
+/// A native name stands beside the id: nothing is inserted. Its value is replaced by what the map says, unless
+/// that says the same.
+fn replace(object: &Open, natives: &[u8], edits: &mut Edits, names: &KeyNames) {
+    let Some(id_edit) = object.id_edit.and_then(|which| edits.unsettled(which)) else { return };
+    let text = std::mem::take(&mut id_edit.text);
+    let Text::Name(entry) = text else { return };
+    let name = names.json(entry);
+    let same = object.native.is_some_and(|from| natives[from..] == name[1..name.len() - 1]);
+    if let Some(name_edit) = object.name_edit.and_then(|which| edits.unsettled(which))
+        && !same
+    {
+        name_edit.text = text;
     }
 }

@@ -1,7 +1,5 @@
 //! Edits: what to insert or replace, in the order of the bytes they stand in.
 
-use std::collections::VecDeque;
-
 use super::scan::Gaps;
 use crate::KeyNames;
 
@@ -88,9 +86,6 @@ impl Leads {
     }
 
     fn find_or_add(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
-        if gaps.iter().all(|gap| gap.is_empty()) {
-            return Lead::COMPACT;
-        }
         self.compose(name, gaps);
         // The newest first: a row's white space is that of the row before.
         if let Some(known) = self.known.iter().rposition(|lead| **lead == *self.next) {
@@ -111,12 +106,17 @@ impl Leads {
 /// The edits of one body that are not written yet, each known by how many came before it.
 #[derive(Clone, Debug)]
 pub(crate) struct Edits {
-    edits: VecDeque<Edit>,
+    /// Those that were written last, then the others.
+    edits: Vec<Edit>,
+    /// How many came before the first of `edits`.
+    before: u64,
     leads: Leads,
     /// How many were written.
     written: u64,
     /// How many are settled.
     settled: u64,
+    /// By how much those that are settled and not written make the body longer; the sum wraps.
+    growth: u64,
     /// Up to where the last settled replacement reaches; edits before it went with what it cut.
     cut_to: u64,
 }
@@ -124,26 +124,56 @@ pub(crate) struct Edits {
 impl Edits {
     /// No edits yet, for a body in which members called `name` are inserted.
     pub(crate) fn new(name: &str) -> Self {
-        Self { edits: VecDeque::new(), leads: Leads::new(name), written: 0, settled: 0, cut_to: 0 }
+        Self {
+            edits: Vec::new(),
+            before: 0,
+            leads: Leads::new(name),
+            written: 0,
+            settled: 0,
+            growth: 0,
+            cut_to: 0,
+        }
     }
 
+    #[inline(always)]
     pub(crate) fn lead(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
+        if gaps.iter().all(|gap| gap.is_empty()) {
+            return Lead::COMPACT;
+        }
         self.leads.find_or_add(name, gaps)
     }
 
     /// Adds an edit behind all others and says which one it is.
+    #[inline(always)]
     pub(crate) fn push(&mut self, edit: Edit) -> u64 {
         if self.edits.len() == self.edits.capacity() {
-            // By a quarter, not twofold: what the edits of a held body weigh is bounded.
-            self.edits.reserve_exact(self.edits.len() / 4 + 16);
+            self.make_room();
         }
-        self.edits.push_back(edit);
+        self.edits.push(edit);
         self.pushed() - 1
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let written = self.index(self.written);
+        if written > self.edits.len() / 2 {
+            self.edits.drain(..written);
+            self.before = self.written;
+        } else {
+            // By a quarter, not twofold: what the edits of a held body weigh is bounded.
+            self.edits.reserve_exact(self.edits.len() / 4 + 64);
+        }
+    }
+
+    /// Where an edit is that was not written.
+    #[inline(always)]
+    fn index(&self, which: u64) -> usize {
+        (which - self.before) as usize
     }
 
     /// How many edits were pushed so far.
     pub(crate) fn pushed(&self) -> u64 {
-        self.written + self.edits.len() as u64
+        self.before + self.edits.len() as u64
     }
 
     /// The memory that the queue takes.
@@ -155,13 +185,14 @@ impl Edits {
     /// An edit that is not settled yet.
     pub(crate) fn unsettled(&mut self, which: u64) -> Option<&mut Edit> {
         which.checked_sub(self.settled)?;
-        self.edits.get_mut((which - self.written) as usize)
+        let index = self.index(which);
+        self.edits.get_mut(index)
     }
 
     /// Settles all edits before `offset`, and tells of each.
     pub(crate) fn settle(&mut self, offset: u64, names: &KeyNames, mut tell: impl FnMut(&Settled)) {
-        let from = (self.settled - self.written) as usize;
-        for edit in self.edits.range_mut(from..).take_while(|edit| edit.at < offset) {
+        let from = self.index(self.settled);
+        for edit in self.edits[from..].iter_mut().take_while(|edit| edit.at < offset) {
             self.settled += 1;
             if edit.at < self.cut_to {
                 edit.text = Text::Nothing;
@@ -175,6 +206,7 @@ impl Edits {
                 self.cut_to = edit.at + edit.cut;
                 let put = self.leads.bytes(edit.lead).len() + edit.text.json(names).len();
                 settled.changed = Some((edit.cut, put as u64));
+                self.growth = self.growth.wrapping_add(put as u64).wrapping_sub(edit.cut);
             }
             tell(&settled);
         }
@@ -182,19 +214,26 @@ impl Edits {
 
     /// Forgets the edits that are not settled.
     pub(crate) fn drop_unsettled(&mut self) {
-        self.edits.truncate((self.settled - self.written) as usize);
+        self.edits.truncate(self.index(self.settled));
     }
 
-    /// Forgets all edits.
+    /// How long `len` bytes become that hold all settled edits that are not written.
+    pub(crate) fn grown(&self, len: u64) -> u64 {
+        len.wrapping_add(self.growth)
+    }
+
+    /// Forgets all edits that were not written.
     pub(crate) fn clear(&mut self) {
-        self.edits.clear();
-        self.written = self.settled;
+        self.edits.truncate(self.index(self.written));
+        self.settled = self.written;
+        self.growth = 0;
     }
 
     /// The next settled edit: where it is, how much it cuts, and the two parts it puts there.
+    #[inline(always)]
     pub(crate) fn next<'a>(&'a mut self, names: &'a KeyNames) -> Option<Splice<'a>> {
         while self.written < self.settled {
-            let edit = *self.edits.front()?;
+            let edit = self.edits.get(self.index(self.written))?;
             if edit.text != Text::Nothing {
                 let lead = self.leads.bytes(edit.lead);
                 return Some(Splice { at: edit.at, cut: edit.cut, lead, text: edit.text.json(names) });
@@ -204,10 +243,19 @@ impl Edits {
         None
     }
 
-    /// Says that the next edit was written.
-    pub(crate) fn pop(&mut self) {
-        if self.edits.pop_front().is_some() {
-            self.written += 1;
+    /// Says that the next edit was written, so many bytes for so many.
+    #[inline(always)]
+    pub(crate) fn wrote(&mut self, put: usize, cut: u64) {
+        self.growth = self.growth.wrapping_sub(put as u64).wrapping_add(cut);
+        self.pop();
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) {
+        self.written += 1;
+        if self.written == self.pushed() {
+            self.edits.clear();
+            self.before = self.written;
         }
     }
 }

@@ -10,13 +10,16 @@
 //! The scanner knows no member by name. It asks its sink of each name whether the value is wanted, and
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
+mod joints;
 mod run;
+mod value;
 
 use std::ops::Range;
 
-use self::run::Joints;
+use self::joints::Joints;
+use self::run::Run;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
-use super::wide;
+use super::wide::{self, BASE};
 
 /// How deep arrays and objects may nest. Answers of the APIs nest 4 deep; most parsers stop at 128.
 pub(crate) const MAX_DEPTH: usize = 1024;
@@ -59,18 +62,31 @@ pub(crate) enum Value<'a> {
 /// where one is longer than [`MAX_GAP`].
 pub(crate) type Gaps<'a> = [&'a [u8]; 3];
 
+/// A member whose value is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Member {
+    Id,
+    Name,
+}
+
 /// Who listens to a scanner. `depth` counts the containers around a member, its own object included.
 pub(crate) trait Sink {
-    /// Whether the value of members named `raw` (the bytes between the quotes) is wanted.
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> bool;
-    /// A member was found whose value is wanted.
-    fn found(&mut self, raw: &[u8], escaped: bool, depth: usize);
+    /// Which member it is that is named `raw` (the bytes between the quotes), if it is wanted.
+    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member>;
+    /// A wanted member was found.
+    fn found(&mut self, member: Member, depth: usize);
     /// A wanted value begins at `at`.
     fn begin(&mut self, at: u64, gaps: Gaps<'_>);
     /// Whether the value that ends in the container at `depth` is one that was wanted.
     fn awaits(&self, depth: usize) -> bool;
     /// The wanted value ended before `at`.
     fn end(&mut self, at: u64, value: Value<'_>);
+    /// A wanted member was found, and its value seen as a whole, from here to there.
+    fn whole(&mut self, member: Member, depth: usize, at: Range<u64>, gaps: Gaps<'_>, value: Value<'_>) {
+        self.found(member, depth);
+        self.begin(at.start, gaps);
+        self.end(at.end, value);
+    }
     /// The object at `depth` was closed; `at` is the offset after its brace.
     fn close(&mut self, at: u64, depth: usize);
 }
@@ -171,7 +187,7 @@ impl Nest {
     #[inline(always)]
     fn is_object(&self, depth: usize) -> Option<bool> {
         let at = depth.checked_sub(1)?;
-        Some(self.objects[at / 64] >> (at % 64) & 1 == 1)
+        Some(self.objects[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
     }
 }
 
@@ -229,15 +245,9 @@ impl Scanner {
     /// Scans the next chunk. After a fault the scanner takes no more.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
         let mut cursor = Cursor { chunk, at: 0, base: self.scanned };
-        while let Some(&byte) = chunk.get(cursor.at) {
-            let before = cursor.at;
-            if matches!(self.state, State::After | State::Value) && self.nest.in_object() == Some(true) {
-                self.run(&mut cursor, sink)?;
-            }
-            if cursor.at == before {
-                self.step(byte, &mut cursor, sink)?;
-            }
-        }
+        // What this chunk begins with, and the one before ended with, is read step by step.
+        self.joints.lose();
+        wide::widest(Run { scanner: self, cursor: &mut cursor, sink })?;
         self.keep_tail(&cursor);
         self.scanned += chunk.len() as u64;
         Ok(())
@@ -361,7 +371,7 @@ impl Scanner {
     /// From within a string to its end, to a byte that needs care, or to the chunk's end.
     #[inline(always)]
     fn read_text(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
-        cursor.at += wide::plain(&cursor.chunk[cursor.at..]);
+        cursor.at += wide::plain(BASE, &cursor.chunk[cursor.at..]);
         let Some(&byte) = cursor.chunk.get(cursor.at) else { return Ok(()) };
         self.state = match byte {
             b'"' => {
@@ -378,15 +388,10 @@ impl Scanner {
                 self.escaped = true;
                 State::Escape
             }
-            // The lead bytes of RFC 3629 §4 and what may follow each.
-            0xC2..=0xDF => State::Utf8(1, 0x80, 0xBF),
-            0xE0 => State::Utf8(2, 0xA0, 0xBF),
-            0xE1..=0xEC | 0xEE..=0xEF => State::Utf8(2, 0x80, 0xBF),
-            0xED => State::Utf8(2, 0x80, 0x9F),
-            0xF0 => State::Utf8(3, 0x90, 0xBF),
-            0xF1..=0xF3 => State::Utf8(3, 0x80, 0xBF),
-            0xF4 => State::Utf8(3, 0x80, 0x8F),
-            _ => return cursor.fault(),
+            lead => match utf8_follows(lead) {
+                Some((left, low, high)) => State::Utf8(left, low, high),
+                None => return cursor.fault(),
+            },
         };
         cursor.at += 1;
         Ok(())
@@ -401,9 +406,9 @@ impl Scanner {
                 Some(raw) => raw,
                 None => join(&mut self.joined, &self.tail, cursor, &text),
             };
-            self.wanted = sink.wants(raw, self.escaped);
-            if self.wanted {
-                sink.found(raw, self.escaped, self.nest.depth);
+            if let Some(member) = sink.wants(raw, self.escaped) {
+                self.wanted = true;
+                sink.found(member, self.nest.depth);
             }
         }
     }
@@ -502,6 +507,20 @@ impl Scanner {
     }
 }
 
+/// How many bytes follow this one in a UTF-8 sequence, and the bounds of the next (RFC 3629 §4).
+fn utf8_follows(lead: u8) -> Option<(u8, u8, u8)> {
+    Some(match lead {
+        0xC2..=0xDF => (1, 0x80, 0xBF),
+        0xE0 => (2, 0xA0, 0xBF),
+        0xE1..=0xEC | 0xEE..=0xEF => (2, 0x80, 0xBF),
+        0xED => (2, 0x80, 0x9F),
+        0xF0 => (3, 0x90, 0xBF),
+        0xF1..=0xF3 => (3, 0x80, 0xBF),
+        0xF4 => (3, 0x80, 0x8F),
+        _ => return None,
+    })
+}
+
 /// A chunk, and the place in it.
 struct Cursor<'a> {
     chunk: &'a [u8],
@@ -527,7 +546,7 @@ impl<'a> Cursor<'a> {
 
     #[inline(always)]
     fn skip_white_space(&mut self) {
-        self.at += wide::white_space(&self.chunk[self.at..]);
+        self.at += wide::white_space(BASE, &self.chunk[self.at..]);
     }
 }
 

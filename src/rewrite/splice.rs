@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::amend::Amender;
 use crate::KeyNames;
@@ -58,35 +58,48 @@ impl Unsent {
     /// as it is.
     pub(crate) fn next(&mut self, amender: &mut Amender, names: &KeyNames) -> Option<Bytes> {
         let settled = amender.settled().min(self.at + self.len);
-        let mut left = settled.checked_sub(self.at).filter(|left| *left > 0)?;
+        let left = settled.checked_sub(self.at).filter(|left| *left > 0)?;
         self.flush();
         let front = self.frames.front().map_or(0, Bytes::len) as u64;
         if amender.next(names).is_none_or(|edit| edit.at >= self.at + front.min(left)) {
             return Some(self.take(front.min(left)));
         }
-        let mut piece = BytesMut::with_capacity(MAX_PIECE.min(left as usize + left as usize / 8 + 256));
-        while left > 0 {
+        let mut piece = Vec::with_capacity(amender.grown(left).min(MAX_PIECE as u64) as usize);
+        while self.at < settled && self.splice(settled, amender, names, &mut piece) {}
+        Some(piece.into())
+    }
+
+    /// Writes the next frame into `piece`, up to `settled`, and says whether the piece goes on behind it: where
+    /// there is room, and where there is an edit in the next frame too.
+    fn splice(&mut self, settled: u64, amender: &mut Amender, names: &KeyNames, piece: &mut Vec<u8>) -> bool {
+        let Some(front) = self.frames.front() else { return false };
+        let upto = settled.min(self.at + front.len() as u64);
+        let (mut at, mut goes_on) = (self.at, true);
+        let slice = |from: u64, to: u64| &front[(from - self.at) as usize..(to - self.at) as usize];
+        while at < upto {
+            let edit = amender.next(names).filter(|edit| edit.at < upto);
+            let next = edit.as_ref().map_or(upto, |edit| edit.at);
+            let put = edit.as_ref().map_or(0, |edit| edit.lead.len() + edit.text.len());
             let room = MAX_PIECE - piece.len();
-            let Some(edit) = amender.next(names) else {
-                // The frames after this one are passed on as they are.
-                let front = self.frames.front().map_or(0, Bytes::len);
-                self.copy(left.min(room.min(front) as u64), &mut piece);
-                break;
-            };
-            let before = edit.at - self.at;
-            let put = edit.lead.len() + edit.text.len();
-            if before + put as u64 > room as u64 {
-                self.copy(before.min(room as u64), &mut piece);
+            if (next - at) as usize + put > room {
+                let next = next.min(at + room as u64);
+                piece.extend_from_slice(slice(at, next));
+                (at, goes_on) = (next, false);
                 break;
             }
-            self.copy(before, &mut piece);
-            piece.put_slice(edit.lead);
-            piece.put_slice(edit.text);
-            self.skip(edit.cut);
-            left -= before + edit.cut;
-            amender.pop();
+            piece.extend_from_slice(slice(at, next));
+            at = next;
+            if let Some(edit) = edit {
+                piece.extend_from_slice(edit.lead);
+                piece.extend_from_slice(edit.text);
+                let cut = edit.cut;
+                at += cut;
+                amender.wrote(put, cut);
+            }
         }
-        Some(piece.freeze())
+        goes_on &= amender.next(names).is_some();
+        self.skip(at - self.at);
+        goes_on
     }
 
     fn take(&mut self, n: u64) -> Bytes {
@@ -98,19 +111,10 @@ impl Unsent {
         self.frames.pop_front().unwrap_or_default()
     }
 
-    fn copy(&mut self, n: u64, piece: &mut BytesMut) {
-        self.each(n, |bytes| piece.put_slice(bytes));
-    }
-
-    fn skip(&mut self, n: u64) {
-        self.each(n, |_| ());
-    }
-
-    fn each(&mut self, mut n: u64, mut visit: impl FnMut(&[u8])) {
+    fn skip(&mut self, mut n: u64) {
         self.count(n);
         while let Some(front) = self.frames.front_mut().filter(|_| n > 0) {
             let part = n.min(front.len() as u64) as usize;
-            visit(&front[..part]);
             n -= part as u64;
             front.advance(part);
             if front.is_empty() {

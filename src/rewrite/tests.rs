@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::amend::{Amender, Members, Rules, Unmatched};
 use super::lookout::Lookout;
 use super::place;
-use super::scan::{Fault, MAX_DEPTH, Scanner};
+use super::scan::{Fault, MAX_DEPTH, Member, Scanner};
 use super::splice::Unsent;
 use crate::{Counts, KeyNames};
 
@@ -428,9 +428,46 @@ fn alike() -> impl Strategy<Value = String> {
     })
 }
 
+/// Members of a few names in no order, long enough for the scanner to give up expecting one.
+fn unordered() -> impl Strategy<Value = String> {
+    let value = prop::sample::select(vec![
+        "1",
+        "0",
+        "12.50",
+        "1e5",
+        "-7",
+        "null",
+        "false",
+        "\"\"",
+        "\"key_1\"",
+        "\"key_x\"",
+        "\"a \\\"b\\\" \\u00e9 – 田中\"",
+        "\"a text that is longer than what is looked at in one go, which is sixty-four bytes\"",
+        "[]",
+        "{}",
+        "[\"a\", 1,\"\\u0062\" ,null]",
+        "[1,[2]]",
+        "{\"api_key_id\":\"key_a\"}",
+        "[{\"api_key_id\":\"key_1\"}]",
+    ]);
+    let name = prop::sample::select(vec!["a", "count", "api_key_id", "a_name_of_some_length", "é", "x\\n"]);
+    let members = prop::collection::vec((name, value, 0..12_u8, any::<bool>()), 0..120);
+    members.prop_map(|members| {
+        let mut page = "[{\"first\":1".to_owned();
+        for (name, value, gap, ends_row) in members {
+            let gap = if gap == 0 { " " } else { "" };
+            page += &format!(",{gap}\"{name}\":{gap}{value}");
+            if ends_row {
+                page += "},{\"first\":1";
+            }
+        }
+        page + "}]"
+    })
+}
+
 /// JSON, or JSON with a byte changed, taken out or put in.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    let whole = || prop_oneof![json(), rows(), alike()];
+    let whole = || prop_oneof![json(), rows(), alike(), unordered()];
     let broken =
         (whole(), any::<prop::sample::Index>(), any::<u8>(), 0..3).prop_map(|(json, at, byte, how)| {
             let mut bytes = json.into_bytes();
@@ -514,8 +551,8 @@ proptest! {
     fn faults_are_where_they_are(body in bytes()) {
         struct Deaf;
         impl super::scan::Sink for Deaf {
-            fn wants(&mut self, _: &[u8], _: bool) -> bool { false }
-            fn found(&mut self, _: &[u8], _: bool, _: usize) {}
+            fn wants(&mut self, _: &[u8], _: bool) -> Option<Member> { None }
+            fn found(&mut self, _: Member, _: usize) {}
             fn begin(&mut self, _: u64, _: super::scan::Gaps<'_>) {}
             fn awaits(&self, _: usize) -> bool { false }
             fn end(&mut self, _: u64, _: super::scan::Value<'_>) {}

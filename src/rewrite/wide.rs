@@ -1,243 +1,372 @@
-//! How far a run of bytes of one kind goes: sixteen bytes at a time where the target has SSE2 (every x86-64
-//! has), eight elsewhere. Both twins are always compiled and tested against each other where both can be.
+//! What kind of bytes these are: thirty-two at a time, a bit for each.
+//!
+//! [`Wide`] is that question; `Avx2`, `Sse2` and `Words` answer it, each for the machines that it can run on,
+//! and all are tested against the plain words of RFC 8259. [`widest`] does a task with the best that the
+//! machine has.
 
-/// How many bytes at the start of `bytes` are plain in a string: ASCII, no control, no quote, no backslash.
-#[inline(always)]
-pub(crate) fn plain(bytes: &[u8]) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: see `sse2`.
-    #[allow(unsafe_code)]
-    return unsafe { sse2::plain(bytes) };
-    #[cfg(not(target_arch = "x86_64"))]
-    return words::plain(bytes);
+/// Judges thirty-two bytes: bit `n` of an answer is for byte `n`.
+pub(crate) trait Wide: Copy {
+    /// What is not plain in a string: a quote, a backslash, a control, a byte that is not ASCII.
+    fn stops(self, block: &[u8; 32]) -> u32;
+    /// Digits.
+    fn digits(self, block: &[u8; 32]) -> u32;
+    /// White space (RFC 8259 §2).
+    fn white(self, block: &[u8; 32]) -> u32;
+    /// Where two blocks are equal.
+    fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32;
 }
 
-/// How many bytes at the start of `bytes` are digits.
-#[inline(always)]
-pub(crate) fn digits(bytes: &[u8]) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: see `sse2`.
-    #[allow(unsafe_code)]
-    return unsafe { sse2::digits(bytes) };
-    #[cfg(not(target_arch = "x86_64"))]
-    return words::digits(bytes);
+/// Something to be done with the best `Wide` there is. `run` has to be inlined, and all that it calls in a
+/// loop: only then is it compiled for the machine that it runs on.
+pub(crate) trait Task {
+    type Output;
+    fn run(self, wide: impl Wide) -> Self::Output;
 }
 
-/// How many bytes at the start of `bytes` are white space (RFC 8259 §2).
-#[inline(always)]
-pub(crate) fn white_space(bytes: &[u8]) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: see `sse2`.
-    #[allow(unsafe_code)]
-    return unsafe { sse2::white_space(bytes) };
-    #[cfg(not(target_arch = "x86_64"))]
-    return words::white_space(bytes);
-}
-
-/// Whether `bytes` begin with the first `len` bytes of `text`; `len` is 1 to 64.
-#[inline(always)]
-pub(crate) fn begins_with(bytes: &[u8], text: &[u8; 64], len: usize) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: see `sse2`.
-    #[allow(unsafe_code)]
-    return unsafe { sse2::begins_with(bytes, text, len) };
-    #[cfg(not(target_arch = "x86_64"))]
-    return words::begins_with(bytes, text, len);
-}
-
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=0x7F) && byte != b'"' && byte != b'\\'
-}
-
-fn is_white(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
-}
-
-/// Sixteen bytes at a time.
-///
-/// To call a function with a target feature is unsafe where the feature may be missing. SSE2 is part of
-/// x86-64: there is no such target without it. Beyond that nothing here is unsafe: each block is loaded as a
-/// number, by index, which compiles to the one instruction that it is.
+/// What every machine of this target has.
 #[cfg(target_arch = "x86_64")]
-mod sse2 {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
-    };
+pub(crate) type Base = x86::Sse2;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) type Base = Words;
 
-    use crate::rewrite::wide::{is_plain, is_white};
+#[cfg(target_arch = "x86_64")]
+pub(crate) const BASE: Base = x86::Sse2;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const BASE: Base = Words;
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn load(block: &[u8; 16]) -> __m128i {
-        let number = u128::from_le_bytes(*block);
-        _mm_set_epi64x((number >> 64) as i64, number as i64)
+#[inline(always)]
+pub(crate) fn widest<T: Task>(task: T) -> T::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        return x86::run(task, avx2);
     }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn all(byte: u8) -> __m128i {
-        _mm_set1_epi8(byte as i8)
-    }
-
-    /// The bytes before the first that is marked; `ends` judges those after the last block.
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn until(bytes: &[u8], marks: impl Fn(__m128i) -> u32, ends: impl Fn(u8) -> bool) -> usize {
-        let mut rest = bytes;
-        while let Some((block, after)) = rest.split_first_chunk::<16>() {
-            let marked = marks(load(block));
-            if marked != 0 {
-                return bytes.len() - rest.len() + marked.trailing_zeros() as usize;
-            }
-            rest = after;
-        }
-        bytes.len() - rest.len() + rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len())
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn begins_with(bytes: &[u8], text: &[u8; 64], len: usize) -> bool {
-        /// A bit for each of 32 bytes that are equal.
-        #[inline]
-        #[target_feature(enable = "sse2")]
-        fn equal(bytes: &[u8; 32], text: &[u8; 32]) -> u64 {
-            let ([low, high], _) = bytes.as_chunks::<16>() else { return 0 };
-            let ([text_low, text_high], _) = text.as_chunks::<16>() else { return 0 };
-            let low = _mm_movemask_epi8(_mm_cmpeq_epi8(load(low), load(text_low))) as u32;
-            let high = _mm_movemask_epi8(_mm_cmpeq_epi8(load(high), load(text_high))) as u32;
-            u64::from(low | high << 16)
-        }
-        let ([text_low, text_high], _) = text.as_chunks::<32>() else { return false };
-        if len <= 32
-            && let Some(bytes) = bytes.first_chunk::<32>()
-        {
-            // The bits of `len` bytes, the lowest first.
-            return !equal(bytes, text_low) << (64 - len) == 0;
-        }
-        match bytes.first_chunk::<64>().map(|bytes| bytes.as_chunks::<32>().0) {
-            Some([low, high]) => {
-                let equal = equal(low, text_low) | equal(high, text_high) << 32;
-                !equal << (64 - len) == 0
-            }
-            _ => bytes.starts_with(&text[..len]),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn plain(bytes: &[u8]) -> usize {
-        let marks = |block| {
-            let quote = _mm_cmpeq_epi8(block, all(b'"'));
-            let escape = _mm_cmpeq_epi8(block, all(b'\\'));
-            // As signed bytes, controls are below a space, and so is all that is not ASCII.
-            let below = _mm_cmplt_epi8(block, all(b' '));
-            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, escape), below)) as u32
-        };
-        until(bytes, marks, |byte| !is_plain(byte))
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn digits(bytes: &[u8]) -> usize {
-        let marks = |block| {
-            let value = _mm_sub_epi8(block, all(b'0'));
-            let digit = _mm_cmpeq_epi8(_mm_min_epu8(value, all(9)), value);
-            _mm_movemask_epi8(digit) as u32 ^ 0xFFFF
-        };
-        until(bytes, marks, |byte| !byte.is_ascii_digit())
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn white_space(bytes: &[u8]) -> usize {
-        let marks = |block| {
-            let is = |byte| _mm_cmpeq_epi8(block, all(byte));
-            let white = _mm_or_si128(_mm_or_si128(is(b' '), is(b'\n')), _mm_or_si128(is(b'\r'), is(b'\t')));
-            _mm_movemask_epi8(white) as u32 ^ 0xFFFF
-        };
-        until(bytes, marks, |byte| !is_white(byte))
-    }
+    task.run(BASE)
 }
 
-/// Eight bytes at a time, on any target.
-#[cfg(any(not(target_arch = "x86_64"), test))]
-mod words {
-    use crate::rewrite::wide::{is_plain, is_white};
-
-    const ONES: u64 = u64::MAX / 0xFF;
-    const HIGHS: u64 = ONES << 7;
-
-    #[inline(always)]
-    pub(super) fn begins_with(bytes: &[u8], text: &[u8; 64], len: usize) -> bool {
-        bytes.starts_with(&text[..len])
-    }
-
-    #[inline(always)]
-    pub(super) fn plain(bytes: &[u8]) -> usize {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut at = 0;
-        for word in words {
-            let word = u64::from_le_bytes(*word);
-            // In each test the lowest byte that is marked is one that should be; those above may not be.
-            let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
-            let marks = word
-                | below(word, u64::from(b' '))
-                | below(word ^ (ONES * u64::from(b'"')), 1)
-                | below(word ^ (ONES * u64::from(b'\\')), 1);
-            if marks & HIGHS != 0 {
-                return at + ((marks & HIGHS).trailing_zeros() / 8) as usize;
-            }
-            at += 8;
-        }
-        at + rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len())
-    }
-
-    #[inline(always)]
-    pub(super) fn digits(bytes: &[u8]) -> usize {
-        bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
-    }
-
-    #[inline(always)]
-    pub(super) fn white_space(bytes: &[u8]) -> usize {
-        bytes.iter().position(|byte| !is_white(*byte)).unwrap_or(bytes.len())
-    }
+/// How many bytes at the start of `bytes` are plain in a string.
+#[inline(always)]
+pub(crate) fn plain(wide: impl Wide, bytes: &[u8]) -> usize {
+    until(bytes, |block| wide.stops(block))
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
-mod tests {
-    use super::words;
+/// How many bytes at the start of `bytes` are white space.
+#[inline(always)]
+pub(crate) fn white_space(wide: impl Wide, bytes: &[u8]) -> usize {
+    until(bytes, |block| !wide.white(block))
+}
 
-    #[test]
-    fn twins_agree_on_every_byte_at_every_place() {
-        for fill in [b'a', b'0', b' ', b'\n'] {
-            for len in 0..40 {
-                let mut bytes = vec![fill; len];
-                for at in 0..len {
-                    for byte in 0..=255 {
-                        bytes[at] = byte;
-                        assert_eq!(super::plain(&bytes), words::plain(&bytes), "{bytes:?}");
-                        assert_eq!(super::digits(&bytes), words::digits(&bytes), "{bytes:?}");
-                        assert_eq!(super::white_space(&bytes), words::white_space(&bytes), "{bytes:?}");
-                    }
-                    bytes[at] = fill;
+/// The bytes before the first that is marked.
+#[inline(always)]
+fn until(bytes: &[u8], marks: impl Fn(&[u8; 32]) -> u32) -> usize {
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk::<32>() {
+        let marked = marks(block);
+        if marked != 0 {
+            return bytes.len() - rest.len() + marked.trailing_zeros() as usize;
+        }
+        rest = after;
+    }
+    let mut last = [0; 32];
+    last[..rest.len()].copy_from_slice(rest);
+    bytes.len() - rest.len() + rest.len().min(marks(&last).trailing_zeros() as usize)
+}
+
+/// On x86-64, which has SSE2 always and AVX2 most often.
+///
+/// To call a function with a target feature is unsafe where the feature may be missing. A value of `Avx2` is
+/// only made where it was found; SSE2 is part of the target. Beyond that nothing here is unsafe: a block is
+/// loaded as numbers, by value, which compiles to the one instruction that it is.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod x86 {
+    use crate::rewrite::wide::{Task, Wide};
+    use std::arch::is_x86_feature_detected;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Sse2;
+
+    /// There is AVX2 here, and what counts bits.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(());
+
+    impl Avx2 {
+        #[inline(always)]
+        pub(crate) fn detect() -> Option<Self> {
+            // Every machine with AVX2 has the others too, but is not bound to.
+            let is_there = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt");
+            is_there.then_some(Self(()))
+        }
+    }
+
+    /// Does a task in code that is compiled for AVX2.
+    #[inline(always)]
+    pub(crate) fn run<T: Task>(task: T, avx2: Avx2) -> T::Output {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+        fn compiled_for_it<T: Task>(task: T, avx2: Avx2) -> T::Output {
+            task.run(avx2)
+        }
+        // SAFETY: `avx2` says that it is there.
+        unsafe { compiled_for_it(task, avx2) }
+    }
+
+    /// Implements [`Wide`] by functions of a target feature, which the type's existence vouches for.
+    macro_rules! by_functions_of {
+        ($wide:ty, $functions:ident) => {
+            impl Wide for $wide {
+                #[inline(always)]
+                fn stops(self, block: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::stops(block) }
+                }
+
+                #[inline(always)]
+                fn digits(self, block: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::digits(block) }
+                }
+
+                #[inline(always)]
+                fn white(self, block: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::white(block) }
+                }
+
+                #[inline(always)]
+                fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::equal(one, other) }
                 }
             }
+        };
+    }
+
+    by_functions_of!(Avx2, avx2);
+    by_functions_of!(Sse2, sse2);
+
+    mod avx2 {
+        use std::arch::x86_64::{
+            __m256i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_min_epu8, _mm256_movemask_epi8,
+            _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_sub_epi8,
+        };
+
+        use crate::rewrite::wide::x86::numbers;
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn load(block: &[u8; 32]) -> __m256i {
+            let [a, b, c, d] = numbers(block);
+            _mm256_set_epi64x(d, c, b, a)
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        fn mask(block: __m256i) -> u32 {
+            _mm256_movemask_epi8(block) as u32
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn stops(block: &[u8; 32]) -> u32 {
+            let block = load(block);
+            let quote = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'"' as i8));
+            let escape = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'\\' as i8));
+            // As signed bytes, controls are below a space, and so is all that is not ASCII.
+            let below = _mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), block);
+            mask(_mm256_or_si256(_mm256_or_si256(quote, escape), below))
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn digits(block: &[u8; 32]) -> u32 {
+            let value = _mm256_sub_epi8(load(block), _mm256_set1_epi8(b'0' as i8));
+            mask(_mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value))
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn white(block: &[u8; 32]) -> u32 {
+            let block = load(block);
+            let [a, b, c, d] = [b' ', b'\n', b'\r', b'\t']
+                .map(|byte| _mm256_cmpeq_epi8(block, _mm256_set1_epi8(byte as i8)));
+            mask(_mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d)))
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
+            mask(_mm256_cmpeq_epi8(load(one), load(other)))
+        }
+    }
+
+    mod sse2 {
+        use std::arch::x86_64::{
+            __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+            _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
+        };
+
+        use crate::rewrite::wide::x86::numbers;
+
+        /// Both halves of a block.
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        fn load(block: &[u8; 32]) -> [__m128i; 2] {
+            let [a, b, c, d] = numbers(block);
+            [_mm_set_epi64x(b, a), _mm_set_epi64x(d, c)]
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        fn mask([low, high]: [__m128i; 2]) -> u32 {
+            _mm_movemask_epi8(low) as u32 | (_mm_movemask_epi8(high) as u32) << 16
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn stops(block: &[u8; 32]) -> u32 {
+            mask(load(block).map(|half| {
+                let quote = _mm_cmpeq_epi8(half, _mm_set1_epi8(b'"' as i8));
+                let escape = _mm_cmpeq_epi8(half, _mm_set1_epi8(b'\\' as i8));
+                let below = _mm_cmplt_epi8(half, _mm_set1_epi8(b' ' as i8));
+                _mm_or_si128(_mm_or_si128(quote, escape), below)
+            }))
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn digits(block: &[u8; 32]) -> u32 {
+            mask(load(block).map(|half| {
+                let value = _mm_sub_epi8(half, _mm_set1_epi8(b'0' as i8));
+                _mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value)
+            }))
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn white(block: &[u8; 32]) -> u32 {
+            mask(load(block).map(|half| {
+                let [a, b, c, d] =
+                    [b' ', b'\n', b'\r', b'\t'].map(|byte| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8)));
+                _mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))
+            }))
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
+            let ([a, b], [c, d]) = (load(one), load(other));
+            mask([_mm_cmpeq_epi8(a, c), _mm_cmpeq_epi8(b, d)])
+        }
+    }
+
+    #[inline(always)]
+    fn numbers(block: &[u8; 32]) -> [i64; 4] {
+        let (words, _) = block.as_chunks::<8>();
+        std::array::from_fn(|n| i64::from_le_bytes(words[n]))
+    }
+}
+
+/// On any target, eight bytes at a time.
+#[cfg(any(not(target_arch = "x86_64"), test))]
+#[derive(Clone, Copy)]
+pub(crate) struct Words;
+
+#[cfg(any(not(target_arch = "x86_64"), test))]
+impl Words {
+    const ONES: u64 = u64::MAX / 0xFF;
+    const HIGHS: u64 = Self::ONES << 7;
+
+    /// Gathers the highest bits of bytes.
+    #[inline(always)]
+    fn mask(block: &[u8; 32], highs: impl Fn(u64) -> u64) -> u32 {
+        let (words, _) = block.as_chunks::<8>();
+        words.iter().rev().fold(0, |mask, word| {
+            let highs = (highs(u64::from_le_bytes(*word)) & Self::HIGHS) >> 7;
+            // Brings bit 8 n to bit 56 + n.
+            mask << 8 | (highs.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+        })
+    }
+
+    /// Marks bytes that are not zero: no carry goes from one byte to the next.
+    #[inline(always)]
+    fn some(word: u64) -> u64 {
+        ((word & !Self::HIGHS) + !Self::HIGHS) | word
+    }
+
+    #[inline(always)]
+    fn is(word: u64, byte: u8) -> u64 {
+        !Self::some(word ^ (Self::ONES * u64::from(byte)))
+    }
+
+    /// Marks ASCII bytes from `limit` on, which is 1 to 0x80; may mark others.
+    #[inline(always)]
+    fn from(word: u64, limit: u8) -> u64 {
+        (word & !Self::HIGHS) + Self::ONES * u64::from(0x80 - limit)
+    }
+}
+
+#[cfg(any(not(target_arch = "x86_64"), test))]
+impl Wide for Words {
+    #[inline(always)]
+    fn stops(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| {
+            word | !Self::from(word, b' ') | Self::is(word, b'"') | Self::is(word, b'\\')
+        })
+    }
+
+    #[inline(always)]
+    fn digits(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| Self::from(word, b'0') & !Self::from(word, b'9' + 1) & !word)
+    }
+
+    #[inline(always)]
+    fn white(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| {
+            Self::is(word, b' ') | Self::is(word, b'\n') | Self::is(word, b'\r') | Self::is(word, b'\t')
+        })
+    }
+
+    #[inline(always)]
+    fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32 {
+        let differs = std::array::from_fn(|n| one[n] ^ other[n]);
+        Self::mask(&differs, |word| !Self::some(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BASE, Wide, Words, plain, white_space};
+
+    /// What RFC 8259 calls each byte, beside what a `Wide` makes of it.
+    fn agrees(wide: impl Wide, block: &[u8; 32]) {
+        let expect = |is: fn(u8) -> bool| (0..32).fold(0, |mask, n| mask | u32::from(is(block[n])) << n);
+        let stops = |byte| !matches!(byte, b' '..=0x7F) || matches!(byte, b'"' | b'\\');
+        assert_eq!(wide.stops(block), expect(stops), "{block:?}");
+        assert_eq!(wide.digits(block), expect(|byte| byte.is_ascii_digit()), "{block:?}");
+        assert_eq!(wide.white(block), expect(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')), "{block:?}");
+        assert_eq!(wide.equal(block, block), u32::MAX);
+        for at in 0..32 {
+            let mut other = *block;
+            other[at] ^= 1 << (at % 8);
+            assert_eq!(wide.equal(block, &other), !(1 << at), "{block:?}");
         }
     }
 
     #[test]
-    fn twins_agree_on_beginnings() {
-        let text: [u8; 64] = std::array::from_fn(|n| n as u8);
-        for len in 1..=64 {
-            for have in 0..=70 {
-                let mut bytes: Vec<u8> = (0..have).collect();
-                assert_eq!(super::begins_with(&bytes, &text, len), usize::from(have) >= len);
-                for at in 0..bytes.len() {
-                    bytes[at] ^= 0x80;
-                    let expected = words::begins_with(&bytes, &text, len);
-                    assert_eq!(super::begins_with(&bytes, &text, len), expected, "{len} {have} {at}");
-                    bytes[at] ^= 0x80;
+    fn all_know_every_byte_at_every_place() {
+        for fill in [b'a', b'0', b' ', b'"', 0x80, 0xFF, 0] {
+            for at in 0..32 {
+                for byte in 0..=255 {
+                    let mut block = [fill; 32];
+                    block[at] = byte;
+                    agrees(Words, &block);
+                    agrees(BASE, &block);
+                    #[cfg(target_arch = "x86_64")]
+                    if let Some(avx2) = super::x86::Avx2::detect() {
+                        agrees(avx2, &block);
+                    }
                 }
             }
         }
@@ -245,9 +374,17 @@ mod tests {
 
     #[test]
     fn runs_end_where_they_end() {
-        assert_eq!(super::plain(b"abcdefghijklmnopqrstuvwxyz~\x7f!\""), 29);
-        assert_eq!(super::plain("abcdefghijklmnopqrstuvwxyz\u{e9}".as_bytes()), 26);
-        assert_eq!(super::digits(b"01234567890123456789."), 20);
-        assert_eq!(super::white_space(b" \n\r\t          \t\t\t\t\t\t\t\t\t\x0b"), 23);
+        for len in 0..100 {
+            let mut text = vec![b'7'; len];
+            assert_eq!(plain(BASE, &text), len);
+            text.push(b'"');
+            assert_eq!(plain(BASE, &text), len);
+            text.fill(b'\t');
+            assert_eq!(white_space(BASE, &text), len + 1);
+            text.push(0x0b);
+            assert_eq!(white_space(BASE, &text), len + 1);
+        }
+        let text = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop\u{e9}";
+        assert_eq!(plain(BASE, text.as_bytes()), 42);
     }
 }

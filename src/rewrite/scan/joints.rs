@@ -1,0 +1,303 @@
+//! What stands between two values, from the end of one to the beginning of the next, is a *joint*: a comma, a
+//! name, a colon; perhaps the end of one row and the beginning of the next. Rows repeat their joints in their
+//! order. So each joint that was read is kept with what it means, and with which one followed; where the same
+//! bytes stand again, they mean the same again.
+
+use super::value::{flat, scalar};
+use super::{Gaps, MAX_RAW_NAME, Member, Nest, Sink};
+use crate::rewrite::wide::{BASE, Wide};
+
+/// What is looked at without asking again whether it is there: a joint, and what may follow it.
+pub(super) const WINDOW: usize = 128;
+
+/// The longest joint that is kept. Those of pretty pages are about 40 bytes long.
+pub(super) const MAX_JOINT: usize = 63;
+
+/// How many joints are kept. A page of the APIs has about 15 different ones.
+const MAX_JOINTS: usize = 128;
+
+/// No joint is expected.
+const NONE: u8 = u8::MAX;
+
+/// After so many surprises, less those that members made good by coming as expected, nothing is expected for a
+/// while: the members come in no order.
+const PATIENCE: u32 = 32;
+
+/// How many joints that while is.
+const PAUSE: u32 = 1024;
+
+/// What stands between two values. Places are bytes from where the first value ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joint {
+    pub(super) len: u8,
+    /// The second value's member: where the white space before its name begins, its name, its colon.
+    pub(super) gap: u8,
+    pub(super) name: (u8, u8),
+    pub(super) colon: u8,
+    /// Behind the brace that closes the first value's object; 0 where none does.
+    pub(super) closed: u8,
+    /// Whether an object stands around that one.
+    within_object: bool,
+    /// Behind the brace that opens the second value's object; 0 where none does.
+    pub(super) opened: u8,
+    /// What the second value's member is, where it is wanted.
+    pub(super) wanted: Option<Member>,
+}
+
+impl Joint {
+    /// Whether a joint that was read elsewhere means the same here: after its closing brace, a comma is
+    /// followed by a name in an object, by an object in an array.
+    #[inline(always)]
+    pub(super) fn fits(&self, nest: &Nest) -> bool {
+        self.closed == 0 || nest.is_object(nest.depth - 1) == Some(self.within_object)
+    }
+
+    /// The white space in the second value's member, the joint's text being this.
+    #[inline(always)]
+    pub(super) fn gaps<'a>(&self, text: &'a [u8]) -> Gaps<'a> {
+        let [gap, start, end, colon] = [self.gap, self.name.0, self.name.1, self.colon].map(usize::from);
+        if (start, colon, text.len()) == (gap + 1, end + 1, colon + 1) {
+            return [&[]; 3];
+        }
+        [&text[gap..start - 1], &text[end + 1..colon], &text[colon + 1..]]
+    }
+}
+
+/// A joint that was read, and its text.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    text: [u8; 64],
+    /// A bit for each byte of the text.
+    mask: u64,
+    joint: Joint,
+    /// Its length, where it leads from a member to the next and nobody wants to know; else 0.
+    plain_len: u8,
+    /// The joint that came after this one, the last time.
+    next: u8,
+}
+
+impl Known {
+    #[inline(always)]
+    fn begins(&self, wide: impl Wide, window: &[u8; WINDOW]) -> bool {
+        let ([one, two, ..], _) = window.as_chunks::<32>() else { return false };
+        let ([text_one, text_two], _) = self.text.as_chunks::<32>() else { return false };
+        let equal = u64::from(wide.equal(one, text_one)) | u64::from(wide.equal(two, text_two)) << 32;
+        !equal & self.mask == 0
+    }
+}
+
+/// The joints of one body so far.
+#[derive(Clone, Debug)]
+pub(super) struct Joints {
+    known: Vec<Known>,
+    /// For each hash, the joint that had it last.
+    by_hash: [u8; 256],
+    /// The joint that was passed last, and the one that came next the last time.
+    last: u8,
+    next: u8,
+    /// How many more surprises are borne.
+    patience: u32,
+    /// For how many joints more nothing is expected.
+    pause: u32,
+}
+
+impl Default for Joints {
+    fn default() -> Self {
+        Self { known: Vec::new(), by_hash: [0; 256], last: 0, next: 0, patience: PATIENCE, pause: 0 }
+    }
+}
+
+/// What was gone over, from the end of a value.
+pub(super) struct Followed<'a, 'j> {
+    /// Behind the last value.
+    pub(super) rest: &'a [u8],
+    /// The length of the last value; 0 where there was none. What follows a number was not looked at.
+    pub(super) value: usize,
+    /// How much of what was gone over stands before the white space before the last name.
+    pub(super) gap: usize,
+    /// The joint that begins `rest`, where it came as expected too: it or the value behind it needs more care.
+    pub(super) met: Option<&'j Joint>,
+}
+
+impl Joints {
+    /// Says that joints may have been passed unseen.
+    pub(super) fn lose(&mut self) {
+        self.last = NONE;
+    }
+
+    /// Goes over as many members as there are without white space, nested values, and anybody's wanting them.
+    #[inline(always)]
+    fn wander<'a>(&mut self, wide: impl Wide, bytes: &'a [u8], sink: &mut impl Sink) -> Followed<'a, '_> {
+        let mut followed = Followed { rest: bytes, value: 0, gap: 0, met: None };
+        while let Some(window) = followed.rest.first_chunk::<WINDOW>()
+            && let Some(at) = compact(wide, window, sink)
+        {
+            let len = match scalar(wide, window, at) {
+                0 => flat(&followed.rest[at..]),
+                len => len,
+            };
+            if len == 0 {
+                break;
+            }
+            followed.gap = bytes.len() - followed.rest.len() + 1;
+            followed.value = len;
+            followed.rest = &followed.rest[at + len..];
+            self.pause = self.pause.saturating_sub(1);
+        }
+        followed
+    }
+
+    /// Goes over as many members as come as they came the last time.
+    #[inline(always)]
+    pub(super) fn follow<'a>(
+        &mut self,
+        wide: impl Wide,
+        bytes: &'a [u8],
+        sink: &mut impl Sink,
+    ) -> Followed<'a, '_> {
+        if self.pause > 0 {
+            return self.wander(wide, bytes, sink);
+        }
+        let Self { known, last, next, patience, .. } = self;
+        let (mut at_last, mut at_next) = (usize::from(*last), usize::from(*next));
+        let mut followed = Followed { rest: bytes, value: 0, gap: 0, met: None };
+        while let Some(window) = followed.rest.first_chunk::<WINDOW>()
+            && let Some(known) = known.get(at_next)
+            && known.begins(wide, window)
+        {
+            let at = usize::from(known.plain_len) & MAX_JOINT;
+            let len = scalar(wide, window, at);
+            if len == 0 {
+                followed.met = Some(&known.joint);
+                (*last, *next) = (at_next as u8, known.next);
+                break;
+            }
+            (at_last, at_next) = (at_next, usize::from(known.next));
+            followed.value = len;
+            followed.rest = &followed.rest[at + len..];
+        }
+        if followed.value > 0
+            && let Some(known) = known.get(at_last)
+        {
+            let last = usize::from(known.plain_len) + followed.value;
+            followed.gap = bytes.len() - followed.rest.len() - last + usize::from(known.joint.gap);
+            *patience = PATIENCE.min(*patience + 2);
+        }
+        if followed.met.is_none() {
+            (*last, *next) = (at_last as u8, at_next as u8);
+        }
+        followed
+    }
+
+    /// Keeps a joint that begins `window` as the one that comes after the last.
+    #[inline(always)]
+    pub(super) fn learn(&mut self, joint: &Joint, window: &[u8; WINDOW]) {
+        match self.pause.checked_sub(1) {
+            Some(left) => self.pause = left,
+            None => self.keep(*joint, window),
+        }
+    }
+
+    #[inline(never)]
+    fn keep(&mut self, joint: Joint, window: &[u8; WINDOW]) {
+        let text = &window[..joint.len.into()];
+        let hash = hash(text, joint.name.1.into());
+        let mut this = self.by_hash[hash];
+        let is_known = |known: &Known| known.joint.len == joint.len && known.begins(BASE, window);
+        if !self.known.get(usize::from(this)).is_some_and(is_known) {
+            if self.known.len() == MAX_JOINTS {
+                self.known.clear();
+            }
+            // Room for the joints of a usual page at once.
+            self.known.reserve(if self.known.is_empty() { 16 } else { 1 });
+            this = self.known.len() as u8;
+            let mut whole = [0; 64];
+            whole[..text.len()].copy_from_slice(text);
+            let mask = !(u64::MAX << text.len());
+            let is_plain = joint.closed == 0 && joint.opened == 0 && joint.wanted.is_none();
+            let plain_len = if is_plain { joint.len } else { 0 };
+            self.known.push(Known { text: whole, mask, joint, plain_len, next: NONE });
+            self.by_hash[hash] = this;
+        } else {
+            self.patience -= 1;
+        }
+        if let Some(last) = self.known.get_mut(usize::from(self.last)) {
+            last.next = this;
+        }
+        self.last = this;
+        self.next = self.known.get(usize::from(this)).map_or(NONE, |known| known.next);
+        if self.patience == 0 {
+            (self.patience, self.pause, self.next) = (PATIENCE, PAUSE, NONE);
+        }
+    }
+}
+
+/// Of a joint's length and the end of its name, where names differ most.
+fn hash(text: &[u8], name_end: usize) -> usize {
+    let end = text[..name_end].last_chunk().map_or(0, |end| u64::from_le_bytes(*end));
+    ((end ^ text.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as usize
+}
+
+/// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes.
+#[inline(always)]
+pub(super) fn read(
+    wide: impl Wide,
+    window: &[u8; WINDOW],
+    nest: &Nest,
+    sink: &mut impl Sink,
+) -> Option<Joint> {
+    let ([one, two, ..], _) = window.as_chunks::<32>() else { return None };
+    let white = u64::from(wide.white(one)) | u64::from(wide.white(two)) << 32;
+    let stops = u64::from(wide.stops(one)) | u64::from(wide.stops(two)) << 32;
+    // The first marked byte from a place on, with its place; all are in the first half of the window.
+    let first = |marks: u64, from: usize| {
+        let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;
+        (at <= MAX_JOINT).then(|| (at, window[at]))
+    };
+    let token = |from| first(!white, from);
+
+    let (mut closed, mut within_object, mut opened) = (0, true, 0);
+    let (mut at, mut byte) = token(0)?;
+    if byte == b'}' {
+        closed = at + 1;
+        within_object = nest.is_object(nest.depth - 1)?;
+        (at, byte) = token(closed)?;
+        if byte == b',' && !within_object {
+            (at, _) = token(at + 1).filter(|(_, byte)| *byte == b'{')?;
+            opened = at + 1;
+        }
+    }
+    if byte != b',' {
+        return None;
+    }
+    loop {
+        let gap = at + 1;
+        let (quote, b'"') = token(gap)? else { return None };
+        let start = quote + 1;
+        let (end, b'"') = first(stops, start)? else { return None };
+        let (colon, b':') = token(end + 1)? else { return None };
+        // A control, as behind a chunk's end, is no value: white space may yet stand there.
+        let (value, byte) = token(colon + 1).filter(|(_, byte)| *byte > b' ')?;
+        let name = &window[start..end];
+        let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
+        if byte == b'{' && wanted.is_none() && opened == 0 {
+            // The value is an object: the joint goes on to the value of its first member.
+            (at, opened) = (value, value + 1);
+            continue;
+        }
+        let [len, gap, start, end, colon, closed, opened] =
+            [value, gap, start, end, colon, closed, opened].map(|at| at as u8);
+        return Some(Joint { len, gap, name: (start, end), colon, closed, within_object, opened, wanted });
+    }
+}
+
+/// The length of a joint of one member without white space, that nobody wants.
+#[inline(always)]
+fn compact(wide: impl Wide, window: &[u8; WINDOW], sink: &mut impl Sink) -> Option<usize> {
+    if window[..2] != *b",\"" {
+        return None;
+    }
+    let end = (wide.stops(window.first_chunk()?) & !0b11).trailing_zeros() as usize;
+    let is_compact = window[end..end + 2] == *b"\":" && window[end + 2] > b' ';
+    (is_compact && sink.wants(&window[2..end], false).is_none()).then_some(end + 2)
+}

@@ -1,0 +1,120 @@
+//! How long a value is that holds no member, where the whole of it is seen.
+
+use super::joints::{MAX_JOINT, WINDOW};
+use super::utf8_follows;
+use crate::rewrite::wide::{self, BASE, Wide};
+
+/// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.
+/// What follows a number is not looked at.
+#[inline(always)]
+pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> usize {
+    let at = at & MAX_JOINT;
+    let block = |at: usize| window[at..].first_chunk::<32>();
+    let (Some(first), Some(second)) = (block(at), block(at + 32)) else { return 0 };
+    match first[0] {
+        b'"' => {
+            // Without the quote that begins it.
+            let stops = wide.stops(first) & !1;
+            if stops != 0 {
+                let len = stops.trailing_zeros() as usize;
+                return if first[len] == b'"' { len + 1 } else { 0 };
+            }
+            let stops = wide.stops(second);
+            if stops != 0 {
+                let len = stops.trailing_zeros() as usize;
+                return if second[len] == b'"' { 32 + len + 1 } else { 0 };
+            }
+            0
+        }
+        digit @ b'0'..=b'9' => {
+            let digits = wide.digits(first);
+            // RFC 8259 §6: no leading zero.
+            if (digit == b'0') & (digits & 0b10 != 0) {
+                return 0;
+            }
+            let len = (!digits).trailing_zeros() as usize;
+            if window[at + len] != b'.' {
+                return len;
+            }
+            let Some(fraction) = block(at + len + 1) else { return 0 };
+            match (!wide.digits(fraction)).trailing_zeros() as usize {
+                0 | 32 => 0,
+                digits => len + 1 + digits,
+            }
+        }
+        _ => {
+            let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
+            let this = first.first_chunk().map_or(0, word);
+            let four = (this == word(b"null")) | (this == word(b"true"));
+            let five = (this == word(b"fals")) & (first[4] == b'e');
+            4 * usize::from(four) + 5 * usize::from(five)
+        }
+    }
+}
+
+/// The length of the value that begins `bytes`, where its end is seen, and it is a string, an empty container
+/// or an array of neither; else 0. None of these can hold a member.
+#[inline(never)]
+pub(super) fn flat(bytes: &[u8]) -> usize {
+    match bytes {
+        [b'"', ..] => text(bytes),
+        [b'{', b'}', ..] | [b'[', b']', ..] => 2,
+        [b'[', rest @ ..] => array(rest).map_or(0, |len| 1 + len),
+        _ => 0,
+    }
+}
+
+/// Of what follows the bracket.
+fn array(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    loop {
+        rest = &rest[wide::white_space(BASE, rest)..];
+        let len = match scalar(BASE, rest.first_chunk()?, 0) {
+            0 => text(rest),
+            len => len,
+        };
+        if len == 0 {
+            return None;
+        }
+        rest = &rest[len..];
+        rest = &rest[wide::white_space(BASE, rest)..];
+        let (&end, after) = rest.split_first()?;
+        rest = after;
+        match end {
+            b',' => {}
+            b']' => return Some(bytes.len() - rest.len()),
+            _ => return None,
+        }
+    }
+}
+
+/// The length of the string that begins `bytes`, where its end is seen; else 0.
+fn text(bytes: &[u8]) -> usize {
+    let Some((b'"', _)) = bytes.split_first() else { return 0 };
+    let mut at = 1;
+    loop {
+        at += wide::plain(BASE, &bytes[at..]);
+        at += match bytes[at..] {
+            [b'"', ..] => return at + 1,
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
+            [lead, second, ref rest @ ..] => {
+                let Some((more, low, high)) = utf8_follows(lead) else { return 0 };
+                let more = usize::from(more);
+                let others = rest.get(..more - 1);
+                let is_valid = (low..=high).contains(&second)
+                    && others.is_some_and(|others| others.iter().all(|byte| byte & 0xC0 == 0x80));
+                if !is_valid {
+                    return 0;
+                }
+                1 + more
+            }
+            _ => return 0,
+        };
+    }
+}
+
+/// Whether a number may end before this byte.
+pub(super) fn ends_number(byte: u8) -> bool {
+    matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')
+}
