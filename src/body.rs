@@ -3,6 +3,7 @@
 mod work;
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +16,8 @@ use self::work::Work;
 use crate::report::Report;
 
 pin_project! {
-    /// The body of a response of [`ApiKeyName`](crate::ApiKeyName): `B`'s own, or amended.
+    /// The body of a response of [`ApiKeyName`](crate::ApiKeyName): `B`'s own, amended or not, or that of an answer
+    /// which the layer gave [itself](crate::Refusal).
     ///
     /// `Data` is [`Bytes`] and `Error` is `B::Error`: the layer adds no error.
     pub struct ResponseBody<B: Body> {
@@ -32,6 +34,8 @@ pin_project! {
         Pass { #[pin] body: B, report: Option<Box<Report>>, hidden: bool },
         // The body was polled before it came here, and may not be one that can be moved since.
         Amend { amended: Pin<Box<Amended<B>>> },
+        // The layer's own answer.
+        Own { own: Box<Own> },
     }
 }
 
@@ -58,6 +62,11 @@ impl<B: Body> ResponseBody<B> {
     pub(crate) fn amended(amended: Pin<Box<Amended<B>>>) -> Self {
         Self { kind: Kind::Amend { amended } }
     }
+
+    /// The body of an answer that the layer gives itself.
+    pub(crate) fn own(data: Bytes, report: Box<Report>) -> Self {
+        Self { kind: Kind::Own { own: Box::new(Own { data, report }) } }
+    }
 }
 
 impl<B: Body> Body for ResponseBody<B> {
@@ -77,6 +86,14 @@ impl<B: Body> Body for ResponseBody<B> {
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
             KindProj::Amend { amended } => amended.as_mut().poll_frame(cx),
+            KindProj::Own { own } => {
+                let data = mem::take(&mut own.data);
+                if data.is_empty() {
+                    own.report.tell();
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
         }
     }
 
@@ -84,6 +101,7 @@ impl<B: Body> Body for ResponseBody<B> {
         match &self.kind {
             Kind::Pass { body, .. } => body.is_end_stream(),
             Kind::Amend { amended } => amended.work.is_end_stream(),
+            Kind::Own { own } => own.data.is_empty(),
         }
     }
 
@@ -92,6 +110,7 @@ impl<B: Body> Body for ResponseBody<B> {
             Kind::Pass { hidden: true, .. } => SizeHint::default(),
             Kind::Pass { body, .. } => body.size_hint(),
             Kind::Amend { amended } => amended.size_hint(),
+            Kind::Own { own } => SizeHint::with_exact(own.data.len() as u64),
         }
     }
 }
@@ -108,6 +127,12 @@ impl<B: Body> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
+}
+
+/// What is left to send of the layer's own answer.
+struct Own {
+    data: Bytes,
+    report: Box<Report>,
 }
 
 /// Without a copy where the data is `Bytes` already.

@@ -5,19 +5,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{Method, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::body::Amended;
 use crate::report::Report;
-use crate::{Counts, Outcome, ResponseBody, Skip, head};
+use crate::{Counts, Outcome, Refusal, ResponseBody, Skip, head};
 
 pin_project! {
     /// The future of [`ApiKeyName`](crate::ApiKeyName).
     ///
     /// Out of scope it is the inner future. In scope it goes on until the body of the answer has ended or
-    /// is longer than the limit.
+    /// is longer than the limit. Where the layer answers itself, it is ready at once.
     pub struct ResponseFuture<F, B: Body> {
         #[pin]
         stage: Stage<F, B>,
@@ -33,6 +34,8 @@ pin_project! {
         Head { #[pin] inner: F, request: Option<Request> },
         // The body is held. The inner future is gone, and with it what it held, such as a permit.
         Hold { held: Option<Held<B>> },
+        // The answer is the layer's own.
+        Refused { answer: Option<Box<Response<ResponseBody<B>>>> },
     }
 }
 
@@ -53,6 +56,14 @@ impl<F, B: Body> ResponseFuture<F, B> {
 
     pub(crate) fn amend(inner: F, method: Method, report: Box<Report>) -> Self {
         Self { stage: Stage::Head { inner, request: Some(Request { method, report }) } }
+    }
+
+    pub(crate) fn refuse((refusal, mut answer): (Refusal, Response<Bytes>), mut report: Box<Report>) -> Self {
+        let outcome = Outcome::Refused(refusal);
+        answer.extensions_mut().insert(outcome);
+        report.set(outcome);
+        let answer = answer.map(|data| ResponseBody::own(data, report));
+        Self { stage: Stage::Refused { answer: Some(Box::new(answer)) } }
     }
 }
 
@@ -78,6 +89,10 @@ where
                         Ok(held) => stage.set(Stage::Hold { held: Some(held) }),
                         Err(response) => return Poll::Ready(Ok(response)),
                     }
+                }
+                StageProj::Refused { answer } => {
+                    let Some(answer) = answer.take() else { panic!("polled after it was ready") };
+                    return Poll::Ready(Ok(*answer));
                 }
                 StageProj::Hold { held: waiting } => {
                     let Some(mut held) = waiting.take() else { panic!("polled after it was ready") };

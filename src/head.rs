@@ -9,16 +9,24 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, response};
 
-use crate::Skip;
 use crate::rewrite::amend::Members;
-use crate::rewrite::query;
+use crate::rewrite::query::{self, names::Fault};
+use crate::{KeyNames, Skip};
 
 /// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may come as trailers too.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
 
-/// Makes a request in scope one that the API knows, and whose answer is whole and can be read.
-pub(crate) fn amend_request<B>(request: &mut Request<B>, members: Members) {
-    if let Some(uri) = with_query(request.uri(), members) {
+/// The longest that `http::Uri` takes, in bytes.
+const MAX_URI: usize = u16::MAX as usize - 1;
+
+/// Makes a request in scope one that the API knows, and whose answer is whole and can be read; unless it asks for
+/// names that cannot become ids.
+pub(crate) fn amend_request<B>(
+    request: &mut Request<B>,
+    members: Members,
+    names: &KeyNames,
+) -> Result<(), Fault> {
+    if let Some(uri) = with_query(request.uri(), members, names)? {
         *request.uri_mut() = uri;
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -33,16 +41,30 @@ pub(crate) fn amend_request<B>(request: &mut Request<B>, members: Members) {
             headers.remove(condition);
         }
     }
+    Ok(())
 }
 
 /// The URI that asks for ids where this one asks for names.
-fn with_query(uri: &Uri, members: Members) -> Option<Uri> {
-    let query = query::rewrite(uri.query()?, members)?;
+fn with_query(uri: &Uri, members: Members, names: &KeyNames) -> Result<Option<Uri>, Fault> {
+    let Some(query) = uri.query() else { return Ok(None) };
+    let grouped = query::rewrite(query, members);
+    let room = MAX_URI.saturating_sub(length(uri) - query.len());
+    let filtered = query::names::rewrite(grouped.as_deref().unwrap_or(query), names, room)?;
+    let Some(query) = filtered.or(grouped) else { return Ok(None) };
     let mut parts = uri.clone().into_parts();
-    let target = format!("{}?{query}", uri.path());
-    // No longer than what was a valid target, and of the same characters: this does not fail.
-    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
-    Uri::from_parts(parts).ok()
+    // Of the same characters as what was a valid target: this does not fail. If it did, the request must not go on
+    // as it is.
+    let target = PathAndQuery::try_from(format!("{}?{query}", uri.path())).map_err(|_| Fault::TooLong)?;
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).map(Some).map_err(|_| Fault::TooLong)
+}
+
+/// In bytes, as text.
+fn length(uri: &Uri) -> usize {
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    scheme + authority + target
 }
 
 /// Why the body of an answer that came to `method` is not to be looked at.

@@ -1,11 +1,21 @@
-//! The engine without HTTP around it, for benches and fuzz targets. No promise is made for what stands here.
+//! The work on bytes without HTTP around it, for benches and fuzz targets. No promise is made for what stands here.
 
 use bytes::Bytes;
 
 use crate::rewrite::amend::{Amender, Rules, Unmatched};
+use crate::rewrite::query;
 use crate::rewrite::splice::Unsent;
 use crate::settings::{DEFAULT_LIMIT, MEMBERS};
 use crate::{Counts, KeyNames};
+
+/// A query in scope as the API is asked it, with ids for names, in at most `room` bytes; `None` where the layer
+/// refuses it, or where it is no text, which no URI holds.
+pub fn query(query: &[u8], names: &KeyNames, room: usize) -> Option<String> {
+    let query = std::str::from_utf8(query).ok()?;
+    let grouped = query::rewrite(query, MEMBERS).unwrap_or_else(|| query.to_owned());
+    let filtered = query::names::rewrite(&grouped, names, room).ok()?;
+    Some(filtered.unwrap_or(grouped))
+}
 
 /// Amends a body that comes in these frames: each piece of the output goes to `write`. Settles after each
 /// frame where `streams`, else at the end. Says what was counted, and whether it was JSON.

@@ -39,6 +39,7 @@ impl ApiKeyNameLayer {
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
+                suggest_names: false,
                 scope: Arc::new(in_organization),
                 on_outcome: None,
             }),
@@ -74,6 +75,16 @@ impl ApiKeyNameLayer {
     /// binds proxies; a gateway that acts for its own user, who asked for names, is none.
     pub fn honor_no_transform(self, yes: bool) -> Self {
         self.with(|settings| settings.honor_no_transform = yes)
+    }
+
+    /// Whether the answer to a request for a name that no key has, [`Refusal::UnknownName`], says which names are like
+    /// it. Default: `false`, for the layer answers whoever asks, before the API has checked what they may see.
+    ///
+    /// At most three names are said. Each name of the map is looked at, which takes some milliseconds for 10,000.
+    ///
+    /// [`Refusal::UnknownName`]: crate::Refusal::UnknownName
+    pub fn suggest_names(self, yes: bool) -> Self {
+        self.with(|settings| settings.suggest_names = yes)
     }
 
     /// Which requests are in scope. Default: those whose path begins with `/v1/organization/` (OpenAI) or

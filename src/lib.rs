@@ -42,7 +42,7 @@
 //! ```text
 //!  data:     names.json ─▶ watch ─▶ SharedKeyNames
 //!                                      │ one snapshot a request
-//!  request  ─▶ service ─▶ query ───────┼──▶ inner service ─▶ upstream
+//!  request  ─▶ service ─▶ query ───────┼──▶ inner service ─▶ upstream      (or a refusal)
 //!  response ◀─ body ◀─ amender (bytes) ◀┴── future ◀──────── upstream
 //! ```
 //!
@@ -54,6 +54,17 @@
 //! - What cannot be amended passes untouched, and the response's [`Outcome`] says why.
 //!
 //! [`ApiKeyNameLayer`] has the settings; [`docs`] has the reasons.
+//!
+//! # Asking by name
+//!
+//! `api_key_names` joins the filters that the API knows: `api_key_names[]=checkout-production` reaches it as
+//! `api_key_ids[]=…`, with the ids of all keys of that name. Every array form of the clients is understood and kept:
+//! `api_key_names[]=a`, `api_key_names[0]=a`, `api_key_names=a&api_key_names=b` and `api_key_names=a,b`. Only the last,
+//! one pair without brackets, is cut at its commas, and only if no key has the whole value as its name. Where
+//! `api_key_ids` stand beside them, the ids are added to those, in their form.
+//!
+//! A question that cannot be put so is never put without its filter, which would make it a larger one. The layer
+//! answers it, in OpenAI's error form, and does not call the service below: see [`Refusal`].
 //!
 //! # Where to put it in a stack
 //!
@@ -69,7 +80,7 @@
 //! - It asks no network for names, and blocks on nothing.
 //! - It touches no request and no answer outside of its [scope](ApiKeyNameLayer::scope).
 //! - It does not rename, reorder, reformat or drop anything, and rounds no number.
-//! - It adds no error: `Error` is the inner service's, and so is the body's.
+//! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`] is a response.
 //!
 //! # Features
 //!
@@ -90,6 +101,7 @@ pub mod internal;
 mod layer;
 mod names;
 mod outcome;
+mod refusal;
 mod report;
 mod rewrite;
 mod service;
@@ -102,7 +114,7 @@ pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::ApiKeyNameLayer;
 pub use names::{KeyNames, KeyNamesError};
-pub use outcome::{Counts, Outcome, Skip};
+pub use outcome::{Counts, Outcome, Refusal, Skip};
 pub use rewrite::amend::Unmatched;
 pub use service::ApiKeyName;
 pub use shared::{SharedKeyNames, Snapshot, Status};

@@ -47,6 +47,24 @@ pub enum Skip {
     Dropped,
 }
 
+/// Why a request in scope was answered by the layer itself, in OpenAI's error form with `param` `api_key_names`.
+/// The inner service is not called: without its filter the question would be another one, and cost more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// 400: no key has one of the names that were asked for.
+    UnknownName,
+    /// 400: one of the names is empty.
+    EmptyName,
+    /// 400: the parameter is written as no list is, `api_key_names[x]`.
+    Form,
+    /// 503, with `Retry-After`: one of the names is not known, and may still become so. Either no name has come to
+    /// the map yet, or [it is a part](crate::KeyNames::is_partial).
+    NamesIncomplete,
+    /// 414: with ids for names, the URI would be longer than 65,534 bytes, which is the most that `http::Uri` takes.
+    UriTooLong,
+}
+
 /// What became of one response in scope. It is an extension of the response, as far as it is known when the
 /// head goes out, and the argument of [`on_outcome`](crate::ApiKeyNameLayer::on_outcome), once it is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +78,8 @@ pub enum Outcome {
     Streaming,
     /// Left alone; in a body longer than the limit, from some byte on: the counts are of what went before.
     Skipped(Skip, Counts),
+    /// The layer answered itself, and the inner service was not called.
+    Refused(Refusal),
 }
 
 impl Outcome {
@@ -67,7 +87,7 @@ impl Outcome {
     pub fn counts(&self) -> Counts {
         match self {
             Outcome::Amended(counts) | Outcome::Unchanged(counts) | Outcome::Skipped(_, counts) => *counts,
-            Outcome::Streaming => Counts::default(),
+            Outcome::Streaming | Outcome::Refused(_) => Counts::default(),
         }
     }
 }

@@ -110,11 +110,12 @@ impl Report {
     #[cfg(feature = "tracing")]
     fn event(&self, outcome: Outcome) {
         let crate::Counts { named, unmatched, null, left } = outcome.counts();
-        let (outcome, reason) = match outcome {
+        let (outcome, reason): (_, Option<&dyn std::fmt::Debug>) = match outcome {
             Outcome::Amended(_) => ("amended", None),
             Outcome::Unchanged(_) => ("unchanged", None),
             Outcome::Streaming => ("streaming", None),
-            Outcome::Skipped(skip, _) => ("skipped", Some(skip)),
+            Outcome::Skipped(ref skip, _) => ("skipped", Some(skip)),
+            Outcome::Refused(ref refusal) => ("refused", Some(refusal)),
         };
         tracing::debug!(
             method = %self.asked.method,

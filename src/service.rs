@@ -10,7 +10,7 @@ use tower_service::Service;
 
 use crate::report::Report;
 use crate::settings::{MEMBERS, Settings};
-use crate::{ResponseBody, ResponseFuture, SharedKeyNames, head};
+use crate::{ResponseBody, ResponseFuture, SharedKeyNames, head, refusal};
 
 /// Names the keys in the answers of `S`. Made by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
 #[derive(Clone)]
@@ -47,7 +47,11 @@ where
         }
         let report = Box::new(Report::new(&self.settings, &self.names, &request));
         let method = request.method().clone();
-        head::amend_request(&mut request, MEMBERS);
+        if let Err(fault) = head::amend_request(&mut request, MEMBERS, report.names()) {
+            // What is below stays ready: for the next call of this instance, or until that is dropped.
+            let answer = refusal::answer(&fault, &method, report.names(), self.settings.suggest_names);
+            return ResponseFuture::refuse(answer, report);
+        }
         ResponseFuture::amend(self.inner.call(request), method, report)
     }
 }

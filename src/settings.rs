@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,
+    pub(crate) suggest_names: bool,
     pub(crate) scope: Scope,
     pub(crate) on_outcome: Option<OnOutcome>,
 }

@@ -235,6 +235,12 @@ impl Snapshot {
     pub fn generation(&self) -> u64 {
         self.0.generation
     }
+
+    /// Whether a name that is not here is one that no key has, as far as anybody knows: not before the first names
+    /// have come, nor in a map that is known to be a part.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.is_partial() && (self.generation() > 1 || !self.is_empty())
+    }
 }
 
 impl Deref for Snapshot {

@@ -27,17 +27,18 @@ const ROOMS: &str = "
     rewrite/amend: names rewrite/edit rewrite/scan rewrite/text
     rewrite/lookout: rewrite/amend
     rewrite/place:
-    rewrite/query: rewrite/amend
+    rewrite/query: names rewrite/amend
     rewrite/splice: names rewrite/amend rewrite/edit
 
     # Second floor: HTTP.
     outcome: rewrite/edit
     settings: outcome rewrite/amend
-    head: outcome rewrite/amend rewrite/query settings
+    head: names outcome rewrite/amend rewrite/query settings
+    refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared
     body: head outcome report rewrite/* settings
     future: body head outcome report settings
-    service: body future head outcome report settings shared
+    service: body future head outcome refusal report settings shared
     layer: outcome rewrite/amend service settings shared
 
     # For benches and fuzz targets: the first floor, seen from outside.
@@ -58,6 +59,7 @@ const NOT_HERE: &str = "
     rewrite/*: http http_body tower_layer tower_service tokio tracing std::fs std::io std::net std::thread std::time
     # A decision about a head waits for nothing.
     head: tokio std::thread std::time
+    refusal: tokio std::thread std::time
 ";
 
 /// Crates with one home, and no other.

@@ -138,6 +138,19 @@ fn a_path_out_of_scope_that_looks_like_it_is_pointed_out() {
 }
 
 #[test]
+fn a_refusal_is_an_event_that_repeats_nothing() {
+    let asked = "/v1/organization/costs?api_key_names=sk-proj-0123456789abcdef";
+    let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).suggest_names(true), asked, PAGE);
+    let [event] = &lines[..] else { panic!("{lines:#?}") };
+    for part in
+        ["outcome=\"refused\"", "reason=UnknownName", "path=\"/v1/organization/costs\"", "generation=1"]
+    {
+        assert!(event.contains(part), "{part}: {event}");
+    }
+    assert!(!event.contains("sk-") && !event.contains("api_key_names"), "{event}");
+}
+
+#[test]
 fn no_secret_is_ever_said() {
     for limit in [0, 1 << 20] {
         let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).limit(limit), COSTS, PAGE);

@@ -119,6 +119,7 @@ impl fmt::Display for Told<'_> {
             Some(Outcome::Amended(c)) => f.write_str(" amended").and_then(|()| counts(f, c)),
             Some(Outcome::Unchanged(c)) => f.write_str(" unchanged").and_then(|()| counts(f, c)),
             Some(Outcome::Skipped(why, c)) => write!(f, " skipped {why:?}").and_then(|()| counts(f, c)),
+            Some(Outcome::Refused(why)) => write!(f, " refused {why:?}"),
             Some(other) => write!(f, " {other:?}"),
         }
     }

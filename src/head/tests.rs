@@ -179,7 +179,7 @@ fn requests() {
             request = request.header(name, "x");
         }
         let mut request = request.body(()).unwrap();
-        amend_request(&mut request, MEMBERS);
+        amend_request(&mut request, MEMBERS, &KeyNames::default()).unwrap();
         assert_eq!(request.uri(), "http://h:1/v1/organization/costs?group_by=api_key_id&b=[]");
         let mut left = lines(request.headers());
         left.sort();
@@ -197,7 +197,7 @@ fn requests() {
 fn targets_of_every_form_and_length() {
     let becomes = |uri: &str, expected: &str| {
         let mut request = Request::builder().uri(uri).body(()).unwrap();
-        amend_request(&mut request, MEMBERS);
+        amend_request(&mut request, MEMBERS, &KeyNames::default()).unwrap();
         assert_eq!(request.uri().to_string(), expected);
     };
     becomes("/v1/organization/costs?group_by=api_key_name", "/v1/organization/costs?group_by=api_key_id");

@@ -22,6 +22,16 @@ FORMS = [
     ("exporters", "group_by=project_id,{},line_item"),
     ("alone", "group_by={}"),
 ]
+# The same for the filter: these names, and nobody else's rows. `{}` and `{}` are two of them, percent-encoded.
+FILTERS = [
+    ("the official SDKs", "api_key_names%5B%5D={}&api_key_names%5B%5D={}"),
+    ("requests, httpx", "api_key_names={}&api_key_names={}"),
+    ("URLSearchParams", "api_key_names={}%2C{}"),
+    ("raw brackets", "api_key_names[]={}&api_key_names[]={}"),
+    ("axios, PHP", "api_key_names%5B0%5D={}&api_key_names%5B1%5D={}"),
+    ("exporters", "api_key_names={},{}"),
+    ("a name and an id", "api_key_names[]={}&api_key_ids[]=key_Yh7pBs1MeKu9&y={}"),
+]
 SPELT = ["api_key_name", "api%5Fkey%5fname", "%61pi_key_name"]
 # Both asked for, where one is meant.
 TWICE = [
@@ -69,6 +79,31 @@ def same_question(query):
     through = rows(answer(url=f"{PROXY}{COSTS}&{query.format('api_key_name')}")[1])
     direct = rows(answer(url=f"{UPSTREAM}{COSTS}&{query.format('api_key_id')}")[1])
     equal([row["api_key_id"] for row in through], [row["api_key_id"] for row in direct], "ids")
+
+
+def filtered(query):
+    asked = query.format("Ana%27s+laptop", "notebooks%20%E2%80%93%20Z%c3%bcrich")
+    found = rows(answer(url=f"{PROXY}{COSTS}&group_by=api_key_name&{asked}")[1])
+    equal({row["api_key_name"] for row in found}, {"Ana's laptop", "notebooks – Zürich"}, "names")
+
+
+def filter_urlencode():
+    asked = ["start_time=1788220800", "group_by=api_key_name", "api_key_names[]=notebooks – Zürich"]
+    options = [part for one in asked for part in ("--data-urlencode", one)]
+    found = rows(answer("-G", *options, url=f"{PROXY}/v1/organization/costs")[1])
+    equal({row["api_key_name"] for row in found}, {"notebooks – Zürich"}, "names")
+
+
+def refused(query, code):
+    def what():
+        body = answer(url=f"{PROXY}{COSTS}&{query}", status="400")[1]
+        error = json.loads(body)["error"]
+        equal(sorted(error), ["code", "message", "param", "type"], "the error's members")
+        equal((error["param"], error["code"]), ("api_key_names", code), "param and code")
+        equal("storefront-prod" in error["message"], False, "a name that was not the one in question:")
+        return error["message"]
+
+    return what
 
 
 def data_urlencode():
@@ -175,6 +210,16 @@ check("group%5Fby=api_key_name", form("group%5Fby=api_key_name"))
 for query in TWICE:
     check(query, form(query))
 check("-G --data-urlencode group_by=line_item,api_key_name", data_urlencode)
+for client, query in FILTERS:
+    check(f"filtered by {query} ({client})", lambda: filtered(query))
+check("-G --data-urlencode 'api_key_names[]=notebooks – Zürich'", filter_urlencode)
+for query, code in [
+    ("api_key_names[]=storefront-pro", "unknown_api_key_name"),
+    ("api_key_names=storefront-prod,nobody", "unknown_api_key_name"),
+    ("api_key_names=", "empty_api_key_name"),
+    ("api_key_names[name]=storefront-prod", "invalid_parameter"),
+]:
+    check(f"{query} is a 400 in OpenAI's form", refused(query, code))
 check("every page followed, its token sent back as %3D", pages)
 check("the text in another parameter's value", other_parameters)
 check(

@@ -66,6 +66,20 @@ async function groupedByName(kind) {
   return `${found.length} rows on ${count} pages, ${known.size} names`;
 }
 
+async function filteredByName() {
+  const filtered = async (asked) => {
+    const [found] = await rows('costs', { group_by: ['api_key_name'], ...asked });
+    return [...new Set(found.map((row) => row.api_key_name))].sort();
+  };
+  const both = ["Ana's laptop", 'notebooks – Zürich'];
+  assert.deepEqual(await filtered({ api_key_names: both }), both);
+  assert.deepEqual(await filtered({ api_key_names: 'storefront-prod' }), ['storefront-prod']);
+  const [all] = await rows('costs', { group_by: ['api_key_name'] });
+  const { api_key_id } = all.find((row) => row.api_key_name === 'fine-tuning');
+  const mixed = await filtered({ api_key_ids: [api_key_id], api_key_names: ['storefront-prod'] });
+  assert.deepEqual(mixed, ['fine-tuning', 'storefront-prod']);
+}
+
 async function withoutKeysNoNames(kind) {
   const [found] = await rows(kind, { group_by: ['project_id'] });
   assert.ok(found.every((row) => !('api_key_name' in row)));
@@ -121,6 +135,10 @@ async function raises(Kind, status, call) {
 for (const kind of ['costs', ...withKeys]) {
   await check(`${kind} grouped by api_key_name, every page followed`, () => groupedByName(kind));
 }
+await check('filtered by name, every page followed', filteredByName);
+await check("a name that no key has raises the SDK's own exception", () =>
+  raises(OpenAI.BadRequestError, 400, () => usage.costs({ ...window, api_key_names: ['nobody'] })),
+);
 for (const kind of withoutKeys) {
   await check(`${kind} has no keys, and gets no names`, () => withoutKeysNoNames(kind));
 }

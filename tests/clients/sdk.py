@@ -90,6 +90,20 @@ def ungrouped():
     equal(names, {None}, "names of rows of no key:")
 
 
+def filtered_by(names, **more):
+    found, _ = rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name"], extra_query={"api_key_names": names}, **more)
+    return {row.api_key_name for row in found}
+
+
+def filtered_by_name():
+    equal(filtered_by(["Ana's laptop"]), {"Ana's laptop"}, "one name:")
+    both = {'nightly "re-embed" job', "notebooks – Zürich"}
+    equal(filtered_by(list(both)), both, "two names:")
+    # Beside ids of the SDK's own parameter, in its own form.
+    more = {row.api_key_id for row in rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name"])[0] if row.api_key_name == "fine-tuning"}
+    equal(filtered_by(["storefront-prod"], api_key_ids=list(more)), {"storefront-prod", "fine-tuning"}, "a name and an id:")
+
+
 def without_keys(call):
     for row in rows(call, **WINDOW, limit=5, group_by=["project_id"])[0]:
         equal(hasattr(row, "api_key_name"), False, "a name where there is no id:")
@@ -105,12 +119,14 @@ def the_async_client():
 
 
 def as_the_readme_says():
-    """Its Python example as it stands there, but for the port."""
+    """Its Python examples as they stand there, one after the other, but for the port."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    printed = io.StringIO()
+    printed, scope = io.StringIO(), {"ADMIN_KEY": "sk-admin-of-a-client"}
     with contextlib.redirect_stdout(printed):
         for block in blocks:
-            exec(block.replace("http://127.0.0.1:18080", PROXY), {"ADMIN_KEY": "sk-admin-of-a-client"})
+            exec(block.replace("http://127.0.0.1:18080", PROXY), scope)
+    filtered = {row.api_key_name for bucket in scope["page"].data for row in bucket.results}
+    equal(filtered, {"storefront-prod"}, "names, filtered by one,")
     lines = printed.getvalue().splitlines()
     equal(any("storefront-prod" in line for line in lines), True, f"a key's name in {lines[:3]}:")
     return lines[1]
@@ -156,6 +172,15 @@ for kind in WITHOUT_KEYS:
     check(f"usage/{kind} has no keys, and gets no names", lambda: without_keys(getattr(usage, kind)))
 check("costs grouped by api_key_name and line_item", costs_by_name_and_line_item)
 check("not grouped, a row has no name to show", ungrouped)
+check("filtered by name, every page followed", filtered_by_name)
+check(
+    "a name that no key has raises the SDK's own exception",
+    lambda: raises(openai.BadRequestError, 400, lambda: filtered_by(["nobody"])),
+)
+check(
+    "an empty list of names in the SDK's form asks for no name",
+    lambda: equal("storefront-prod" in filtered_by([]), True, "all keys:"),
+)
 check("keys of every project listed, page by page; the names are the same", names_agree_with_the_lists)
 check("the async client", the_async_client)
 for kind in ["costs", "completions"]:

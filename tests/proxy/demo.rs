@@ -167,6 +167,25 @@ async fn sums_agree_however_they_are_grouped() {
 }
 
 #[tokio::test]
+async fn it_is_asked_by_name() {
+    let shown = Shown::start().await;
+    let target = format!("/v1/organization/costs?start_time={START}&limit=2&group_by=api_key_name");
+    for query in [
+        "&api_key_names[]=storefront-prod&api_key_names[]=Ana%27s+laptop",
+        "&api_key_names=storefront-prod,Ana's%20laptop",
+        "&api_key_ids=key_9fKd2LmQx7Rt&api_key_names=Ana's+laptop",
+    ] {
+        let page = shown.named(&format!("{target}{query}")).await;
+        let names: BTreeSet<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from([Some("Ana's laptop"), Some("storefront-prod")]), "{query}");
+    }
+    let target = "/v1/organizations/usage_report/messages?starting_at=2025-01-01T00:00:00Z&limit=1&group_by[]=api_key_name";
+    let page = shown.named(&format!("{target}&api_key_names[]=old+crawler")).await;
+    let names: Vec<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
+    assert_eq!(names, [Some("old crawler")]);
+}
+
+#[tokio::test]
 async fn it_refuses_as_the_api_does() {
     let shown = Shown::start().await;
     for (target, status, param) in [

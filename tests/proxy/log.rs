@@ -65,10 +65,14 @@ async fn one_line_a_request() {
     let line = text.lines().find(|line| line.contains("INFO")).unwrap();
     assert!(line.contains("GET /v1/organization/costs 200 amended named=1 unmatched=1 null=1 "), "{line}");
     assert!(!line.contains("group_by"));
+    proxy.get("/v1/organization/costs?api_key_names=nobody").await;
+    let text = log.until(" 400 ").await;
+    assert!(text.contains("GET /v1/organization/costs 400 refused UnknownName"), "{text}");
+    assert!(!text.contains("nobody"), "{text}");
     proxy.get("/elsewhere?q=1").await;
     let text = log.until("/elsewhere").await;
     assert!(text.contains("GET /elsewhere 404 "), "{text}");
-    assert_eq!(text.lines().filter(|line| line.contains("INFO")).count(), 2, "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("INFO")).count(), 3, "{text}");
 }
 
 #[tokio::test]

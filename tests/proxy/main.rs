@@ -11,6 +11,7 @@ mod binary;
 mod coding;
 mod demo;
 mod failures;
+mod filter;
 mod forwarding;
 mod log;
 mod maps;

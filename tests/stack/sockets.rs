@@ -238,6 +238,31 @@ async fn head_says_nothing_of_bytes_that_get_would_not_have() {
     }
 }
 
+/// hyper panics where the head's length and the body's do not agree.
+#[tokio::test]
+async fn an_answer_of_the_layers_own() {
+    for wires in WIRES {
+        let upstream = upstream(wires.1, |_| panic!("nobody is asked")).await;
+        let address = gateway(layer(), wires, upstream).await;
+        let mut length_of_get = None;
+        for method in [Method::GET, Method::HEAD] {
+            let target = format!("http://{address}{COSTS}&api_key_names[]=nobody");
+            let request = Request::builder().method(&method).uri(target).body(Full::default()).unwrap();
+            let answer = client::<Full<Bytes>>(wires.0).request(request);
+            let (head, body, _) =
+                collect(tokio::time::timeout(DEADLINE, answer).await.unwrap().unwrap()).await;
+            assert_eq!(head.status, StatusCode::BAD_REQUEST, "{wires:?}");
+            let length = length(&head.headers).map(|length| length.parse::<usize>().unwrap());
+            if method == Method::GET {
+                assert_eq!(length, Some(body.len()), "{wires:?}");
+                length_of_get = length;
+            } else {
+                assert!(body.is_empty() && length == length_of_get, "{wires:?}");
+            }
+        }
+    }
+}
+
 /// A service on this side of the sockets gives a body for `HEAD` too, and leaves it to the server to drop it.
 #[tokio::test]
 async fn head_of_a_service_that_answers_as_to_get() {

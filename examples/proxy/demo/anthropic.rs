@@ -69,7 +69,7 @@ fn messages(query: &Query) -> Result<Value, &'static str> {
             json!({
                 "starting_at": timestamp(time),
                 "ending_at": timestamp(time + DAY),
-                "results": rows(time, &groups),
+                "results": rows(time, &groups, &query.list("api_key_ids")),
             })
         })
         .collect();
@@ -82,7 +82,7 @@ fn messages(query: &Query) -> Result<Value, &'static str> {
     }))
 }
 
-fn rows(time: u64, groups: &[&str]) -> Vec<Value> {
+fn rows(time: u64, groups: &[&str], wanted: &[&str]) -> Vec<Value> {
     let grouped = groups.contains(&"api_key_id");
     // The last row is the Workbench's, which uses no key.
     let keys: Vec<Option<&str>> = match grouped {
@@ -91,6 +91,7 @@ fn rows(time: u64, groups: &[&str]) -> Vec<Value> {
     };
     keys.iter()
         .enumerate()
+        .filter(|(_, key)| !grouped || wanted.is_empty() || key.is_some_and(|key| wanted.contains(&key)))
         .map(|(nth, key)| {
             let used = scramble(time ^ nth as u64);
             json!({

@@ -95,6 +95,7 @@ impl Demo {
              curl '{proxy}{costs}api_key_name'\n  \
              curl -G {proxy}/v1/organization/usage/completions -d start_time={start} -d bucket_width=1h --data-urlencode 'group_by[]=api_key_name' -d 'group_by[]=model'\n  \
              curl --compressed '{proxy}/v1/organization/costs?start_time={start}&group_by=api_key_name,line_item'\n  \
+             curl -G {proxy}/v1/organization/costs -d start_time={start} -d group_by=api_key_name --data-urlencode 'api_key_names[]=notebooks – Zürich'\n  \
              curl {proxy}/v1/organization/projects/{}/api_keys\n  \
              curl '{proxy}/v1/organizations/usage_report/messages?starting_at={}&group_by[]=api_key_name'\n  \
              curl -i -H 'Authorization: Bearer sk-bad' '{proxy}{costs}api_key_name'\n  \

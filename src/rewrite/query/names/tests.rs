@@ -1,0 +1,394 @@
+use proptest::prelude::*;
+
+use super::{Fault, rewrite};
+use crate::KeyNames;
+
+const ROOM: usize = 65_534;
+
+fn names() -> KeyNames {
+    let pairs = [
+        ("key_1", "checkout"),
+        ("key_2", "billing"),
+        ("key_s1", "Secret Key"),
+        ("key_s2", "Secret Key"),
+        ("key_s3", "Secret Key"),
+        ("key_c", "ops, EU"),
+        ("key_ab", "a,b"),
+        ("key_a", "a"),
+        ("key_b", "b"),
+        ("key ü&=+%/", "Zürich – 50%+"),
+    ];
+    KeyNames::new(pairs).unwrap()
+}
+
+#[track_caller]
+fn becomes(query: &str, expected: &str) {
+    assert_eq!(rewrite(query, &names(), ROOM), Ok(Some(expected.into())), "{query}");
+    assert_eq!(rewrite(expected, &names(), ROOM), Ok(None), "twice: {query}");
+}
+
+#[track_caller]
+fn is_refused(query: &str, fault: Fault) {
+    assert_eq!(rewrite(query, &names(), ROOM), Err(fault), "{query}");
+}
+
+fn unknown(name: &str) -> Fault {
+    Fault::Unknown { name: name.into(), commas: false }
+}
+
+fn unknown_beside_commas(name: &str) -> Fault {
+    Fault::Unknown { name: name.into(), commas: true }
+}
+
+#[test]
+fn every_form_that_clients_send() {
+    becomes("api_key_names=checkout", "api_key_ids=key_1");
+    becomes("api_key_names[]=checkout", "api_key_ids[]=key_1");
+    becomes("api_key_names[]=checkout&api_key_names[]=billing", "api_key_ids[]=key_1&api_key_ids[]=key_2");
+    becomes("api_key_names%5B%5D=checkout", "api_key_ids%5B%5D=key_1");
+    becomes("api_key_names%5b%5d=checkout", "api_key_ids%5b%5d=key_1");
+    becomes("api%5fkey_%6Eames=checkout", "api_key_ids=key_1");
+    becomes("api_key_names=checkout&api_key_names=billing", "api_key_ids=key_1&api_key_ids=key_2");
+    becomes("api_key_names=checkout,billing", "api_key_ids=key_1,key_2");
+    becomes("api_key_names=checkout%2Cbilling", "api_key_ids=key_1%2Ckey_2");
+    becomes("api_key_names=checkout%2cbilling", "api_key_ids=key_1%2ckey_2");
+    becomes(
+        "api_key_names[0]=checkout&api_key_names[1]=billing",
+        "api_key_ids[0]=key_1&api_key_ids[1]=key_2",
+    );
+    becomes("api_key_names%5B0%5D=checkout", "api_key_ids%5B0%5D=key_1");
+    becomes("api_key_names%5b%30%5d=checkout", "api_key_ids%5b0%5d=key_1");
+    becomes(
+        "start_time=1&api_key_names[]=billing&group_by[]=api_key_name&page=AAA%3D",
+        "start_time=1&api_key_ids[]=key_2&group_by[]=api_key_name&page=AAA%3D",
+    );
+}
+
+#[test]
+fn a_name_of_several_keys_is_all_of_their_ids() {
+    let (three, listed) = ("key_s1&api_key_ids=key_s2&api_key_ids=key_s3", "key_s1,key_s2,key_s3");
+    for spelt in ["Secret+Key", "Secret%20Key", "Secret Key", "%53ecret%20Key"] {
+        becomes(&format!("api_key_names={spelt}"), &format!("api_key_ids={three}"));
+        becomes(&format!("api_key_names={spelt},billing"), &format!("api_key_ids={listed},key_2"));
+    }
+    becomes(
+        "api_key_names%5B%5D=Secret+Key&x",
+        "api_key_ids%5B%5D=key_s1&api_key_ids%5B%5D=key_s2&api_key_ids%5B%5D=key_s3&x",
+    );
+    becomes(
+        "api_key_names[0]=Secret+Key&api_key_names[1]=billing",
+        "api_key_ids[0]=key_s1&api_key_ids[1]=key_s2&api_key_ids[2]=key_s3&api_key_ids[3]=key_2",
+    );
+}
+
+/// Without brackets, and alone, a value is a name first and a list after that.
+#[test]
+fn commas_divide_only_what_is_no_name() {
+    becomes("api_key_names=a,b", "api_key_ids=key_ab");
+    becomes("api_key_names=a%2Cb", "api_key_ids=key_ab");
+    becomes("api_key_names=b,a", "api_key_ids=key_b,key_a");
+    becomes("api_key_names=ops,+EU", "api_key_ids=key_c");
+    becomes("api_key_names[]=ops,+EU&api_key_names[]=a%2cb", "api_key_ids[]=key_c&api_key_ids[]=key_ab");
+    becomes("api_key_names=a,b&api_key_names=a", "api_key_ids=key_ab&api_key_ids=key_a");
+    is_refused("api_key_names[]=b,a", unknown_beside_commas("b,a"));
+    is_refused("api_key_names[0]=b%2Ca", unknown_beside_commas("b,a"));
+    is_refused("api_key_names=b,a&api_key_names=a", unknown_beside_commas("b,a"));
+    is_refused("api_key_names=b,a&api_key_names[]=a", unknown_beside_commas("b,a"));
+    is_refused("api_key_names=checkout,ops,+EU", unknown_beside_commas("ops"));
+    is_refused("api_key_names=checkout,+billing", unknown_beside_commas(" billing"));
+}
+
+#[test]
+fn ids_that_stand_there_stay_and_give_the_form() {
+    becomes("api_key_ids[]=x&api_key_names[]=checkout", "api_key_ids[]=x&api_key_ids[]=key_1");
+    becomes("api_key_names[]=checkout&api_key_ids[]=x", "api_key_ids[]=key_1&api_key_ids[]=x");
+    becomes("api_key_ids=x&api_key_names=checkout", "api_key_ids=x&api_key_ids=key_1");
+    becomes(
+        "api_key_ids=x&api_key_names=checkout,billing",
+        "api_key_ids=x&api_key_ids=key_1&api_key_ids=key_2",
+    );
+    becomes("api_key_ids=x&api_key_names[]=checkout", "api_key_ids=x&api_key_ids=key_1");
+    becomes(
+        "api_key_names=checkout,billing&api%5Fkey_ids%5B%5D=x",
+        "api_key_ids%5B%5D=key_1&api_key_ids%5B%5D=key_2&api%5Fkey_ids%5B%5D=x",
+    );
+    // A list with commas is one pair, and stays one.
+    becomes("api_key_ids=x,y&z&api_key_names=checkout,billing", "api_key_ids=x,y,key_1,key_2&z");
+    becomes("api_key_names[]=checkout&api_key_ids=x%2Cy", "api_key_ids=x%2Cy%2Ckey_1");
+    becomes(
+        "api_key_ids=x,y&api_key_ids=z&api_key_names=checkout",
+        "api_key_ids=x,y&api_key_ids=z&api_key_ids=key_1",
+    );
+    // Numbers are the lowest that are free.
+    becomes(
+        "api_key_ids[1]=x&api_key_names[0]=Secret+Key",
+        "api_key_ids[1]=x&api_key_ids[0]=key_s1&api_key_ids[2]=key_s2&api_key_ids[3]=key_s3",
+    );
+    becomes(
+        "api_key_ids[99999999999999999999]=x&api_key_names=a",
+        "api_key_ids[99999999999999999999]=x&api_key_ids[0]=key_a",
+    );
+    // What is no list is not taken for one.
+    becomes("api_key_ids[x]=1&api_key_names[]=a", "api_key_ids[x]=1&api_key_ids[]=key_a");
+    becomes("api_key_ids&api_key_names[]=a", "api_key_ids&api_key_ids=key_a");
+}
+
+#[test]
+fn no_id_is_asked_for_twice() {
+    becomes("api_key_names=checkout&api_key_names=checkout", "api_key_ids=key_1");
+    becomes("api_key_names=checkout,checkout", "api_key_ids=key_1");
+    becomes("x&api_key_ids=key_1&api_key_names=checkout&y", "x&api_key_ids=key_1&y");
+    becomes("api_key_names[]=checkout&api_key_ids=key%5F1", "api_key_ids=key%5F1");
+    becomes("api_key_ids=key_1,key_s2&api_key_names=Secret+Key", "api_key_ids=key_1,key_s2,key_s1,key_s3");
+    // In brackets these are one id, which is none of ours.
+    becomes(
+        "api_key_ids[]=key_1,key_2&api_key_names=billing",
+        "api_key_ids[]=key_1,key_2&api_key_ids[]=key_2",
+    );
+}
+
+#[test]
+fn ids_are_percent_encoded() {
+    for spelt in ["Z%C3%BCrich+%E2%80%93+50%25%2B", "Zürich – 50%%2B", "Z%c3%bcrich%20–%2050%%2b"] {
+        becomes(&format!("api_key_names={spelt}"), "api_key_ids=key%20%C3%BC%26%3D%2B%25%2F");
+    }
+}
+
+#[test]
+fn what_cannot_be_found_is_refused() {
+    is_refused("api_key_names=nobody", unknown("nobody"));
+    is_refused("api_key_names[]=checkout&api_key_names[]=Checkout", unknown("Checkout"));
+    is_refused("api_key_names=checkout%00", unknown("checkout\0"));
+    is_refused("api_key_names=%FF%C3", unknown("\u{FFFD}\u{FFFD}"));
+    is_refused("api_key_names=key_1", unknown("key_1"));
+    is_refused("api_key_names=+", unknown(" "));
+    is_refused("api_key_names=checkout=", unknown("checkout="));
+    for empty in
+        ["", "=", "[]=", "[]", "=checkout&api_key_names=", "=checkout,", "=,", "=,billing", "%5B0%5D="]
+    {
+        is_refused(&format!("api_key_names{empty}"), Fault::Empty);
+    }
+    for odd in ["[x]", "[", "[0", "[]]", "[][]", "[0][name]", "%5B-1%5D", "[ 0]"] {
+        is_refused(&format!("api_key_names{odd}=checkout"), Fault::Form);
+        is_refused(&format!("api_key_names=checkout&api_key_names{odd}"), Fault::Form);
+    }
+}
+
+#[test]
+fn all_else_stays() {
+    for query in [
+        "",
+        "&",
+        "api_key_ids=key_1",
+        "api_key_name=checkout",
+        "api_key_namess=checkout",
+        "xapi_key_names=checkout",
+        "API_KEY_NAMES=checkout",
+        "api_key_names]=checkout",
+        "models=api_key_names&x=api_key_names=checkout",
+        "api+key_names=checkout",
+        "api%255Fkey_names=checkout",
+    ] {
+        assert_eq!(rewrite(query, &names(), ROOM), Ok(None), "{query}");
+    }
+    becomes(
+        "a=+%20%zz%&&b=[]{}|^&api_key_names=checkout&=&c=%E2%82%AC&d&é",
+        "a=+%20%zz%&&b=[]{}|^&api_key_ids=key_1&=&c=%E2%82%AC&d&é",
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let one = "x=y&api_key_names[]=checkout";
+    let length = "x=y&api_key_ids[]=key_1".len();
+    assert!(rewrite(one, &names(), length).is_ok());
+    assert_eq!(rewrite(one, &names(), length - 1), Err(Fault::TooLong));
+    // However many keys share the name, the work ends with the room.
+    let all = KeyNames::new((0..20_000).map(|n| (format!("key_{n:026}"), "Secret Key"))).unwrap();
+    for query in ["api_key_names=Secret+Key", "api_key_ids=x,y&api_key_names=Secret+Key"] {
+        assert_eq!(rewrite(query, &all, ROOM), Err(Fault::TooLong));
+    }
+}
+
+// === An oracle ===
+
+/// The pairs of a query, read by somebody else's parser.
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    };
+    let cut = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    // In a parameter, no plus belongs to a word that is looked for.
+    cut.map(|(name, value)| {
+        (percent_encoding::percent_decode_str(name).decode_utf8_lossy().into(), decode(value))
+    })
+    .collect()
+}
+
+/// What stands behind the list's name: "", "[]", "[7]", or what is no form.
+fn forms<'a>(pairs: &'a [(String, String)], list: &str) -> Vec<(&'a str, &'a str)> {
+    let ours = pairs.iter().filter_map(|(name, value)| Some((name.strip_prefix(list)?, value.as_str())));
+    ours.filter(|(form, _)| form.is_empty() || form.starts_with('[')).collect()
+}
+
+fn is_odd(form: &str) -> bool {
+    let digits = form.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    !form.is_empty() && !digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The values of a list, the slow and plain way.
+fn values(found: &[(&str, &str)], is_name: impl Fn(&str) -> bool) -> Vec<String> {
+    match found {
+        [("", value)] if !is_name(value) => value.split(',').map(Into::into).collect(),
+        _ => found.iter().map(|(_, value)| value.to_string()).collect(),
+    }
+}
+
+/// Every id that is asked for, or what is wrong.
+fn asked_for(query: &str, names: &KeyNames) -> Result<Option<Vec<String>>, Fault> {
+    let pairs = pairs(query);
+    let (asked, mut given) = (forms(&pairs, "api_key_names"), forms(&pairs, "api_key_ids"));
+    given.retain(|(form, _)| !is_odd(form));
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    if asked.iter().any(|(form, _)| is_odd(form)) {
+        return Err(Fault::Form);
+    }
+    let mut ids = values(&given, |_| false);
+    for name in values(&asked, |value| names.iter().any(|(_, name)| name == value)) {
+        let found: Vec<_> =
+            names.iter().filter(|(_, known)| *known == name).map(|(id, _)| id.to_owned()).collect();
+        if name.is_empty() {
+            return Err(Fault::Empty);
+        }
+        if found.is_empty() {
+            let commas = asked.iter().any(|(_, value)| value.contains(',') && value.contains(&name));
+            return Err(Fault::Unknown { name, commas });
+        }
+        for id in found {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+    }
+    ids.sort();
+    Ok(Some(ids))
+}
+
+fn queries() -> impl Strategy<Value = String> {
+    let parts = vec![
+        "api_key_names",
+        "api_key_names",
+        "api_key_names=",
+        "api_key_names[]=",
+        "&api_key_names[]=",
+        "api_key_names%5B%5D=",
+        "api_key_names[1]=",
+        "api%5Fkey_ids",
+        "api_key_ids=",
+        "&api_key_ids[]=",
+        "api_key_ids%5b0%5d=",
+        "[]",
+        "[",
+        "]",
+        "[2]",
+        "=",
+        "&",
+        "&",
+        ",",
+        ",",
+        "%2C",
+        "checkout",
+        "billing",
+        "Secret+Key",
+        "Secret%20Key",
+        "ops,+EU",
+        "a",
+        "b",
+        "key_1",
+        "key_s2",
+        "nobody",
+        "%",
+        "%2",
+        "é",
+        "%FF",
+        "+",
+        "x",
+        "group_by=api_key_name",
+    ];
+    prop::collection::vec(prop::sample::select(parts), 0..14).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_keys_as_the_plain_way_and_nothing_else(query in queries()) {
+        let names = names();
+        let after = match (rewrite(&query, &names, ROOM), asked_for(&query, &names)) {
+            (Ok(Some(after)), Ok(Some(expected))) => {
+                let read = pairs(&after);
+                let mut given = forms(&read, "api_key_ids");
+                given.retain(|(form, _)| !is_odd(form));
+                let mut found = values(&given, |_| false);
+                found.sort();
+                prop_assert_eq!(found, expected);
+                after
+            }
+            (Ok(None), Ok(None)) => return Ok(()),
+            (Err(fault), Err(expected)) => {
+                // Which of two faults is found first is nobody's business.
+                match (fault, expected) {
+                    (Fault::Unknown { name, .. }, Fault::Unknown { name: expected, .. }) => prop_assert_eq!(name, expected),
+                    (fault, expected) => prop_assert_eq!(fault, expected),
+                }
+                return Ok(());
+            }
+            (got, expected) => panic!("{query}: {got:?}, not {expected:?}"),
+        };
+        // Twice is once.
+        prop_assert_eq!(rewrite(&after, &names, ROOM), Ok(None));
+        // Every other pair stands there as it was, and in its order.
+        let others = |query: &str| -> Vec<String> {
+            let is_ours = |pair: &&str| {
+                let read = pairs(pair);
+                let forms = [forms(&read, "api_key_names"), forms(&read, "api_key_ids")].concat();
+                forms.iter().any(|(form, _)| !is_odd(form))
+            };
+            query.split('&').filter(|pair| !is_ours(pair)).map(Into::into).collect()
+        };
+        prop_assert_eq!(others(&after), others(&query));
+        // Ids that stood there still begin as they did, in one form with the new ones where they were in one.
+        let (read, before) = (pairs(&after), pairs(&query));
+        let (mut forms_now, mut forms_before) = (forms(&read, "api_key_ids"), forms(&before, "api_key_ids"));
+        forms_now.retain(|(form, _)| !is_odd(form));
+        forms_before.retain(|(form, _)| !is_odd(form));
+        let kind = |form: &str| (form.len().min(3), form == "[]");
+        let mut kinds: Vec<_> = forms_now.iter().map(|(form, _)| kind(form)).collect();
+        kinds.dedup();
+        let mut kinds_before: Vec<_> = forms_before.iter().map(|(form, _)| kind(form)).collect();
+        kinds_before.dedup();
+        prop_assert!(kinds.len() <= kinds_before.len().max(1) + usize::from(kinds_before.len() > 1), "{} became {}", query, after);
+        // No number is given out that is taken.
+        let numbers = |forms: &[(&str, &str)]| -> (usize, usize) {
+            let all: Vec<_> = forms.iter().map(|(form, _)| *form).filter(|form| form.len() > 2).collect();
+            let mut once = all.clone();
+            once.sort_unstable();
+            once.dedup();
+            (all.len(), once.len())
+        };
+        let (all, once) = numbers(&forms_now);
+        let (all_before, once_before) = numbers(&forms_before);
+        prop_assert_eq!(all - once, all_before - once_before);
+    }
+
+    #[test]
+    fn any_text_and_any_room(query in "(api_key_(names|ids)(\\[[0-9]?\\]|%5B%5D)?=(a|b|checkout|.{0,3})&?|.{0,3}){0,5}", room in 0..200_usize) {
+        if let Ok(Some(after)) = rewrite(&query, &names(), room) {
+            prop_assert!(after.len() <= room);
+            prop_assert_eq!(rewrite(&after, &names(), room), Ok(None));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Asking by name: what reaches the upstream, and what the proxy's naming layer answers itself.
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tower_api_key_name::{KeyNames, SharedKeyNames};
+
+use crate::app::server::Times;
+use crate::peer::{NAMED, Proxy, Reply, Upstream, client, exchange, full, settings, soon};
+
+fn error(reply: &Reply) -> Value {
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    serde_json::from_slice::<Value>(&reply.body).unwrap()["error"].clone()
+}
+
+#[tokio::test]
+async fn names_arrive_as_ids() {
+    let upstream = Upstream::rows().await;
+    let names =
+        KeyNames::new([("key_a", "Alpha"), ("key_1", "Secret Key"), ("key_2", "Secret Key")]).unwrap();
+    let proxy = Proxy::naming(names.into(), settings(&upstream.base()), Times::default()).await;
+    for (asked, arrives) in [
+        (
+            "api_key_names%5B%5D=Alpha&api_key_names%5B%5D=Secret+Key",
+            "api_key_ids%5B%5D=key_a&api_key_ids%5B%5D=key_1&api_key_ids%5B%5D=key_2",
+        ),
+        ("api_key_names=Alpha,Secret%20Key&x=%7e+", "api_key_ids=key_a,key_1,key_2&x=%7e+"),
+        (
+            "group_by[]=api_key_name&api_key_names[]=Alpha&api_key_ids[]=key_1",
+            "group_by[]=api_key_id&api_key_ids[]=key_a&api_key_ids[]=key_1",
+        ),
+    ] {
+        for tree in ["/v1/organization/usage/completions", "/v1/organizations/usage_report/messages"] {
+            let reply = proxy.get(&format!("{tree}?{asked}")).await;
+            assert_eq!((reply.status.as_u16(), reply.text()), (200, NAMED));
+            assert_eq!(upstream.last().uri.to_string(), format!("{tree}?{arrives}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_is_called_reaches_nobody() {
+    let upstream = Upstream::rows().await;
+    let many = (0..3_000).map(|nth| (format!("key_{nth:020}"), "many"));
+    let many: SharedKeyNames = KeyNames::new(many).unwrap().into();
+    for (names, query, status, code) in [
+        (&many, "api_key_names[]=nobody", 400, "unknown_api_key_name"),
+        (&many, "api_key_names=", 400, "empty_api_key_name"),
+        (&many, "api_key_names[a]=b", 400, "invalid_parameter"),
+        (&many, "api_key_names=many", 414, "uri_too_long"),
+        (&SharedKeyNames::default(), "api_key_names=many", 503, "api_key_names_incomplete"),
+    ] {
+        let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), Times::default()).await;
+        let target = proxy.url(&format!("/v1/organization/costs?group_by=api_key_name&{query}"));
+        for h2 in [false, true] {
+            for coding in ["identity", "gzip"] {
+                let get = Request::get(&target).header("accept-encoding", coding).body(full("")).unwrap();
+                let reply = Reply::read(soon(client(h2).request(get)).await.unwrap()).await.unwrap();
+                assert_eq!(reply.status.as_u16(), status, "{query}");
+                assert_eq!(reply.header("retry-after"), (status == 503).then_some("5"));
+                assert_eq!(reply.header("cache-control"), Some("no-store"));
+                if reply.header("content-encoding").is_none() {
+                    let error = error(&reply);
+                    assert_eq!(error.as_object().unwrap().len(), 4);
+                    assert_eq!((&error["param"], &error["code"]), (&json!("api_key_names"), &json!(code)));
+                    assert_eq!(reply.header("content-length"), Some(reply.body.len().to_string().as_str()));
+                }
+            }
+            let head = Request::head(&target).body(full("")).unwrap();
+            let reply = Reply::read(soon(client(h2).request(head)).await.unwrap()).await.unwrap();
+            assert_eq!((reply.status.as_u16(), reply.body.len()), (status, 0), "{query}");
+        }
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+/// A refusal leaves the connection as it was, also where the client sends a body that nobody reads.
+#[tokio::test]
+async fn the_connection_goes_on() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    let refused = "/v1/organization/costs?api_key_names=nobody";
+    let answer = exchange(
+        proxy.address,
+        &format!(
+            "POST {refused} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody\
+             GET {refused} HTTP/1.1\r\nhost: x\r\n\r\n\
+             GET /v1/organization/costs?api_key_names=Alpha HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        ),
+    )
+    .await;
+    assert_eq!(answer.matches("HTTP/1.1 400 ").count(), 2, "{answer}");
+    assert!(answer.ends_with(NAMED), "{answer}");
+    assert_eq!(upstream.asked().len(), 1);
+    let request =
+        Request::builder().method(Method::POST).uri(proxy.url(refused)).body(full("x".repeat(1 << 20)));
+    assert_eq!(proxy.send(request.unwrap()).await.status, 400);
+}
