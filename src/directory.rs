@@ -90,7 +90,7 @@ pub struct DirectoryError(String);
 #[derive(Clone, Debug)]
 pub struct Synced {
     listing: Arc<Listing>,
-    names: KeyNames,
+    names: Arc<KeyNames>,
     changes: Changes,
     written: bool,
 }

@@ -34,7 +34,7 @@ pub(super) fn save(path: &Path, listing: Arc<Listing>) -> Result<Synced, Directo
         }
         write(path, text.as_bytes()).map_err(|error| fault(path, format!("cannot be written: {error}")))?;
     }
-    Ok(Synced { listing, names, changes, written })
+    Ok(Synced { listing, names: Arc::new(names), changes, written })
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, DirectoryError> {

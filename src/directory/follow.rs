@@ -55,16 +55,16 @@ impl Directory {
         &self,
         file: impl AsRef<Path>,
         names: &SharedKeyNames,
-        mut told: impl FnMut(Result<&Synced, &DirectoryError>),
+        mut told: impl FnMut(Result<Synced, DirectoryError>),
     ) -> Infallible {
         let mut wanted = Wanted::default();
         loop {
             // Only what was seen before a walk can be known to be in no list.
             wanted.see(names.drain_unmatched());
             let went = self.sync(file.as_ref()).await;
-            told(went.as_ref());
-            wanted.walked(went.as_ref().ok());
-            let synced = went.ok();
+            let synced = went.clone().ok();
+            told(went);
+            wanted.walked(synced.as_ref());
             let known = |id: &str| synced.as_ref().is_some_and(|synced| synced.names().name(id).is_some());
 
             let ended = Instant::now();
