@@ -1,6 +1,7 @@
 //! The key directory, against an organization of 250 projects and 12,000 keys that has its bad days.
 #![allow(clippy::unwrap_used)]
 
+mod binary;
 mod file;
 mod follow;
 mod memory;

@@ -232,8 +232,8 @@ impl Lists {
         if parts[1] == "organizations" {
             assert!(headers["x-api-key"] == SECRET && headers["anthropic-version"] == "2023-06-01");
             assert_eq!((parts[2], query["limit"]), ("api_keys", "1000"));
-            let keys = self.projects.iter().flat_map(|project| &project.keys).map(Key::json).collect();
-            return page(keys, 1000, query.get("after_id").copied());
+            let keys: Vec<_> = self.projects.iter().flat_map(|project| &project.keys).collect();
+            return page(&keys, 1000, query.get("after_id").copied());
         }
         assert_eq!(headers[AUTHORIZATION], format!("Bearer {SECRET}"));
         assert_eq!(query["limit"], "100");
@@ -242,34 +242,42 @@ impl Lists {
             ["v1", "organization", "projects"] => {
                 let all = query.get("include_archived") == Some(&"true");
                 let listed = self.projects.iter().filter(|project| all || !project.archived);
-                page(listed.map(Project::json).collect(), 100, after)
+                page(&listed.collect::<Vec<_>>(), 100, after)
             }
             ["v1", "organization", "projects", id, "api_keys"] => {
                 let any = query.get("owner_project_access") == Some(&"any");
                 match self.projects.iter().find(|project| project.id == id) {
                     Some(project) => {
                         let listed = project.keys.iter().filter(|key| any || !key.orphaned);
-                        page(listed.map(Key::json).collect(), 100, after)
+                        page(&listed.collect::<Vec<_>>(), 100, after)
                     }
                     None => status(404, None),
                 }
             }
             ["v1", "organization", "admin_api_keys"] => {
-                page(self.admin_keys.iter().map(Key::json).collect(), 100, after)
+                page(&self.admin_keys.iter().collect::<Vec<_>>(), 100, after)
             }
             _ => status(404, None),
         }
     }
 }
 
-impl Project {
+impl Listed for Project {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     fn json(&self) -> Value {
         let status = if self.archived { "archived" } else { "active" };
         json!({"id": self.id, "object": "organization.project", "name": "A project", "status": status})
     }
 }
 
-impl Key {
+impl Listed for Key {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     fn json(&self) -> Value {
         let owner = match self.account {
             Some(name) => {
@@ -286,12 +294,19 @@ impl Key {
     }
 }
 
-fn page(items: Vec<Value>, limit: usize, after: Option<&str>) -> Response<Body> {
-    let start = after.map_or(0, |id| 1 + items.iter().position(|item| item["id"] == id).unwrap());
-    let has_more = items.len() > start + limit;
-    let data: Vec<_> = items.into_iter().skip(start).take(limit).collect();
-    let end = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
-    let (first, last) = (end(data.first()), end(data.last()));
+trait Listed {
+    fn id(&self) -> &str;
+    fn json(&self) -> Value;
+}
+
+/// The items behind this cursor, as many as there may be.
+fn page<T: Listed>(items: &[&T], limit: usize, after: Option<&str>) -> Response<Body> {
+    let start = after.map_or(0, |id| 1 + items.iter().position(|item| item.id() == id).unwrap());
+    let end = items.len().min(start + limit);
+    let data: Vec<_> = items[start..end].iter().map(|item| item.json()).collect();
+    let id = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
+    let (first, last) = (id(data.first()), id(data.last()));
+    let has_more = end < items.len();
     json_answer(
         json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more})
             .to_string(),
