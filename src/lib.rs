@@ -77,7 +77,7 @@
 //!
 //! # What it does not do
 //!
-//! - It asks no network for names, and blocks on nothing.
+//! - The layer asks no network for names, and blocks on nothing. (`Directory` does, beside it.)
 //! - It touches no request and no answer outside of its [scope](ApiKeyNameLayer::scope).
 //! - It does not rename, reorder, reformat or drop anything, and rounds no number.
 //! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`] is a response.
@@ -85,6 +85,7 @@
 //! # Features
 //!
 //! - `watch` (default): `SharedKeyNames::watch`, which follows a file, or several.
+//! - `directory`: `Directory`, which learns the names from the lists of the API itself and keeps such a file.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
 //! [Tower]: https://docs.rs/tower
@@ -92,6 +93,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
+#[cfg(feature = "directory")]
+mod directory;
 pub mod docs;
 mod future;
 mod head;
@@ -111,6 +114,8 @@ mod shared;
 mod watch;
 
 pub use body::ResponseBody;
+#[cfg(feature = "directory")]
+pub use directory::{AdminKey, Changes, Directory, DirectoryError, Listing, Missing, Progress, Synced};
 pub use future::ResponseFuture;
 pub use layer::ApiKeyNameLayer;
 pub use names::{KeyNames, KeyNamesError};

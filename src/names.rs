@@ -188,6 +188,18 @@ impl KeyNames {
         (self.id_of(entry), self.name_of(entry))
     }
 
+    /// Whether this could be the id of an entry.
+    #[cfg(feature = "directory")]
+    pub(crate) fn is_id(text: &str) -> bool {
+        check(text, Self::MAX_ID).is_ok()
+    }
+
+    /// Whether this could be the name of an entry.
+    #[cfg(feature = "directory")]
+    pub(crate) fn is_name(text: &str) -> bool {
+        check(text, Self::MAX_NAME).is_ok()
+    }
+
     /// One map of several, of which the first that knows an id names it.
     #[cfg(feature = "watch")]
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {

@@ -6,7 +6,7 @@
 //! some containers send no events. Reading again is cheap and, where nothing changed, silent; so
 //! no event needs to be understood, and none is trusted.
 
-mod files;
+pub(crate) mod files;
 mod places;
 #[cfg(test)]
 mod tests;
@@ -108,7 +108,37 @@ impl SharedKeyNames {
         I: IntoIterator<Item: Into<PathBuf>>,
     {
         let paths = paths.into_iter().map(Into::into).collect();
-        begin(paths, POLL, |bell| Ok(Box::new(notify::recommended_watcher(ringing(bell))?)))
+        begin(Files::open(paths, None)?, POLL, native)
+    }
+
+    /// A handle that follows these files and `synced`, which somebody is about to write, such as
+    /// [`Directory::follow`](crate::Directory::follow): see [`watch_all`](Self::watch_all).
+    ///
+    /// `synced` may be missing: until it first comes it is a map without names, and that is no
+    /// fault. Any other file must be there. Where it stands among `paths`, it counts in that
+    /// place, else behind all of them: what was written by hand goes before what was synced.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch_all`](Self::watch_all).
+    ///
+    /// ```
+    /// # use tower_api_key_name::SharedKeyNames;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (overrides, synced) = (folder.path().join("overrides.json"), folder.path().join("synced.json"));
+    /// std::fs::write(&overrides, r#"{"key_a": "billing"}"#)?;
+    /// let names = SharedKeyNames::watch_with_synced([&overrides], &synced)?;
+    /// assert_eq!(names.status().last_error, None);
+    /// assert!(SharedKeyNames::watch_with_synced(["gone.json"], &synced).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "directory")]
+    pub fn watch_with_synced<I>(paths: I, synced: impl AsRef<Path>) -> Result<Self, WatchError>
+    where
+        I: IntoIterator<Item: Into<PathBuf>>,
+    {
+        let paths = paths.into_iter().map(Into::into).collect();
+        begin(Files::open(paths, Some(synced.as_ref()))?, POLL, native)
     }
 }
 
@@ -144,13 +174,17 @@ struct Feed {
     board: Weak<Board>,
 }
 
-/// Reads, then feeds. `native` makes the watcher that rings the bell it is given.
+/// The system's own watcher, ringing this bell.
+fn native(bell: Sender<Wake>) -> notify::Result<NativeWatcher> {
+    Ok(Box::new(notify::recommended_watcher(ringing(bell))?))
+}
+
+/// Feeds a handle from files that were just read. `native` makes the watcher that rings the bell it is given.
 fn begin(
-    paths: Vec<PathBuf>,
+    files: Files,
     poll: Duration,
     native: impl FnOnce(Sender<Wake>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
-    let files = Files::open(paths)?;
     let names = files.names();
     #[cfg(feature = "tracing")]
     files.warn_if_partial();

@@ -18,6 +18,8 @@ const ROOMS: &str = "
     shared: names
     # The shed beside it: what keeps a map current. It and HTTP meet only in the user's `main`.
     watch: names shared
+    # It writes the file that `watch` reads. It asks HTTP of a service that the user gives it, and is no layer.
+    directory: names shared watch
 
     # First floor: bytes.
     rewrite/wide:
@@ -55,6 +57,7 @@ const NOT_HERE: &str = "
     # The handle knows neither HTTP nor what feeds it.
     shared: http http_body tower_layer tower_service notify
     watch: http http_body tower_layer tower_service
+    directory: tower_layer tracing notify
     # Work on bytes is pure.
     rewrite/*: http http_body tower_layer tower_service tokio tracing std::fs std::io std::net std::thread std::time
     # A decision about a head waits for nothing.
@@ -63,7 +66,15 @@ const NOT_HERE: &str = "
 ";
 
 /// Crates with one home, and no other.
-const ONE_HOME: &[(&str, &str)] = &[("arc_swap", "shared"), ("notify", "watch")];
+const ONE_HOME: &[(&str, &str)] = &[
+    ("arc_swap", "shared"),
+    ("notify", "watch"),
+    ("backon", "directory"),
+    ("futures_util", "directory"),
+    ("httpdate", "directory"),
+    ("secrecy", "directory"),
+    ("tempfile", "directory"),
+];
 
 /// The one file that calls SIMD intrinsics, and says why that is sound.
 const UNSAFE_HOME: &str = "rewrite/wide";

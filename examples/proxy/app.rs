@@ -16,6 +16,8 @@ pub(crate) mod log;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod stack;
+#[cfg(feature = "directory")]
+pub(crate) mod sync;
 pub(crate) mod timeouts;
 pub(crate) mod upstream;
 pub(crate) mod validators;
@@ -30,6 +32,7 @@ use tower_api_key_name::{SharedKeyNames, Status};
 
 use base::Base;
 use flags::Flags;
+use stack::Settings;
 
 /// A failed start says why, and how the process ends: 2 for what was asked, 1 for what was found.
 pub(crate) enum Refusal {
@@ -87,8 +90,8 @@ async fn run(flags: Flags) -> Result<(), Refusal> {
         None
     };
     let names = match &demo {
-        Some(_) => SharedKeyNames::new(demo::names().map_err(cannot_start)?),
-        None => SharedKeyNames::watch(&flags.names).map_err(cannot_start)?,
+        Some(demo) => demo.names().map_err(cannot_start)?,
+        None => names(&flags, &settings)?,
     };
 
     tokio::spawn(tell_of_reloads(names.clone()));
@@ -100,10 +103,12 @@ async fn run(flags: Flags) -> Result<(), Refusal> {
     refuse_own_address(&settings.base, bound).await?;
     warn_of_what_is_open(&settings.base, bound);
 
-    let service = stack::stack(names, &settings).map_err(|e| Refusal::CannotStart(e.to_string()))?;
+    let service = stack::stack(names.clone(), &settings).map_err(|e| Refusal::CannotStart(e.to_string()))?;
     say(&format!("listening on http://{bound}"));
     let serving = tokio::spawn(server::serve(listener, service, server::Times::default(), stop));
     if let Some(demo) = &demo {
+        #[cfg(feature = "directory")]
+        sync::fill(&demo.map(), &settings, &names).await?;
         // A demo that cannot show itself still serves.
         match demo.show(bound).await {
             Ok(shown) => say(&shown),
@@ -111,6 +116,14 @@ async fn run(flags: Flags) -> Result<(), Refusal> {
         }
     }
     serving.await.map_err(cannot_start)
+}
+
+fn names(flags: &Flags, _settings: &Settings) -> Result<SharedKeyNames, Refusal> {
+    #[cfg(feature = "directory")]
+    if let Some(synced) = &flags.sync {
+        return sync::begin(&flags.names, synced, _settings);
+    }
+    SharedKeyNames::watch_all(&flags.names).map_err(cannot_start)
 }
 
 /// The one mistake in `--openai-base-url` that would cost a flood of requests: the proxy itself.

@@ -2,6 +2,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "directory")]
+use clap::builder::ArgPredicate;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_api_key_name::Unmatched;
 
@@ -30,9 +32,17 @@ pub(crate) struct Flags {
     #[arg(long, env = "OPENAI_ORG_PROXY_TIMEOUT_SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// id → name, a map or a list as saved from the API; read again when it changes
-    #[arg(long, env = "OPENAI_ORG_PROXY_NAMES", default_value = "names.json")]
-    pub(crate) names: PathBuf,
+    /// id → name, a map or a list as saved from the API; read again when it changes. Several, in order: the first
+    /// that knows an id names it; none by default with --sync
+    #[arg(long, env = "OPENAI_ORG_PROXY_NAMES", value_name = "FILE", default_value = "names.json")]
+    #[cfg_attr(feature = "directory", arg(default_value_if("sync", ArgPredicate::IsPresent, None)))]
+    pub(crate) names: Vec<PathBuf>,
+
+    /// Keep this map current from the API's own lists, with the admin key in OPENAI_ADMIN_KEY or in the file that
+    /// OPENAI_ADMIN_KEY_FILE names. It stands behind --names, or in its place among them, and may be missing
+    #[cfg(feature = "directory")]
+    #[arg(long, env = "OPENAI_ORG_PROXY_SYNC", value_name = "FILE", conflicts_with = "demo")]
+    pub(crate) sync: Option<PathBuf>,
 
     /// What stands beside an id that the map does not know
     #[arg(long, default_value = "unknown", value_parser = unmatched())]

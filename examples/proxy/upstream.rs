@@ -49,7 +49,7 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
         .build(connector))
 }
 
-fn tls(settings: &Settings) -> io::Result<ClientConfig> {
+pub(crate) fn tls(settings: &Settings) -> io::Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;

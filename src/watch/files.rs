@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The longest file: over a hundred thousand entries even of the longest ids and names. Without
 /// a bound a wrong path could take all memory.
-const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// The files in order: the first that knows an id names it.
 pub(super) struct Files(Vec<File>);
@@ -24,6 +24,8 @@ struct File {
     /// The bytes of the last good reading, to compare: times and sizes miss edits.
     good: Option<Vec<u8>>,
     names: KeyNames,
+    /// Whether it may be missing until it first comes: somebody is about to write it.
+    awaited: bool,
     /// Why the last reading was not good.
     fault: Option<String>,
 }
@@ -40,12 +42,20 @@ pub(super) struct Reloaded {
 }
 
 impl Files {
-    /// Reads every file for the first time: all must be good.
-    pub(super) fn open(paths: Vec<PathBuf>) -> Result<Self, WatchError> {
-        if paths.is_empty() {
+    /// Reads every file for the first time: all must be good, but `awaited`, which may be missing.
+    /// If that is not among the others, it stands behind them.
+    pub(super) fn open(paths: Vec<PathBuf>, awaited: Option<&Path>) -> Result<Self, WatchError> {
+        let mut files = Self(paths.iter().map(|path| File::at(path)).collect::<Result<_, _>>()?);
+        if let Some(path) = awaited {
+            let awaited = File { awaited: true, ..File::at(path)? };
+            match files.0.iter_mut().find(|file| file.path == awaited.path) {
+                Some(file) => file.awaited = true,
+                None => files.0.push(awaited),
+            }
+        }
+        if files.0.is_empty() {
             return Err(WatchError("no file to watch; name at least one".into()));
         }
-        let mut files = Self(paths.iter().map(|path| File::at(path)).collect::<Result<_, _>>()?);
         files.reload();
         match files.error() {
             None => Ok(files),
@@ -112,12 +122,17 @@ impl File {
         let shown = shown(path);
         let path = std::path::absolute(path)
             .map_err(|error| WatchError(format!("{shown:?} is no path to watch: {error}")))?;
-        Ok(Self { shown, path, good: None, names: KeyNames::default(), fault: None })
+        Ok(Self { shown, path, good: None, names: KeyNames::default(), awaited: false, fault: None })
     }
 
     /// Reads the file again: whether its content changed, or why it is not good.
     fn reload(&mut self) -> Result<bool, String> {
-        let bytes = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))?;
+        let Some(bytes) = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))? else {
+            if self.awaited && self.good.is_none() {
+                return Ok(false);
+            }
+            return Err(format!("{}: there is no such file", self.shown));
+        };
         let changed = self.good.as_ref() != Some(&bytes);
         if changed {
             let names = KeyNames::from_json(&bytes);
@@ -130,7 +145,7 @@ impl File {
 }
 
 /// A path for messages; one given an API key by mistake must not print it.
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     let shown = path.display().to_string();
     if looks_like_secret(&shown) {
         return "(a path that looks like an API key)".into();
@@ -138,14 +153,18 @@ fn shown(path: &Path) -> String {
     shown
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a file that may be a map; `None` if there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let unread = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => format!("cannot be read: {error}"),
+        io::ErrorKind::NotFound => Ok(None),
+        _ => Err(format!("cannot be read: {error}")),
     };
     let too_long = || format!("is over {} MiB long, too long for a map of names", MAX_FILE >> 20);
     // Before it is opened: opening a pipe waits for its writer.
-    let about = fs::metadata(path).map_err(unread)?;
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) => return unread(error),
+    };
     if !about.is_file() {
         return Err("is not a file; a directory or a pipe cannot be watched".into());
     }
@@ -153,10 +172,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         return Err(too_long());
     }
     let mut bytes = Vec::with_capacity(about.len() as usize + 1);
-    let file = fs::File::open(path).map_err(unread)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(too_long());
+    let reading = fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    match reading {
+        Err(error) => unread(error),
+        Ok(_) if bytes.len() as u64 > MAX_FILE => Err(too_long()),
+        Ok(_) => Ok(Some(bytes)),
     }
-    Ok(bytes)
 }

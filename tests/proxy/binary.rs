@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::peer::{NAMED, Proxy, Upstream, client, exchange, full, listen, read_head, scripted, soon};
 
 /// `cargo test` builds the examples, beside the directory of this test.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
@@ -26,19 +26,19 @@ fn program() -> Command {
 }
 
 /// To its end, which is near: none of these is to serve.
-async fn run(arguments: &[&str]) -> Output {
+pub(crate) async fn run(arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::from(program());
     soon(command.args(arguments).kill_on_drop(true).output()).await.unwrap()
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     out: BufReader<std::process::ChildStdout>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -51,13 +51,13 @@ impl Running {
         Self { address: address.parse().unwrap(), child, out }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Its exit code, and what it logged.
-    async fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut errors = self.child.stderr.take().unwrap();
         let log = tokio::task::spawn_blocking(move || {
             let mut log = String::new();

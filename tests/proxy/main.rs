@@ -20,5 +20,7 @@ mod scope;
 mod serving;
 mod settings;
 mod streaming;
+#[cfg(feature = "directory")]
+mod sync;
 mod tls;
 mod uploads;

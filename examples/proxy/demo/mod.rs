@@ -8,6 +8,8 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(feature = "directory")]
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -20,7 +22,9 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
-use tower_api_key_name::{KeyNames, KeyNamesError};
+#[cfg(feature = "directory")]
+use tower_api_key_name::WatchError;
+use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames};
 use tower_http::compression::CompressionLayer;
 
 use super::base::Base;
@@ -32,6 +36,9 @@ const DAY: u64 = 24 * 60 * 60;
 pub(crate) struct Demo {
     /// Where the organization answers.
     pub(crate) base: Base,
+    /// Where its map is written.
+    #[cfg(feature = "directory")]
+    folder: tempfile::TempDir,
     // Never used: it answers as long as anybody asks, also while the proxy finishes what is in flight.
     _stop: watch::Sender<u8>,
 }
@@ -40,6 +47,7 @@ pub(crate) struct Demo {
 pub(crate) struct Answer(StatusCode, String);
 
 /// The map: every key's name but that of the one that was deleted, as it would be in a saved list.
+#[cfg_attr(feature = "directory", allow(dead_code))] // only tests need it where the lists are read
 pub(crate) fn names() -> Result<KeyNames, KeyNamesError> {
     let openai = organization::KEYS.iter().filter(|k| !k.deleted);
     KeyNames::new(openai.map(|k| (k.id, k.name)).chain(anthropic::KEYS.iter().map(|k| (k.id, k.name))))
@@ -56,7 +64,30 @@ impl Demo {
             .layer(CompressionLayer::new())
             .service(service_fn(async |request| Ok::<_, Infallible>(answer(&request))));
         tokio::spawn(server::serve(listener, service, server::Times::default(), stop));
-        Ok(Self { base, _stop })
+        Ok(Self {
+            base,
+            #[cfg(feature = "directory")]
+            folder: tempfile::tempdir()?,
+            _stop,
+        })
+    }
+
+    /// An empty map, which is filled while you watch: `sync` writes it from the organization's lists.
+    #[cfg(feature = "directory")]
+    pub(crate) fn names(&self) -> Result<SharedKeyNames, WatchError> {
+        SharedKeyNames::watch_with_synced([] as [PathBuf; 0], self.map())
+    }
+
+    /// Where that map is written.
+    #[cfg(feature = "directory")]
+    pub(crate) fn map(&self) -> PathBuf {
+        self.folder.path().join("names.json")
+    }
+
+    /// The map as a walk over the organization's lists would find it.
+    #[cfg(not(feature = "directory"))]
+    pub(crate) fn names(&self) -> Result<SharedKeyNames, KeyNamesError> {
+        names().map(SharedKeyNames::new)
     }
 
     /// One call, first to the organization itself and then through the proxy at `bound`, as text.
