@@ -41,9 +41,7 @@ pub(crate) fn main() -> ExitCode {
     // clap itself ends the process: 2 on bad use, 0 on --help.
     let flags = Flags::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(log::filter(flags.access_log))
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .init();

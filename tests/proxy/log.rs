@@ -95,6 +95,33 @@ async fn the_counts_of_a_streamed_answer_are_its_final_ones() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_has_a_line_where_others_have_none() {
+    let (log, _guard) = Log::capture(LevelFilter::WARN);
+    let address = scripted(|mut stream| async move {
+        let head = read_head(&mut stream).await;
+        let said = match head.split(' ').nth(1) {
+            Some("/v1/organization/well") => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            Some("/v1/organization/ill") => "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno",
+            _ => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nno",
+        };
+        tokio::io::AsyncWriteExt::write_all(&mut stream, said.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    for path in ["well", "ill", "cut"] {
+        let request = Request::get(proxy.url(&format!("/v1/organization/{path}"))).body(full("")).unwrap();
+        let _ = Reply::read(soon(client(false).request(request)).await.unwrap()).await;
+    }
+    let text = log.until("broke off").await;
+    let [ill, cut] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(ill.contains("WARN access: GET /v1/organization/ill 503 skipped MediaType "), "{text}");
+    assert!(
+        cut.contains("WARN access: GET /v1/organization/cut 200 ") && cut.ends_with("broke off"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_leaves_a_line() {
     let (log, _guard) = Log::capture(LevelFilter::INFO);
     let address = scripted(|mut stream| async move {
