@@ -2,11 +2,12 @@
 //! `#[path = "../examples/proxy/app.rs"] mod app;`
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ the naming layer ─▶ decompression
+//! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
 //!                              │                                                       │
 //!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
 //! ```
 pub(crate) mod base;
+pub(crate) mod coding;
 pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;
