@@ -1,11 +1,13 @@
 //! What is written, and what never is.
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::NoSubscriber;
 
 use crate::peer::{
     COSTS, Proxy, ROWS, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon,
@@ -28,6 +30,10 @@ impl Write for Log {
 impl Log {
     /// Of this thread, on which everything of one test runs.
     fn capture(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
+        // A line of code that is met first in another test, while this subscriber is the only one, would be
+        // asked of that test's thread, which has none, and stay silent for all. It is never the only one.
+        static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&ANOTHER);
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
