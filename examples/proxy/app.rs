@@ -15,6 +15,7 @@ pub(crate) mod forward;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod route;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod stack;
 pub(crate) mod timeouts;
