@@ -14,7 +14,6 @@ pub(crate) mod flags;
 pub(crate) mod forward;
 pub(crate) mod health;
 pub(crate) mod log;
-pub(crate) mod pool;
 pub(crate) mod route;
 pub(crate) mod secrets;
 pub(crate) mod server;

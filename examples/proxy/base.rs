@@ -59,15 +59,12 @@ impl Base {
     }
 
     /// The same path and query at the upstream. `None`: longer than a URI can be.
-    pub(crate) fn join(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
-        if self.prefix.is_empty() {
-            return Some(target.clone());
-        }
-        PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{}{target}", self.prefix))).ok()
-    }
-
-    /// The upstream at this target. `None`: longer than a URI can be.
-    pub(crate) fn at(&self, target: PathAndQuery) -> Option<Uri> {
+    pub(crate) fn join(&self, target: &PathAndQuery) -> Option<Uri> {
+        let target = if self.prefix.is_empty() {
+            target.clone()
+        } else {
+            PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{}{target}", self.prefix))).ok()?
+        };
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
@@ -90,11 +87,14 @@ impl Base {
         self.authority.port_u16().unwrap_or(default)
     }
 
-    /// What `Host` says of it: without the scheme's own port (RFC 9110 §4.2.1).
+    /// What `Host` says of it, where HTTP/1.1 is sure to be spoken: without the scheme's own port
+    /// (RFC 9110 §4.2.1).
     pub(crate) fn host_line(&self) -> Option<HeaderValue> {
-        let is_default = self.authority.port_u16() == Some(if self.is_https() { 443 } else { 80 });
-        let host = if is_default { self.authority.host() } else { self.authority.as_str() };
-        HeaderValue::from_str(host).ok()
+        let host = match self.authority.port_u16() {
+            Some(80) => self.authority.host(),
+            _ => self.authority.as_str(),
+        };
+        (!self.is_https()).then(|| HeaderValue::from_str(host).ok()).flatten()
     }
 
     /// In the clear, and off this machine.

@@ -12,11 +12,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::{Outcome, Skip};
-
-use super::pool;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,7 +33,7 @@ pub(crate) enum Failure {
     /// The client's body broke off or was no HTTP.
     ClientBroke,
     /// No connection, or it broke.
-    Transport(pool::Error),
+    Transport(legacy::Error),
     /// A body that broke while it was held.
     BrokeOff(BoxError),
     /// An answer that nobody asked for.
@@ -94,7 +93,7 @@ impl Failure {
             Self::ClientBroke => {
                 (StatusCode::BAD_REQUEST, "request_broken", "The request's body broke off or is not HTTP.")
             }
-            Self::Transport(pool::Error::Connect(_)) => {
+            Self::Transport(e) if e.is_connect() => {
                 (StatusCode::BAD_GATEWAY, "upstream_transport_error", "The upstream cannot be reached.")
             }
             Self::Transport(_) | Self::BrokeOff(_) => (

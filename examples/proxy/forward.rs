@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, HOST, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::base::Base;
 use super::errors::Failure;
-use super::pool;
 
 /// RFC 9110 §7.6.1, and what older peers send without naming it in Connection. `Trailer` is not among
 /// them: it announces the trailers that are passed on, and hyper sends none without it.
@@ -46,6 +46,7 @@ pub(crate) struct Forward<S> {
 /// Made once, so that a request costs no formatting.
 struct Here {
     base: Base,
+    host: Option<HeaderValue>,
     pseudonym: String,
     via_1_0: HeaderValue,
     via_1_1: HeaderValue,
@@ -79,7 +80,14 @@ impl Here {
             HeaderValue::try_from(format!("{protocol} {pseudonym}"))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
         };
-        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
+        Self {
+            base: base.clone(),
+            host: base.host_line(),
+            via_1_0: via("1.0"),
+            via_1_1: via("1.1"),
+            via_2: via("2.0"),
+            pseudonym,
+        }
     }
 
     /// `received-protocol` is that of the message that came (RFC 9110 §7.6.3).
@@ -95,7 +103,7 @@ impl Here {
     fn send<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let came_as = request.version();
         let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
-        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?.into();
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
         // What the next hop speaks is decided by its connection.
         *request.version_mut() = Version::HTTP_11;
 
@@ -104,8 +112,12 @@ impl Here {
             return Err(Failure::Loop);
         }
         strip(headers);
-        // RFC 9110 §7.2: made new of the target that is asked now, where it is known what is spoken there.
-        headers.remove(HOST);
+        // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
+        // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.
+        match &self.host {
+            Some(host) => drop(headers.insert(HOST, host.clone())),
+            None => drop(headers.remove(HOST)),
+        }
         // Trailers are passed on, so they are welcome (RFC 9110 §6.5.1, §10.1.4).
         headers.insert(TE, HeaderValue::from_static("trailers"));
         if !self.base.is_https() {
@@ -174,7 +186,7 @@ impl<S> Layer<S> for ForwardLayer {
 
 impl<S, A, B> Service<Request<A>> for Forward<S>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = pool::Error>,
+    S: Service<Request<A>, Response = Response<B>, Error = legacy::Error>,
 {
     type Response = Response<B>;
     type Error = Failure;
@@ -197,7 +209,7 @@ where
 
 impl<F, B> Future for ForwardFuture<F>
 where
-    F: Future<Output = Result<Response<B>, pool::Error>>,
+    F: Future<Output = Result<Response<B>, legacy::Error>>,
 {
     type Output = Result<Response<B>, Failure>;
 

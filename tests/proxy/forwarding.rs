@@ -3,7 +3,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::server::{self, Stop, Times};
 use crate::app::stack;
@@ -239,26 +238,6 @@ async fn a_connection_to_the_upstream_is_used_again() {
         }
     }
     panic!("{} connections for as many calls", upstream.connections());
-}
-
-#[tokio::test]
-async fn a_connection_that_nobody_wants_is_closed() {
-    let (tell, mut told) = tokio::sync::mpsc::channel(1);
-    let address = scripted(move |mut stream| {
-        let tell = tell.clone();
-        async move {
-            read_head(&mut stream).await;
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-            tell.send(stream.read(&mut [0]).await.unwrap()).await.unwrap();
-        }
-    })
-    .await;
-    let proxy = Proxy::to(&format!("http://{address}")).await;
-    assert_eq!(proxy.get(COSTS).await.text(), "ok");
-    assert!(told.try_recv().is_err(), "it is kept for the next call");
-    // From now on time passes as soon as everybody waits for it.
-    tokio::time::pause();
-    assert_eq!(soon(told.recv()).await, Some(0));
 }
 
 #[tokio::test]
