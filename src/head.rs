@@ -14,7 +14,12 @@ use crate::rewrite::query::{self, names::Fault};
 use crate::{KeyNames, Skip};
 
 /// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may come as trailers too.
-const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+static DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
 
 /// The longest that `http::Uri` takes, in bytes.
 const MAX_URI: usize = u16::MAX as usize - 1;
@@ -110,6 +115,9 @@ pub(crate) fn describes_amended(method: &Method, head: &response::Parts, honor_n
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
+    if value == "application/json" {
+        return true;
+    }
     let Ok(value) = value.to_str() else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.contains(',') {
@@ -146,9 +154,11 @@ pub(crate) fn amend_response(headers: &mut HeaderMap, length: Option<u64>) {
         headers.remove(name);
     }
     amend_trailers(headers);
-    for announced in take_all(headers, TRAILER) {
-        if let Some(announced) = without_digests(announced) {
-            headers.append(TRAILER, announced);
+    if announces_trailers(headers) {
+        for announced in take_all(headers, TRAILER) {
+            if let Some(announced) = without_digests(announced) {
+                headers.append(TRAILER, announced);
+            }
         }
     }
     match length {
@@ -163,7 +173,7 @@ pub(crate) fn amend_response(headers: &mut HeaderMap, length: Option<u64>) {
 
 /// Takes off what was computed over bytes that have changed.
 pub(crate) fn amend_trailers(fields: &mut HeaderMap) {
-    for digest in DIGESTS {
+    for digest in &DIGESTS {
         fields.remove(digest);
     }
 }
@@ -176,7 +186,8 @@ fn take_all(headers: &mut HeaderMap, name: HeaderName) -> Vec<HeaderValue> {
 
 /// A line of `Trailer` without the digests it announces; the same line where it announces none.
 fn without_digests(line: HeaderValue) -> Option<HeaderValue> {
-    let is_digest = |name: &&str| DIGESTS.iter().any(|digest| name.trim().eq_ignore_ascii_case(digest));
+    let is_digest =
+        |name: &&str| DIGESTS.iter().any(|digest| name.trim().eq_ignore_ascii_case(digest.as_str()));
     let Ok(names) = line.to_str() else { return Some(line) };
     if !names.split(',').any(|name| is_digest(&name)) {
         return Some(line);

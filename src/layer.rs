@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::Uri;
 use tower_layer::Layer;
 
-use crate::settings::{DEFAULT_LIMIT, Settings};
+use crate::rewrite::lookout::Lookout;
+use crate::settings::{DEFAULT_LIMIT, MEMBERS, Settings};
 use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 
 /// Names the keys in the answers of the service below it.
@@ -25,7 +26,6 @@ use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 /// ```
 #[derive(Clone)]
 pub struct ApiKeyNameLayer {
-    names: SharedKeyNames,
     settings: Arc<Settings>,
 }
 
@@ -33,8 +33,9 @@ impl ApiKeyNameLayer {
     /// A layer that takes its names from `names`, with the default settings.
     pub fn new(names: SharedKeyNames) -> Self {
         Self {
-            names,
             settings: Arc::new(Settings {
+                names,
+                lookout: Lookout::new(MEMBERS),
                 limit: DEFAULT_LIMIT,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
@@ -120,14 +121,14 @@ impl<S> Layer<S> for ApiKeyNameLayer {
     type Service = ApiKeyName<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ApiKeyName::new(inner, self.names.clone(), self.settings.clone())
+        ApiKeyName::new(inner, self.settings.clone())
     }
 }
 
 impl fmt::Debug for ApiKeyNameLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKeyNameLayer")
-            .field("names", &self.names)
+            .field("names", &self.settings.names)
             .field("limit", &self.settings.limit)
             .finish_non_exhaustive()
     }

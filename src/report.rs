@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::rewrite::edit::Settled;
 use crate::settings::Settings;
-use crate::{Outcome, SharedKeyNames, Snapshot};
+use crate::{Outcome, Snapshot};
 
 /// Tells what became of one response, once.
 pub(crate) struct Report {
     settings: Arc<Settings>,
-    names: SharedKeyNames,
     snapshot: Snapshot,
     #[cfg(feature = "tracing")]
     asked: Asked,
@@ -24,15 +23,10 @@ pub(crate) struct Asked {
 }
 
 impl Report {
-    pub(crate) fn new<B>(
-        settings: &Arc<Settings>,
-        names: &SharedKeyNames,
-        _request: &http::Request<B>,
-    ) -> Self {
+    pub(crate) fn new<B>(settings: &Arc<Settings>, _request: &http::Request<B>) -> Self {
         Self {
             settings: settings.clone(),
-            names: names.clone(),
-            snapshot: names.snapshot(),
+            snapshot: settings.names.snapshot(),
             #[cfg(feature = "tracing")]
             asked: Asked { method: _request.method().clone(), uri: _request.uri().clone() },
             outcome: None,
@@ -60,7 +54,7 @@ impl Report {
         mut ids: Vec<(u64, Box<str>)>,
         held: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        ids.retain(|(_, id)| self.names.note_unmatched(self.snapshot.generation(), id));
+        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.snapshot.generation(), id));
         #[cfg(feature = "tracing")]
         self.warn_unmatched(&ids, held);
         #[cfg(not(feature = "tracing"))]

@@ -10,19 +10,18 @@ use tower_service::Service;
 
 use crate::report::Report;
 use crate::settings::{MEMBERS, Settings};
-use crate::{ResponseBody, ResponseFuture, SharedKeyNames, head, refusal};
+use crate::{ResponseBody, ResponseFuture, head, refusal};
 
 /// Names the keys in the answers of `S`. Made by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
 #[derive(Clone)]
 pub struct ApiKeyName<S> {
     inner: S,
-    names: SharedKeyNames,
     settings: Arc<Settings>,
 }
 
 impl<S> ApiKeyName<S> {
-    pub(crate) fn new(inner: S, names: SharedKeyNames, settings: Arc<Settings>) -> Self {
-        Self { inner, names, settings }
+    pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -45,7 +44,7 @@ where
             say_near_miss(request.uri().path());
             return ResponseFuture::pass(self.inner.call(request));
         }
-        let report = Box::new(Report::new(&self.settings, &self.names, &request));
+        let report = Box::new(Report::new(&self.settings, &request));
         let method = request.method().clone();
         if let Err(fault) = head::amend_request(&mut request, MEMBERS, report.names()) {
             // What is below stays ready: for the next call of this instance, or until that is dropped.

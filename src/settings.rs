@@ -1,10 +1,12 @@
-//! The layer's settings as plain data, read by every room above the bytes.
+//! The layer's settings as plain data, read by every room above the bytes. All of it is behind one pointer,
+//! for a service is cloned often and each answer has its share.
 use std::sync::Arc;
 
 use http::Uri;
 
 use crate::rewrite::amend::Members;
-use crate::{Outcome, Unmatched};
+use crate::rewrite::lookout::Lookout;
+use crate::{Outcome, SharedKeyNames, Unmatched};
 
 /// The members of the APIs' answers, and the dimensions of their queries.
 pub(crate) const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
@@ -20,6 +22,9 @@ pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Settings {
+    pub(crate) names: SharedKeyNames,
+    /// For `MEMBERS`; here because it is made once.
+    pub(crate) lookout: Lookout,
     pub(crate) limit: usize,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,

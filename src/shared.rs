@@ -9,6 +9,7 @@ mod tests;
 use crate::KeyNames;
 use crate::names::looks_like_secret;
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
@@ -91,7 +92,7 @@ struct Numbered {
 /// The ids asked for in vain in one generation.
 struct Unmatched {
     generation: u64,
-    seen: HashSet<Box<str>>,
+    seen: HashSet<Box<str>, RandomState>,
     fresh: Vec<String>,
 }
 
@@ -320,6 +321,6 @@ impl Board {
 
 impl Unmatched {
     fn of(generation: u64) -> Self {
-        Self { generation, seen: HashSet::new(), fresh: Vec::new() }
+        Self { generation, seen: HashSet::default(), fresh: Vec::new() }
     }
 }

@@ -34,14 +34,14 @@ const ROOMS: &str = "
 
     # Second floor: HTTP.
     outcome: rewrite/edit
-    settings: outcome rewrite/amend
+    settings: outcome rewrite/amend rewrite/lookout shared
     head: names outcome rewrite/amend rewrite/query settings
     refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared
     body: head outcome report rewrite/* settings
     future: body head outcome report settings
-    service: body future head outcome refusal report settings shared
-    layer: outcome rewrite/amend service settings shared
+    service: body future head outcome refusal report settings
+    layer: outcome rewrite/amend rewrite/lookout service settings shared
 
     # For benches and fuzz targets: the first floor, seen from outside.
     internal: names outcome rewrite/* settings

@@ -2,11 +2,12 @@
 //! `#[path = "../examples/proxy/app.rs"] mod app;`
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ the naming layer ─▶ decompression
+//! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
 //!                              │                                                       │
 //!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
 //! ```
 pub(crate) mod base;
+pub(crate) mod coding;
 pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;
@@ -14,6 +15,7 @@ pub(crate) mod forward;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod route;
+pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod stack;
 #[cfg(feature = "directory")]
@@ -44,9 +46,7 @@ pub(crate) fn main() -> ExitCode {
     // clap itself ends the process: 2 on bad use, 0 on --help.
     let flags = Flags::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()),
-        )
+        .with_env_filter(log::filter(flags.access_log))
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .init();

@@ -2,8 +2,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 
 /// `scheme://authority/prefix`; what follows is `/v1/…`.
 #[derive(Clone, Debug)]
@@ -85,6 +85,16 @@ impl Base {
     pub(crate) fn port(&self) -> u16 {
         let default = if self.is_https() { 443 } else { 80 };
         self.authority.port_u16().unwrap_or(default)
+    }
+
+    /// What `Host` says of it, where HTTP/1.1 is sure to be spoken: without the scheme's own port
+    /// (RFC 9110 §4.2.1).
+    pub(crate) fn host_line(&self) -> Option<HeaderValue> {
+        let host = match self.authority.port_u16() {
+            Some(80) => self.authority.host(),
+            _ => self.authority.as_str(),
+        };
+        (!self.is_https()).then(|| HeaderValue::from_str(host).ok()).flatten()
     }
 
     /// In the clear, and off this machine.

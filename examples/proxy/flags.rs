@@ -52,6 +52,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) limit: Option<usize>,
 
+    /// One line a request, on standard error; without it, only for what went wrong
+    #[arg(long)]
+    pub(crate) access_log: bool,
+
     /// Show it: an embedded upstream and map stand in for --openai-base-url and --names
     #[arg(long)]
     pub(crate) demo: bool,

@@ -6,9 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{
-    self, CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use http::header::{CONNECTION, HOST, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
@@ -19,16 +17,20 @@ use super::errors::Failure;
 
 /// RFC 9110 §7.6.1, and what older peers send without naming it in Connection. `Trailer` is not among
 /// them: it announces the trailers that are passed on, and hyper sends none without it.
-static HOP_BY_HOP: [HeaderName; 8] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 #[derive(Clone)]
 pub(crate) struct ForwardLayer {
@@ -44,6 +46,7 @@ pub(crate) struct Forward<S> {
 /// Made once, so that a request costs no formatting.
 struct Here {
     base: Base,
+    host: Option<HeaderValue>,
     pseudonym: String,
     via_1_0: HeaderValue,
     via_1_1: HeaderValue,
@@ -77,7 +80,14 @@ impl Here {
             HeaderValue::try_from(format!("{protocol} {pseudonym}"))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
         };
-        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
+        Self {
+            base: base.clone(),
+            host: base.host_line(),
+            via_1_0: via("1.0"),
+            via_1_1: via("1.1"),
+            via_2: via("2.0"),
+            pseudonym,
+        }
     }
 
     /// `received-protocol` is that of the message that came (RFC 9110 §7.6.3).
@@ -102,8 +112,12 @@ impl Here {
             return Err(Failure::Loop);
         }
         strip(headers);
-        // RFC 9110 §7.2: made new by hyper from the target that is asked now.
-        headers.remove(HOST);
+        // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
+        // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.
+        match &self.host {
+            Some(host) => drop(headers.insert(HOST, host.clone())),
+            None => drop(headers.remove(HOST)),
+        }
         // Trailers are passed on, so they are welcome (RFC 9110 §6.5.1, §10.1.4).
         headers.insert(TE, HeaderValue::from_static("trailers"));
         if !self.base.is_https() {
@@ -142,23 +156,14 @@ impl Here {
 
 /// Takes off what Connection names, Connection itself, and the rest of RFC 9110 §7.6.1's list.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|line| line.as_bytes().split(|b| *b == b','))
-            .map(<[u8]>::trim_ascii)
-            .filter(|option| {
-                !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close")
-            })
-            .filter_map(|option| HeaderName::from_bytes(option).ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
+    // Most heads have one at most: looking at the names there are costs less than looking up those on the list.
+    let mut going: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    if going.contains(&CONNECTION) {
+        let options =
+            headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+        going.extend(options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()));
     }
-    for name in &HOP_BY_HOP {
+    for name in going {
         headers.remove(name);
     }
 }

@@ -1,5 +1,8 @@
 //! One line a request, once its answer is out or broken off: method, path without query, status, what
 //! became of the ids, milliseconds. No header, no query and no body is ever written.
+//!
+//! A line costs more than the rest of a small answer, so a request that went well has one only where it was
+//! asked for (`--access-log`): its level is INFO, of a target of its own. What went wrong is told at WARN.
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
@@ -14,6 +17,20 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::{Counts, Outcome};
+use tracing_subscriber::EnvFilter;
+
+/// What `RUST_LOG` calls the lines.
+const TARGET: &str = "access";
+
+/// What is written at all.
+pub(crate) fn filter(access_log: bool) -> EnvFilter {
+    let mut levels = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("info,{TARGET}=warn"));
+    if access_log {
+        // Of two words about a target the later counts.
+        levels = format!("{levels},{TARGET}=info");
+    }
+    EnvFilter::builder().parse_lossy(levels)
+}
 
 thread_local! {
     /// The naming layer tells an outcome where it polls or drops a body, and this layer's body does just
@@ -63,9 +80,10 @@ pin_project! {
     }
 }
 
-/// What the line will say; it is only kept where somebody reads it.
+/// What the line will say; it is only kept where somebody may read it.
 struct Line {
-    start: Instant,
+    /// For a request that went well has a line too.
+    start: Option<Instant>,
     method: Method,
     uri: Uri,
     status: StatusCode,
@@ -91,18 +109,22 @@ impl Line {
     }
 
     fn write(&self) {
-        let ms = self.start.elapsed().as_millis() as u64;
-        let end = match self.end {
-            End::BrokeOff => " broke off",
-            End::Whole | End::Dropped => "",
-        };
-        tracing::info!(
-            "{} {} {}{}{end} {ms} ms",
-            self.method,
-            self.uri.path(),
-            self.status.as_u16(),
-            Told(self.outcome.as_ref()),
-        );
+        if self.status.is_server_error() || matches!(self.end, End::BrokeOff) {
+            tracing::warn!(target: TARGET, "{self}");
+        } else if self.start.is_some() {
+            tracing::info!(target: TARGET, "{self}");
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, status) = (self.uri.path(), self.status.as_u16());
+        write!(f, "{} {path} {status}{}", self.method, Told(self.outcome.as_ref()))?;
+        if matches!(self.end, End::BrokeOff) {
+            f.write_str(" broke off")?;
+        }
+        self.start.map_or(Ok(()), |start| write!(f, " {} ms", start.elapsed().as_millis()))
     }
 }
 
@@ -148,8 +170,8 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let line = tracing::enabled!(tracing::Level::INFO).then(|| Line {
-            start: Instant::now(),
+        let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| Line {
+            start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
             method: request.method().clone(),
             uri: request.uri().clone(),
             status: StatusCode::OK,

@@ -2,9 +2,10 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -13,6 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use pin_project_lite::pin_project;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::Service;
@@ -145,7 +147,7 @@ where
         let (builder, watcher, service) = (builder.clone(), open.watcher(), service.clone());
         tokio::spawn(async move {
             let begun = Arc::new(AtomicBool::new(false));
-            let service = Begun { inner: service, begun: begun.clone() };
+            let service = Begun { inner: Mutex::new(service), begun: begun.clone() };
             let connection = builder.serve_connection(TokioIo::<TcpStream>::new(stream), service);
             let mut connection = pin!(watcher.watch(connection));
             // The builder waits for the first bytes, to know the protocol, without any timeout.
@@ -188,10 +190,20 @@ pub(crate) async fn back_off(e: &io::Error, wait: &mut Duration) {
     tokio::time::sleep(*wait).await;
 }
 
-/// Tells that a first head has come, and otherwise is `inner`.
+/// Tells that a first head has come, and otherwise is `inner`. A connection has one of its own, and calls it
+/// through a shared reference: nobody waits for the lock.
 struct Begun<S> {
-    inner: S,
+    inner: Mutex<S>,
     begun: Arc<AtomicBool>,
+}
+
+pin_project! {
+    #[project = CallProj]
+    enum Call<S: Service<Request<Incoming>>> {
+        // It was ready, as this proxy's stack always is, and there is nothing to clone.
+        Made { #[pin] answer: S::Future },
+        Waits { #[pin] answer: Oneshot<S, Request<Incoming>> },
+    }
 }
 
 impl<S> hyper::service::Service<Request<Incoming>> for Begun<S>
@@ -200,10 +212,26 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Oneshot<S, Request<Incoming>>;
+    type Future = Call<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.begun.store(true, Ordering::Relaxed);
-        Oneshot::new(self.inner.clone(), request)
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Call::Made { answer: inner.call(request) },
+            // Asked again, by someone who can be woken.
+            _ => Call::Waits { answer: Oneshot::new(inner.clone(), request) },
+        }
+    }
+}
+
+impl<S: Service<Request<Incoming>>> Future for Call<S> {
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CallProj::Made { answer } => answer.poll(cx),
+            CallProj::Waits { answer } => answer.poll(cx),
+        }
     }
 }

@@ -3,22 +3,20 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{Extensions, HeaderMap, HeaderName, Request, Response, StatusCode, Version};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
-use tower_http::compression::predicate::{DefaultPredicate, Predicate};
-use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::decompression::DecompressionLayer;
-use tower_http::sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer};
 
 use super::base::Base;
+use super::coding::CodingLayer;
 use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
+use super::secrets::SecretsLayer;
 use super::timeouts::TimeoutsLayer;
 use super::upstream::{self, Roots};
 use super::validators::ValidatorsLayer;
@@ -49,7 +47,6 @@ pub(crate) fn stack(
     + use<>,
     BoxError,
 > {
-    let secrets = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
     let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
@@ -60,18 +57,12 @@ pub(crate) fn stack(
         .layer(LogLayer)
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
-        // Secrets are kept out of Debug output, and HPACK never indexes them (RFC 7541 §7.1.3).
-        .layer(SetSensitiveRequestHeadersLayer::new(secrets.clone()))
-        .layer(SetSensitiveResponseHeadersLayer::new(secrets))
+        // Before anything below can write them somewhere.
+        .layer(SecretsLayer)
         // A coded answer is another representation than the one its strong validator names.
         .layer(ValidatorsLayer)
-        // Above the naming layer, which takes Accept-Encoding off: this one has to read it first. The
-        // client is most often on this machine, so the fastest level.
-        .layer(
-            CompressionLayer::new()
-                .quality(CompressionLevel::Fastest)
-                .compress_when(DefaultPredicate::new().and(has_content)),
-        )
+        // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
+        .layer(CodingLayer)
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
         // holds it (`Skip::BodyFailed`) can still become a 502 or 504: no head is out.
         .layer(ErrorsLayer::new(settings.timeout))
@@ -85,16 +76,4 @@ pub(crate) fn stack(
         // The last that changes a head: what belongs to one connection goes, Via comes.
         .layer(ForwardLayer::new(&settings.base))
         .service(upstream::client(settings)?))
-}
-
-/// RFC 9110 §15.3.5, §15.3.6, §15.4.5: no content to compress. §15.3.7: a part is not recoded.
-fn has_content(status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions) -> bool {
-    !(status.is_informational()
-        || matches!(
-            status,
-            StatusCode::NO_CONTENT
-                | StatusCode::RESET_CONTENT
-                | StatusCode::PARTIAL_CONTENT
-                | StatusCode::NOT_MODIFIED
-        ))
 }

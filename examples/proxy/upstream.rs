@@ -1,19 +1,42 @@
 //! Connections to the upstream: TLS, HTTP/2 where ALPN (RFC 7301) agrees on it, a pool.
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tower::Service;
 
 use super::stack::Settings;
 use super::timeouts::Upload;
 
-pub(crate) type Upstream = Client<HttpsConnector<HttpConnector>, Upload>;
+/// One client for all; it is made of a dozen shared parts, which are not cloned for each call.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    client: Arc<Client<HttpsConnector<HttpConnector>, Upload>>,
+}
+
+impl Service<Request<Upload>> for Upstream {
+    type Response = Response<Incoming>;
+    type Error = legacy::Error;
+    type Future = legacy::ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
+        // The pool takes any number of calls.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Upload>) -> Self::Future {
+        self.client.request(request)
+    }
+}
 
 /// Whose word is taken for an upstream's name.
 #[derive(Clone, Debug)]
@@ -38,7 +61,7 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    Ok(Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         // Shorter than what stands between here and the API keeps an idle connection (60 s and more):
@@ -46,7 +69,8 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
         .pool_idle_timeout(Duration::from_secs(30))
         // A dead HTTP/2 connection is found out by asking it.
         .http2_keep_alive_interval(Duration::from_secs(20))
-        .build(connector))
+        .build(connector);
+    Ok(Upstream { client: Arc::new(client) })
 }
 
 pub(crate) fn tls(settings: &Settings) -> io::Result<ClientConfig> {

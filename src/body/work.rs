@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use super::into_bytes;
 use crate::report::Report;
 use crate::rewrite::amend::{self, Amender, Rules};
-use crate::rewrite::lookout::Lookout;
+use crate::rewrite::lookout::Seam;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;
@@ -24,8 +24,8 @@ const MIN_WINDOW: u64 = 16 * 1024;
 pub(super) struct Work<E> {
     unsent: Unsent,
     amender: Amender,
-    /// As long as it spots nothing, the amender is fed nothing.
-    lookout: Option<Lookout>,
+    /// As long as nothing is spotted, the amender is fed nothing.
+    lookout: Option<Seam>,
     end: End<E>,
     /// The exact length of what is left to send, where it is known and may be said.
     length: Option<u64>,
@@ -65,7 +65,7 @@ impl<E> Work<E> {
         Self {
             unsent: Unsent::default(),
             amender: Amender::new(rules),
-            lookout: Some(Lookout::new(MEMBERS)),
+            lookout: Some(Seam::default()),
             end: End::Open,
             length: None,
             counts: Counts::default(),
@@ -100,8 +100,8 @@ impl<E> Work<E> {
                 self.amender.feed(&data, names);
                 self.unsent.push(data);
             }
-            Some(lookout) => {
-                let spotted = lookout.spots(&data);
+            Some(seam) => {
+                let spotted = self.report.settings().lookout.spots(&data, seam);
                 self.unsent.push(data);
                 if spotted {
                     self.feed_held();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::amend::{Amender, Members, Rules, Unmatched};
-use super::lookout::Lookout;
+use super::lookout::{Lookout, Seam};
 use super::place;
 use super::scan::{Fault, MAX_DEPTH, Member, Scanner};
 use super::splice::Unsent;
@@ -299,12 +299,13 @@ fn pieces_are_bounded_and_frames_without_edits_are_not_copied() {
 fn a_lookout_sees_across_seams() {
     for body in [&b"{\"api_key_id\":1}"[..], b"{\"\\u0061\":1}"] {
         for chunk in 1..body.len() {
-            let mut lookout = Lookout::new(MEMBERS);
-            assert!(body.chunks(chunk).any(|chunk| lookout.spots(chunk)), "{chunk}");
+            let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
+            assert!(body.chunks(chunk).any(|chunk| lookout.spots(chunk, &mut seam)), "{chunk}");
         }
     }
-    let mut lookout = Lookout::new(MEMBERS);
-    assert!(!b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2}".chunks(3).any(|c| lookout.spots(c)));
+    let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
+    let body = b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2}";
+    assert!(!body.chunks(3).any(|chunk| lookout.spots(chunk, &mut seam)));
 }
 
 /// Rows teach the scanner what stands between values. The same bytes elsewhere, or others of the same length

@@ -88,8 +88,9 @@ fn names() -> tempfile::NamedTempFile {
 #[tokio::test]
 async fn the_demo_shows_itself_and_serves_until_ctrl_c() {
     // An upstream of the user's own is no part of it.
-    let mut running =
-        Running::start(program().args(["--demo", "--port", "0"]).env("OPENAI_BASE_URL", "https://user:pw@h"));
+    let mut running = Running::start(
+        program().args(["--demo", "--port", "0", "--access-log"]).env("OPENAI_BASE_URL", "https://user:pw@h"),
+    );
     let mut shown = String::new();
     while !shown.contains("or with an SDK") {
         assert_ne!(running.out.read_line(&mut shown).unwrap(), 0, "{shown}");
@@ -148,6 +149,8 @@ async fn sigterm_lets_what_is_in_flight_finish() {
     assert!(answer.ends_with("done"), "{answer}");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
+    // Nobody asked for a line a request.
+    assert!(!log.contains("/v1/organization/costs"), "{log}");
 }
 
 #[cfg(unix)]

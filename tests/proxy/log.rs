@@ -1,11 +1,13 @@
 //! What is written, and what never is.
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::NoSubscriber;
 
 use crate::peer::{
     COSTS, Proxy, ROWS, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon,
@@ -28,6 +30,10 @@ impl Write for Log {
 impl Log {
     /// Of this thread, on which everything of one test runs.
     fn capture(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
+        // A line of code that is met first in another test, while this subscriber is the only one, would be
+        // asked of that test's thread, which has none, and stay silent for all. It is never the only one.
+        static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&ANOTHER);
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -96,6 +102,33 @@ async fn the_counts_of_a_streamed_answer_are_its_final_ones() {
     for line in text.lines() {
         assert!(line.contains(" 200 amended named=3000 unmatched=0 null=0 "), "{line}");
     }
+}
+
+#[tokio::test]
+async fn what_went_wrong_has_a_line_where_others_have_none() {
+    let (log, _guard) = Log::capture(LevelFilter::WARN);
+    let address = scripted(|mut stream| async move {
+        let head = read_head(&mut stream).await;
+        let said = match head.split(' ').nth(1) {
+            Some("/v1/organization/well") => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            Some("/v1/organization/ill") => "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno",
+            _ => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nno",
+        };
+        tokio::io::AsyncWriteExt::write_all(&mut stream, said.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    for path in ["well", "ill", "cut"] {
+        let request = Request::get(proxy.url(&format!("/v1/organization/{path}"))).body(full("")).unwrap();
+        let _ = Reply::read(soon(client(false).request(request)).await.unwrap()).await;
+    }
+    let text = log.until("broke off").await;
+    let [ill, cut] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(ill.contains("WARN access: GET /v1/organization/ill 503 skipped MediaType "), "{text}");
+    assert!(
+        cut.contains("WARN access: GET /v1/organization/cut 200 ") && cut.ends_with("broke off"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
