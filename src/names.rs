@@ -159,8 +159,8 @@ impl KeyNames {
         self.left_out
     }
 
-    /// Whether a saved list page said `"has_more": true`: it is a part, and the keys of the pages
-    /// after it have no name here.
+    /// Whether it is known to be a part: a saved list page said `"has_more": true`, and the keys of the
+    /// pages after it have no name here; or a file that is awaited has not come yet.
     pub fn is_partial(&self) -> bool {
         self.partial
     }
@@ -213,6 +213,13 @@ impl KeyNames {
             merged.partial |= map.partial;
         }
         merged.sealed()
+    }
+
+    /// The same names, known to be a part of all.
+    #[cfg(feature = "watch")]
+    pub(crate) fn as_part(mut self) -> Self {
+        self.partial = true;
+        self
     }
 
     fn id_of(&self, entry: u32) -> &str {

@@ -81,12 +81,28 @@ pub(crate) struct Board {
     status: watch::Sender<Status>,
     unmatched: Mutex<Unmatched>,
     heard: Notify,
+    fetching: Arc<Mutex<Fetching>>,
 }
 
 #[derive(Debug)]
 struct Numbered {
     generation: u64,
     names: KeyNames,
+    fetching: Arc<Mutex<Fetching>>,
+}
+
+/// Whether names are still to come.
+#[derive(Debug, Default)]
+enum Fetching {
+    /// Nobody fetches any, or all that were fetched are here.
+    #[default]
+    Done,
+    /// Somebody does, and has not got them all yet.
+    #[cfg(feature = "directory")]
+    Begun,
+    /// These are all; they may still be on their way here.
+    #[cfg(feature = "directory")]
+    Sent(Arc<KeyNames>),
 }
 
 /// The ids asked for in vain in one generation.
@@ -192,6 +208,13 @@ impl SharedKeyNames {
         std::mem::take(&mut self.board.unmatched().fresh)
     }
 
+    /// Says that somebody fetches names, or which ones are all.
+    #[cfg(feature = "directory")]
+    pub(crate) fn fetching(&self, all: Option<Arc<KeyNames>>) {
+        *self.board.fetching.lock().unwrap_or_else(PoisonError::into_inner) =
+            all.map_or(Fetching::Begun, Fetching::Sent);
+    }
+
     /// Waits until there is an unmatched id, then drains: see
     /// [`drain_unmatched`](Self::drain_unmatched). Never empty. Dropping the future loses nothing.
     pub async fn unmatched(&self) -> Vec<String> {
@@ -238,9 +261,24 @@ impl Snapshot {
     }
 
     /// Whether a name that is not here is one that no key has, as far as anybody knows: not before the first names
-    /// have come, nor in a map that is known to be a part.
+    /// have come, nor in a map that is known to be a part, nor while names are fetched.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.is_partial() && (self.generation() > 1 || !self.is_empty())
+        !self.is_partial() && (self.generation() > 1 || !self.is_empty()) && self.is_fetched()
+    }
+
+    fn is_fetched(&self) -> bool {
+        let mut fetching = self.0.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*fetching {
+            Fetching::Done => return true,
+            #[cfg(feature = "directory")]
+            Fetching::Begun => return false,
+            #[cfg(feature = "directory")]
+            Fetching::Sent(all) if all.iter().any(|(id, _)| self.name(id).is_none()) => return false,
+            #[cfg(feature = "directory")]
+            Fetching::Sent(_) => {}
+        }
+        *fetching = Fetching::Done;
+        true
     }
 }
 
@@ -270,11 +308,13 @@ impl Board {
             left_out: names.left_out(),
             partial: names.is_partial(),
         };
+        let fetching = Arc::<Mutex<Fetching>>::default();
         Self {
-            current: ArcSwap::from_pointee(Numbered { generation: 1, names }),
+            current: ArcSwap::from_pointee(Numbered { generation: 1, names, fetching: fetching.clone() }),
             status: watch::Sender::new(status),
             unmatched: Mutex::new(Unmatched::of(1)),
             heard: Notify::new(),
+            fetching,
         }
     }
 
@@ -293,7 +333,7 @@ impl Board {
             status.left_out = names.left_out();
             status.partial = names.is_partial();
             amend(status);
-            self.current.store(Arc::new(Numbered { generation, names }));
+            self.current.store(Arc::new(Numbered { generation, names, fetching: self.fetching.clone() }));
             *self.unmatched() = Unmatched::of(generation);
         });
         generation

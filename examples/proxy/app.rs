@@ -175,7 +175,7 @@ async fn tell_of_reloads(names: SharedKeyNames) {
             tracing::info!("{} names from {} (generation {})", now.entries, now.source, now.generation);
             if now.partial {
                 tracing::warn!(
-                    "{} is the first page of a list (has_more): other names are missing",
+                    "{}: names are missing; a file has not come yet, or is the first page of a list (has_more)",
                     now.source
                 );
             }

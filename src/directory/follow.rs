@@ -27,7 +27,8 @@ impl Directory {
     ///
     /// Names arrive in `names` by the file alone: make it with [`SharedKeyNames::watch_with_synced`]. Nobody else
     /// may [`drain`](SharedKeyNames::drain_unmatched) it. `told` hears how each walk went; a walk that fails
-    /// changes nothing, and is followed by the next.
+    /// changes nothing, and is followed by the next. Until a whole walk's names are in the handle, a filter by a
+    /// name that is not there is answered by a 503, not a 400: it may be a name that is still to come.
     ///
     /// Spawn it, and abort it to end it. At whatever point that happens, the file is whole.
     ///
@@ -58,6 +59,8 @@ impl Directory {
         mut told: impl FnMut(Result<Synced, DirectoryError>),
     ) -> Infallible {
         let mut wanted = Wanted::default();
+        let mut has_all = false;
+        names.fetching(None);
         loop {
             // Only what was seen before a walk can be known to be in no list.
             wanted.see(names.drain_unmatched());
@@ -65,6 +68,12 @@ impl Directory {
             let synced = went.clone().ok();
             told(went);
             wanted.walked(synced.as_ref());
+            if let Some(synced) =
+                synced.as_ref().filter(|synced| !has_all && synced.listing().is_all_there_is())
+            {
+                has_all = true;
+                names.fetching(Some(synced.names.clone()));
+            }
             let known = |id: &str| synced.as_ref().is_some_and(|synced| synced.names().name(id).is_some());
 
             let ended = Instant::now();

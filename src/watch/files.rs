@@ -83,10 +83,12 @@ impl Files {
 
     /// One map of all files.
     pub(super) fn names(&self) -> KeyNames {
-        match &self.0[..] {
+        let names = match &self.0[..] {
             [file] => file.names.clone(),
             files => KeyNames::merged(files.iter().map(|file| &file.names)),
-        }
+        };
+        let has_all_come = self.0.iter().all(|file| file.good.is_some());
+        if has_all_come { names } else { names.as_part() }
     }
 
     /// Their names, for the status.

@@ -317,10 +317,12 @@ fn a_file_that_is_awaited_may_be_missing_until_it_comes() {
         |paths: &[&PathBuf]| Files::open(paths.iter().map(|&path| path.into()).collect(), Some(&synced));
     let mut files = open(&[&ours, &folder.path().join("./synced.json"), &last]).unwrap();
     assert_eq!((files.error(), files.names().len()), (None, 2));
+    assert!(files.names().is_partial(), "names are still to come");
     assert_eq!(files.reload(), Reloaded::default());
     fs::write(&synced, r#"{"a":"synced","b":"synced"}"#).unwrap();
     assert!(files.reload().changed);
     assert_eq!((files.names().name("a"), files.names().name("b")), (Some("ours"), Some("synced")));
+    assert!(!files.names().is_partial());
     // It was there: now its absence is a fault, and its names stay.
     fs::remove_file(&synced).unwrap();
     assert_eq!(files.reload().broken.len(), 1);

@@ -5,6 +5,7 @@ use super::organization::{Fault, Organization, key};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -169,4 +170,41 @@ async fn a_new_key_gets_its_name_after_its_first_use() {
         follow.names.wait_for(|_| follow.names.snapshot().name(id).is_some()).await;
         assert_eq!(follow.used(id).await, format!("name of {id}"));
     }
+}
+
+/// A name that nobody has is one only once all names are here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_by_an_unknown_name_waits_for_the_first_whole_walk() {
+    let organization = Organization::new(3, 30);
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, synced] = ["ours.json", "synced.json"].map(|name| folder.path().join(name));
+    std::fs::write(&ours, r#"{"key_ours":"ours"}"#).unwrap();
+    let names = SharedKeyNames::watch_with_synced([&ours], &synced).unwrap();
+    let ask = |name: &str| {
+        let api =
+            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+        let request =
+            Request::get(format!("/v1/organization/costs?api_key_names[]={name}")).body(()).unwrap();
+        ApiKeyNameLayer::new(names.clone()).layer(api).oneshot(request)
+    };
+    assert_eq!(ask("ours").await.unwrap().status(), 200);
+    assert_eq!(ask("nobody").await.unwrap().status(), 503, "the file has not come");
+
+    // A walk that did not see everything writes a file too.
+    let path = "/v1/organization/projects/proj_0002/api_keys";
+    organization.lists().always.insert(path.into(), Fault::Wait(429, "3600".into()));
+    let (sender, mut ends) = unbounded_channel();
+    let task = tokio::spawn({
+        let (directory, names) =
+            (directory(&organization).interval(Duration::from_millis(50)), names.clone());
+        async move { match directory.follow(synced, &names, |went| drop(sender.send(went.is_ok()))).await {} }
+    });
+    names.wait_for(|status| status.entries > 1).await;
+    assert_eq!(ask("nobody").await.unwrap().status(), 503, "the file does not say all");
+    organization.lists().always.clear();
+    while ask("nobody").await.unwrap().status() != 400 {
+        ends.recv().await.unwrap();
+    }
+    assert_eq!(ask("service-1").await.unwrap().status(), 200);
+    task.abort();
 }
