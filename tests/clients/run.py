@@ -5,6 +5,7 @@ Needs python3, node, npm and curl; the SDKs are installed under target/clients, 
 """
 
 import argparse
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from proxy import ROOT, TARGET, Proxy, environment
 
 HERE = ROOT / "tests/clients"
 INSTALLED = TARGET / "clients"
-DEMO = "cargo run --release --example proxy -- --demo"
+DEMO = "cargo run --release --features directory --example proxy -- --demo"
 
 
 def main():
@@ -34,6 +35,8 @@ def main():
         tally.run("node", ["node", "sdk.mjs", *addresses], cwd=node)
         tally.run("curl", [sys.executable, HERE / "curl.py", *addresses])
     tally.one("demo", "asked to stop, it ends with exit code 0", proxy.exit_code == 0, f"exit code {proxy.exit_code}")
+    filled = re.search(r"^0 names;.*^ +\d+ keys, [1-9]\d* new names$", proxy.output(), re.MULTILINE | re.DOTALL)
+    tally.one("demo", "it began with no name and filled its map from its own lists", filled, proxy.output())
     tally.one("demo", "it printed nobody's key", "sk-admin-of-a-client" not in proxy.output(), proxy.output())
     tally.run("sketch", [sys.executable, HERE / "sketch.py"])
 
@@ -92,7 +95,7 @@ class Tally:
         self.one(client, "ran to its end", whole, f"exit code {process.returncode} after {passed + failed} checks")
 
     def one(self, client, name, good, why):
-        self.passed += good
+        self.passed += bool(good)
         self.failed += not good
         print(f"{client:7}ok   {name}" if good else f"{client:7}FAIL {name}: {why}", flush=True)
 
