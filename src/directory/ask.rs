@@ -5,7 +5,7 @@ use crate::names::looks_like_secret;
 use bytes::Buf;
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use std::error::Error;
 use std::future::poll_fn;
@@ -59,12 +59,15 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
+    let key = request.headers().values().find(|value| value.is_sensitive()).cloned();
+    let transport = |error: BoxError| transport(error, key.as_ref());
     // The very clone that is called was asked whether it is ready.
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(transport)?;
-    let response = service.call(request.map(|()| B::default())).await.map_err(transport)?;
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| transport(error.into()))?;
+    let response =
+        service.call(request.map(|()| B::default())).await.map_err(|error| transport(error.into()))?;
     let (head, body) = response.into_parts();
     // Also where nobody wants it: a connection whose answer was read can be used again.
-    let body = read(body, limit).await;
+    let body = read(body, limit, transport).await;
     let fault = match head.status {
         StatusCode::OK => return if is_encoded(&head.headers) { Err(Fault::Encoded) } else { body },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::Refused(head.status.as_u16()),
@@ -78,7 +81,7 @@ where
     Err(fault)
 }
 
-async fn read<R>(body: R, limit: usize) -> Answer
+async fn read<R>(body: R, limit: usize, transport: impl Fn(BoxError) -> Fault) -> Answer
 where
     R: Body,
     R::Error: Into<BoxError>,
@@ -86,7 +89,7 @@ where
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(mut data) = frame.map_err(transport)?.into_data() else {
+        let Ok(mut data) = frame.map_err(|error| transport(error.into()))?.into_data() else {
             continue; // Trailers say nothing of a list.
         };
         if bytes.len() + data.remaining() > limit {
@@ -106,17 +109,19 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// An error with its causes, in one line that repeats no secret.
-fn transport(error: impl Into<BoxError>) -> Fault {
+/// An error with its causes, in one line that repeats no secret: neither what looks like one, nor what the header
+/// with the key says.
+fn transport(error: BoxError, key: Option<&HeaderValue>) -> Fault {
     const LONGEST: usize = 300;
-    let error = error.into();
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         words = format!("{words}: {cause}");
         source = cause.source();
     }
-    if looks_like_secret(&words) {
+    // Behind the scheme, where there is one.
+    let key = key.and_then(|value| value.to_str().ok()?.rsplit(' ').next());
+    if looks_like_secret(&words) || key.is_some_and(|key| words.contains(key)) {
         words = "(an error that seems to hold an API key)".into();
     }
     Fault::Transport(words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect())
@@ -125,10 +130,15 @@ fn transport(error: impl Into<BoxError>) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http::header::{ACCEPT, AUTHORIZATION};
+    use http_body_util::Full;
+    use std::io;
+    use tower::service_fn;
 
     #[test]
     fn an_error_is_told_with_its_causes_and_without_secrets() {
-        let told = |words: &str| match transport(words.to_owned()) {
+        let told = |words: &str| match transport(words.into(), None) {
             Fault::Transport(words) => words,
             other => unreachable!("{other:?}"),
         };
@@ -136,13 +146,37 @@ mod tests {
         assert_eq!(told("bad header Bearer sk-proj-abcdefgh"), "(an error that seems to hold an API key)");
         assert_eq!(told(&"é".repeat(1000)).chars().count(), 300);
         let nested = std::io::Error::other(std::io::Error::other("deep"));
-        assert!(matches!(transport(nested), Fault::Transport(words) if words.contains("deep")));
+        assert!(matches!(transport(nested.into(), None), Fault::Transport(words) if words.contains("deep")));
+    }
+
+    /// Keys need not look like keys, and a service may tell what it was about to send.
+    #[tokio::test]
+    async fn an_error_that_repeats_the_key_is_not_repeated() {
+        let tells = service_fn(async |request: Request<Full<Bytes>>| {
+            let sent = request.headers().values().map(|value| value.to_str().unwrap());
+            Err::<Response<Full<Bytes>>, _>(io::Error::other(format!(
+                "broken at {:?}",
+                sent.collect::<Vec<_>>()
+            )))
+        });
+        let ask = Ask::new(tells);
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("of-no-interest"))]);
+        let told = |answer: Answer| match answer {
+            Err(Fault::Transport(words)) => words,
+            other => unreachable!("{other:?}"),
+        };
+        let uri = http::Uri::from_static("http://x/");
+        assert!(told(ask.get(uri.clone(), headers.clone(), 1).await).contains("of-no-interest"));
+        let mut key = HeaderValue::from_static("Bearer let-me-in");
+        key.set_sensitive(true);
+        headers.insert(AUTHORIZATION, key);
+        assert_eq!(told(ask.get(uri, headers, 1).await), "(an error that seems to hold an API key)");
     }
 
     #[test]
     fn any_coding_but_identity_is_one() {
         let coded = |value: &'static str| {
-            is_encoded(&HeaderMap::from_iter([(CONTENT_ENCODING, http::HeaderValue::from_static(value))]))
+            is_encoded(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))]))
         };
         assert!(
             coded("gzip") && coded("identity, br") && !coded("Identity") && !is_encoded(&HeaderMap::new())
