@@ -132,10 +132,18 @@ pub(super) struct Learned {
     missing: Vec<Missing>,
 }
 
-/// A key, and the rank of the list that it stands in: lists come in any order, and the first by rank counts.
+/// A key, and the rank of the list that it stands in: lists come in any order, and the first by rank that has a name
+/// counts.
 struct Key {
     rank: usize,
     name: Option<String>,
+}
+
+impl Key {
+    /// The least is the one to keep.
+    fn worth(&self) -> (bool, usize) {
+        (self.name.is_none(), self.rank)
+    }
 }
 
 /// What the API calls a service account's key that was not given a name.
@@ -165,15 +173,15 @@ impl Learned {
             self.left_out += 1;
             return;
         };
-        if self.keys.get(&id).is_some_and(|key| key.rank <= rank) {
-            return;
-        }
         let account = item.account.filter(|name| self.by_account && KeyNames::is_name(name));
         let name = match account {
             Some(account) if item.name.as_deref() == Some(UNNAMED) => Some(account),
             _ => item.name.filter(|name| KeyNames::is_name(name)),
         };
-        self.keys.insert(id, Key { rank, name });
+        let key = Key { rank, name };
+        if self.keys.get(&id).is_none_or(|known| key.worth() < known.worth()) {
+            self.keys.insert(id, key);
+        }
     }
 
     pub(super) fn miss(&mut self, list: &List, fault: &Fault) {
@@ -181,7 +189,9 @@ impl Learned {
         self.missing.push(Missing { list, why, lasting });
     }
 
-    pub(super) fn into_listing(self, requests: usize, retries: usize) -> Listing {
+    pub(super) fn into_listing(mut self, requests: usize, retries: usize) -> Listing {
+        // Lists end in any order; whoever compares two walks should find what is the same the same.
+        self.missing.sort_by(|one, other| one.list.cmp(&other.list));
         let (mut named, mut unnamed) = (Vec::new(), HashSet::new());
         for (id, key) in self.keys {
             match key.name {
@@ -252,6 +262,22 @@ mod tests {
         for items in [[first.clone(), second.clone()], [second, first]] {
             assert_eq!(listing(&items).names().name("key_a"), Some("first"));
         }
+        let (nameless, named) = ((1, item("key_a", "", "")), (2, item("key_a", "named", "")));
+        for items in [[nameless.clone(), named.clone()], [named, nameless]] {
+            let listing = listing(&items);
+            assert_eq!((listing.names().name("key_a"), listing.left_out()), (Some("named"), 0));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_in_one_order() {
+        let lists = [List::Projects, List::AdminKeys, List::ProjectKeys("proj_a".into())];
+        let told = |lists: &mut dyn Iterator<Item = &List>| {
+            let mut learned = Learned::new(Api::OpenAi, true);
+            lists.for_each(|list| learned.miss(list, &Fault::Refused(403)));
+            learned.into_listing(0, 0).missing().to_vec()
+        };
+        assert_eq!(told(&mut lists.iter()), told(&mut lists.iter().rev()));
     }
 
     #[test]
