@@ -197,7 +197,8 @@ async fn a_filter_by_an_unknown_name_waits_for_the_first_whole_walk() {
     let task = tokio::spawn({
         let (directory, names) =
             (directory(&organization).interval(Duration::from_millis(50)), names.clone());
-        async move { match directory.follow(synced, &names, |went| drop(sender.send(went.is_ok()))).await {} }
+        let told = move |went: Result<_, _>| sender.send(went.is_ok()).unwrap();
+        async move { match directory.follow(synced, &names, told).await {} }
     });
     names.wait_for(|status| status.entries > 1).await;
     assert_eq!(ask("nobody").await.unwrap().status(), 503, "the file does not say all");
