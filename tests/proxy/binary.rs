@@ -56,6 +56,21 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// What it logs, up to the first line with these words. To be asked once.
+    pub(crate) async fn logged(&mut self, words: &'static str) -> String {
+        let mut errors = BufReader::new(self.child.stderr.take().unwrap());
+        let logged = tokio::task::spawn_blocking(move || {
+            let mut log = String::new();
+            while !log.contains(words) {
+                assert_ne!(errors.read_line(&mut log).unwrap(), 0, "{log}");
+            }
+            (log, errors.into_inner())
+        });
+        let (log, errors) = soon(logged).await.unwrap();
+        self.child.stderr = Some(errors);
+        log
+    }
+
     /// Its exit code, and what it logged.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut errors = self.child.stderr.take().unwrap();

@@ -1,18 +1,28 @@
 //! `--sync`: from an admin key to names, while the proxy serves.
 use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tower_api_key_name::{AdminKey, Directory, SharedKeyNames};
 
 use crate::app::demo::Demo;
+use crate::app::server::Times;
 use crate::binary::{Running, program, run};
-use crate::peer::{exchange, soon};
+use crate::peer::{COSTS, Proxy, Upstream, exchange, json, settings, soon};
+use crate::tls::secure;
 
-const COSTS: &str = "GET /v1/organization/costs?start_time=1750000000&limit=1&group_by=api_key_name HTTP/1.1\r\n\
+const ASKED: &str = "GET /v1/organization/costs?start_time=1750000000&limit=1&group_by=api_key_name HTTP/1.1\r\n\
     host: x\r\nconnection: close\r\n\r\n";
 
 /// Its costs, once they hold this.
 async fn costs_until(proxy: &Running, words: &str) -> String {
     soon(async {
         loop {
-            let answer = exchange(proxy.address, COSTS).await;
+            let answer = exchange(proxy.address, ASKED).await;
             if answer.contains(words) {
                 return answer;
             }
@@ -64,13 +74,90 @@ async fn a_key_that_is_refused_never_touches_serving() {
         .args(["--port", "0", "--openai-base-url", &demo.base.to_string()])
         .env("OPENAI_ADMIN_KEY", "sk-bad");
     command.arg("--sync").arg(&synced);
-    let running = Running::start(&mut command);
+    let mut running = Running::start(&mut command);
+    let log = running.logged("the list of projects").await;
+    let told = "the API does not accept the admin key (401); it takes an admin key of the organization with the scope \
+        api.management.read; the names known stay";
+    let line = format!("WARN proxy::app::sync: names from the API: the list of projects: {told}");
+    assert!(log.contains(&line), "{log}");
     let answer = costs_until(&running, "known before").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(fs::read_to_string(&synced).unwrap(), r#"{"key_9fKd2LmQx7Rt":"known before"}"#);
+}
+
+/// Whatever the connection speaks, and at the level where everybody tells everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_the_admin_key_is_logged_or_written() {
+    const PARTS: [&str; 2] = ["Marked7Qx", "Rt3LmZ9f"];
+    for protocol in ["h2", "http/1.1"] {
+        let upstream = secure(&[protocol]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let [synced, root] = ["synced.json", "root.pem"].map(|name| folder.path().join(name));
+        fs::write(&root, &upstream.root).unwrap();
+        let mut command = program();
+        command
+            .args(["--port", "0", "--openai-base-url"])
+            .arg(format!("https://localhost:{}/v1", upstream.address.port()))
+            .arg("--sync")
+            .arg(&synced)
+            .envs([("OPENAI_ADMIN_KEY", PARTS.concat().as_str()), ("RUST_LOG", "trace")])
+            .env("SSL_CERT_FILE", &root);
+        let mut running = Running::start(&mut command);
+        // Two lists, none of which holds anything that makes sense.
+        let mut log = running.logged("names from the API: ").await;
+        let sent = upstream.asked.lock().unwrap()[0].headers["authorization"].clone();
+        assert_eq!(sent, format!("Bearer {}", PARTS.concat()));
+        running.signal("-TERM");
+        let (code, rest) = running.ended().await;
+        log += &rest;
+        assert_eq!((code, log.contains("TRACE ")), (Some(0), true), "{log}");
+        let text = fs::read_to_string(&synced).unwrap();
+        assert!(PARTS.iter().all(|part| !log.contains(part) && !text.contains(part)), "{text}{log}");
+    }
+}
+
+/// With all settings as they are, but for the gap between two walks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_has_its_name_soon_after_its_first_use() {
+    let keys = Arc::new(Mutex::new(vec!["key_old"]));
+    let lists = keys.clone();
+    let upstream = Upstream::answering(move |asked| {
+        let keys = lists.lock().unwrap();
+        json(match asked.uri.path() {
+            "/v1/organization/projects" => r#"{"data":[{"id":"proj_a"}],"has_more":false}"#.to_owned(),
+            "/v1/organization/projects/proj_a/api_keys" => {
+                let items = keys.iter().map(|id| format!(r#"{{"id":"{id}","name":"name of {id}"}}"#));
+                format!(r#"{{"data":[{}],"has_more":false}}"#, items.collect::<Vec<_>>().join(","))
+            }
+            "/v1/organization/admin_api_keys" => r#"{"data":[],"has_more":false}"#.to_owned(),
+            _ => {
+                let rows = keys.iter().map(|id| format!(r#"{{"api_key_id":"{id}"}}"#));
+                format!(r#"{{"data":[{}]}}"#, rows.collect::<Vec<_>>().join(","))
+            }
+        })
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let synced = folder.path().join("synced.json");
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let directory = Directory::openai(client, AdminKey::new("secret1".into()).unwrap());
+    let directory = directory.base_url(&upstream.base()).unwrap().gap(Duration::from_millis(50));
+    let names = SharedKeyNames::watch_with_synced([] as [&str; 0], &synced).unwrap();
+    let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), Times::default()).await;
+    let following = tokio::spawn(async move { directory.follow(synced, &names, |_| ()).await });
+    for new in ["key_new", "key_newer"] {
+        let known = keys.lock().unwrap().last().copied().unwrap();
+        let until = async |words: String| while !proxy.get(COSTS).await.text().contains(&words) {};
+        soon(until(format!(r#""{known}","api_key_name":"name of {known}""#))).await;
+        keys.lock().unwrap().push(new);
+        let first = proxy.get(COSTS).await;
+        assert!(first.text().contains(&format!(r#""{new}","api_key_name":"unknown""#)), "{}", first.text());
+        soon(until(format!(r#""{new}","api_key_name":"name of {new}""#))).await;
+    }
+    following.abort();
 }
 
 #[tokio::test]

@@ -16,15 +16,17 @@ use crate::peer::{
     Asked, COSTS, NAMED, Proxy, ROWS, Reply, answer_all, client, full, json, listen, settings, soon,
 };
 
-struct Secure {
-    address: SocketAddr,
+pub(crate) struct Secure {
+    pub(crate) address: SocketAddr,
     roots: Arc<RootCertStore>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    /// Of the root, in PEM.
+    pub(crate) root: String,
+    pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 /// An authority of its own, that vouches for `localhost`.
 struct Authority {
-    root: CertificateDer<'static>,
+    root: rcgen::Certificate,
     certificate: CertificateDer<'static>,
     key: KeyPair,
 }
@@ -39,16 +41,12 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate =
             CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        Self {
-            root: CertificateDer::from(root.der().to_vec()),
-            certificate: CertificateDer::from(certificate.der().to_vec()),
-            key,
-        }
+        Self { root, certificate: CertificateDer::from(certificate.der().to_vec()), key }
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
+        roots.add(self.root.der().clone()).unwrap();
         Arc::new(roots)
     }
 
@@ -67,7 +65,7 @@ impl Authority {
     }
 }
 
-async fn secure(protocols: &[&str]) -> Secure {
+pub(crate) async fn secure(protocols: &[&str]) -> Secure {
     let authority = Authority::new();
     let acceptor = authority.acceptor(protocols);
     let (listener, address) = listen().await;
@@ -88,7 +86,7 @@ async fn secure(protocols: &[&str]) -> Secure {
             });
         }
     });
-    Secure { address, roots: authority.roots(), asked }
+    Secure { address, roots: authority.roots(), root: authority.root.pem(), asked }
 }
 
 impl Secure {
