@@ -155,7 +155,7 @@ impl Shown {
         if !stderr().is_terminal() {
             return Self::Lines;
         }
-        let bar = ProgressBar::no_length();
+        let bar = ProgressBar::no_length().with_message("0 keys");
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} lists, {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self::Bar(bar)

@@ -56,7 +56,7 @@ pub enum Refusal {
     UnknownName,
     /// 400: one of the names is empty.
     EmptyName,
-    /// 400: the parameter is written as no list is, `api_key_names[x]`.
+    /// 400: the parameter is written as no list is, `api_key_names[x]`, or is nearly it, `API_KEY_NAMES`.
     Form,
     /// 503, with `Retry-After`: one of the names is not known, and may still become so. Either no name has come to
     /// the map yet, or [it is a part](crate::KeyNames::is_partial).

@@ -1,4 +1,5 @@
-//! Out of scope the layer costs nothing: not one allocation, from the call to the body's end.
+//! Out of scope the layer costs nothing: not one allocation, from the call to the body's end. Nor does in scope what is
+//! not asked for.
 //!
 //! In a binary of its own, for the counting allocator is everybody's.
 #![allow(clippy::unwrap_used)]
@@ -94,4 +95,18 @@ fn out_of_scope_nothing_is_allocated() {
     }
     let in_scope = cost(layer.layer(made()), "/v1/organization/costs?group_by=api_key_name");
     assert!(in_scope > 0, "the counter counts");
+}
+
+#[test]
+fn who_asks_for_no_names_pays_nothing_for_the_filter() {
+    let layer = ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new([("key_a", "checkout")]).unwrap()));
+    // The first of a process makes what lasts.
+    let [_, unasked] = [(); 2].map(|()| cost(layer.layer(made()), "/v1/organization/costs"));
+    for query in [
+        "start_time=1750000000&limit=5&group_by[]=api_key_id",
+        "api_key_ids[]=key_a&api_key_ids%5B%5D=key_b&x=api_key_names&api_key_name=&api%5Fkey%5Fname[]=a,b",
+        "API_KEY_NAME=checkout&api_key_names_=&=api_key_names&&%",
+    ] {
+        assert_eq!(cost(layer.layer(made()), &format!("/v1/organization/costs?{query}")), unasked, "{query}");
+    }
 }

@@ -78,7 +78,7 @@ enum Form<'a> {
     Plain,
     /// With `[]` or `[0]`; the brackets as they were written.
     Array { open: &'a str, index: Option<u64>, close: &'a str },
-    /// In a way that no client is known for: `[x]`.
+    /// In a way that no client is known for: `[x]`, `.0`, brackets that were encoded twice, other letter case.
     Odd,
 }
 
@@ -86,14 +86,21 @@ impl<'a> Form<'a> {
     /// The form of a parameter of this name; `None` for any other.
     fn of(parameter: &'a str, name: &str) -> Option<Self> {
         let mut text = decode(parameter);
-        if !name.bytes().all(|byte| text.next() == Some(byte)) {
-            return None;
+        let mut is_exact = true;
+        for byte in name.bytes() {
+            let read = text.next()?;
+            if !read.eq_ignore_ascii_case(&byte) {
+                return None;
+            }
+            is_exact &= read == byte;
         }
         let opens = text.at;
         match text.next() {
-            None => return Some(Self::Plain),
-            Some(b'[') => {}
-            Some(_) => return None,
+            // The name goes on, and is another.
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-') => return None,
+            None if is_exact => return Some(Self::Plain),
+            Some(b'[') if is_exact => {}
+            _ => return Some(Self::Odd),
         }
         // What was read so far is ASCII, and so is what is cut off below: no character is cut in two.
         let open = &parameter[opens..text.at];

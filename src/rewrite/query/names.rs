@@ -19,7 +19,7 @@ const IDS: &str = "api_key_ids";
 /// does not know, and would answer for all keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Written as no list is: `api_key_names[x]`.
+    /// Written as no list is: `api_key_names[x]`, `API_KEY_NAMES`.
     Form,
     /// One of the names is empty.
     Empty,

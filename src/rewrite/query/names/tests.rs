@@ -174,6 +174,25 @@ fn what_cannot_be_found_is_refused() {
     }
 }
 
+/// What is meant is clear, and to the API it would be a parameter that it does not know: the bill of all keys.
+#[test]
+fn what_is_nearly_the_parameter_is_refused() {
+    for nearly in
+        ["]", ".0", "%255B%255D", "+", "%20", "%00", ":", ";x", "é", "%FF", "%", "%5b%5d%5d", "(0)", "*", "'"]
+    {
+        is_refused(&format!("api_key_names{nearly}=checkout"), Fault::Form);
+        is_refused(&format!("a=b&api_key_names[]=checkout&api_key_names{nearly}"), Fault::Form);
+    }
+    for spelt in ["API_KEY_NAMES", "Api_Key_Names[]", "api_key_nameS", "%41pi_key_names%5B0%5D"] {
+        is_refused(&format!("{spelt}=checkout"), Fault::Form);
+    }
+    // Ids in no known form are the API's business.
+    becomes(
+        "api_key_ids.0=x&API_KEY_IDS=y&api_key_names=a",
+        "api_key_ids.0=x&API_KEY_IDS=y&api_key_ids=key_a",
+    );
+}
+
 #[test]
 fn all_else_stays() {
     for query in [
@@ -183,8 +202,10 @@ fn all_else_stays() {
         "api_key_name=checkout",
         "api_key_namess=checkout",
         "xapi_key_names=checkout",
-        "API_KEY_NAMES=checkout",
-        "api_key_names]=checkout",
+        "api_key_names_or_ids=checkout",
+        "api_key_names-x=checkout",
+        "api_key_names2=checkout",
+        "API_KEY_NAME=checkout",
         "models=api_key_names&x=api_key_names=checkout",
         "api+key_names=checkout",
         "api%255Fkey_names=checkout",
@@ -226,10 +247,11 @@ fn pairs(query: &str) -> Vec<(String, String)> {
     .collect()
 }
 
-/// What stands behind the list's name: "", "[]", "[7]", or what is no form.
+/// What stands behind the list's name: "", "[]", "[7]", or what is no form. Not where it goes on as a word.
 fn forms<'a>(pairs: &'a [(String, String)], list: &str) -> Vec<(&'a str, &'a str)> {
     let ours = pairs.iter().filter_map(|(name, value)| Some((name.strip_prefix(list)?, value.as_str())));
-    ours.filter(|(form, _)| form.is_empty() || form.starts_with('[')).collect()
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    ours.filter(|(form, _)| !form.starts_with(is_word)).collect()
 }
 
 fn is_odd(form: &str) -> bool {
