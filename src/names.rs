@@ -217,7 +217,7 @@ impl KeyNames {
 
     /// The same names, known to be a part of all.
     #[cfg(feature = "watch")]
-    pub(crate) fn as_part(mut self) -> Self {
+    pub(crate) fn into_part(mut self) -> Self {
         self.partial = true;
         self
     }

@@ -93,15 +93,14 @@ struct Numbered {
 
 /// Whether names are still to come.
 #[derive(Debug, Default)]
+#[cfg_attr(not(feature = "directory"), allow(dead_code))]
 enum Fetching {
     /// Nobody fetches any, or all that were fetched are here.
     #[default]
     Done,
     /// Somebody does, and has not got them all yet.
-    #[cfg(feature = "directory")]
     Begun,
     /// These are all; they may still be on their way here.
-    #[cfg(feature = "directory")]
     Sent(Arc<KeyNames>),
 }
 
@@ -268,17 +267,12 @@ impl Snapshot {
 
     fn is_fetched(&self) -> bool {
         let mut fetching = self.0.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*fetching {
-            Fetching::Done => return true,
-            #[cfg(feature = "directory")]
-            Fetching::Begun => return false,
-            #[cfg(feature = "directory")]
-            Fetching::Sent(all) if all.iter().any(|(id, _)| self.name(id).is_none()) => return false,
-            #[cfg(feature = "directory")]
-            Fetching::Sent(_) => {}
+        if let Fetching::Sent(all) = &*fetching
+            && all.iter().all(|(id, _)| self.name(id).is_some())
+        {
+            *fetching = Fetching::Done;
         }
-        *fetching = Fetching::Done;
-        true
+        matches!(*fetching, Fetching::Done)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Reading beside the reference: the reasons.
 //!
 //! - [`design`]: why it is built as it is, what it costs, and how it differs from other ways to do the job.
+//! - [`performance`]: how fast it is, what bounds that, and what did not help.
 
 #[doc = include_str!("design.md")]
 pub mod design {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}

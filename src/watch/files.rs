@@ -88,7 +88,7 @@ impl Files {
             files => KeyNames::merged(files.iter().map(|file| &file.names)),
         };
         let has_all_come = self.0.iter().all(|file| file.good.is_some());
-        if has_all_come { names } else { names.as_part() }
+        if has_all_come { names } else { names.into_part() }
     }
 
     /// Their names, for the status.
