@@ -57,6 +57,7 @@ impl Running {
     }
 
     /// What it logs, up to the first line with these words. To be asked once.
+    #[cfg(feature = "directory")]
     pub(crate) async fn logged(&mut self, words: &'static str) -> String {
         let mut errors = BufReader::new(self.child.stderr.take().unwrap());
         let logged = tokio::task::spawn_blocking(move || {
