@@ -89,10 +89,12 @@ impl AdminKey {
             Source::Text(key) => return Ok(key.clone()),
             Source::File(path) => path,
         };
-        // A key given in place of its file must not be printed.
-        let shown = path.display().to_string();
-        let shown =
-            if looks_like_secret(&shown) { "(a path that looks like an API key)".into() } else { shown };
+        // A key given in place of its file must not be printed, and it need not look like one.
+        let shown = match path.display().to_string() {
+            shown if looks_like_secret(&shown) => "(a path that looks like an API key)".into(),
+            _ if path.components().count() < 2 => "(a path without a folder)".into(),
+            shown => shown,
+        };
         let text =
             fs::read(path).map_err(|error| format!("{shown}: the admin key cannot be read: {error}"))?;
         let text = Zeroizing::new(text);
@@ -146,5 +148,7 @@ mod tests {
         assert!(error.ends_with(NOT_A_KEY) && !error.contains("not a\nkey"), "{error}");
         let error = AdminKey::from_file("sk-proj-abcdefgh").unwrap_err().to_string();
         assert!(error.starts_with("(a path that looks like an API key)"), "{error}");
+        let error = AdminKey::from_file("let-me-in").unwrap_err().to_string();
+        assert!(error.starts_with("(a path without a folder): the admin key cannot be read: "), "{error}");
     }
 }
