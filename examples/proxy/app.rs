@@ -15,7 +15,6 @@ pub(crate) mod forward;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod route;
-pub(crate) mod secrets;
 pub(crate) mod server;
 pub(crate) mod stack;
 #[cfg(feature = "directory")]

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, VARY};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
+use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_http::compression::predicate::{And, DefaultPredicate, Predicate};
@@ -33,13 +34,8 @@ pin_project! {
     }
 }
 
-pin_project! {
-    #[project = CodedProj]
-    pub(crate) enum Coded<B: Body> {
-        No { #[pin] body: B },
-        Yes { body: Pin<Box<CompressionBody<B>>> },
-    }
-}
+/// As it came, or coded.
+pub(crate) type Coded<B> = Either<B, Pin<Box<CompressionBody<B>>>>;
 
 fn when() -> When {
     DefaultPredicate::new().and(has_content)
@@ -123,52 +119,18 @@ where
                 {
                     vary(response.headers_mut());
                 }
-                response.map(|body| Coded::No { body })
+                response.map(|body| Either::Left(body))
             }
             FutureProj::Coded { answer } => {
                 let response = ready!(answer.as_mut().poll(cx))?;
                 // Its own, or the upstream's, which it then left alone.
                 if response.headers().contains_key(CONTENT_ENCODING) {
-                    response.map(|body| Coded::Yes { body: Box::pin(body) })
+                    response.map(|body| Either::Right(Box::pin(body)))
                 } else {
-                    response.map(|body| Coded::No { body: body.into_inner() })
+                    response.map(|body| Either::Left(body.into_inner()))
                 }
             }
         };
         Poll::Ready(Ok(response))
-    }
-}
-
-// === impl Coded ===
-
-impl<B> Body for Coded<B>
-where
-    B: Body<Data = Bytes, Error = BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            CodedProj::No { body } => body.poll_frame(cx),
-            CodedProj::Yes { body } => body.as_mut().poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::No { body } => body.is_end_stream(),
-            Self::Yes { body } => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::No { body } => body.size_hint(),
-            Self::Yes { body } => body.size_hint(),
-        }
     }
 }

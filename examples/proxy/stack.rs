@@ -3,12 +3,14 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderName, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
 use tower_http::decompression::DecompressionLayer;
+use tower_http::sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer};
 
 use super::base::Base;
 use super::coding::CodingLayer;
@@ -16,7 +18,6 @@ use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
-use super::secrets::SecretsLayer;
 use super::timeouts::TimeoutsLayer;
 use super::upstream::{self, Roots};
 use super::validators::ValidatorsLayer;
@@ -47,6 +48,7 @@ pub(crate) fn stack(
     + use<>,
     BoxError,
 > {
+    let secrets = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
     let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
@@ -57,8 +59,9 @@ pub(crate) fn stack(
         .layer(LogLayer)
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
-        // Before anything below can write them somewhere.
-        .layer(SecretsLayer)
+        // Secrets are kept out of Debug output, and HPACK never indexes them (RFC 7541 §7.1.3).
+        .layer(SetSensitiveRequestHeadersLayer::new(secrets.clone()))
+        .layer(SetSensitiveResponseHeadersLayer::new(secrets))
         // A coded answer is another representation than the one its strong validator names.
         .layer(ValidatorsLayer)
         // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
