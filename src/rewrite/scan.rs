@@ -270,7 +270,7 @@ impl Scanner {
             State::Text => return self.read_text(cursor, sink),
             State::Escape => {
                 self.state = match byte {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => State::Text,
+                    byte if is_short_escape(byte) => State::Text,
                     b'u' => State::Hex(4),
                     _ => return cursor.fault(),
                 }
@@ -505,6 +505,11 @@ impl Scanner {
             }
         }
     }
+}
+
+/// Whether this byte, behind a backslash, is the whole of an escape (RFC 8259 §7).
+fn is_short_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
 /// How many bytes follow this one in a UTF-8 sequence, and the bounds of the next (RFC 3629 §4).

@@ -69,8 +69,8 @@ impl Unsent {
         Some(piece.into())
     }
 
-    /// Writes the next frame into `piece`, up to `settled`, and says whether the piece goes on behind it: where
-    /// there is room, and where there is an edit in the next frame too.
+    /// Writes the next frame into `piece`, up to `settled`, and says whether the piece goes on behind it: while
+    /// there is room, and an edit still to come.
     fn splice(&mut self, settled: u64, amender: &mut Amender, names: &KeyNames, piece: &mut Vec<u8>) -> bool {
         let Some(front) = self.frames.front() else { return false };
         let upto = settled.min(self.at + front.len() as u64);

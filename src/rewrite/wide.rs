@@ -25,14 +25,9 @@ pub(crate) trait Task {
 
 /// What every machine of this target has.
 #[cfg(target_arch = "x86_64")]
-pub(crate) type Base = x86::Sse2;
+pub(crate) const BASE: x86::Sse2 = x86::Sse2;
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) type Base = Words;
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) const BASE: Base = x86::Sse2;
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) const BASE: Base = Words;
+pub(crate) const BASE: Words = Words;
 
 #[inline(always)]
 pub(crate) fn widest<T: Task>(task: T) -> T::Output {

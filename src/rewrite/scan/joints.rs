@@ -81,9 +81,14 @@ impl Known {
     fn begins(&self, wide: impl Wide, window: &[u8; WINDOW]) -> bool {
         let ([one, two, ..], _) = window.as_chunks::<32>() else { return false };
         let ([text_one, text_two], _) = self.text.as_chunks::<32>() else { return false };
-        let equal = u64::from(wide.equal(one, text_one)) | u64::from(wide.equal(two, text_two)) << 32;
-        !equal & self.mask == 0
+        !both(wide.equal(one, text_one), wide.equal(two, text_two)) & self.mask == 0
     }
+}
+
+/// The marks of two blocks, one behind the other.
+#[inline(always)]
+fn both(one: u32, two: u32) -> u64 {
+    u64::from(one) | u64::from(two) << 32
 }
 
 /// The joints of one body so far.
@@ -247,8 +252,8 @@ pub(super) fn read(
     sink: &mut impl Sink,
 ) -> Option<Joint> {
     let ([one, two, ..], _) = window.as_chunks::<32>() else { return None };
-    let white = u64::from(wide.white(one)) | u64::from(wide.white(two)) << 32;
-    let stops = u64::from(wide.stops(one)) | u64::from(wide.stops(two)) << 32;
+    let white = both(wide.white(one), wide.white(two));
+    let stops = both(wide.stops(one), wide.stops(two));
     // The first marked byte from a place on, with its place; all are in the first half of the window.
     let first = |marks: u64, from: usize| {
         let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;

@@ -1,7 +1,7 @@
 //! How long a value is that holds no member, where the whole of it is seen.
 
 use super::joints::{MAX_JOINT, WINDOW};
-use super::utf8_follows;
+use super::{is_short_escape, utf8_follows};
 use crate::rewrite::wide::{self, BASE, Wide};
 
 /// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.
@@ -96,7 +96,7 @@ fn text(bytes: &[u8]) -> usize {
         at += wide::plain(BASE, &bytes[at..]);
         at += match bytes[at..] {
             [b'"', ..] => return at + 1,
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+            [b'\\', escape, ..] if is_short_escape(escape) => 2,
             [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
             [lead, second, ref rest @ ..] => {
                 let Some((more, low, high)) = utf8_follows(lead) else { return 0 };
