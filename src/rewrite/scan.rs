@@ -11,13 +11,17 @@
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
 mod joints;
+mod nest;
 mod run;
+mod token;
 mod value;
 
 use std::ops::Range;
 
 use self::joints::Joints;
+use self::nest::Nest;
 use self::run::Run;
+use self::token::{Number, is_short_escape, utf8_follows};
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 use super::wide::{self, BASE};
 
@@ -121,76 +125,6 @@ enum State {
     Literal(&'static [u8]),
 }
 
-/// The parts of a number, each named for what was just read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
-    Minus,
-    Zero,
-    Int,
-    Point,
-    Fraction,
-    E,
-    Sign,
-    Exponent,
-}
-
-impl Number {
-    fn may_end(self) -> bool {
-        use Number::{Exponent, Fraction, Int, Zero};
-        matches!(self, Zero | Int | Fraction | Exponent)
-    }
-
-    fn then(self, byte: u8) -> Option<Self> {
-        use Number::{E, Exponent, Fraction, Int, Minus, Point, Sign, Zero};
-        Some(match (self, byte) {
-            (Minus, b'0') => Zero,
-            (Minus, b'1'..=b'9') | (Int, b'0'..=b'9') => Int,
-            (Zero | Int, b'.') => Point,
-            (Point | Fraction, b'0'..=b'9') => Fraction,
-            (Zero | Int | Fraction, b'e' | b'E') => E,
-            (E, b'+' | b'-') => Sign,
-            (E | Sign | Exponent, b'0'..=b'9') => Exponent,
-            _ => return None,
-        })
-    }
-}
-
-/// Which containers are open, a bit each: set for an object.
-#[derive(Clone, Debug)]
-struct Nest {
-    objects: [u64; MAX_DEPTH / 64],
-    depth: usize,
-}
-
-impl Nest {
-    fn push(&mut self, object: bool) -> bool {
-        if self.depth == MAX_DEPTH {
-            return false;
-        }
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        self.objects[word] = self.objects[word] & !(1 << bit) | u64::from(object) << bit;
-        self.depth += 1;
-        true
-    }
-
-    fn pop(&mut self) {
-        self.depth -= 1;
-    }
-
-    /// Whether the innermost container is an object; `None` outside of any.
-    #[inline(always)]
-    fn in_object(&self) -> Option<bool> {
-        self.is_object(self.depth)
-    }
-
-    /// Whether the container at this depth is an object.
-    #[inline(always)]
-    fn is_object(&self, depth: usize) -> Option<bool> {
-        let at = depth.checked_sub(1)?;
-        Some(self.objects[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
-    }
-}
-
 /// See the module's own words.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner {
@@ -222,7 +156,7 @@ impl Scanner {
     pub(crate) fn new() -> Self {
         Self {
             state: State::Value,
-            nest: Nest { objects: [0; MAX_DEPTH / 64], depth: 0 },
+            nest: Nest::default(),
             scanned: 0,
             naming: false,
             escaped: false,
@@ -505,25 +439,6 @@ impl Scanner {
             }
         }
     }
-}
-
-/// Whether this byte, behind a backslash, is the whole of an escape (RFC 8259 §7).
-fn is_short_escape(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
-}
-
-/// How many bytes follow this one in a UTF-8 sequence, and the bounds of the next (RFC 3629 §4).
-fn utf8_follows(lead: u8) -> Option<(u8, u8, u8)> {
-    Some(match lead {
-        0xC2..=0xDF => (1, 0x80, 0xBF),
-        0xE0 => (2, 0xA0, 0xBF),
-        0xE1..=0xEC | 0xEE..=0xEF => (2, 0x80, 0xBF),
-        0xED => (2, 0x80, 0x9F),
-        0xF0 => (3, 0x90, 0xBF),
-        0xF1..=0xF3 => (3, 0x80, 0xBF),
-        0xF4 => (3, 0x80, 0x8F),
-        _ => return None,
-    })
 }
 
 /// A chunk, and the place in it.

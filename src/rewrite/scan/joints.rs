@@ -3,8 +3,9 @@
 //! order. So each joint that was read is kept with what it means, and with which one followed; where the same
 //! bytes stand again, they mean the same again.
 
+use super::nest::Nest;
 use super::value::{flat, scalar};
-use super::{Gaps, MAX_RAW_NAME, Member, Nest, Sink};
+use super::{Gaps, MAX_RAW_NAME, Member, Sink};
 use crate::rewrite::wide::{BASE, Wide};
 
 /// What is looked at without asking again whether it is there: a joint, and what may follow it.

@@ -1,7 +1,7 @@
 //! How long a value is that holds no member, where the whole of it is seen.
 
 use super::joints::{MAX_JOINT, WINDOW};
-use super::{is_short_escape, utf8_follows};
+use super::token::{is_short_escape, utf8_follows};
 use crate::rewrite::wide::{self, BASE, Wide};
 
 /// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.

@@ -1,0 +1,54 @@
+//! What may follow within a token: a number, an escape, a character.
+
+/// The parts of a number, each named for what was just read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Minus,
+    Zero,
+    Int,
+    Point,
+    Fraction,
+    E,
+    Sign,
+    Exponent,
+}
+
+impl Number {
+    pub(super) fn may_end(self) -> bool {
+        use Number::{Exponent, Fraction, Int, Zero};
+        matches!(self, Zero | Int | Fraction | Exponent)
+    }
+
+    pub(super) fn then(self, byte: u8) -> Option<Self> {
+        use Number::{E, Exponent, Fraction, Int, Minus, Point, Sign, Zero};
+        Some(match (self, byte) {
+            (Minus, b'0') => Zero,
+            (Minus, b'1'..=b'9') | (Int, b'0'..=b'9') => Int,
+            (Zero | Int, b'.') => Point,
+            (Point | Fraction, b'0'..=b'9') => Fraction,
+            (Zero | Int | Fraction, b'e' | b'E') => E,
+            (E, b'+' | b'-') => Sign,
+            (E | Sign | Exponent, b'0'..=b'9') => Exponent,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether this byte, behind a backslash, is the whole of an escape (RFC 8259 §7).
+pub(super) fn is_short_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
+/// How many bytes follow this one in a UTF-8 sequence, and the bounds of the next (RFC 3629 §4).
+pub(super) fn utf8_follows(lead: u8) -> Option<(u8, u8, u8)> {
+    Some(match lead {
+        0xC2..=0xDF => (1, 0x80, 0xBF),
+        0xE0 => (2, 0xA0, 0xBF),
+        0xE1..=0xEC | 0xEE..=0xEF => (2, 0x80, 0xBF),
+        0xED => (2, 0x80, 0x9F),
+        0xF0 => (3, 0x90, 0xBF),
+        0xF1..=0xF3 => (3, 0x80, 0xBF),
+        0xF4 => (3, 0x80, 0x8F),
+        _ => return None,
+    })
+}
