@@ -641,7 +641,26 @@ fn a_busy_directory_does_not_hold_a_change_back() {
     // It rings until nobody listens.
     let noise = thread::spawn(move || while bell.send(Wake::Touched).is_ok() {});
     let (sender, rested) = tokio::sync::oneshot::channel();
-    thread::spawn(move || sender.send(feed.rest(&wakes, NEVER)));
+    thread::spawn(move || sender.send(feed.rest(&wakes, NEVER, Instant::now())));
     assert_eq!(soon(rested), Ok(true));
+    noise.join().unwrap();
+}
+
+#[test]
+fn files_that_take_long_to_read_are_not_read_without_pause() {
+    let (_folder, file) = one_file();
+    let (mut feed, _board, _names) = feed(&file);
+    let (bell, wakes) = channel();
+    let noise = bell.clone();
+    let noise = thread::spawn(move || while noise.send(Wake::Touched).is_ok() {});
+    let ready = Instant::now() + CAP * 4;
+    assert!(feed.rest(&wakes, NEVER, ready));
+    assert!(Instant::now() >= ready, "not before it is ready for it, whatever happens");
+
+    // Whoever drops the last handle ends it all the same.
+    let (sender, rested) = tokio::sync::oneshot::channel();
+    bell.send(Wake::Stop).unwrap();
+    thread::spawn(move || sender.send(feed.rest(&wakes, Duration::ZERO, Instant::now() + NEVER)));
+    assert_eq!(soon(rested), Ok(false));
     noise.join().unwrap();
 }
