@@ -36,6 +36,7 @@ impl ApiKeyNameLayer {
             settings: Arc::new(Settings {
                 names,
                 lookout: Lookout::new(MEMBERS),
+                learnt: Arc::default(),
                 limit: DEFAULT_LIMIT,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,

@@ -6,6 +6,7 @@ use http::Uri;
 
 use crate::rewrite::amend::Members;
 use crate::rewrite::lookout::Lookout;
+use crate::rewrite::scan::Learnt;
 use crate::{Outcome, SharedKeyNames, Unmatched};
 
 /// The members of the APIs' answers, and the dimensions of their queries.
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) names: SharedKeyNames,
     /// For `MEMBERS`; here because it is made once.
     pub(crate) lookout: Lookout,
+    /// What answers have taught of their form; shared by all services of one layer.
+    pub(crate) learnt: Arc<Learnt>,
     pub(crate) limit: usize,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,

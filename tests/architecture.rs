@@ -34,7 +34,7 @@ const ROOMS: &str = "
 
     # Second floor: HTTP.
     outcome: rewrite/edit
-    settings: outcome rewrite/amend rewrite/lookout shared
+    settings: outcome rewrite/amend rewrite/lookout rewrite/scan shared
     head: names outcome rewrite/amend rewrite/query settings
     refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared

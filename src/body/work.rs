@@ -113,6 +113,7 @@ impl<E> Work<E> {
     /// Feeds all that is held, from its first byte.
     fn feed_held(&mut self) {
         if self.lookout.take().is_some() {
+            self.amender.recall(&self.report.settings().learnt);
             for frame in self.unsent.frames() {
                 self.amender.feed(frame, self.report.names());
             }
@@ -123,6 +124,7 @@ impl<E> Work<E> {
         self.end = End::Well(trailers);
         if self.lookout.is_none() {
             self.amender.finish();
+            self.amender.teach(&self.report.settings().learnt);
         }
     }
 

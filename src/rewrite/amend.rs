@@ -13,7 +13,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text};
-use super::scan::{Fault, Gaps, Member, Scanner, Sink, Value};
+use super::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
 use super::text::{MAX_NAME, unescape};
 use crate::KeyNames;
 
@@ -169,6 +169,18 @@ impl Amender {
             },
             fault: None,
             settled: 0,
+        }
+    }
+
+    /// Begins with what an earlier body taught of the form of such bodies.
+    pub(crate) fn recall(&mut self, learnt: &Learnt) {
+        self.scanner.recall(learnt);
+    }
+
+    /// Leaves to the next body what this one taught, if it was JSON to its end.
+    pub(crate) fn teach(&mut self, learnt: &Learnt) {
+        if self.fault.is_none() {
+            self.scanner.teach(learnt);
         }
     }
 

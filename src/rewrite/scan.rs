@@ -19,6 +19,7 @@ mod value;
 use std::ops::Range;
 
 use self::joints::Joints;
+pub(crate) use self::joints::Learnt;
 use self::nest::Nest;
 use self::run::Run;
 use self::token::{Number, is_short_escape, utf8_follows};
@@ -169,6 +170,17 @@ impl Scanner {
             joined: Vec::new(),
             joints: Joints::default(),
         }
+    }
+
+    /// Begins with what an earlier body taught.
+    pub(crate) fn recall(&mut self, learnt: &Learnt) {
+        learnt.trade(&mut self.joints);
+    }
+
+    /// Leaves to the next body what this one taught.
+    pub(crate) fn teach(&mut self, learnt: &Learnt) {
+        self.joints.refresh();
+        learnt.trade(&mut self.joints);
     }
 
     /// Bytes scanned so far.

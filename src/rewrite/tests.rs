@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::amend::{Amender, Members, Rules, Unmatched};
 use super::lookout::{Lookout, Seam};
 use super::place;
-use super::scan::{Fault, MAX_DEPTH, Member, Scanner};
+use super::scan::{Fault, Learnt, MAX_DEPTH, Member, Scanner};
 use super::splice::Unsent;
 use crate::{Counts, KeyNames};
 
@@ -38,8 +38,14 @@ struct Made {
 /// Feeds the chunks; writes what is settled after each where `streams`, else only at the end, and nothing
 /// of a body with a fault.
 fn make(chunks: &[&[u8]], rules: Rules, streams: bool) -> Made {
+    make_after(&Learnt::default(), chunks, rules, streams)
+}
+
+/// The same, after the bodies that taught this, and teaching in its turn.
+fn make_after(learnt: &Learnt, chunks: &[&[u8]], rules: Rules, streams: bool) -> Made {
     let names = names();
     let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
+    amender.recall(learnt);
     let (mut output, mut counts) = (Vec::new(), Counts::default());
     let mut settle = |amender: &mut Amender, unsent: &mut Unsent, output: &mut Vec<u8>| {
         amender.settle(&names, |edit| counts.add(edit.tally));
@@ -57,6 +63,7 @@ fn make(chunks: &[&[u8]], rules: Rules, streams: bool) -> Made {
         }
     }
     amender.finish();
+    amender.teach(learnt);
     let fault = amender.fault();
     if fault.is_some() && !streams {
         amender.abandon();
@@ -398,6 +405,21 @@ proptest! {
             let whole = make(&[&body], rules, streams);
             prop_assert_eq!(&make(&cut(&body, &places), rules, streams), &whole);
             prop_assert_eq!(&make(&single_bytes(&body), rules, streams), &whole);
+        }
+    }
+
+    /// What earlier bodies taught changes nothing of a body.
+    #[test]
+    fn what_was_learnt_changes_nothing(
+        bodies in prop::collection::vec(bytes(), 1..5),
+        (rules, _) in settings(),
+        places in places(),
+        streams in any::<bool>(),
+    ) {
+        let learnt = Learnt::default();
+        for body in bodies.iter().chain(&bodies) {
+            let chunks = cut(body, &places);
+            prop_assert_eq!(make_after(&learnt, &chunks, rules, streams), make(&chunks, rules, streams));
         }
     }
 

@@ -3,6 +3,9 @@
 //! order. So each joint that was read is kept with what it means, and with which one followed; where the same
 //! bytes stand again, they mean the same again.
 
+use std::mem;
+use std::sync::Mutex;
+
 use super::nest::Nest;
 use super::value::{flat, scalar};
 use super::{Gaps, MAX_RAW_NAME, Member, Sink};
@@ -68,8 +71,8 @@ impl Joint {
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     text: [u8; 64],
-    /// A bit for each byte of the text.
-    mask: u64,
+    /// A bit for each byte of the text, of each half.
+    masks: [u32; 2],
     joint: Joint,
     /// Its length, where it leads from a member to the next and nobody wants to know; else 0.
     plain_len: u8,
@@ -82,7 +85,10 @@ impl Known {
     fn begins(&self, wide: impl Wide, window: &[u8; WINDOW]) -> bool {
         let ([one, two, ..], _) = window.as_chunks::<32>() else { return false };
         let ([text_one, text_two], _) = self.text.as_chunks::<32>() else { return false };
-        !both(wide.equal(one, text_one), wide.equal(two, text_two)) & self.mask == 0
+        let [mask_one, mask_two] = self.masks;
+        !wide.equal(one, text_one) & mask_one == 0
+            // Few joints are that long.
+            && (mask_two == 0 || !wide.equal(two, text_two) & mask_two == 0)
     }
 }
 
@@ -113,6 +119,21 @@ impl Default for Joints {
     }
 }
 
+/// The joints that one body leaves to the next, which is probably made of the same.
+///
+/// They say what a text means where it comes, not that it comes: who has them reads the same in fewer steps.
+#[derive(Debug, Default)]
+pub(crate) struct Learnt(Mutex<Joints>);
+
+impl Learnt {
+    /// Gives some for those that are here. Nobody waits: where two bodies come at once, one learns anew.
+    pub(super) fn trade(&self, joints: &mut Joints) {
+        if let Ok(mut here) = self.0.try_lock() {
+            mem::swap(&mut *here, joints);
+        }
+    }
+}
+
 /// What was gone over, from the end of a value.
 pub(super) struct Followed<'a, 'j> {
     /// Behind the last value.
@@ -126,6 +147,11 @@ pub(super) struct Followed<'a, 'j> {
 }
 
 impl Joints {
+    /// Makes them ready for another body, which may come in order even if this one did not.
+    pub(super) fn refresh(&mut self) {
+        (self.patience, self.pause) = (PATIENCE, 0);
+    }
+
     /// Says that joints may have been passed unseen.
     pub(super) fn lose(&mut self) {
         self.last = NONE;
@@ -222,7 +248,13 @@ impl Joints {
             let mask = !(u64::MAX << text.len());
             let is_plain = joint.closed == 0 && joint.opened == 0 && joint.wanted.is_none();
             let plain_len = if is_plain { joint.len } else { 0 };
-            self.known.push(Known { text: whole, mask, joint, plain_len, next: NONE });
+            self.known.push(Known {
+                text: whole,
+                masks: [mask as u32, (mask >> 32) as u32],
+                joint,
+                plain_len,
+                next: NONE,
+            });
             self.by_hash[hash] = this;
         } else {
             self.patience -= 1;
@@ -306,4 +338,40 @@ fn compact(wide: impl Wide, window: &[u8; WINDOW], sink: &mut impl Sink) -> Opti
     let end = (wide.stops(window.first_chunk()?) & !0b11).trailing_zeros() as usize;
     let is_compact = window[end..end + 2] == *b"\":" && window[end + 2] > b' ';
     (is_compact && sink.wants(&window[2..end], false).is_none()).then_some(end + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_body_leaves_its_joints_to_the_next() {
+        let learnt = Learnt::default();
+        let mut window = [b' '; WINDOW];
+        window[..5].copy_from_slice(b",\"a\":");
+        let joint = Joint {
+            len: 5,
+            gap: 1,
+            name: (2, 3),
+            colon: 4,
+            closed: 0,
+            within_object: true,
+            opened: 0,
+            wanted: None,
+        };
+        let mut first = Joints::default();
+        first.learn(&joint, &window);
+        learnt.trade(&mut first);
+
+        let (mut second, mut third) = (Joints::default(), Joints::default());
+        {
+            let _somebody_is_at_it = learnt.0.lock().unwrap();
+            learnt.trade(&mut second);
+            assert!(second.known.is_empty(), "nobody waits");
+        }
+        learnt.trade(&mut second);
+        learnt.trade(&mut third);
+        assert!(second.known[0].begins(BASE, &window), "what the first body taught");
+        assert!(third.known.is_empty(), "one body at a time");
+    }
 }
