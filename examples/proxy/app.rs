@@ -32,7 +32,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::net::TcpListener;
 use tower_api_key_name::{SharedKeyNames, Status};
 
 use base::Base;
@@ -103,7 +102,7 @@ async fn run(mut flags: Flags) -> Result<usize, Refusal> {
 
     tokio::spawn(tell_of_reloads(names.clone()));
 
-    let listener = TcpListener::bind((flags.host.as_str(), flags.port))
+    let listener = server::listen(&flags.host, flags.port)
         .await
         .map_err(|e| Refusal::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port)))?;
     let bound = listener.local_addr().map_err(cannot_start)?;

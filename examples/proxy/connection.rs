@@ -12,7 +12,6 @@ use std::time::Duration;
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::load::{Load, Overload, PATIENCE, Wait, What};
@@ -30,6 +29,8 @@ pub(crate) struct Activity {
     pub(crate) load: Arc<Load>,
     /// Bytes have come.
     heard: AtomicBool,
+    /// It ends in the midst of a call.
+    cut: AtomicBool,
     calls: Mutex<Calls>,
     order: AtomicU8,
     /// The connection's own, once it runs. A task keeps its waker.
@@ -58,9 +59,11 @@ const FINISH: u8 = 1;
 const LEAVE: u8 = 2;
 
 /// A client's stream that tells when bytes come.
-pub(crate) struct Heard {
-    stream: TcpStream,
+pub(crate) struct Heard<I> {
+    stream: I,
     who: Arc<Activity>,
+    /// Has the system drop what was written and not taken, which it would keep for minutes.
+    reset: fn(&I),
 }
 
 pin_project! {
@@ -99,6 +102,7 @@ impl Activity {
             number,
             load,
             heard: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             calls: Mutex::new(calls),
             order: AtomicU8::new(GO_ON),
             task: OnceLock::new(),
@@ -180,13 +184,21 @@ impl Calls {
 
 // === impl Heard ===
 
-impl Heard {
-    pub(crate) fn new(stream: TcpStream, who: Arc<Activity>) -> Self {
-        Self { stream, who }
+impl<I> Heard<I> {
+    pub(crate) fn new(stream: I, who: Arc<Activity>, reset: fn(&I)) -> Self {
+        Self { stream, who, reset }
     }
 }
 
-impl AsyncRead for Heard {
+impl<I> Drop for Heard<I> {
+    fn drop(&mut self) {
+        if self.who.cut.load(Ordering::Relaxed) {
+            (self.reset)(&self.stream);
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -201,7 +213,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -251,6 +263,7 @@ where
             // It says so, where that takes no time.
             this.inner.as_mut().graceful_shutdown();
             let _ = this.inner.poll(cx);
+            this.watch.cut();
             return Poll::Ready(());
         }
         loop {
@@ -272,7 +285,10 @@ where
                     }
                 }
                 Verdict::Finish => this.inner.as_mut().graceful_shutdown(),
-                Verdict::Cut => return Poll::Ready(()),
+                Verdict::Cut => {
+                    this.watch.cut();
+                    return Poll::Ready(());
+                }
             }
         }
     }
@@ -333,7 +349,6 @@ impl Watch {
                 false => (overdue, Some(look.map_or(end, |look| look.min(end)))),
             });
         let Some(mut look) = look else {
-            tracing::debug!("a client that does not take its answer is cut");
             return Verdict::Cut;
         };
         // Others go on beside it: no new ones then.
@@ -345,6 +360,14 @@ impl Watch {
             look = look.min(now + PATIENCE);
         }
         Verdict::Look(self.queue(untaken.map(|since| Wait { what: What::Taking, since }), now).min(look))
+    }
+
+    fn cut(&self) {
+        let in_flight = self.who.calls().in_flight.len();
+        if in_flight > 0 {
+            tracing::debug!("a connection is cut with {in_flight} calls whose answers are not taken");
+            self.who.cut.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Puts this connection where it belongs in the load's rows, and says when that may be somewhere else.

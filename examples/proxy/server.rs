@@ -2,6 +2,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tower::Service;
@@ -88,6 +89,29 @@ impl Signals {
     }
 }
 
+/// As `TcpListener::bind`, whose queue has 128 places: too few for a thousand who come at once.
+pub(crate) async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    // What Linux allows (somaxconn).
+    const QUEUE: u32 = 4_096;
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match listen_at(address, QUEUE) {
+            Ok(listener) => return Ok(listener),
+            Err(e) => refused = e,
+        }
+    }
+    Err(refused)
+}
+
+fn listen_at(address: SocketAddr, queue: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Windows it would let two listen at one address.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(queue)
+}
+
 /// Serves until asked to stop, then until the last answer is out, or for as long as there is grace. Gives the
 /// number of calls that were cut.
 pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, mut stop: Stop) -> usize
@@ -103,7 +127,7 @@ where
         // A small answer must not wait for the client's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         let (builder, who) = (builder.clone(), load.enter());
-        let io = TokioIo::new(Heard::new(stream, who.clone()));
+        let io = TokioIo::new(Heard::new(stream, who.clone(), |stream| drop(stream.set_zero_linger())));
         let service = Counting::new(service.clone(), who.clone());
         tokio::spawn(async move {
             Connection::new(builder.serve_connection(io, service), who).await;
@@ -169,7 +193,7 @@ fn next_in_queue(queue: &std::net::TcpListener) -> Option<TcpStream> {
 
 /// HTTP/1.1 and HTTP/2, with what they may hold. How long they may wait is the connection's to say: hyper's own
 /// timer for a head is made anew for each.
-fn protocols() -> Builder<TokioExecutor> {
+pub(crate) fn protocols() -> Builder<TokioExecutor> {
     // A stream's part of what a connection holds, either way. Calls have no content, or little.
     const STREAM: u32 = 64 * 1024;
     let mut builder = Builder::new(TokioExecutor::new());
