@@ -7,12 +7,16 @@
 //!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
 //! ```
 pub(crate) mod base;
+pub(crate) mod calls;
 pub(crate) mod coding;
+pub(crate) mod connection;
 pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;
 pub(crate) mod forward;
 pub(crate) mod health;
+pub(crate) mod limits;
+pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod route;
 pub(crate) mod server;
@@ -28,7 +32,6 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::net::TcpListener;
 use tower_api_key_name::{SharedKeyNames, Status};
 
 use base::Base;
@@ -51,7 +54,9 @@ pub(crate) fn main() -> ExitCode {
         .init();
 
     let (code, why) = match start(flags) {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(0) => return ExitCode::SUCCESS,
+        // The log has said how many.
+        Ok(_cut) => return ExitCode::from(3),
         Err(Refusal::BadUse(why)) => (2, why),
         Err(Refusal::CannotStart(why)) => (1, why),
     };
@@ -59,7 +64,8 @@ pub(crate) fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start(flags: Flags) -> Result<(), Refusal> {
+/// Gives the number of calls that were cut.
+fn start(flags: Flags) -> Result<usize, Refusal> {
     // One core, one thread: work that is handed between threads wakes them, and that costs more than
     // it gains where they share a core. More cores: a page that is being compressed leaves the others free.
     let mut runtime = match std::thread::available_parallelism() {
@@ -74,13 +80,14 @@ fn start(flags: Flags) -> Result<(), Refusal> {
     outcome
 }
 
-async fn run(flags: Flags) -> Result<(), Refusal> {
+async fn run(mut flags: Flags) -> Result<usize, Refusal> {
     // What was asked is judged before anything is opened.
     let mut settings = flags.settings().map_err(Refusal::BadUse)?;
+    flags.limits.fit_open_files().map_err(|e| Refusal::CannotStart(format!("no open files: {e}")))?;
     let stop = server::Stop::on_signals().map_err(|e| Refusal::CannotStart(e.to_string()))?;
 
     let demo = if flags.demo {
-        let demo = demo::Demo::start()
+        let demo = demo::Demo::start(flags.limits)
             .await
             .map_err(|e| Refusal::CannotStart(format!("the demo upstream cannot listen: {e}")))?;
         settings.base = demo.base.clone();
@@ -95,7 +102,7 @@ async fn run(flags: Flags) -> Result<(), Refusal> {
 
     tokio::spawn(tell_of_reloads(names.clone()));
 
-    let listener = TcpListener::bind((flags.host.as_str(), flags.port))
+    let listener = server::listen(&flags.host, flags.port)
         .await
         .map_err(|e| Refusal::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port)))?;
     let bound = listener.local_addr().map_err(cannot_start)?;
@@ -104,7 +111,7 @@ async fn run(flags: Flags) -> Result<(), Refusal> {
 
     let service = stack::stack(names.clone(), &settings).map_err(|e| Refusal::CannotStart(e.to_string()))?;
     say(&format!("listening on http://{bound}"));
-    let serving = tokio::spawn(server::serve(listener, service, server::Times::default(), stop));
+    let serving = tokio::spawn(server::serve(listener, service, flags.limits, stop));
     if let Some(demo) = &demo {
         #[cfg(feature = "directory")]
         sync::fill(&demo.map(), &settings, &names).await?;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     TooLong,
     /// No head, or no more of a body, within the timeout.
     Silent,
+    /// The call's deadline.
+    Late,
     /// The client stopped sending its own body.
     ClientSilent,
     /// The client's body broke off or was no HTTP.
@@ -85,6 +87,11 @@ impl Failure {
                 let message = format!("The upstream was silent for {} s (--timeout).", timeout.as_secs_f64());
                 return proxy_error(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &message);
             }
+            Self::Late => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "deadline_exceeded",
+                "The call takes longer than one may (--deadline).",
+            ),
             Self::ClientSilent => (
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
@@ -117,6 +124,7 @@ impl fmt::Display for Failure {
             Self::Loop => "our own Via came back",
             Self::TooLong => "the target is too long",
             Self::Silent => "the upstream is silent",
+            Self::Late => "the call takes too long",
             Self::ClientSilent => "the client's body does not go on",
             Self::ClientBroke => "the client's body broke off",
             Self::Transport(_) => "no answer from the upstream",
@@ -154,6 +162,18 @@ pub(crate) fn proxy_error(status: StatusCode, code: &'static str, message: &str)
     response
 }
 
+/// One call too many.
+pub(crate) fn overloaded() -> Response<Full<Bytes>> {
+    let mut response = proxy_error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many calls are in flight (--max-in-flight); try again in a second.",
+    );
+    // The SDKs wait that long, and try again.
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
 /// The causes, in a line. They come from hyper, rustls and the system, and repeat no header and no body.
 struct Chain<'a>(&'a Failure);
 
@@ -173,8 +193,10 @@ impl fmt::Display for Chain<'_> {
 fn of_body(e: BoxError) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*e);
     while let Some(e) = cause {
-        if let Some(Failure::Silent) = e.downcast_ref() {
-            return Failure::Silent;
+        match e.downcast_ref() {
+            Some(Failure::Silent) => return Failure::Silent,
+            Some(Failure::Late) => return Failure::Late,
+            _ => {}
         }
         cause = e.source();
     }

@@ -1,6 +1,5 @@
 //! The command line: flag, then environment, then default.
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[cfg(feature = "directory")]
 use clap::builder::ArgPredicate;
@@ -8,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tower_api_key_name::Unmatched;
 
 use super::base::Base;
+use super::limits::Limits;
 use super::stack::Settings;
 use super::upstream::Roots;
 
@@ -28,9 +28,8 @@ pub(crate) struct Flags {
     #[arg(long, env = "OPENAI_BASE_URL", hide_env_values = true, default_value = "https://api.openai.com")]
     pub(crate) openai_base_url: String,
 
-    /// Seconds, also 0.5: to connect and get the head of an answer, and for each silence in a body
-    #[arg(long, env = "OPENAI_ORG_PROXY_TIMEOUT_SECONDS", default_value = "60", value_parser = seconds)]
-    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// id → name, a map or a list as saved from the API; read again when it changes. Several, in order: the first
     /// that knows an id names it; none by default with --sync
@@ -71,21 +70,12 @@ impl Flags {
         };
         Ok(Settings {
             base,
-            timeout: self.timeout,
+            timeout: self.limits.timeout,
+            deadline: self.limits.deadline,
             limit: self.limit,
             unmatched: self.unmatched,
             roots: Roots::Found,
         })
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    // A week is more than any call takes, and far from where an instant overflows.
-    const MOST: f64 = 7.0 * 24.0 * 3600.0;
-    match text.parse::<f64>() {
-        // NaN is in no range.
-        Ok(seconds) if (0.001..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(format!("a number of seconds from 0.001 to {MOST}")),
     }
 }
 

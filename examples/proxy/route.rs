@@ -1,4 +1,4 @@
-//! What is ours: `/health`, and the two organization trees. All else ends here.
+//! What is ours: `/health`, and the two organization trees. All else ends here, and what is too much.
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::SharedKeyNames;
 
+use super::load::Overload;
 use super::{errors, health};
 
 const ALLOWED: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
@@ -149,11 +150,16 @@ fn ours<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full
             "Only /health, /v1/organization/* and /v1/organizations/* are served here.",
         ));
     }
-    match *request.method() {
+    let answer = match *request.method() {
         Method::OPTIONS => last_hop(request),
         Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::HEAD => None,
         _ => Some(wrong_method(ALLOWED)),
-    }
+    };
+    // Only what goes to the upstream can be too much: all else is answered at any time.
+    answer.or_else(|| {
+        let overload = request.extensions().get::<Overload>()?;
+        (!overload.makes_room()).then(errors::overloaded)
+    })
 }
 
 fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {

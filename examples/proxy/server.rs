@@ -2,42 +2,25 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use pin_project_lite::pin_project;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 use tower::Service;
-use tower::util::Oneshot;
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
-    /// To send a head; hyper counts the wait for the next one on the same connection too.
-    pub(crate) head: Duration,
-    /// To finish what is in flight.
-    pub(crate) drain: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            // As hyper's own.
-            head: Duration::from_secs(30),
-            // As long as Kubernetes waits between SIGTERM and SIGKILL.
-            drain: Duration::from_secs(30),
-        }
-    }
-}
+use super::calls::Counting;
+use super::connection::{Connection, Heard};
+use super::limits::{HEAD_BYTES, Limits};
+use super::load::Load;
 
 /// The wish to stop, once for all who serve. The second time it is a demand.
 #[derive(Clone)]
@@ -106,31 +89,56 @@ impl Signals {
     }
 }
 
-/// Serves until asked to stop, then until the last answer is out.
-pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, times: Times, mut stop: Stop)
+/// As `TcpListener::bind`, whose queue has 128 places: too few for a thousand who come at once.
+pub(crate) async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    // What Linux allows (somaxconn).
+    const QUEUE: u32 = 4_096;
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match listen_at(address, QUEUE) {
+            Ok(listener) => return Ok(listener),
+            Err(e) => refused = e,
+        }
+    }
+    Err(refused)
+}
+
+fn listen_at(address: SocketAddr, queue: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // On Windows it would let two listen at one address.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(queue)
+}
+
+/// Serves until asked to stop, then until the last answer is out, or for as long as there is grace. Gives the
+/// number of calls that were cut.
+pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, mut stop: Stop) -> usize
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        // Without a timer hyper's header timeout is a wish.
-        .timer(TokioTimer::new())
-        .header_read_timeout(times.head);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        // A peer that is gone without a word is found out by asking.
-        .keep_alive_interval(Duration::from_secs(20));
-    let builder = Arc::new(builder);
-    let open = GracefulShutdown::new();
-    let mut wait = NO_WAIT;
+    let load = Load::new(limits);
+    let builder = Arc::new(protocols());
+    let begin = |stream: TcpStream, place: OwnedSemaphorePermit| {
+        // A small answer must not wait for the client's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let (builder, who) = (builder.clone(), load.enter());
+        let io = TokioIo::new(Heard::new(stream, who.clone(), |stream| drop(stream.set_zero_linger())));
+        let service = Counting::new(service.clone(), who.clone());
+        tokio::spawn(async move {
+            Connection::new(builder.serve_connection(io, service), who).await;
+            drop(place);
+        });
+    };
 
-    loop {
+    let mut wait = NO_WAIT;
+    let mut told = None;
+    // Who has come, and has no place yet.
+    let mut at_the_door = loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -139,40 +147,80 @@ where
                     continue;
                 }
             },
-            () = stop.asked(1) => break,
+            () = stop.asked(1) => break None,
         };
         wait = NO_WAIT;
-        // A small answer must not wait for the client's delayed acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let (builder, watcher, service) = (builder.clone(), open.watcher(), service.clone());
-        tokio::spawn(async move {
-            let begun = Arc::new(AtomicBool::new(false));
-            let service = Begun { inner: Mutex::new(service), begun: begun.clone() };
-            let connection = builder.serve_connection(TokioIo::<TcpStream>::new(stream), service);
-            let mut connection = pin!(watcher.watch(connection));
-            // The builder waits for the first bytes, to know the protocol, without any timeout.
-            let ended = match tokio::time::timeout(times.head, &mut connection).await {
-                Ok(ended) => ended,
-                Err(_) if begun.load(Ordering::Relaxed) => connection.await,
-                Err(_) => return,
-            };
-            if let Err(e) = ended {
-                tracing::debug!("a connection ended: {e}");
+        let place = match load.place() {
+            Some(place) => place,
+            None => {
+                tell_of_crowd(&mut told, limits.max_connections);
+                tokio::select! {
+                    Some(place) = load.place_of_another() => place,
+                    () = stop.asked(1) => break Some(stream),
+                }
             }
-        });
-    }
+        };
+        begin(stream, place);
+    };
 
-    // Whoever comes now is refused, not left waiting.
-    drop(listener);
-    if open.count() > 0 {
-        tracing::info!("stopping; {} connections finish what is in flight", open.count());
-    }
-    tokio::select! {
-        () = open.shutdown() => {}
-        () = tokio::time::sleep(times.drain) => {
-            tracing::warn!("stopped with calls in flight after {} s", times.drain.as_secs());
+    // Whoever comes now is refused, not left waiting; whoever has come already is served where there is a place.
+    if let Ok(queue) = listener.into_std() {
+        while let Some(stream) = at_the_door.take().or_else(|| next_in_queue(&queue))
+            && let Some(place) = load.place()
+        {
+            begin(stream, place);
         }
-        () = stop.asked(2) => tracing::warn!("stopped at once"),
+    }
+    let (open, in_flight) = (load.open(), load.in_flight());
+    if open > 0 {
+        tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
+    }
+    let why = tokio::select! {
+        () = load.finish() => return 0,
+        () = tokio::time::sleep(limits.grace) => "the time to finish is over (--grace)",
+        () = stop.asked(2) => "asked a second time",
+    };
+    let cut = load.in_flight();
+    tracing::warn!("stopped with {cut} calls in flight: {why}");
+    cut
+}
+
+fn next_in_queue(queue: &std::net::TcpListener) -> Option<TcpStream> {
+    let (stream, _) = queue.accept().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    TcpStream::from_std(stream).ok()
+}
+
+/// HTTP/1.1 and HTTP/2, with what they may hold. How long they may wait is the connection's to say: hyper's own
+/// timer for a head is made anew for each.
+pub(crate) fn protocols() -> Builder<TokioExecutor> {
+    // A stream's part of what a connection holds, either way. Calls have no content, or little.
+    const STREAM: u32 = 64 * 1024;
+    let mut builder = Builder::new(TokioExecutor::new());
+    // What is longer, or has more than hyper's 100 fields, is a 431.
+    builder.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        // A peer that is gone without a word is found out by asking.
+        .keep_alive_interval(Duration::from_secs(20))
+        .max_header_list_size(HEAD_BYTES as u32)
+        // As many as RFC 9113 §6.5.2 asks for at least.
+        .max_concurrent_streams(100)
+        .initial_stream_window_size(STREAM)
+        .initial_connection_window_size(4 * STREAM)
+        .max_send_buf_size(STREAM as usize);
+    builder
+}
+
+/// Once a minute at most: there is one for each who comes.
+fn tell_of_crowd(told: &mut Option<Instant>, connections: usize) {
+    let now = Instant::now();
+    if told.is_none_or(|told| now - told > Duration::from_secs(60)) {
+        *told = Some(now);
+        tracing::warn!(
+            "{connections} connections (--max-connections): the longest without a call makes room"
+        );
     }
 }
 
@@ -188,50 +236,4 @@ pub(crate) async fn back_off(e: &io::Error, wait: &mut Duration) {
     *wait = (*wait * 2).clamp(Duration::from_millis(5), Duration::from_secs(1));
     tracing::warn!("cannot accept a connection: {e}; next try in {wait:?}");
     tokio::time::sleep(*wait).await;
-}
-
-/// Tells that a first head has come, and otherwise is `inner`. A connection has one of its own, and calls it
-/// through a shared reference: nobody waits for the lock.
-struct Begun<S> {
-    inner: Mutex<S>,
-    begun: Arc<AtomicBool>,
-}
-
-pin_project! {
-    #[project = CallProj]
-    enum Call<S: Service<Request<Incoming>>> {
-        // It was ready, as this proxy's stack always is, and there is nothing to clone.
-        Made { #[pin] answer: S::Future },
-        Waits { #[pin] answer: Oneshot<S, Request<Incoming>> },
-    }
-}
-
-impl<S> hyper::service::Service<Request<Incoming>> for Begun<S>
-where
-    S: Service<Request<Incoming>> + Clone,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Call<S>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.begun.store(true, Ordering::Relaxed);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Call::Made { answer: inner.call(request) },
-            // Asked again, by someone who can be woken.
-            _ => Call::Waits { answer: Oneshot::new(inner.clone(), request) },
-        }
-    }
-}
-
-impl<S: Service<Request<Incoming>>> Future for Call<S> {
-    type Output = Result<S::Response, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CallProj::Made { answer } => answer.poll(cx),
-            CallProj::Waits { answer } => answer.poll(cx),
-        }
-    }
 }

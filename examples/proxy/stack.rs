@@ -27,6 +27,7 @@ use super::validators::ValidatorsLayer;
 pub(crate) struct Settings {
     pub(crate) base: Base,
     pub(crate) timeout: Duration,
+    pub(crate) deadline: Duration,
     pub(crate) limit: Option<usize>,
     pub(crate) unmatched: Unmatched,
     pub(crate) roots: Roots,
@@ -75,7 +76,7 @@ pub(crate) fn stack(
         .layer(DecompressionLayer::new())
         .layer(ValidatorsLayer)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
-        .layer(TimeoutsLayer::new(settings.timeout))
+        .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
         // The last that changes a head: what belongs to one connection goes, Via comes.
         .layer(ForwardLayer::new(&settings.base))
         .service(upstream::client(settings)?))

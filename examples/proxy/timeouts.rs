@@ -1,5 +1,5 @@
 //! One timeout, three uses: to connect and get a head, each silence in an answer's body, and each silence
-//! in a request's body. None of them is a deadline: whoever makes progress may take all day.
+//! in a request's body. Whoever makes progress may take until the call's deadline, which no wait outlasts.
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, Layer, Service};
 
 use super::errors::Failure;
@@ -20,12 +20,14 @@ use super::errors::Failure;
 #[derive(Clone)]
 pub(crate) struct TimeoutsLayer {
     timeout: Duration,
+    deadline: Duration,
 }
 
 #[derive(Clone)]
 pub(crate) struct Timeouts<S> {
     inner: S,
     timeout: Duration,
+    deadline: Duration,
 }
 
 pin_project! {
@@ -36,6 +38,7 @@ pin_project! {
         #[pin]
         sleep: Sleep,
         timeout: Duration,
+        end: Instant,
         progress: Option<Arc<Progress>>,
     }
 }
@@ -56,6 +59,7 @@ pin_project! {
         // Whether `sleep` counts since the last frame, or still since an earlier one.
         armed: bool,
         timeout: Duration,
+        end: Instant,
     }
 }
 
@@ -75,8 +79,8 @@ const BROKE: u8 = 2;
 // === impl TimeoutsLayer, Timeouts ===
 
 impl TimeoutsLayer {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self { timeout }
+    pub(crate) fn new(timeout: Duration, deadline: Duration) -> Self {
+        Self { timeout, deadline }
     }
 }
 
@@ -84,7 +88,7 @@ impl<S> Layer<S> for TimeoutsLayer {
     type Service = Timeouts<S>;
 
     fn layer(&self, inner: S) -> Timeouts<S> {
-        Timeouts { inner, timeout: self.timeout }
+        Timeouts { inner, timeout: self.timeout, deadline: self.deadline }
     }
 }
 
@@ -103,10 +107,13 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let progress = (!request.body().is_end_stream()).then(Arc::<Progress>::default);
         let request = request.map(|inner| Upload { inner, progress: progress.clone() });
+        let now = Instant::now();
+        let end = now + self.deadline;
         HeadFuture {
             answer: self.inner.call(request),
-            sleep: sleep(self.timeout),
+            sleep: sleep_until(end.min(now + self.timeout)),
             timeout: self.timeout,
+            end,
             progress,
         }
     }
@@ -129,6 +136,7 @@ where
                     sleep: None,
                     armed: false,
                     timeout: *this.timeout,
+                    end: *this.end,
                 })),
                 // To hyper it is one more failed connection; whose fault it was is known here.
                 Err(_) if this.progress.as_ref().is_some_and(|p| p.turn() == BROKE) => {
@@ -139,20 +147,28 @@ where
         }
         loop {
             ready!(this.sleep.as_mut().poll(cx));
+            let now = Instant::now();
             // An upload that went on meanwhile starts the wait anew: a slow one is not the upstream's silence.
             let Some(progress) = this.progress else {
-                return Poll::Ready(Err(Failure::Silent));
+                return Poll::Ready(Err(silent_or_late(now, *this.end)));
             };
-            let until = progress.last() + *this.timeout;
-            if until <= Instant::now() {
+            let until = (*this.end).min(progress.last() + *this.timeout);
+            if until <= now {
                 return Poll::Ready(Err(match progress.turn() {
                     CLIENTS => Failure::ClientSilent,
                     BROKE => Failure::ClientBroke,
-                    _ => Failure::Silent,
+                    _ => silent_or_late(now, *this.end),
                 }));
             }
             this.sleep.as_mut().reset(until);
         }
+    }
+}
+
+fn silent_or_late(now: Instant, end: Instant) -> Failure {
+    match now < end {
+        true => Failure::Silent,
+        false => Failure::Late,
     }
 }
 
@@ -233,16 +249,16 @@ where
         }
         if !*this.armed {
             *this.armed = true;
-            let until = Instant::now() + *this.timeout;
+            let until = (*this.end).min(Instant::now() + *this.timeout);
             match this.sleep.as_mut().as_pin_mut() {
                 Some(sleep) => sleep.reset(until),
-                None => this.sleep.set(Some(sleep(*this.timeout))),
+                None => this.sleep.set(Some(sleep_until(until))),
             }
         }
-        match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(cx).map(|()| Some(Err(BoxError::from(Failure::Silent)))),
-            None => Poll::Pending,
-        }
+        let Some(sleep) = this.sleep.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        sleep.poll(cx).map(|()| Some(Err(BoxError::from(silent_or_late(Instant::now(), *this.end)))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -56,6 +56,19 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// What it took of memory at most, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// What it logs, up to the first line with these words. To be asked once.
     #[cfg(feature = "directory")]
     pub(crate) async fn logged(&mut self, words: &'static str) -> String {
@@ -94,7 +107,7 @@ impl Drop for Running {
     }
 }
 
-fn names() -> tempfile::NamedTempFile {
+pub(crate) fn names() -> tempfile::NamedTempFile {
     let file = tempfile::Builder::new().suffix(".json").tempfile().unwrap();
     std::fs::write(file.path(), r#"{"key_a":"Alpha"}"#).unwrap();
     file
@@ -286,14 +299,6 @@ async fn a_list_as_saved_from_the_api_is_a_map_and_what_is_missing_is_said() {
     assert!(log.contains("1 names from ") && log.contains("has_more") && log.contains("1 items"), "{log}");
 }
 
-/// What a process took at most, in KiB.
-#[cfg(target_os = "linux")]
-fn peak_of(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
@@ -321,7 +326,7 @@ async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
     command.args(["--port", "0", "--openai-base-url", &base, "--names"]).arg(names.path());
     let running = Running::start(&mut command);
     exchange(running.address, "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    let before = peak_of(&running.child);
+    let before = running.peak();
 
     let url = format!("http://{}/v1/organization/usage/completions", running.address);
     let request = Request::get(url).body(full("")).unwrap();
@@ -338,7 +343,7 @@ async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
     }
     assert_eq!(count, rows / 100 * 100);
     assert!(bytes > 88_000_000 && window.ends_with(b"0]"), "{bytes} bytes");
-    let grown = peak_of(&running.child) - before;
+    let grown = running.peak() - before;
     assert!(grown < 24 * 1_024, "{grown} KiB");
 }
 

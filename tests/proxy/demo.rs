@@ -5,8 +5,7 @@ use http::Request;
 use serde_json::Value;
 
 use crate::app::demo::{Demo, names};
-use crate::app::server::Times;
-use crate::peer::{Proxy, Reply, client, full, settings, soon};
+use crate::peer::{Proxy, Reply, client, full, limits, settings, soon};
 
 const DAY: u64 = 86_400;
 const START: u64 = 1_750_000_000 / DAY * DAY;
@@ -18,9 +17,9 @@ struct Shown {
 
 impl Shown {
     async fn start() -> Self {
-        let demo = Demo::start().await.unwrap();
+        let demo = Demo::start(limits()).await.unwrap();
         let names = tower_api_key_name::SharedKeyNames::new(names().unwrap());
-        let proxy = Proxy::naming(names, settings(&demo.base.to_string()), Times::default()).await;
+        let proxy = Proxy::naming(names, settings(&demo.base.to_string()), limits()).await;
         Self { demo, proxy }
     }
 

@@ -3,8 +3,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
-use crate::app::server::Times;
-use crate::peer::{NAMED, Proxy, Reply, Upstream, client, exchange, full, settings, soon};
+use crate::peer::{NAMED, Proxy, Reply, Upstream, client, exchange, full, limits, settings, soon};
 
 fn error(reply: &Reply) -> Value {
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -16,7 +15,7 @@ async fn names_arrive_as_ids() {
     let upstream = Upstream::rows().await;
     let names =
         KeyNames::new([("key_a", "Alpha"), ("key_1", "Secret Key"), ("key_2", "Secret Key")]).unwrap();
-    let proxy = Proxy::naming(names.into(), settings(&upstream.base()), Times::default()).await;
+    let proxy = Proxy::naming(names.into(), settings(&upstream.base()), limits()).await;
     for (asked, arrives) in [
         (
             "api_key_names%5B%5D=Alpha&api_key_names%5B%5D=Secret+Key",
@@ -48,7 +47,7 @@ async fn what_nobody_is_called_reaches_nobody() {
         (&many, "api_key_names=many", 414, "uri_too_long"),
         (&SharedKeyNames::default(), "api_key_names=many", 503, "api_key_names_incomplete"),
     ] {
-        let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), Times::default()).await;
+        let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), limits()).await;
         let target = proxy.url(&format!("/v1/organization/costs?group_by=api_key_name&{query}"));
         for h2 in [false, true] {
             for coding in ["identity", "gzip"] {

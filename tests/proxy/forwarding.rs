@@ -4,10 +4,10 @@ use http::{HeaderMap, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel};
 
-use crate::app::server::{self, Stop, Times};
+use crate::app::server::{self, Stop};
 use crate::app::stack;
 use crate::peer::{
-    AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, listen, names,
+    AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, limits, listen, names,
     read_head, scripted, settings, soon, write_then_wait,
 };
 
@@ -123,8 +123,8 @@ async fn a_loop_ends_after_one_round() {
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
     let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
     let (_ask, stop) = Stop::pair();
-    tokio::spawn(server::serve(front, service.clone(), Times::default(), stop.clone()));
-    tokio::spawn(server::serve(back, service, Times::default(), stop));
+    tokio::spawn(server::serve(front, service.clone(), limits(), stop.clone()));
+    tokio::spawn(server::serve(back, service, limits(), stop));
     let answer = exchange(
         front_address,
         "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",

@@ -9,16 +9,21 @@ mod app;
 
 mod binary;
 mod coding;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod demo;
 mod failures;
 mod filter;
 mod forwarding;
+mod limits;
 mod log;
 mod maps;
 mod peer;
 mod scope;
 mod serving;
 mod settings;
+#[cfg(unix)]
+mod stopping;
 mod streaming;
 #[cfg(feature = "directory")]
 mod sync;

@@ -2,8 +2,7 @@
 use serde_json::Value;
 use tower_api_key_name::SharedKeyNames;
 
-use crate::app::server::Times;
-use crate::peer::{COSTS, Proxy, Upstream, settings, soon};
+use crate::peer::{COSTS, Proxy, Upstream, limits, settings, soon};
 
 async fn health_until(proxy: &Proxy, is: impl Fn(&Value) -> bool) -> Value {
     soon(async {
@@ -30,7 +29,7 @@ async fn a_save_is_used_and_a_bad_one_is_told_of() {
     save(r#"{"key_a":"Alpha"}"#);
     let upstream = Upstream::rows().await;
     let names = SharedKeyNames::watch(&file).unwrap();
-    let proxy = Proxy::naming(names, settings(&upstream.base()), Times::default()).await;
+    let proxy = Proxy::naming(names, settings(&upstream.base()), limits()).await;
     assert!(proxy.get(COSTS).await.text().contains(r#""api_key_name":"Alpha""#));
 
     save(r#"{"key_a":"Renamed","key_b":"Beta"}"#);

@@ -23,7 +23,9 @@ use tokio::sync::watch;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
 use crate::app::base::Base;
-use crate::app::server::{self, Stop, Times};
+use crate::app::flags::Flags;
+use crate::app::limits::Limits;
+use crate::app::server::{self, Stop};
 use crate::app::stack::{self, Settings};
 use crate::app::upstream::Roots;
 
@@ -196,13 +198,21 @@ pub(crate) async fn write_then_wait(stream: &mut TcpStream, text: &str) {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     pub(crate) ask_to_stop: watch::Sender<u8>,
-    pub(crate) serving: tokio::task::JoinHandle<()>,
+    pub(crate) serving: tokio::task::JoinHandle<usize>,
+}
+
+/// As the command line has them.
+pub(crate) fn limits() -> Limits {
+    let limits = <Flags as clap::Parser>::parse_from(["proxy"]).limits;
+    // Not from the environment of whoever runs the tests.
+    Limits { timeout: Duration::from_secs(60), ..limits }
 }
 
 pub(crate) fn settings(base: &str) -> Settings {
     Settings {
         base: Base::parse(base).unwrap(),
-        timeout: Duration::from_secs(60),
+        timeout: limits().timeout,
+        deadline: limits().deadline,
         limit: None,
         unmatched: Unmatched::default(),
         roots: Roots::Found,
@@ -219,18 +229,18 @@ impl Proxy {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        Self::timed(settings, Times::default()).await
+        Self::limited(settings, limits()).await
     }
 
-    pub(crate) async fn timed(settings: Settings, times: Times) -> Self {
-        Self::naming(names(), settings, times).await
+    pub(crate) async fn limited(settings: Settings, limits: Limits) -> Self {
+        Self::naming(names(), settings, limits).await
     }
 
-    pub(crate) async fn naming(names: SharedKeyNames, settings: Settings, times: Times) -> Self {
+    pub(crate) async fn naming(names: SharedKeyNames, settings: Settings, limits: Limits) -> Self {
         let (listener, address) = listen().await;
         let (ask_to_stop, stop) = Stop::pair();
         let service = stack::stack(names, &settings).unwrap();
-        let serving = tokio::spawn(server::serve(listener, service, times, stop));
+        let serving = tokio::spawn(server::serve(listener, service, limits, stop));
         Self { address, ask_to_stop, serving }
     }
 

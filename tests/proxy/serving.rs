@@ -8,16 +8,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-use crate::app::server::{Times, back_off};
+use crate::app::limits::Limits;
+use crate::app::server::back_off;
 use crate::peer::{
-    COSTS, NAMED, Proxy, Reply, Upstream, client, full, read_answer, read_head, scripted, settings, soon,
+    COSTS, NAMED, Proxy, Reply, Upstream, client, full, limits, read_answer, read_head, scripted, settings,
+    soon,
 };
 
 #[tokio::test]
 async fn who_sends_no_head_is_not_waited_for() {
     let upstream = Upstream::rows().await;
-    let times = Times { head: Duration::from_millis(200), ..Times::default() };
-    let proxy = Proxy::timed(settings(&upstream.base()), times).await;
+    let limits = Limits { head_timeout: Duration::from_millis(200), ..limits() };
+    let proxy = Proxy::limited(settings(&upstream.base()), limits).await;
     for begun in [
         "",
         "G",
@@ -43,16 +45,20 @@ async fn who_sent_one_is() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
     })
     .await;
-    let times = Times { head: Duration::from_millis(800), ..Times::default() };
-    let proxy = Proxy::timed(settings(&format!("http://{address}")), times).await;
+    let limits = Limits { head_timeout: Duration::from_millis(800), ..limits() };
+    let proxy = Proxy::limited(settings(&format!("http://{address}")), limits).await;
     assert_eq!(proxy.get(COSTS).await.text(), "ok");
 }
 
 #[tokio::test]
 async fn a_second_head_is_not_waited_for_either() {
     let upstream = Upstream::rows().await;
-    let times = Times { head: Duration::from_millis(300), ..Times::default() };
-    let proxy = Proxy::timed(settings(&upstream.base()), times).await;
+    let limits = Limits {
+        head_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_millis(300),
+        ..limits()
+    };
+    let proxy = Proxy::limited(settings(&upstream.base()), limits).await;
     for begun in ["", "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n"] {
         let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -118,8 +124,8 @@ async fn what_is_in_flight_is_finished_and_nothing_new_begun() {
 #[tokio::test]
 async fn what_does_not_finish_is_not_waited_for_for_ever() {
     let (address, mut told, _go_on) = gated().await;
-    let times = Times { drain: Duration::from_millis(100), ..Times::default() };
-    let proxy = Proxy::timed(settings(&format!("http://{address}")), times).await;
+    let limits = Limits { grace: Duration::from_millis(100), ..limits() };
+    let proxy = Proxy::limited(settings(&format!("http://{address}")), limits).await;
     let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
     let _call = tokio::spawn(client(false).request(request));
     soon(told.recv()).await.unwrap();
@@ -130,8 +136,8 @@ async fn what_does_not_finish_is_not_waited_for_for_ever() {
 #[tokio::test]
 async fn a_second_wish_is_a_demand() {
     let (address, mut told, _go_on) = gated().await;
-    let times = Times { drain: Duration::from_secs(3_600), ..Times::default() };
-    let proxy = Proxy::timed(settings(&format!("http://{address}")), times).await;
+    let limits = Limits { grace: Duration::from_secs(3_600), ..limits() };
+    let proxy = Proxy::limited(settings(&format!("http://{address}")), limits).await;
     let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
     let _call = tokio::spawn(client(false).request(request));
     soon(told.recv()).await.unwrap();

@@ -133,7 +133,7 @@ fn timeouts_may_be_fractions_and_never_nothing() {
         [("60", 60_000), ("0.5", 500), ("1e1", 10_000), (".25", 250), ("0.001", 1), ("604800", 604_800_000)]
     {
         let flags = parse(&["--timeout", written]).unwrap();
-        assert_eq!(flags.timeout, Duration::from_millis(understood));
+        assert_eq!(flags.limits.timeout, Duration::from_millis(understood));
     }
     for written in ["0", "0.0", "-1", "nan", "NaN", "inf", "1e300", "0.0001", "604801", "1m", ""] {
         let error = parse(&[&format!("--timeout={written}")]).unwrap_err();

@@ -10,9 +10,8 @@ use hyper_util::rt::TokioExecutor;
 use tower_api_key_name::{AdminKey, Directory, SharedKeyNames};
 
 use crate::app::demo::Demo;
-use crate::app::server::Times;
 use crate::binary::{Running, program, run};
-use crate::peer::{COSTS, Proxy, Upstream, exchange, json, settings, soon};
+use crate::peer::{COSTS, Proxy, Upstream, exchange, json, limits, settings, soon};
 use crate::tls::secure;
 
 const ASKED: &str = "GET /v1/organization/costs?start_time=1750000000&limit=1&group_by=api_key_name HTTP/1.1\r\n\
@@ -33,7 +32,7 @@ async fn costs_until(proxy: &Running, words: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_come_from_the_lists_beneath_what_was_written_by_hand() {
-    let demo = Demo::start().await.unwrap();
+    let demo = Demo::start(limits()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let [overrides, synced] = ["overrides.json", "synced.json"].map(|name| folder.path().join(name));
     fs::write(&overrides, r#"{"key_9fKd2LmQx7Rt":"ours"}"#).unwrap();
@@ -64,7 +63,7 @@ async fn names_come_from_the_lists_beneath_what_was_written_by_hand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_refused_never_touches_serving() {
-    let demo = Demo::start().await.unwrap();
+    let demo = Demo::start(limits()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let synced = folder.path().join("synced.json");
     fs::write(&synced, r#"{"key_9fKd2LmQx7Rt":"known before"}"#).unwrap();
@@ -146,7 +145,7 @@ async fn a_key_has_its_name_soon_after_its_first_use() {
     let directory = Directory::openai(client, AdminKey::new("secret1".into()).unwrap());
     let directory = directory.base_url(&upstream.base()).unwrap().gap(Duration::from_millis(50));
     let names = SharedKeyNames::watch_with_synced([] as [&str; 0], &synced).unwrap();
-    let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), Times::default()).await;
+    let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), limits()).await;
     let following = tokio::spawn(async move { directory.follow(synced, &names, |_| ()).await });
     for new in ["key_new", "key_newer"] {
         let known = keys.lock().unwrap().last().copied().unwrap();

@@ -15,6 +15,7 @@ use crate::app::timeouts::{TimeoutsLayer, Upload};
 use crate::peer::{Proxy, exchange, read_head, scripted, soon, write_then_wait};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the upstream does with the body.
 #[derive(Clone, Copy)]
@@ -32,7 +33,7 @@ fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
         .layer(ErrorsLayer::new(TIMEOUT))
-        .layer(TimeoutsLayer::new(TIMEOUT))
+        .layer(TimeoutsLayer::new(TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
                 Upstream::ReadsNothing => std::future::pending().await,

@@ -28,6 +28,7 @@ use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames};
 use tower_http::compression::CompressionLayer;
 
 use super::base::Base;
+use super::limits::Limits;
 use super::server::{self, Stop};
 use query::Query;
 
@@ -54,7 +55,7 @@ pub(crate) fn names() -> Result<KeyNames, KeyNamesError> {
 }
 
 impl Demo {
-    pub(crate) async fn start() -> io::Result<Self> {
+    pub(crate) async fn start(limits: Limits) -> io::Result<Self> {
         let (_stop, stop) = Stop::pair();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -63,7 +64,7 @@ impl Demo {
             // As the API: gzip or brotli for whoever asks.
             .layer(CompressionLayer::new())
             .service(service_fn(async |request| Ok::<_, Infallible>(answer(&request))));
-        tokio::spawn(server::serve(listener, service, server::Times::default(), stop));
+        tokio::spawn(server::serve(listener, service, limits, stop));
         Ok(Self {
             base,
             #[cfg(feature = "directory")]

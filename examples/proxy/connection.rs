@@ -1,0 +1,389 @@
+//! One client's connection: what goes on there, and how long that may take. It has one timer, which is set
+//! anew only where it would ring too late: a call that goes well does not touch it.
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulConnection;
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::load::{Load, Overload, PATIENCE, Wait, What};
+
+/// For the timeouts below to make a 504 of a deadline, where there is still somebody to tell, and for whoever
+/// is asked to finish without a call in flight.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes a millisecond that whoever reads its answer takes at least: 8 KB a second.
+const SLOWEST: u64 = 8;
+
+/// What goes on, told by those who do it: the stream, the calls, the load.
+pub(crate) struct Activity {
+    number: u64,
+    pub(crate) load: Arc<Load>,
+    /// Bytes have come.
+    heard: AtomicBool,
+    /// It ends in the midst of a call.
+    cut: AtomicBool,
+    calls: Mutex<Calls>,
+    order: AtomicU8,
+    /// The connection's own, once it runs. A task keeps its waker.
+    task: OnceLock<Waker>,
+}
+
+struct Calls {
+    begun: usize,
+    /// Many at a time on one connection: HTTP/2.
+    many: bool,
+    in_flight: Vec<InFlight>,
+    /// Or since when there is a connection.
+    last_end: Instant,
+}
+
+struct InFlight {
+    number: usize,
+    since: Instant,
+    /// Since when the client has something to take. Not while it waits for the upstream.
+    untaken: Option<Instant>,
+}
+
+// What a connection is asked to do.
+const GO_ON: u8 = 0;
+const FINISH: u8 = 1;
+const LEAVE: u8 = 2;
+
+/// A client's stream that tells when bytes come.
+pub(crate) struct Heard<I> {
+    stream: I,
+    who: Arc<Activity>,
+    /// Has the system drop what was written and not taken, which it would keep for minutes.
+    reset: fn(&I),
+}
+
+pin_project! {
+    /// hyper's, with an end to each wait.
+    pub(crate) struct Connection<C> {
+        #[pin]
+        inner: C,
+        #[pin]
+        sleep: Sleep,
+        watch: Watch,
+    }
+}
+
+struct Watch {
+    who: Arc<Activity>,
+    /// Since when a head is on its way.
+    head: Option<Instant>,
+    /// Since when it has been asked to finish.
+    finishing: Option<Instant>,
+    /// As it stands in the load's rows.
+    wait: Option<Wait>,
+}
+
+enum Verdict {
+    Look(Instant),
+    Finish,
+    Cut,
+}
+
+// === impl Activity ===
+
+impl Activity {
+    pub(crate) fn new(number: u64, load: Arc<Load>) -> Self {
+        let calls = Calls { begun: 0, many: false, in_flight: Vec::new(), last_end: Instant::now() };
+        Self {
+            number,
+            load,
+            heard: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            calls: Mutex::new(calls),
+            order: AtomicU8::new(GO_ON),
+            task: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A head is there. Gives the call's number, and whether it is one too many.
+    pub(crate) fn begin(&self, many: bool) -> (usize, Option<Overload>) {
+        let since = Instant::now();
+        self.heard.store(false, Ordering::Relaxed);
+        let mut calls = self.calls();
+        let number = calls.begun;
+        calls.begun += 1;
+        calls.many = many;
+        calls.in_flight.push(InFlight { number, since, untaken: None });
+        drop(calls);
+        (number, self.load.begin())
+    }
+
+    /// The client has been given so many bytes; it has taken, or soon will have, those given before.
+    pub(crate) fn give(&self, number: usize, bytes: usize) {
+        let now = Instant::now();
+        if let Some(call) = self.calls().get(number) {
+            // Who takes little at a time gets as little time for it.
+            let earned = Duration::from_millis(bytes as u64 / SLOWEST);
+            call.untaken = Some(call.untaken.map_or(now, |since| now.min(since + earned)));
+        }
+    }
+
+    /// The client has taken what there was, and waits for more.
+    pub(crate) fn wait_for_more(&self, number: usize) {
+        if let Some(call) = self.calls().get(number) {
+            call.untaken = None;
+        }
+    }
+
+    /// The last byte is out, or never will be.
+    pub(crate) fn end(&self, number: usize) {
+        let now = Instant::now();
+        // The rest of a body, at most.
+        self.heard.store(false, Ordering::Relaxed);
+        let mut calls = self.calls();
+        calls.in_flight.retain(|call| call.number != number);
+        calls.last_end = now;
+        drop(calls);
+        self.load.end();
+    }
+
+    pub(crate) fn finish(&self) {
+        self.ask(FINISH);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.ask(LEAVE);
+    }
+
+    fn ask(&self, order: u8) {
+        self.order.fetch_max(order, Ordering::Relaxed);
+        // One that does not run yet sees it when it does.
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl Calls {
+    fn get(&mut self, number: usize) -> Option<&mut InFlight> {
+        self.in_flight.iter_mut().find(|call| call.number == number)
+    }
+}
+
+// === impl Heard ===
+
+impl<I> Heard<I> {
+    pub(crate) fn new(stream: I, who: Arc<Activity>, reset: fn(&I)) -> Self {
+        Self { stream, who, reset }
+    }
+}
+
+impl<I> Drop for Heard<I> {
+    fn drop(&mut self) {
+        if self.who.cut.load(Ordering::Relaxed) {
+            (self.reset)(&self.stream);
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.who.heard.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+// === impl Connection ===
+
+impl<C> Connection<C> {
+    pub(crate) fn new(inner: C, who: Arc<Activity>) -> Self {
+        let watch = Watch { who, head: None, finishing: None, wait: None };
+        Self { inner, sleep: sleep(PATIENCE), watch }
+    }
+}
+
+impl<C> Future for Connection<C>
+where
+    C: GracefulConnection,
+    C::Error: fmt::Display,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        this.watch.who.task.get_or_init(|| cx.waker().clone());
+        let order = this.watch.who.order.load(Ordering::Relaxed);
+        if order == LEAVE {
+            // It says so, where that takes no time.
+            this.inner.as_mut().graceful_shutdown();
+            let _ = this.inner.poll(cx);
+            this.watch.cut();
+            return Poll::Ready(());
+        }
+        loop {
+            // Before it is asked to finish, too: a call that has come already is in flight.
+            if let Poll::Ready(ended) = this.inner.as_mut().poll(cx) {
+                if let Err(e) = ended {
+                    tracing::debug!("a connection ended: {e}");
+                }
+                return Poll::Ready(());
+            }
+            let asked = order == FINISH && this.watch.finishing.is_none();
+            match this.watch.judge(Instant::now(), asked) {
+                Verdict::Look(at) => {
+                    if at < this.sleep.deadline() || this.sleep.is_elapsed() {
+                        this.sleep.as_mut().reset(at);
+                    }
+                    if this.sleep.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Verdict::Finish => this.inner.as_mut().graceful_shutdown(),
+                Verdict::Cut => {
+                    this.watch.cut();
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn judge(&mut self, now: Instant, asked: bool) -> Verdict {
+        if asked {
+            return self.finish(now);
+        }
+        let who = self.who.clone();
+        let calls = who.calls();
+        match calls.in_flight.is_empty() {
+            true => self.judge_rest(&calls, now),
+            false => self.judge_calls(&calls, now),
+        }
+    }
+
+    fn finish(&mut self, now: Instant) -> Verdict {
+        self.finishing = Some(now);
+        Verdict::Finish
+    }
+
+    /// Without a call.
+    fn judge_rest(&mut self, calls: &Calls, now: Instant) -> Verdict {
+        let limits = &self.who.load.limits;
+        let a_head_comes = calls.begun > 0 && !calls.many && self.who.heard.load(Ordering::Relaxed);
+        self.head = a_head_comes.then(|| self.head.unwrap_or(now));
+        let since = self.head.unwrap_or(calls.last_end);
+        let kept_alive = calls.begun > 0 && self.head.is_none();
+        let until = match self.finishing {
+            Some(asked) => asked.max(since) + LINGER,
+            None if kept_alive => since + limits.idle_timeout,
+            None => since + limits.head_timeout,
+        };
+        if until > now {
+            return Verdict::Look(self.queue(Some(Wait { what: What::Call, since }), now).min(until));
+        }
+        match kept_alive && self.finishing.is_none() {
+            true => self.finish(now),
+            false => Verdict::Cut,
+        }
+    }
+
+    fn judge_calls(&mut self, calls: &Calls, now: Instant) -> Verdict {
+        let limits = &self.who.load.limits;
+        self.head = None;
+        let untaken = calls.in_flight.iter().filter_map(|call| call.untaken).min();
+        let ends = calls.in_flight.iter().map(|call| {
+            let end = call.since + limits.deadline + LINGER;
+            call.untaken.map_or(end, |since| end.min(since + limits.timeout))
+        });
+        let (overdue, look) =
+            ends.fold((0, None), |(overdue, look): (usize, Option<Instant>), end| match end <= now {
+                true => (overdue + 1, look),
+                false => (overdue, Some(look.map_or(end, |look| look.min(end)))),
+            });
+        let Some(mut look) = look else {
+            return Verdict::Cut;
+        };
+        // Others go on beside it: no new ones then.
+        if overdue > 0 && self.finishing.is_none() {
+            return self.finish(now);
+        }
+        if calls.many {
+            // They go on in tasks of their own, which need not wake this one.
+            look = look.min(now + PATIENCE);
+        }
+        Verdict::Look(self.queue(untaken.map(|since| Wait { what: What::Taking, since }), now).min(look))
+    }
+
+    fn cut(&self) {
+        let in_flight = self.who.calls().in_flight.len();
+        if in_flight > 0 {
+            tracing::debug!("a connection is cut with {in_flight} calls whose answers are not taken");
+            self.who.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts this connection where it belongs in the load's rows, and says when that may be somewhere else.
+    fn queue(&mut self, wait: Option<Wait>, now: Instant) -> Instant {
+        let from = wait.map(|wait| wait.since + PATIENCE);
+        let wait = wait.filter(|_| from.is_some_and(|from| from <= now));
+        if wait != self.wait {
+            self.who.load.queue(&self.who, self.wait, wait);
+            self.wait = wait;
+        }
+        from.filter(|from| *from > now).unwrap_or(now + self.who.load.limits.deadline)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.who.load.exit(self.who.number, self.wait);
+    }
+}

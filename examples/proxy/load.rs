@@ -1,0 +1,176 @@
+//! What is open at a time, and who makes room where that is too much: who has been waited for longest.
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::connection::Activity;
+use super::limits::Limits;
+
+/// Nobody who has been waited for no longer than this makes room for anybody.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is waited for on a connection, and since when.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wait {
+    pub(crate) what: What,
+    pub(crate) since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    /// It has no call in flight: kept alive, or its head is not there.
+    Call,
+    /// It has one, and does not take its answer.
+    Taking,
+}
+
+pub(crate) struct Load {
+    pub(crate) limits: Limits,
+    places: Arc<Semaphore>,
+    in_flight: AtomicUsize,
+    number: AtomicU64,
+    roll: Mutex<Roll>,
+    /// Somebody has come to wait.
+    waits: Notify,
+}
+
+#[derive(Default)]
+struct Roll {
+    open: HashMap<u64, Arc<Activity>>,
+    call: Row,
+    taking: Row,
+}
+
+/// By since when, and by number where that is the same.
+type Row = BTreeMap<(Instant, u64), Arc<Activity>>;
+
+impl Roll {
+    fn row(&mut self, what: What) -> &mut Row {
+        match what {
+            What::Call => &mut self.call,
+            What::Taking => &mut self.taking,
+        }
+    }
+
+    fn remove(&mut self, wait: Option<Wait>, number: u64) {
+        if let Some(wait) = wait {
+            self.row(wait.what).remove(&(wait.since, number));
+        }
+    }
+}
+
+/// For the calls that are too many, in their extensions: whether one is, is for those to say who know which
+/// calls cost something.
+#[derive(Clone)]
+pub(crate) struct Overload(Arc<Load>);
+
+impl Load {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            places: Arc::new(Semaphore::new(limits.max_connections)),
+            in_flight: AtomicUsize::new(0),
+            number: AtomicU64::new(0),
+            roll: Mutex::default(),
+            waits: Notify::new(),
+        })
+    }
+
+    fn roll(&self) -> MutexGuard<'_, Roll> {
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // === connections ===
+
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// A place for one more, for which somebody has to go: who has been waited for longest, without a call
+    /// before with one. Where nobody has been for long enough it is who comes to be so first, or who leaves.
+    pub(crate) async fn place_of_another(&self) -> Option<OwnedSemaphorePermit> {
+        let sent_away = async {
+            // Who comes to wait after the look wakes all the same.
+            while !self.send_away(|roll| roll.call.pop_first().or_else(|| roll.taking.pop_first())) {
+                self.waits.notified().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            place = self.places.clone().acquire_owned() => place.ok(),
+            never = sent_away => never,
+        }
+    }
+
+    fn send_away(&self, longest: impl FnOnce(&mut Roll) -> Option<((Instant, u64), Arc<Activity>)>) -> bool {
+        let longest = longest(&mut self.roll());
+        if let Some((_, who)) = &longest {
+            who.leave();
+        }
+        longest.is_some()
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> Arc<Activity> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let who = Arc::new(Activity::new(number, self.clone()));
+        self.roll().open.insert(number, who.clone());
+        who
+    }
+
+    pub(crate) fn exit(&self, number: u64, wait: Option<Wait>) {
+        let mut roll = self.roll();
+        roll.open.remove(&number);
+        roll.remove(wait, number);
+    }
+
+    /// From one place in a row, or none, to another, or none.
+    pub(crate) fn queue(&self, who: &Arc<Activity>, from: Option<Wait>, to: Option<Wait>) {
+        let mut roll = self.roll();
+        roll.remove(from, who.number());
+        if let Some(wait) = to {
+            roll.row(wait.what).insert((wait.since, who.number()), who.clone());
+            self.waits.notify_one();
+        }
+    }
+
+    // === calls ===
+
+    /// One more, and whether it is one too many.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Overload> {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        (before >= self.limits.max_in_flight).then(|| Overload(self.clone()))
+    }
+
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    // === the end ===
+
+    pub(crate) fn open(&self) -> usize {
+        self.roll().open.len()
+    }
+
+    /// Everybody is asked to finish, and gone where that takes no time.
+    pub(crate) async fn finish(&self) {
+        self.roll().open.values().for_each(|who| who.finish());
+        let all = self.limits.max_connections.try_into().unwrap_or(u32::MAX);
+        // Never closed: all places are free, so nobody is left.
+        let _ = self.places.acquire_many(all).await;
+    }
+}
+
+impl Overload {
+    /// A client that does not take its answer is cut, so that one that would gets its own.
+    pub(crate) fn makes_room(&self) -> bool {
+        self.0.send_away(|roll| roll.taking.pop_first())
+    }
+}

@@ -1,0 +1,395 @@
+//! Each bound, and what lies beyond it. Where time counts, on a clock that stands still but for the waits, and with
+//! connections in memory.
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Channel};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tower::service_fn;
+
+use crate::app::calls::Counting;
+use crate::app::connection::{Connection, Heard};
+use crate::app::limits::Limits;
+use crate::app::load::Load;
+use crate::app::server::protocols;
+use crate::peer::{
+    AnyBody, COSTS, NAMED, Proxy, Reply, Upstream, client, exchange, full, limits, read_answer, read_head,
+    scripted, settings, soon, write_then_wait,
+};
+
+// === how many ===
+
+/// Answers when told to, and tells when it was asked.
+async fn gated() -> (String, mpsc::Receiver<()>, Arc<Notify>) {
+    let (tell, told) = mpsc::channel(8);
+    let gate = Arc::new(Notify::new());
+    let go_on = gate.clone();
+    let address = scripted(move |mut stream| {
+        let (tell, gate) = (tell.clone(), gate.clone());
+        async move {
+            while !read_head(&mut stream).await.is_empty() {
+                tell.send(()).await.unwrap();
+                gate.notified().await;
+                let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
+                stream.write_all(said.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (format!("http://{address}"), told, go_on)
+}
+
+fn get(proxy: &Proxy, target: &str) -> Request<AnyBody> {
+    Request::get(proxy.url(target)).body(full("")).unwrap()
+}
+
+#[tokio::test]
+async fn past_max_in_flight_a_call_is_told_when_to_come_again() {
+    for h2 in [false, true] {
+        let (base, mut told, go_on) = gated().await;
+        let proxy = Proxy::limited(settings(&base), Limits { max_in_flight: 2, ..limits() }).await;
+        let client = client(h2);
+        let calls: Vec<_> = (0..2).map(|_| tokio::spawn(client.request(get(&proxy, COSTS)))).collect();
+        for _ in &calls {
+            soon(told.recv()).await.unwrap();
+        }
+        let reply = Reply::read(soon(client.request(get(&proxy, COSTS))).await.unwrap()).await.unwrap();
+        reply.is_error(503, "overloaded");
+        assert_eq!(reply.header("retry-after"), Some("1"));
+        // What costs the upstream nothing is answered all the same.
+        assert_eq!(proxy.get("/health").await.status, 200);
+        proxy.get("/v1/models").await.is_error(404, "not_found");
+
+        for call in calls {
+            go_on.notify_one();
+            assert_eq!(Reply::read(soon(call).await.unwrap().unwrap()).await.unwrap().text(), "done");
+        }
+        // A place is free again, as soon as the last bytes are written.
+        go_on.notify_one();
+        let reply = Reply::read(soon(client.request(get(&proxy, COSTS))).await.unwrap()).await.unwrap();
+        assert_eq!(reply.text(), "done");
+    }
+}
+
+/// Answers `/big` without end, and anything else with the rows.
+async fn endless() -> Upstream {
+    Upstream::answering(|asked| {
+        if !asked.uri.path().ends_with("/big") {
+            return crate::peer::json(crate::peer::ROWS);
+        }
+        let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
+        tokio::spawn(async move { while send.send_data(vec![b'x'; 16_384].into()).await.is_ok() {} });
+        Response::builder().header("content-type", "text/plain").body(body.boxed()).unwrap()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_does_not_take_its_answer_makes_room_for_who_would() {
+    for h2 in [false, true] {
+        let upstream = endless().await;
+        let proxy = Proxy::limited(settings(&upstream.base()), Limits { max_in_flight: 1, ..limits() }).await;
+        let request = get(&proxy, "/v1/organization/big");
+        let mut idler = soon(client(h2).request(request)).await.unwrap().into_body();
+        soon(async {
+            loop {
+                let reply = proxy.get(COSTS).await;
+                if reply.status == 200 {
+                    return assert_eq!(reply.text(), NAMED);
+                }
+                // It has only begun to wait.
+                reply.is_error(503, "overloaded");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        // It is told: what it has is no whole answer.
+        soon(async { while idler.frame().await.expect("it ended well").is_ok() {} }).await;
+    }
+}
+
+async fn kept_alive(proxy: &Proxy) -> TcpStream {
+    let mut stream = soon(TcpStream::connect(proxy.address)).await.unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    stream
+}
+
+#[tokio::test]
+async fn past_max_connections_who_was_waited_for_longest_makes_room() {
+    let (base, mut told, go_on) = gated().await;
+    let proxy = Proxy::limited(settings(&base), Limits { max_connections: 3, ..limits() }).await;
+    let call = tokio::spawn(client(false).request(get(&proxy, COSTS)));
+    soon(told.recv()).await.unwrap();
+    let mut first = kept_alive(&proxy).await;
+    let mut second = kept_alive(&proxy).await;
+    // Nobody makes room who has a call in flight, nor who was waited for shorter.
+    let third = kept_alive(&proxy).await;
+    assert_eq!(soon(first.read(&mut [0; 1])).await.unwrap(), 0);
+    second.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(read_answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+    drop((second, third));
+    go_on.notify_one();
+    assert_eq!(Reply::read(soon(call).await.unwrap().unwrap()).await.unwrap().text(), "done");
+}
+
+#[tokio::test]
+async fn where_all_have_calls_who_comes_waits_for_the_first_to_leave() {
+    let (base, mut told, go_on) = gated().await;
+    let proxy = Proxy::limited(settings(&base), Limits { max_connections: 1, ..limits() }).await;
+    let call = tokio::spawn(client(false).request(get(&proxy, COSTS)));
+    soon(told.recv()).await.unwrap();
+    let next =
+        tokio::spawn(exchange(proxy.address, "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+    go_on.notify_one();
+    assert_eq!(Reply::read(soon(call).await.unwrap().unwrap()).await.unwrap().text(), "done");
+    assert!(soon(next).await.unwrap().starts_with("HTTP/1.1 200 "));
+}
+
+// === how large ===
+
+#[tokio::test]
+async fn heads_are_bounded_in_size_and_number() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    for h2 in [false, true] {
+        for (bytes, count, status) in [(80_000, 1, 200), (200_000, 1, 431), (10, 90, 200), (10, 101, 431)] {
+            if h2 && count > 100 {
+                // HTTP/2 counts bytes alone, 32 more for each field (RFC 9113 §6.5.2).
+                continue;
+            }
+            let mut request = get(&proxy, COSTS);
+            for nth in 0..count {
+                let name = HeaderName::try_from(format!("x-{nth}")).unwrap();
+                request.headers_mut().insert(name, HeaderValue::try_from("v".repeat(bytes)).unwrap());
+            }
+            let said = soon(client(h2).request(request)).await;
+            match said {
+                Ok(response) => assert_eq!(response.status(), status, "{h2} {bytes} {count}"),
+                // What the proxy has said it takes at most is not even sent.
+                Err(_) => assert_eq!((h2, status), (true, 431)),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstreams_head_is_bounded_too() {
+    // A field without end, fields without end, and more fields than anybody needs.
+    for (begin, more) in [("x: ", "v"), ("", "x: v\r\n"), ("", "set-cookie: v\r\n")] {
+        let (tell, mut told) = mpsc::channel(1);
+        let address = scripted(move |mut stream| {
+            let tell = tell.clone();
+            async move {
+                read_head(&mut stream).await;
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n{begin}").as_bytes()).await.unwrap();
+                while stream.write_all(more.repeat(1_000).as_bytes()).await.is_ok() {}
+                let _ = tell.send(()).await;
+            }
+        })
+        .await;
+        let proxy = Proxy::to(&format!("http://{address}")).await;
+        proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
+        // Nobody reads on.
+        soon(told.recv()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn informational_answers_without_end_are_a_504() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.timeout = Duration::from_millis(300);
+    Proxy::with(settings).await.get(COSTS).await.is_error(504, "upstream_timeout");
+}
+
+#[tokio::test]
+async fn a_deadline_ends_what_goes_on_and_on() {
+    // A byte now and then, so that nobody is ever silent.
+    for head in [
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: ",
+    ] {
+        let address = scripted(move |mut stream| async move {
+            read_head(&mut stream).await;
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(b" ").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        let mut settings = settings(&format!("http://{address}"));
+        settings.deadline = Duration::from_millis(300);
+        Proxy::with(settings).await.get(COSTS).await.is_error(504, "deadline_exceeded");
+    }
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        write_then_wait(&mut stream, "").await;
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.deadline = Duration::from_millis(300);
+    Proxy::with(settings).await.get(COSTS).await.is_error(504, "deadline_exceeded");
+}
+
+// === how long ===
+
+/// One connection, in front of an answer of so many bytes, or without end, a piece at a time.
+fn connect(limits: Limits, pieces: usize) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(4_096);
+    let load = Load::new(limits);
+    let who = load.enter();
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| async move {
+        if !request.uri().path().ends_with("/big") {
+            return Ok::<_, std::convert::Infallible>(Response::new(full("ok")));
+        }
+        let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
+        tokio::spawn(async move {
+            for _ in 0..pieces {
+                if send.send_data(vec![b'x'; 16_000].into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(body.boxed()))
+    });
+    let io = TokioIo::new(Heard::new(theirs, who.clone(), |_| {}));
+    tokio::spawn(async move {
+        let builder = protocols();
+        let service = Counting::new(service, who.clone());
+        Connection::new(builder.serve_connection(io, service), who).await;
+    });
+    ours
+}
+
+/// Until the other side closes, without taking anything.
+async fn until_closed(stream: &mut DuplexStream) -> Duration {
+    let start = Instant::now();
+    while stream.write_all(b"").await.is_ok() && stream.read_u8().await.is_ok() {}
+    start.elapsed()
+}
+
+#[track_caller]
+fn about(took: Duration, expected: Duration) {
+    assert!(took >= expected && took < expected + Duration::from_millis(1_100), "{took:?}, not {expected:?}");
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+const BIG: &[u8] = b"GET /big HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+async fn answered(stream: &mut DuplexStream) {
+    stream.write_all(GET).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_its_time_however_it_comes() {
+    let limits = limits();
+    let mut silent = connect(limits, 0);
+    about(until_closed(&mut silent).await, limits.head_timeout);
+
+    // The first, and one on a connection that was kept alive for a while.
+    for kept_alive in [None, Some(Duration::from_secs(30))] {
+        let mut stream = connect(limits, 0);
+        if let Some(time) = kept_alive {
+            answered(&mut stream).await;
+            tokio::time::sleep(time).await;
+        }
+        let start = Instant::now();
+        let mut head = b"GET / HTTP/1.1\r\nx: ".iter().chain(std::iter::repeat(&b'x'));
+        while stream.write_all(&[*head.next().unwrap()]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        about(start.elapsed(), limits.head_timeout);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_call_is_kept_for_a_while() {
+    let limits = limits();
+    let mut stream = connect(limits, 0);
+    for _ in 0..5 {
+        answered(&mut stream).await;
+        tokio::time::sleep(limits.idle_timeout - Duration::from_secs(1)).await;
+    }
+    answered(&mut stream).await;
+    about(until_closed(&mut stream).await, limits.idle_timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_of_http_2() {
+    let limits = limits();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connect(limits, 0)))
+            .await
+            .unwrap();
+    let ended = tokio::spawn(connection);
+    for _ in 0..3 {
+        let request = Request::get("http://x/").body(full("")).unwrap();
+        let reply = send.send_request(request).await.unwrap();
+        assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "ok");
+        tokio::time::sleep(limits.idle_timeout - Duration::from_secs(1)).await;
+    }
+    let start = Instant::now();
+    // It is told to go, not cut.
+    ended.await.unwrap().unwrap();
+    about(start.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_to_be_taken() {
+    let limits = limits();
+    let mut stream = connect(limits, usize::MAX);
+    stream.write_all(BIG).await.unwrap();
+    tokio::time::sleep(limits.timeout - Duration::from_secs(1)).await;
+    // It is still there: as much as fits in between.
+    assert_eq!(stream.read(&mut [0; 4_096]).await.unwrap(), 4_096);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() <= 4_096, "{}", rest.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slowly_but_not_for_ever() {
+    let limits = limits();
+    // Bytes a second, and whether that is enough for one that takes minutes.
+    for (rate, whole) in [(10_000, true), (4_000, false)] {
+        let mut stream = connect(limits, 200);
+        stream.write_all(BIG).await.unwrap();
+        let (mut read, mut piece) = (0, vec![0; rate]);
+        while let Ok(n) = stream.read_exact(&mut piece).await {
+            read += n;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(read > 3_190_000, whole, "{read}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn and_not_beyond_the_deadline() {
+    let limits = limits();
+    let mut stream = connect(limits, usize::MAX);
+    let start = Instant::now();
+    stream.write_all(BIG).await.unwrap();
+    let mut piece = vec![0; 20_000];
+    while stream.read_exact(&mut piece).await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    about(start.elapsed(), limits.deadline + Duration::from_secs(1));
+}
