@@ -12,6 +12,7 @@ pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;
 pub(crate) mod forward;
+pub(crate) mod framing;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod route;

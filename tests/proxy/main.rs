@@ -13,6 +13,7 @@ mod demo;
 mod failures;
 mod filter;
 mod forwarding;
+mod framing;
 mod log;
 mod maps;
 mod peer;
