@@ -4,7 +4,7 @@
 //! ```text
 //! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
 //!                              │                                                       │
-//!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
+//!                   health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀─ tail ◀┘
 //! ```
 pub(crate) mod base;
 pub(crate) mod coding;
@@ -20,6 +20,7 @@ pub(crate) mod server;
 pub(crate) mod stack;
 #[cfg(feature = "directory")]
 pub(crate) mod sync;
+pub(crate) mod tail;
 pub(crate) mod timeouts;
 pub(crate) mod upstream;
 pub(crate) mod validators;

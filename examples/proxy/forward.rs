@@ -112,6 +112,9 @@ impl Here {
         if self.has_seen(headers) {
             return Err(Failure::Loop);
         }
+        if !framing::is_plain(headers) {
+            return Err(Failure::Coded);
+        }
         strip(headers);
         // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
         // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.

@@ -1,15 +1,22 @@
-//! What an answer says of its own length. hyper reads a body as RFC 9112 §6.3 has it and leaves the words in the
+//! What a message says of its own length. hyper reads a body as RFC 9112 §6.3 has it and leaves the words in the
 //! head; on the way out its server believes them. So what goes on is made to say one thing, and the right one.
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::errors::Failure;
 
-/// To be called while the head is as it came.
+/// Whether no transfer coding stands under the chunks: none but `chunked` is asked for (`TE: trailers`) and taken off,
+/// and what is coded must not go on without its label.
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
+}
+
+/// Of an answer, while its head is as it came.
 pub(crate) fn settle(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Failure> {
     if headers.contains_key(TRANSFER_ENCODING) {
-        // None but `chunked` was asked for (`TE: trailers`), and none but that has been taken off.
-        if !headers.get_all(TRANSFER_ENCODING).iter().eq(["chunked"]) {
+        if !is_plain(headers) {
             return Err(Failure::Unusable);
         }
         // Where there are chunks, they count: a length beside them may cut the body.

@@ -1,7 +1,7 @@
-//! What an answer says of its own length, where it says too much.
+//! What a message says of its own length and place, where it says too much.
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{COSTS, Proxy, exchange, read_head, scripted};
+use crate::peer::{COSTS, Proxy, Upstream, exchange, read_head, scripted};
 
 /// Asked once, of an upstream that says just this and ends.
 async fn through(method: &str, said: &str) -> String {
@@ -86,5 +86,47 @@ async fn a_length_is_said_once() {
             let answer = through(method, &format!("HTTP/1.1 200 OK\r\ncontent-length: {said}\r\n\r\n")).await;
             assert!(answer.starts_with("HTTP/1.1 502 "), "{said}: {answer}");
         }
+    }
+}
+
+/// The upstream would take coded bytes for plain ones, and be told nothing.
+#[tokio::test]
+async fn a_request_in_a_transfer_coding_is_a_501() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    let post = async |coding: &str| {
+        let head = format!(
+            "POST {COSTS} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: {coding}\r\n"
+        );
+        exchange(proxy.address, &format!("{head}\r\n5\r\nbytes\r\n0\r\n\r\n")).await
+    };
+    for coding in ["gzip, chunked", "chunked, chunked", "gzip\r\ntransfer-encoding: chunked"] {
+        let answer = post(coding).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 501 ") && answer.contains("transfer_coding_unsupported"),
+            "{answer}"
+        );
+    }
+    assert_eq!(upstream.connections(), 0);
+    assert!(post("Chunked").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(&upstream.last().body[..], b"bytes");
+}
+
+/// RFC 9112 §3.2.
+#[tokio::test]
+async fn no_host_and_two_hosts_are_a_400() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    for (version, hosts, status) in [
+        ("1.1", "", "400"),
+        ("1.1", "host: x\r\nhost: x\r\n", "400"),
+        ("1.0", "host: x\r\nhost: y\r\n", "400"),
+        ("1.0", "", "200"),
+        ("1.1", "host: x\r\n", "200"),
+    ] {
+        let request = format!("GET {COSTS} HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
+        let answer = exchange(proxy.address, &request).await;
+        assert_eq!(answer.get(9..12), Some(status), "{answer}");
+        assert_eq!(status == "400", answer.contains("one Host"), "{answer}");
     }
 }
