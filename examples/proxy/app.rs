@@ -140,8 +140,9 @@ async fn refuse_own_address(base: &Base, bound: SocketAddr) -> Result<(), Refusa
     for address in addresses {
         if base::is_own(bound, address) {
             return Err(Refusal::CannotStart(format!(
-                "--openai-base-url {base} is this proxy's own address ({bound}): it would call itself for ever. \
-                 Give it the API's address, or leave OPENAI_BASE_URL unset for https://api.openai.com."
+                "--openai-base-url {} is this proxy's own address ({bound}): it would call itself for ever. \
+                 Give it the API's address, or leave OPENAI_BASE_URL unset for https://api.openai.com.",
+                base.origin()
             )));
         }
     }
@@ -156,7 +157,7 @@ fn warn_of_what_is_open(base: &Base, bound: SocketAddr) {
         );
     }
     if base.leaks_secrets() {
-        tracing::warn!("{base} is not encrypted: keys travel in the clear to another machine.");
+        tracing::warn!("{} is not encrypted: keys travel in the clear to another machine.", base.origin());
     }
 }
 

@@ -18,6 +18,8 @@ mod log;
 mod maps;
 mod peer;
 mod scope;
+#[cfg(unix)]
+mod secrets;
 mod serving;
 mod settings;
 mod streaming;
