@@ -4,7 +4,7 @@
 //! ```text
 //! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
 //!                              │                                                       │
-//!                            health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀┘
+//!                   health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀─ tail ◀┘
 //! ```
 pub(crate) mod base;
 pub(crate) mod calls;
@@ -14,6 +14,7 @@ pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;
 pub(crate) mod forward;
+pub(crate) mod framing;
 pub(crate) mod health;
 pub(crate) mod limits;
 pub(crate) mod load;
@@ -23,6 +24,7 @@ pub(crate) mod server;
 pub(crate) mod stack;
 #[cfg(feature = "directory")]
 pub(crate) mod sync;
+pub(crate) mod tail;
 pub(crate) mod timeouts;
 pub(crate) mod upstream;
 pub(crate) mod validators;
@@ -145,8 +147,9 @@ async fn refuse_own_address(base: &Base, bound: SocketAddr) -> Result<(), Refusa
     for address in addresses {
         if base::is_own(bound, address) {
             return Err(Refusal::CannotStart(format!(
-                "--openai-base-url {base} is this proxy's own address ({bound}): it would call itself for ever. \
-                 Give it the API's address, or leave OPENAI_BASE_URL unset for https://api.openai.com."
+                "--openai-base-url {} is this proxy's own address ({bound}): it would call itself for ever. \
+                 Give it the API's address, or leave OPENAI_BASE_URL unset for https://api.openai.com.",
+                base.origin()
             )));
         }
     }
@@ -161,7 +164,7 @@ fn warn_of_what_is_open(base: &Base, bound: SocketAddr) {
         );
     }
     if base.leaks_secrets() {
-        tracing::warn!("{base} is not encrypted: keys travel in the clear to another machine.");
+        tracing::warn!("{} is not encrypted: keys travel in the clear to another machine.", base.origin());
     }
 }
 

@@ -6,7 +6,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
 /// `scheme://authority/prefix`; what follows is `/v1/…`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Base {
     scheme: Scheme,
     authority: Authority,
@@ -97,6 +97,11 @@ impl Base {
         (!self.is_https()).then(|| HeaderValue::from_str(host).ok()).flatten()
     }
 
+    /// What may be told of it: gateways have secrets in their paths.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
     /// In the clear, and off this machine.
     pub(crate) fn leaks_secrets(&self) -> bool {
         let host = self.host();
@@ -112,6 +117,13 @@ impl Base {
     }
 }
 
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base({})", self.origin())
+    }
+}
+
+/// All of it, for whoever calls it.
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     Loop,
     /// The target does not fit a URI.
     TooLong,
+    /// The request's body is in a transfer coding.
+    Coded,
     /// No head, or no more of a body, within the timeout.
     Silent,
     /// The call's deadline.
@@ -83,6 +85,11 @@ impl Failure {
             Self::TooLong => {
                 (StatusCode::URI_TOO_LONG, "uri_too_long", "The request's target is too long to pass on.")
             }
+            Self::Coded => (
+                StatusCode::NOT_IMPLEMENTED, // RFC 9112 §6.1
+                "transfer_coding_unsupported",
+                "No transfer coding but chunked is understood.",
+            ),
             Self::Silent => {
                 let message = format!("The upstream was silent for {} s (--timeout).", timeout.as_secs_f64());
                 return proxy_error(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", &message);
@@ -123,6 +130,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Loop => "our own Via came back",
             Self::TooLong => "the target is too long",
+            Self::Coded => "the request's body is in a transfer coding",
             Self::Silent => "the upstream is silent",
             Self::Late => "the call takes too long",
             Self::ClientSilent => "the client's body does not go on",

@@ -1,4 +1,5 @@
 //! The command line: flag, then environment, then default.
+use std::fmt;
 use std::path::PathBuf;
 
 #[cfg(feature = "directory")]
@@ -12,7 +13,7 @@ use super::stack::Settings;
 use super::upstream::Roots;
 
 /// Puts `api_key_name` beside every `api_key_id` in organization usage and cost answers.
-#[derive(Clone, Debug, clap::Parser)]
+#[derive(Clone, clap::Parser)]
 #[command(name = "proxy", version)]
 pub(crate) struct Flags {
     /// Where to listen; anything but loopback lets other machines in, and nobody is asked who they are
@@ -76,6 +77,13 @@ impl Flags {
             unmatched: self.unmatched,
             roots: Roots::Found,
         })
+    }
+}
+
+impl fmt::Debug for Flags {
+    // Until it is judged the base URL may be anything, and hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flags").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
 }
 

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use super::base::Base;
 use super::errors::Failure;
+use super::framing;
 
 /// RFC 9110 §7.6.1, and what older peers send without naming it in Connection. `Trailer` is not among
 /// them: it announces the trailers that are passed on, and hyper sends none without it.
@@ -111,6 +112,9 @@ impl Here {
         if self.has_seen(headers) {
             return Err(Failure::Loop);
         }
+        if !framing::is_plain(headers) {
+            return Err(Failure::Coded);
+        }
         strip(headers);
         // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
         // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.
@@ -134,6 +138,7 @@ impl Here {
             // Nothing was asked that 101 could be the answer to, and hyper takes care of the others.
             return Err(Failure::Unusable);
         }
+        framing::settle(response.status(), response.headers_mut())?;
         let came_as = response.version();
         // An old upstream's version is no word about the connection to the client.
         *response.version_mut() = Version::HTTP_11;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, MAX_FORWARDS};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -135,7 +135,23 @@ fn hex(digit: u8) -> u8 {
     char::from(digit).to_digit(16).map_or(0, |d| d as u8)
 }
 
+/// RFC 9112 §3.2: what has none or several is read in one way here, and in another elsewhere.
+fn has_a_host<A>(request: &Request<A>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        // HTTP/2 has `:authority`, and HTTP/1.0 nothing.
+        0 => request.version() != Version::HTTP_11,
+        many => many == 1,
+    }
+}
+
 fn ours<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
+    if !has_a_host(request) {
+        return Some(errors::proxy_error(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "A request has one Host field.",
+        ));
+    }
     let path = request.uri().path();
     if path == "/health" {
         return Some(match *request.method() {

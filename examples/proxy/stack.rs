@@ -18,6 +18,7 @@ use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
+use super::tail::TailLayer;
 use super::timeouts::TimeoutsLayer;
 use super::upstream::{self, Roots};
 use super::validators::ValidatorsLayer;
@@ -74,6 +75,8 @@ pub(crate) fn stack(
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
         .layer(DecompressionLayer::new())
+        // What stands behind the end of what is coded is a fault, not nothing.
+        .layer(TailLayer)
         .layer(ValidatorsLayer)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))

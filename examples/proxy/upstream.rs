@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,10 +18,17 @@ use tower::Service;
 use super::stack::Settings;
 use super::timeouts::Upload;
 
-/// One client for all; it is made of a dozen shared parts, which are not cloned for each call.
+/// Clients for all; each is made of a dozen shared parts, which are not cloned for each call.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Arc<Client<HttpsConnector<HttpConnector>, Upload>>,
+    clients: Arc<Clients>,
+}
+
+struct Clients {
+    pooled: Client<HttpsConnector<HttpConnector>, Upload>,
+    /// For bodies of unknown length. On a connection whose other side has spoken HTTP/1.0 hyper would send the
+    /// head of such a request and no body, and nobody would be told.
+    fresh: Client<HttpsConnector<HttpConnector>, Upload>,
 }
 
 impl Service<Request<Upload>> for Upstream {
@@ -34,7 +42,10 @@ impl Service<Request<Upload>> for Upstream {
     }
 
     fn call(&mut self, request: Request<Upload>) -> Self::Future {
-        self.client.request(request)
+        let body = request.body();
+        let is_measured = body.is_end_stream() || body.size_hint().exact().is_some();
+        let client = if is_measured { &self.clients.pooled } else { &self.clients.fresh };
+        client.request(request)
     }
 }
 
@@ -61,16 +72,18 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    let client = Client::builder(TokioExecutor::new())
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
         // Shorter than what stands between here and the API keeps an idle connection (60 s and more):
         // one that the other side has closed already fails the call that is sent on it.
         .pool_idle_timeout(Duration::from_secs(30))
         // A dead HTTP/2 connection is found out by asking it.
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .build(connector);
-    Ok(Upstream { client: Arc::new(client) })
+        .http2_keep_alive_interval(Duration::from_secs(20));
+    let pooled = builder.build(connector.clone());
+    let fresh = builder.pool_max_idle_per_host(0).build(connector);
+    Ok(Upstream { clients: Arc::new(Clients { pooled, fresh }) })
 }
 
 pub(crate) fn tls(settings: &Settings) -> io::Result<ClientConfig> {

@@ -85,6 +85,16 @@ impl Running {
         log
     }
 
+    /// All that it logs until it ends, read meanwhile: a pipe that is full would stop it.
+    pub(crate) fn log(&mut self) -> tokio::task::JoinHandle<String> {
+        let mut errors = self.child.stderr.take().unwrap();
+        tokio::task::spawn_blocking(move || {
+            let mut log = Vec::new();
+            errors.read_to_end(&mut log).unwrap();
+            String::from_utf8_lossy(&log).into_owned()
+        })
+    }
+
     /// Its exit code, and what it logged.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut errors = self.child.stderr.take().unwrap();

@@ -184,3 +184,23 @@ async fn conditions_are_not_asked_upstream() {
         assert!(!upstream.last().headers.contains_key(name), "{name}");
     }
 }
+
+/// A decoder stops where the coding ends. What stood behind that in the same frame was left out, and the answer ended
+/// well, with half of its rows.
+#[tokio::test]
+async fn what_follows_a_coding_is_a_502() {
+    let (first, second) = ROWS.split_at(40);
+    for coding in ["gzip", "br"] {
+        for rest in [encoded(coding, second).await, b"\n".to_vec()] {
+            let mut body = encoded(coding, first).await;
+            body.extend(rest);
+            let upstream = Upstream::answering(move |_: &Asked| {
+                let mut response = json(body.clone());
+                response.headers_mut().insert("content-encoding", coding.parse().unwrap());
+                response
+            })
+            .await;
+            Proxy::to(&upstream.base()).await.get(COSTS).await.is_error(502, "upstream_transport_error");
+        }
+    }
+}

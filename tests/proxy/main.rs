@@ -15,11 +15,14 @@ mod demo;
 mod failures;
 mod filter;
 mod forwarding;
+mod framing;
 mod limits;
 mod log;
 mod maps;
 mod peer;
 mod scope;
+#[cfg(unix)]
+mod secrets;
 mod serving;
 mod settings;
 #[cfg(unix)]

@@ -12,7 +12,6 @@ use tower_api_key_name::{AdminKey, Directory, SharedKeyNames};
 use crate::app::demo::Demo;
 use crate::binary::{Running, program, run};
 use crate::peer::{COSTS, Proxy, Upstream, exchange, json, limits, settings, soon};
-use crate::tls::secure;
 
 const ASKED: &str = "GET /v1/organization/costs?start_time=1750000000&limit=1&group_by=api_key_name HTTP/1.1\r\n\
     host: x\r\nconnection: close\r\n\r\n";
@@ -85,37 +84,6 @@ async fn a_key_that_is_refused_never_touches_serving() {
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
     assert_eq!(fs::read_to_string(&synced).unwrap(), r#"{"key_9fKd2LmQx7Rt":"known before"}"#);
-}
-
-/// Whatever the connection speaks, and at the level where everybody tells everything.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_the_admin_key_is_logged_or_written() {
-    const PARTS: [&str; 2] = ["Marked7Qx", "Rt3LmZ9f"];
-    for protocol in ["h2", "http/1.1"] {
-        let upstream = secure(&[protocol]).await;
-        let folder = tempfile::tempdir().unwrap();
-        let [synced, root] = ["synced.json", "root.pem"].map(|name| folder.path().join(name));
-        fs::write(&root, &upstream.root).unwrap();
-        let mut command = program();
-        command
-            .args(["--port", "0", "--openai-base-url"])
-            .arg(format!("https://localhost:{}/v1", upstream.address.port()))
-            .arg("--sync")
-            .arg(&synced)
-            .envs([("OPENAI_ADMIN_KEY", PARTS.concat().as_str()), ("RUST_LOG", "trace")])
-            .env("SSL_CERT_FILE", &root);
-        let mut running = Running::start(&mut command);
-        // Two lists, none of which holds anything that makes sense.
-        let mut log = running.logged("names from the API: ").await;
-        let sent = upstream.asked.lock().unwrap()[0].headers["authorization"].clone();
-        assert_eq!(sent, format!("Bearer {}", PARTS.concat()));
-        running.signal("-TERM");
-        let (code, rest) = running.ended().await;
-        log += &rest;
-        assert_eq!((code, log.contains("TRACE ")), (Some(0), true), "{log}");
-        let text = fs::read_to_string(&synced).unwrap();
-        assert!(PARTS.iter().all(|part| !log.contains(part) && !text.contains(part)), "{text}{log}");
-    }
 }
 
 /// With all settings as they are, but for the gap between two walks.

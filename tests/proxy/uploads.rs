@@ -178,3 +178,34 @@ async fn an_upload_is_streamed_and_the_answer_may_come_first() {
     let head = soon(read_head(&mut stream)).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
+
+/// RFC 9112 §6.1: whoever has spoken HTTP/1.0 is sent no chunks. A connection of the pool that had done so was, and the
+/// body was left out without a word.
+#[tokio::test]
+async fn a_body_of_unknown_length_arrives_where_http_1_0_was_spoken() {
+    let address = scripted(|mut stream| async move {
+        let mut asked = read_head(&mut stream).await;
+        if asked.starts_with("POST") {
+            while !asked.ends_with("0\r\n\r\n") {
+                let mut more = [0; 1_024];
+                let n = stream.read(&mut more).await.unwrap();
+                assert_ne!(n, 0, "{asked}");
+                asked.push_str(std::str::from_utf8(&more[..n]).unwrap());
+            }
+        }
+        let length = asked.len();
+        let head = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-type: text/plain\r\n";
+        stream.write_all(format!("{head}content-length: {length}\r\n\r\n{asked}").as_bytes()).await.unwrap();
+        write_then_wait(&mut stream, "").await;
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    assert_eq!(proxy.get("/v1/organization/costs").await.status, 200);
+    let post = "POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
+    let answer = exchange(proxy.address, post).await;
+    assert!(
+        answer.contains("POST /v1/organization/projects HTTP/1.1") && answer.contains("5\r\nwhole"),
+        "{answer}"
+    );
+}
