@@ -56,5 +56,5 @@ pub(crate) fn cut<'t>(text: &'t [u8], places: &[usize]) -> Vec<&'t [u8]> {
 
 /// A text byte by byte; where it is long, in pieces that are still small, for time is short.
 pub(crate) fn crumbs(text: &[u8]) -> Vec<&[u8]> {
-    text.chunks(if text.len() <= 600 { 1 } else { 23 }).collect()
+    text.chunks(1 + text.len() / 600).collect()
 }

@@ -102,10 +102,18 @@ const LENGTHS: &[usize] = &[
     1537,
 ];
 
-/// A container that is open: whether it is an object, and where its last element stands.
+/// A container that is open: whether it is an object, and its last element.
 struct Open {
     object: bool,
-    last: Option<(usize, usize)>,
+    last: Option<Element>,
+}
+
+/// Where an element begins, with white space and name where it has them; where its value begins; and where it ends.
+#[derive(Clone, Copy)]
+struct Element {
+    from: usize,
+    value: usize,
+    to: usize,
 }
 
 struct Page<'c, 'b> {
@@ -113,6 +121,7 @@ struct Page<'c, 'b> {
     text: Vec<u8>,
     longest: usize,
     open: Vec<Open>,
+    whole: Vec<Element>,
     /// White space before a name or an element, before a colon, behind it, and before a bracket or comma.
     gaps: [Vec<u8>; 4],
 }
@@ -120,7 +129,7 @@ struct Page<'c, 'b> {
 fn page(choices: &mut Choices<'_>) -> Vec<u8> {
     let longest = longest(choices);
     let gaps = std::array::from_fn(|_| Vec::new());
-    let mut page = Page { choices, text: Vec::new(), longest, open: Vec::new(), gaps };
+    let mut page = Page { choices, text: Vec::new(), longest, open: Vec::new(), whole: Vec::new(), gaps };
     while !page.choices.is_over() && page.text.len() < longest && page.step() {}
     while !page.open.is_empty() {
         page.close();
@@ -133,8 +142,8 @@ impl Page<'_, '_> {
     fn step(&mut self) -> bool {
         match self.choices.byte() % 32 {
             0..=2 => self.close(),
-            3..=6 => self.begin(true),
-            7..=8 => self.begin(false),
+            3..=6 => self.begin(None, true),
+            7..=8 => self.begin(None, false),
             9..=18 => {
                 let scalar = self.choices.of(SCALARS);
                 self.element(None, scalar.as_bytes());
@@ -142,7 +151,8 @@ impl Page<'_, '_> {
             19..=20 => self.element(Some("api_key_id"), b"\"key_1\""),
             21..=24 => self.repeat(),
             25 => self.nearly_repeat(),
-            26..=27 => self.set_gap(),
+            26 => self.transplant(),
+            27 => self.set_gap(),
             28 => {
                 let text = self.choices.byte();
                 let text = String::from_utf8_lossy(self.choices.take((text % 32).into()));
@@ -164,17 +174,20 @@ impl Page<'_, '_> {
         !self.open.is_empty()
     }
 
-    /// What stands before an element: comma, white space and, in an object, its name. Gives where the element begins.
-    fn lead(&mut self, name: Option<&str>) -> usize {
-        let Some(Open { object, last }) = self.open.last() else { return self.text.len() };
-        let object = *object;
-        if last.is_some() {
+    fn comma(&mut self) {
+        if self.open.last().is_some_and(|open| open.last.is_some()) {
             self.text.extend_from_slice(&self.gaps[3]);
             self.text.push(b',');
         }
+    }
+
+    /// What stands before a value: comma, white space and, in an object, its name.
+    fn lead(&mut self, name: Option<&str>) {
+        self.comma();
         let from = self.text.len();
+        let Some(Open { object, .. }) = self.open.last() else { return };
         self.text.extend_from_slice(&self.gaps[0]);
-        if object {
+        if *object {
             let name = match name {
                 Some(name) => name.to_owned(),
                 None => match usize::from(self.choices.byte()) % (MEMBERS.len() + 2) {
@@ -189,23 +202,30 @@ impl Page<'_, '_> {
             self.text.push(b':');
             self.text.extend_from_slice(&self.gaps[2]);
         }
-        from
+        self.begun(from, self.text.len());
+    }
+
+    fn begun(&mut self, from: usize, value: usize) {
+        if let Some(open) = self.open.last_mut() {
+            open.last = Some(Element { from, value, to: value });
+        }
+    }
+
+    fn ended(&mut self) {
+        if let Some(Open { last: Some(element), .. }) = self.open.last_mut() {
+            element.to = self.text.len();
+            self.whole.push(*element);
+        }
     }
 
     fn element(&mut self, name: Option<&str>, value: &[u8]) {
-        let from = self.lead(name);
+        self.lead(name);
         self.text.extend_from_slice(value);
-        let to = self.text.len();
-        if let Some(open) = self.open.last_mut() {
-            open.last = Some((from, to));
-        }
+        self.ended();
     }
 
-    fn begin(&mut self, object: bool) {
-        let from = self.lead(None);
-        if let Some(open) = self.open.last_mut() {
-            open.last = Some((from, from));
-        }
+    fn begin(&mut self, name: Option<&str>, object: bool) {
+        self.lead(name);
         self.text.push(if object { b'{' } else { b'[' });
         self.open.push(Open { object, last: None });
     }
@@ -216,48 +236,53 @@ impl Page<'_, '_> {
             self.text.extend_from_slice(&self.gaps[3]);
         }
         self.text.push(if object { b'}' } else { b']' });
-        let to = self.text.len();
-        if let Some(Open { last: Some(last), .. }) = self.open.last_mut() {
-            last.1 = to;
-        }
+        self.ended();
     }
 
     /// The last element again, some times.
     fn repeat(&mut self) {
         for _ in 0..=self.choices.byte() % 24 {
-            let Some(Open { last: Some((from, to)), .. }) = self.open.last() else { return };
-            let again = self.text[*from..*to].to_vec();
-            if self.text.len() + again.len() < self.longest {
-                self.again(&again);
-            }
+            let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
+            self.again(*last, |_| {});
         }
     }
 
     /// The last element again, with a byte of it changed to one like it.
     fn nearly_repeat(&mut self) {
-        let Some(Open { last: Some((from, to)), .. }) = self.open.last() else { return };
-        let mut again = self.text[*from..*to].to_vec();
-        let at = self.choices.number() % again.len().max(1);
-        match again.get_mut(at) {
-            Some(byte @ b'a'..=b'y') => *byte += 1,
-            Some(byte @ b'1'..=b'8') => *byte += 1,
-            Some(byte @ b'{') => *byte = b'[',
-            Some(byte @ b'}') => *byte = b']',
-            Some(byte @ b',') => *byte = b':',
-            _ => {}
-        }
-        self.again(&again);
+        let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
+        let (last, at) = (*last, self.choices.number());
+        self.again(last, |element| {
+            let at = at % element.len();
+            match &mut element[at] {
+                byte @ (b'a'..=b'y' | b'1'..=b'8') => *byte += 1,
+                byte @ b'{' => *byte = b'[',
+                byte @ b'}' => *byte = b']',
+                byte @ b',' => *byte = b':',
+                _ => {}
+            }
+        });
     }
 
-    fn again(&mut self, element: &[u8]) {
-        self.text.extend_from_slice(&self.gaps[3]);
-        self.text.push(b',');
-        let from = self.text.len();
-        self.text.extend_from_slice(element);
-        let to = self.text.len();
-        if let Some(open) = self.open.last_mut() {
-            open.last = Some((from, to));
+    /// An element of elsewhere, where it may not belong: with a name in an array, without one in an object.
+    fn transplant(&mut self) {
+        let (nth, bare) = (self.choices.byte(), self.choices.yes());
+        let Some(element) = self.whole.iter().rev().nth(usize::from(nth) % self.whole.len().max(1)) else {
+            return;
+        };
+        let from = if bare { element.value } else { element.from };
+        self.again(Element { from, ..*element }, |_| {});
+    }
+
+    fn again(&mut self, Element { from, value, to }: Element, change: impl FnOnce(&mut [u8])) {
+        if self.text.len() + (to - from) > self.longest {
+            return;
         }
+        self.comma();
+        let begin = self.text.len();
+        self.text.extend_from_within(from..to);
+        change(&mut self.text[begin..]);
+        self.begun(begin, begin + (value - from));
+        self.ended();
     }
 
     /// From here on, that much white space stands there; most often none, so that a page is not all made of it.
@@ -277,13 +302,8 @@ impl Page<'_, '_> {
     fn nest(&mut self) {
         let depth = self.choices.of(&[2, 3, 4, 62, 126, 1021, 1022, 1023, 1024, 1025]);
         let object = self.choices.yes();
-        for _ in self.open.len()..depth {
-            let from = self.lead(Some("d"));
-            if let Some(open) = self.open.last_mut() {
-                open.last = Some((from, from));
-            }
-            self.text.push(if object { b'{' } else { b'[' });
-            self.open.push(Open { object, last: None });
+        while self.open.len() < depth && self.text.len() < self.longest.max(8 * depth) {
+            self.begin(Some("d"), object);
         }
     }
 }

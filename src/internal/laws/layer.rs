@@ -24,9 +24,11 @@ use crate::{ApiKeyNameLayer, Counts, Outcome, SharedKeyNames, Skip};
 /// has ended; one outcome is told, even if nobody listens to the end.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
-    let exchange = Exchange::drawn(&mut choices);
+    let mut exchange = Exchange::drawn(&mut choices);
     let (cuts, pends, left_at) = (choices.cuts(6), choices.byte(), choices.byte());
+    let limit = (choices.byte(), choices.byte());
     let body = documents::body(&mut choices);
+    exchange.set_limit(limit, &body);
 
     let expected = exchange.expected(&body);
     for chunks in [vec![&*body], cut(&body, &cuts), crumbs(&body)] {
@@ -66,12 +68,6 @@ const MIN_WINDOW: usize = 16 << 10;
 
 impl Exchange {
     fn drawn(choices: &mut Choices<'_>) -> Self {
-        let limit = match choices.byte() {
-            limit @ 0..=149 => 4 * usize::from(limit),
-            150..=199 => MIN_WINDOW,
-            _ => 2 << 20,
-        };
-        let window = limit.max(MIN_WINDOW);
         let (rules, naive) = rules(choices);
         let method = choices.of(&["GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
         let mut headers = Vec::new();
@@ -107,11 +103,27 @@ impl Exchange {
             headers,
             end: choices.of(&[End::Well, End::Well, End::Trailers, End::Error]),
             honest: choices.yes(),
-            limit,
+            limit: 0,
             honor_no_transform: choices.yes(),
-            rules: Rules { window: window as u64, ..rules },
-            naive: naive::Rules { window, ..naive },
+            rules,
+            naive,
         }
+    }
+
+    /// Any limit, the usual one, or one that is just reached, by the end of a body or by a fault in it.
+    fn set_limit(&mut self, (kind, limit): (u8, u8), body: &[u8]) {
+        let limit = usize::from(limit);
+        let around = |at: usize| (at + limit % 5).saturating_sub(2);
+        self.limit = match kind % 8 {
+            0..=1 => 4 * limit,
+            2 => MIN_WINDOW,
+            3..=4 => 2 << 20,
+            5 => around(body.len()),
+            _ => around(self.fault(body).map_or(body.len(), |fault| fault.offset() as usize)),
+        };
+        let window = self.limit.max(MIN_WINDOW);
+        self.rules.window = window as u64;
+        self.naive.window = window;
     }
 
     fn said(&self, name: &str) -> &str {
