@@ -130,7 +130,11 @@ fn page(choices: &mut Choices<'_>) -> Vec<u8> {
     let longest = longest(choices);
     let gaps = std::array::from_fn(|_| Vec::new());
     let mut page = Page { choices, text: Vec::new(), longest, open: Vec::new(), whole: Vec::new(), gaps };
-    while !page.choices.is_over() && page.text.len() < longest && page.step() {}
+    let object = page.choices.yes();
+    page.begin(None, object);
+    while !page.choices.is_over() && page.text.len() < longest {
+        page.step();
+    }
     while !page.open.is_empty() {
         page.close();
     }
@@ -138,11 +142,10 @@ fn page(choices: &mut Choices<'_>) -> Vec<u8> {
 }
 
 impl Page<'_, '_> {
-    /// Takes a step, and says whether there may be another.
-    fn step(&mut self) -> bool {
+    fn step(&mut self) {
         match self.choices.byte() % 32 {
-            0..=2 => self.close(),
-            3..=6 => self.begin(None, true),
+            0..=2 if self.open.len() > 1 => self.close(),
+            0..=6 => self.begin(None, true),
             7..=8 => self.begin(None, false),
             9..=18 => {
                 let scalar = self.choices.of(SCALARS);
@@ -169,9 +172,11 @@ impl Page<'_, '_> {
                     self.element(None, case.as_bytes());
                 }
             }
-            _ => self.nest(),
+            _ => match self.choices.byte() {
+                0..=99 => self.steps(),
+                _ => self.nest(),
+            },
         }
-        !self.open.is_empty()
     }
 
     fn comma(&mut self) {
@@ -296,6 +301,17 @@ impl Page<'_, '_> {
             6 => vec![b' '; self.choices.byte().into()],
             _ => vec![b'\n'; self.choices.of(LENGTHS)],
         };
+    }
+
+    /// Rows that differ in their white space, as many as there may be kinds of it.
+    fn steps(&mut self) {
+        for gap in 0..self.choices.of(&[3, 60, 61, 62, 63]) {
+            self.begin(Some("row"), true);
+            self.gaps[2] = vec![b' '; gap];
+            self.element(Some("api_key_id"), b"\"key_1\"");
+            self.gaps[2].clear();
+            self.close();
+        }
     }
 
     /// Many containers in each other, about as many as there may be.
