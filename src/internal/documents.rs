@@ -173,7 +173,7 @@ impl Page<'_, '_> {
                 }
             }
             _ => match self.choices.byte() {
-                0..=99 => self.steps(),
+                0..=99 => self.rows(),
                 _ => self.nest(),
             },
         }
@@ -303,12 +303,16 @@ impl Page<'_, '_> {
         };
     }
 
-    /// Rows that differ in their white space, as many as there may be kinds of it.
-    fn steps(&mut self) {
-        for gap in 0..self.choices.of(&[3, 60, 61, 62, 63]) {
+    /// Rows, about as many as there may be edits that wait, or kinds of white space.
+    fn rows(&mut self) {
+        let count = self.choices.of(&[3, 60, 61, 62, 63, 126, 127, 128, 129, 130, 131, 132]);
+        let (id, differ) = (self.choices.of(SCALARS), self.choices.yes());
+        for nth in 0..count {
             self.begin(Some("row"), true);
-            self.gaps[2] = vec![b' '; gap];
-            self.element(Some("api_key_id"), b"\"key_1\"");
+            if differ {
+                self.gaps[2] = vec![b' '; nth];
+            }
+            self.element(Some("api_key_id"), id.as_bytes());
             self.gaps[2].clear();
             self.close();
         }
