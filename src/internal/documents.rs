@@ -305,7 +305,7 @@ impl Page<'_, '_> {
 
     /// Rows, about as many as there may be edits that wait, or kinds of white space.
     fn rows(&mut self) {
-        let count = self.choices.of(&[3, 60, 61, 62, 63, 126, 127, 128, 129, 130, 131, 132]);
+        let count = self.choices.of(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
         let (id, differ) = (self.choices.of(SCALARS), self.choices.yes());
         for nth in 0..count {
             self.begin(Some("row"), true);

@@ -90,6 +90,8 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     let null_as_unmatched = choices.yes();
     let window = match choices.byte() {
         window @ 0..=199 => window.into(),
+        // More than so many rows as may wait in it.
+        200..=219 => 8 << 10,
         _ => 1 << 20,
     };
     let null = if null_as_unmatched { text } else { Some("null") };
