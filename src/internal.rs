@@ -1,21 +1,19 @@
-//! The work on bytes without HTTP around it, for benches and fuzz targets. No promise is made for what stands here.
+//! The work on bytes without HTTP around it, for benches; and the laws that all of it keeps, for fuzz targets and tests.
+//! No promise is made for what stands here.
+
+#[path = "../tests/cases/mod.rs"]
+pub(crate) mod cases;
+pub(crate) mod choices;
+mod documents;
+pub mod laws;
 
 use bytes::Bytes;
 
 use crate::rewrite::amend::{Amender, Rules, Unmatched};
-use crate::rewrite::query;
+use crate::rewrite::scan::{Fault, Learnt};
 use crate::rewrite::splice::Unsent;
 use crate::settings::{DEFAULT_LIMIT, MEMBERS};
 use crate::{Counts, KeyNames};
-
-/// A query in scope as the API is asked it, with ids for names, in at most `room` bytes; `None` where the layer
-/// refuses it, or where it is no text, which no URI holds.
-pub fn query(query: &[u8], names: &KeyNames, room: usize) -> Option<String> {
-    let query = std::str::from_utf8(query).ok()?;
-    let grouped = query::rewrite(query, MEMBERS).unwrap_or_else(|| query.to_owned());
-    let filtered = query::names::rewrite(&grouped, names, room).ok()?;
-    Some(filtered.unwrap_or(grouped))
-}
 
 /// Amends a body that comes in these frames: each piece of the output goes to `write`. Settles after each
 /// frame where `streams`, else at the end. Says what was counted, and whether it was JSON.
@@ -23,15 +21,31 @@ pub fn amend(
     frames: impl IntoIterator<Item = Bytes>,
     names: &KeyNames,
     streams: bool,
-    mut write: impl FnMut(Bytes),
+    write: impl FnMut(Bytes),
 ) -> (Counts, bool) {
-    let rules = Rules {
-        members: MEMBERS,
-        unmatched: Unmatched::Unknown,
-        null_as_unmatched: false,
-        window: DEFAULT_LIMIT as u64,
-    };
+    let (counts, fault) = amend_by(RULES, &Learnt::default(), frames, names, streams, write);
+    (counts, fault.is_none())
+}
+
+/// The layer's own, where nothing is set.
+const RULES: Rules = Rules {
+    members: MEMBERS,
+    unmatched: Unmatched::Unknown,
+    null_as_unmatched: false,
+    window: DEFAULT_LIMIT as u64,
+};
+
+/// The same by other rules, after the bodies that taught this, and teaching in its turn.
+fn amend_by(
+    rules: Rules,
+    learnt: &Learnt,
+    frames: impl IntoIterator<Item = Bytes>,
+    names: &KeyNames,
+    streams: bool,
+    mut write: impl FnMut(Bytes),
+) -> (Counts, Option<Fault>) {
     let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
+    amender.recall(learnt);
     let mut counts = Counts::default();
     let mut settle = |amender: &mut Amender, unsent: &mut Unsent| {
         amender.settle(names, |edit| counts.add(edit.tally));
@@ -44,13 +58,16 @@ pub fn amend(
         unsent.push(frame);
         if streams {
             settle(&mut amender, &mut unsent);
+            debug_assert!(amender.fault().is_some() || unsent.len() <= rules.window);
         }
     }
     amender.finish();
-    let valid = amender.fault().is_none();
-    if !valid && !streams {
+    amender.teach(learnt);
+    let fault = amender.fault();
+    if fault.is_some() && !streams {
         amender.abandon();
     }
     settle(&mut amender, &mut unsent);
-    (counts, valid)
+    debug_assert_eq!(unsent.len(), 0);
+    (counts, fault)
 }

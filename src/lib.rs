@@ -98,7 +98,7 @@ mod directory;
 pub mod docs;
 mod future;
 mod head;
-#[cfg(feature = "_internal")]
+#[cfg(any(test, feature = "_internal"))]
 #[doc(hidden)]
 pub mod internal;
 mod layer;

@@ -43,8 +43,8 @@ const ROOMS: &str = "
     service: body future head outcome refusal report settings
     layer: outcome rewrite/amend rewrite/lookout service settings shared
 
-    # For benches and fuzz targets: the first floor, seen from outside.
-    internal: names outcome rewrite/* settings
+    # For benches and fuzz targets: the first floor seen from outside, and the laws that every floor keeps.
+    internal: names shared directory rewrite/* outcome settings layer
 ";
 
 /// A folder that is a floor: each of its files is a room of its own, and its `mod.rs` only shows them.

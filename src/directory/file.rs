@@ -54,7 +54,7 @@ fn fault(path: &Path, why: String) -> DirectoryError {
 }
 
 /// One id a line, in order: made to be read, and compared line by line.
-fn rendered(names: &KeyNames) -> String {
+pub(super) fn rendered(names: &KeyNames) -> String {
     let sorted: BTreeMap<&str, &str> = names.iter().collect();
     let mut text = String::from("{");
     for (nth, (id, name)) in sorted.into_iter().enumerate() {

@@ -16,4 +16,4 @@ pub(crate) mod splice;
 #[cfg(test)]
 mod tests;
 mod text;
-mod wide;
+pub(crate) mod wide;

@@ -25,6 +25,8 @@ use self::run::Run;
 use self::token::{Number, is_short_escape, utf8_follows};
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 use super::wide::{self, BASE};
+#[cfg(any(test, feature = "_internal"))]
+use super::wide::{Task, Wide};
 
 /// How deep arrays and objects may nest. Answers of the APIs nest 4 deep; most parsers stop at 128.
 pub(crate) const MAX_DEPTH: usize = 1024;
@@ -190,10 +192,31 @@ impl Scanner {
 
     /// Scans the next chunk. After a fault the scanner takes no more.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
+        self.scan(chunk, sink, |run| wide::widest(run))
+    }
+
+    /// The same, with bytes judged by this `Wide`.
+    #[cfg(any(test, feature = "_internal"))]
+    pub(crate) fn feed_by(
+        &mut self,
+        wide: impl Wide,
+        chunk: &[u8],
+        sink: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        self.scan(chunk, sink, |run| run.run(wide))
+    }
+
+    #[inline(always)]
+    fn scan<S: Sink>(
+        &mut self,
+        chunk: &[u8],
+        sink: &mut S,
+        by: impl FnOnce(Run<'_, '_, S>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let mut cursor = Cursor { chunk, at: 0, base: self.scanned };
         // What this chunk begins with, and the one before ended with, is read step by step.
         self.joints.lose();
-        wide::widest(Run { scanner: self, cursor: &mut cursor, sink })?;
+        by(Run { scanner: self, cursor: &mut cursor, sink })?;
         self.keep_tail(&cursor);
         self.scanned += chunk.len() as u64;
         Ok(())

@@ -1,23 +1,17 @@
-//! The laws, for the engine alone: the table of cases, and property tests against the oracle.
+//! The engine alone: the table of cases, and its bounds. The laws that hold for any bytes stand in `internal::laws`.
 
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::amend::{Amender, Members, Rules, Unmatched};
 use super::lookout::{Lookout, Seam};
 use super::place;
-use super::scan::{Fault, Learnt, MAX_DEPTH, Member, Scanner};
+use super::scan::{Fault, MAX_DEPTH};
 use super::splice::Unsent;
+use crate::internal::cases::{CASES, NAMES, naive};
+use crate::internal::choices::cut;
+use crate::internal::laws::amend::Amended;
+use crate::settings::MEMBERS;
 use crate::{Counts, KeyNames};
-
-#[path = "../../tests/cases/mod.rs"]
-mod cases;
-use cases::{CASES, NAMES, naive};
-
-mod bodies;
-use bodies::bytes;
-
-const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
 
 fn names() -> KeyNames {
     KeyNames::new(NAMES.iter().copied()).unwrap()
@@ -27,58 +21,8 @@ fn rules() -> Rules {
     Rules { members: MEMBERS, unmatched: Unmatched::Unknown, null_as_unmatched: false, window: 2 << 20 }
 }
 
-/// What an amender made of a body.
-#[derive(Debug, PartialEq)]
-struct Made {
-    output: Vec<u8>,
-    counts: [u64; 4],
-    fault: Option<Fault>,
-}
-
-/// Feeds the chunks; writes what is settled after each where `streams`, else only at the end, and nothing
-/// of a body with a fault.
-fn make(chunks: &[&[u8]], rules: Rules, streams: bool) -> Made {
-    make_after(&Learnt::default(), chunks, rules, streams)
-}
-
-/// The same, after the bodies that taught this, and teaching in its turn.
-fn make_after(learnt: &Learnt, chunks: &[&[u8]], rules: Rules, streams: bool) -> Made {
-    let names = names();
-    let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
-    amender.recall(learnt);
-    let (mut output, mut counts) = (Vec::new(), Counts::default());
-    let mut settle = |amender: &mut Amender, unsent: &mut Unsent, output: &mut Vec<u8>| {
-        amender.settle(&names, |edit| counts.add(edit.tally));
-        while let Some(piece) = unsent.next(amender, &names) {
-            assert!(!piece.is_empty());
-            output.extend_from_slice(&piece);
-        }
-    };
-    for chunk in chunks {
-        unsent.push(Bytes::copy_from_slice(chunk));
-        amender.feed(chunk, &names);
-        if streams {
-            settle(&mut amender, &mut unsent, &mut output);
-            assert!(amender.fault().is_some() || unsent.len() <= rules.window);
-        }
-    }
-    amender.finish();
-    amender.teach(learnt);
-    let fault = amender.fault();
-    if fault.is_some() && !streams {
-        amender.abandon();
-    }
-    settle(&mut amender, &mut unsent, &mut output);
-    assert_eq!(unsent.len(), 0);
-    Made { output, counts: [counts.named, counts.unmatched, counts.null, counts.left], fault }
-}
-
-/// Cuts a body at these places, and at none twice.
-fn cut<'a>(body: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
-    let mut places: Vec<_> = places.iter().map(|place| place % (body.len() + 1)).collect();
-    places.extend([0, body.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|w| &body[w[0]..w[1]]).collect()
+fn make(chunks: &[&[u8]], rules: Rules, streams: bool) -> Amended {
+    Amended::of(chunks, &names(), rules, streams)
 }
 
 fn single_bytes(body: &[u8]) -> Vec<&[u8]> {
@@ -338,125 +282,6 @@ fn what_was_learnt_is_believed_of_the_same_bytes_only() {
         if whole.fault.is_none() {
             let (output, counts) = naive::amend(body.as_bytes(), naive::Rules::default());
             assert_eq!((&whole.output, whole.counts), (&output, counts), "{body}");
-        }
-    }
-}
-
-// === The laws ===
-
-fn settings() -> impl Strategy<Value = (Rules, naive::Rules)> {
-    let unmatched = prop::sample::select(vec![
-        (Unmatched::Unknown, Some("\"unknown\"")),
-        (Unmatched::Null, Some("null")),
-        (Unmatched::Omit, None),
-    ]);
-    (unmatched, any::<bool>(), prop_oneof![Just(1_usize << 20), 0..200_usize]).prop_map(
-        |((unmatched, text), null_as_unmatched, window)| {
-            let null = if null_as_unmatched { text } else { Some("null") };
-            (
-                Rules { unmatched, null_as_unmatched, window: window as u64, ..rules() },
-                naive::Rules { unmatched: text, null, window },
-            )
-        },
-    )
-}
-
-fn places() -> impl Strategy<Value = Vec<usize>> {
-    prop::collection::vec(any::<usize>(), 0..6)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Laws 1 and 2: the engine answers what the oracle does, byte for byte.
-    #[test]
-    fn the_engine_is_the_oracle(body in bytes(), (rules, naive_rules) in settings(), places in places()) {
-        let made = make(&cut(&body, &places), rules, false);
-        let (output, counts) = naive::amend(&body, naive_rules);
-        prop_assert_eq!(String::from_utf8_lossy(&made.output), String::from_utf8_lossy(&output));
-        prop_assert_eq!(made.fault.is_none(), naive::is_json(&body));
-        if made.fault.is_none() {
-            prop_assert_eq!(made.counts, counts);
-        }
-    }
-
-    /// Law 2: the output is JSON exactly if the input was, streamed as well.
-    #[test]
-    fn valid_exactly_if_it_was(body in bytes(), (rules, _) in settings()) {
-        let made = make(&single_bytes(&body), rules, true);
-        prop_assert_eq!(naive::is_json(&made.output), naive::is_json(&body));
-    }
-
-    /// Law 3: twice is once, where no object was left for its size.
-    #[test]
-    fn twice_is_once(body in bytes(), (rules, _) in settings()) {
-        let rules = Rules { window: 1 << 20, ..rules };
-        for streams in [false, true] {
-            let once = make(&[&body], rules, streams);
-            let twice = make(&[&once.output], rules, streams);
-            prop_assert_eq!(String::from_utf8_lossy(&twice.output), String::from_utf8_lossy(&once.output));
-        }
-    }
-
-    /// Law 4: the chunking of the input never changes the output, nor the counts, nor the fault.
-    #[test]
-    fn chunks_change_nothing(body in bytes(), (rules, _) in settings(), places in places()) {
-        for streams in [false, true] {
-            let whole = make(&[&body], rules, streams);
-            prop_assert_eq!(&make(&cut(&body, &places), rules, streams), &whole);
-            prop_assert_eq!(&make(&single_bytes(&body), rules, streams), &whole);
-        }
-    }
-
-    /// What earlier bodies taught changes nothing of a body.
-    #[test]
-    fn what_was_learnt_changes_nothing(
-        bodies in prop::collection::vec(bytes(), 1..5),
-        (rules, _) in settings(),
-        places in places(),
-        streams in any::<bool>(),
-    ) {
-        let learnt = Learnt::default();
-        for body in bodies.iter().chain(&bodies) {
-            let chunks = cut(body, &places);
-            prop_assert_eq!(make_after(&learnt, &chunks, rules, streams), make(&chunks, rules, streams));
-        }
-    }
-
-    /// A fault is told at the first byte that no JSON can have there, or at the end.
-    #[test]
-    fn faults_are_where_they_are(body in bytes()) {
-        struct Deaf;
-        impl super::scan::Sink for Deaf {
-            fn wants(&mut self, _: &[u8], _: bool) -> Option<Member> { None }
-            fn found(&mut self, _: Member, _: usize) {}
-            fn begin(&mut self, _: u64, _: super::scan::Gaps<'_>) {}
-            fn awaits(&self, _: usize) -> bool { false }
-            fn end(&mut self, _: u64, _: super::scan::Value<'_>) {}
-            fn close(&mut self, _: u64, _: usize) {}
-        }
-        let mut scanner = Scanner::new();
-        let fed = scanner.feed(&body, &mut Deaf);
-        let fault = fed.and_then(|()| scanner.finish()).err();
-        prop_assert_eq!(fault.is_none(), naive::is_json(&body));
-        if let Some(Fault::NotJson { offset }) = fault && (offset as usize) < body.len() {
-            // A prefix of some JSON text: all of it is missing its end, or, where a character is missing
-            // its end, it would be with another character in its place.
-            // serde_json calls a sign at the end an invalid number: with a digit it is not.
-            let at_end = |text: &[u8]| {
-                serde_json::from_slice::<serde::de::IgnoredAny>(text).map_or_else(|e| e.is_eof(), |_| true)
-            };
-            let at_eof = |text: &[u8]| at_end(text) || at_end(&[text, b"0"].concat());
-            let eof = |n: usize| match std::str::from_utf8(&body[..n]) {
-                Ok(_) => at_eof(&body[..n]),
-                Err(e) => e.error_len().is_none() && at_eof(&[&body[..e.valid_up_to()], "\u{80}".as_bytes()].concat()),
-            };
-            let offset = offset as usize;
-            prop_assert!(eof(offset), "{offset}: {:?}", String::from_utf8_lossy(&body));
-            // serde_json reads the four digits of an escape before it judges one, and takes NUL for the end.
-            if body[offset] != 0 && body.len() >= offset + 4 {
-                prop_assert!(!eof(offset + 4), "{offset}: {:?}", String::from_utf8_lossy(&body));
-            }
         }
     }
 }

@@ -264,11 +264,11 @@ mod x86 {
 }
 
 /// On any target, eight bytes at a time.
-#[cfg(any(not(target_arch = "x86_64"), test))]
+#[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Words;
 
-#[cfg(any(not(target_arch = "x86_64"), test))]
+#[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]
 impl Words {
     const ONES: u64 = u64::MAX / 0xFF;
     const HIGHS: u64 = Self::ONES << 7;
@@ -302,7 +302,7 @@ impl Words {
     }
 }
 
-#[cfg(any(not(target_arch = "x86_64"), test))]
+#[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]
 impl Wide for Words {
     #[inline(always)]
     fn stops(self, block: &[u8; 32]) -> u32 {
@@ -330,24 +330,35 @@ impl Wide for Words {
     }
 }
 
+/// What RFC 8259 calls each byte, beside what each `Wide` makes of it.
+#[cfg(any(test, feature = "_internal"))]
+pub(crate) fn all_agree(block: &[u8; 32]) {
+    agrees(Words, block);
+    agrees(BASE, block);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx2) = x86::Avx2::detect() {
+        agrees(avx2, block);
+    }
+}
+
+#[cfg(any(test, feature = "_internal"))]
+fn agrees(wide: impl Wide, block: &[u8; 32]) {
+    let expect = |is: fn(u8) -> bool| (0..32).fold(0, |mask, n| mask | u32::from(is(block[n])) << n);
+    let stops = |byte| !matches!(byte, b' '..=0x7F) || matches!(byte, b'"' | b'\\');
+    assert_eq!(wide.stops(block), expect(stops), "{block:?}");
+    assert_eq!(wide.digits(block), expect(|byte| byte.is_ascii_digit()), "{block:?}");
+    assert_eq!(wide.white(block), expect(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')), "{block:?}");
+    assert_eq!(wide.equal(block, block), u32::MAX);
+    for at in 0..32 {
+        let mut other = *block;
+        other[at] ^= 1 << (at % 8);
+        assert_eq!(wide.equal(block, &other), !(1 << at), "{block:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BASE, Wide, Words, plain, white_space};
-
-    /// What RFC 8259 calls each byte, beside what a `Wide` makes of it.
-    fn agrees(wide: impl Wide, block: &[u8; 32]) {
-        let expect = |is: fn(u8) -> bool| (0..32).fold(0, |mask, n| mask | u32::from(is(block[n])) << n);
-        let stops = |byte| !matches!(byte, b' '..=0x7F) || matches!(byte, b'"' | b'\\');
-        assert_eq!(wide.stops(block), expect(stops), "{block:?}");
-        assert_eq!(wide.digits(block), expect(|byte| byte.is_ascii_digit()), "{block:?}");
-        assert_eq!(wide.white(block), expect(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')), "{block:?}");
-        assert_eq!(wide.equal(block, block), u32::MAX);
-        for at in 0..32 {
-            let mut other = *block;
-            other[at] ^= 1 << (at % 8);
-            assert_eq!(wide.equal(block, &other), !(1 << at), "{block:?}");
-        }
-    }
+    use super::{BASE, all_agree, plain, white_space};
 
     #[test]
     fn all_know_every_byte_at_every_place() {
@@ -356,12 +367,7 @@ mod tests {
                 for byte in 0..=255 {
                     let mut block = [fill; 32];
                     block[at] = byte;
-                    agrees(Words, &block);
-                    agrees(BASE, &block);
-                    #[cfg(target_arch = "x86_64")]
-                    if let Some(avx2) = super::x86::Avx2::detect() {
-                        agrees(avx2, &block);
-                    }
+                    all_agree(&block);
                 }
             }
         }

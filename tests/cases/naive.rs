@@ -21,6 +21,17 @@ impl Default for Rules {
     }
 }
 
+impl Rules {
+    /// How many ids and names an object may hold while it is undecided: what weighs half of the window and 4 KiB,
+    /// at 32 bytes each.
+    pub fn edits(self) -> usize {
+        (self.window / 2 + 4096) / 32
+    }
+}
+
+/// How many different kinds of white space are repeated around inserted members.
+const MAX_LEADS: usize = 62;
+
 /// Named, unmatched, null, left.
 pub type Counts = [u64; 4];
 
@@ -31,115 +42,199 @@ pub fn is_json(text: &[u8]) -> bool {
 
 /// The document with its names, and the counts; as it came where it is not JSON.
 pub fn amend(text: &[u8], rules: Rules) -> (Vec<u8>, Counts) {
-    if !is_json(text) {
-        return (text.to_vec(), [0; 4]);
-    }
-    let mut walk = Walk { text, rules, at: 0, out: Vec::new(), counts: [0; 4] };
-    walk.white_space();
-    walk.value();
-    walk.white_space();
-    (walk.out, walk.counts)
+    if is_json(text) { amend_until(text, text.len(), rules) } else { (text.to_vec(), [0; 4]) }
+}
+
+/// What goes out of a body that streams, and is found to be no JSON at `end`, or breaks off there: up to `end` it
+/// begins some document. What is undecided there stays as it came, and all that follows.
+pub fn amend_until(text: &[u8], end: usize, rules: Rules) -> (Vec<u8>, Counts) {
+    Walk::through(text, end, rules).write()
+}
+
+/// How many ids and names a text holds up to there that may be worth an edit.
+pub fn edits(text: &[u8], end: usize) -> usize {
+    Walk::through(text, end, Rules::default()).edits.len()
 }
 
 struct Walk<'a> {
     text: &'a [u8],
+    end: usize,
     rules: Rules,
     at: usize,
-    out: Vec<u8>,
-    counts: Counts,
+    /// In the order of what they replace.
+    edits: Vec<Edit>,
+    leads: Vec<[String; 3]>,
+    settled: usize,
 }
 
-/// A member as it stands in the text, and where its value stands in the output.
-struct Member {
-    name: Option<String>,
+/// What is put in place of a range, if anything, and how that counts.
+#[derive(Default)]
+struct Edit {
+    place: Range<usize>,
+    put: Option<String>,
+    kind: Option<usize>,
+}
+
+/// An object: how often it holds each member, and which edits are of the first.
+#[derive(Default)]
+struct Object {
+    ids: usize,
+    natives: usize,
+    id: Option<Id>,
+    native: Option<usize>,
+}
+
+struct Id {
+    edit: usize,
     gaps: [String; 3],
     value: Range<usize>,
-    out: Range<usize>,
-    counts: Counts,
 }
 
-impl Walk<'_> {
-    fn take(&mut self, n: usize) {
-        self.out.extend_from_slice(&self.text[self.at..self.at + n]);
-        self.at += n;
+/// `None`: the text ends here.
+impl<'a> Walk<'a> {
+    fn through(text: &'a [u8], end: usize, rules: Rules) -> Self {
+        let mut walk = Self { text, end, rules, at: 0, edits: Vec::new(), leads: Vec::new(), settled: end };
+        let _ = walk.white_space().and_then(|_| walk.value());
+        walk
     }
 
-    fn white_space(&mut self) -> String {
+    fn byte(&self) -> Option<u8> {
+        self.text[..self.end].get(self.at).copied()
+    }
+
+    fn white_space(&mut self) -> Option<String> {
         let from = self.at;
-        while self.text.get(self.at).is_some_and(|b| b" \n\r\t".contains(b)) {
-            self.take(1);
+        while b" \n\r\t".contains(&self.byte()?) {
+            self.at += 1;
         }
-        String::from_utf8(self.text[from..self.at].to_vec()).unwrap()
+        Some(String::from_utf8(self.text[from..self.at].to_vec()).unwrap())
     }
 
-    fn string(&mut self) {
-        self.take(1);
-        while self.text[self.at] != b'"' {
-            self.take(if self.text[self.at] == b'\\' { 2 } else { 1 });
+    fn string(&mut self) -> Option<()> {
+        self.at += 1;
+        while self.byte()? != b'"' {
+            self.at += if self.byte()? == b'\\' { 2 } else { 1 };
         }
-        self.take(1);
+        self.at += 1;
+        Some(())
     }
 
-    fn value(&mut self) {
-        match self.text[self.at] {
+    /// A number or a literal. At the end of the text, a number may go on.
+    fn bare(&mut self) -> Option<()> {
+        let from = self.at;
+        while self.byte().is_some_and(|byte| !b",]} \n\r\t".contains(&byte)) {
+            self.at += 1;
+        }
+        let bare = &self.text[from..self.at];
+        let is_whole = self.at < self.text.len() || bare[0].is_ascii_alphabetic();
+        (is_whole && is_json(bare)).then_some(())
+    }
+
+    fn value(&mut self) -> Option<()> {
+        match self.byte()? {
             b'"' => self.string(),
-            b'{' => self.object(),
+            b'{' => {
+                let mut object = Object::default();
+                let whole = self.object(&mut object);
+                self.decide(&object, whole.is_some());
+                whole
+            }
             b'[' => loop {
-                self.take(1);
-                self.white_space();
-                if self.text[self.at] != b']' {
-                    self.value();
-                    self.white_space();
+                self.at += 1;
+                self.white_space()?;
+                if self.byte()? != b']' {
+                    self.value()?;
+                    self.white_space()?;
                 }
-                if self.text[self.at] == b']' {
-                    return self.take(1);
+                if self.byte()? == b']' {
+                    self.at += 1;
+                    return Some(());
                 }
             },
-            _ => {
-                while self.text.get(self.at).is_some_and(|b| !b",]} \n\r\t".contains(b)) {
-                    self.take(1);
-                }
-            }
+            _ => self.bare(),
         }
     }
 
-    fn object(&mut self) {
-        let mut members = Vec::new();
+    fn object(&mut self, object: &mut Object) -> Option<()> {
         loop {
-            self.take(1);
-            let before = self.white_space();
-            if self.text[self.at] != b'}' {
+            self.at += 1;
+            let before = self.white_space()?;
+            if self.byte()? != b'}' {
                 let from = self.at;
-                self.string();
-                let name = serde_json::from_slice(&self.text[from..self.at]).ok();
-                let colon = self.white_space();
-                self.take(1);
-                let after = self.white_space();
-                let (from, counts) = ((self.at, self.out.len()), self.counts);
-                self.value();
-                let (value, out) = (from.0..self.at, from.1..self.out.len());
-                members.push(Member { name, gaps: [before, colon, after], value, out, counts });
-                self.white_space();
+                self.string()?;
+                let name = serde_json::from_slice::<String>(&self.text[from..self.at]).unwrap_or_default();
+                let colon = self.white_space()?;
+                self.at += 1;
+                let after = self.white_space()?;
+                let from = self.at;
+                self.byte()?;
+                match name.as_str() {
+                    "api_key_id" => {
+                        let gaps = self.lead([before, colon, after]);
+                        object.ids += 1;
+                        self.value()?;
+                        if object.ids == 1 {
+                            let edit = self.edit(self.at..self.at);
+                            object.id = Some(Id { edit, gaps, value: from..self.at });
+                        }
+                    }
+                    "api_key_name" => {
+                        object.natives += 1;
+                        if object.natives == 1 {
+                            let edit = self.edit(from..from);
+                            object.native = Some(edit);
+                            self.value()?;
+                            self.edits[edit].place.end = self.at;
+                        } else {
+                            self.value()?;
+                        }
+                    }
+                    _ => self.value()?,
+                }
+                self.white_space()?;
             }
-            if self.text[self.at] == b'}' {
-                self.take(1);
-                return self.decide(&members);
+            if self.byte()? == b'}' {
+                self.at += 1;
+                return Some(());
             }
         }
     }
 
-    fn decide(&mut self, members: &[Member]) {
-        let called = |name: &str| -> Vec<&Member> {
-            members.iter().filter(|member| member.name.as_deref() == Some(name)).collect()
+    fn edit(&mut self, place: Range<usize>) -> usize {
+        self.edits.push(Edit { place, ..Edit::default() });
+        self.edits.len() - 1
+    }
+
+    /// The white space that is repeated where this stands around an id.
+    fn lead(&mut self, gaps: [String; 3]) -> [String; 3] {
+        let is_known = self.leads.contains(&gaps);
+        if gaps.iter().any(|gap| gap.len() > 256) || !is_known && self.leads.len() == MAX_LEADS {
+            return Default::default();
+        }
+        if !is_known && gaps.iter().any(|gap| !gap.is_empty()) {
+            self.leads.push(gaps.clone());
+        }
+        gaps
+    }
+
+    /// Decides an object that ends here, or breaks off.
+    fn decide(&mut self, object: &Object, whole: bool) {
+        let Object { ids, natives, id, native } = object;
+        let Some(first) = [id.as_ref().map(|id| id.edit), *native].into_iter().flatten().min() else {
+            return;
         };
-        let (ids, natives) = (called("api_key_id"), called("api_key_name"));
-        let Some(id) = ids.first() else { return };
-        let first = natives.first().map_or(id.value.end, |native| native.value.start.min(id.value.end));
-        if ids.len() > 1 || natives.len() > 1 || self.at - first > self.rules.window {
-            self.counts[3] += 1;
+        let at = self.edits[first].place.start;
+        let overdue =
+            self.at.min(self.end) - at > self.rules.window || self.edits.len() - first > self.rules.edits();
+        if !whole && !overdue {
+            self.settled = self.settled.min(at);
+        }
+        let Some(Id { edit, gaps, value }) = id else { return };
+        if overdue || *ids > 1 || *natives > 1 {
+            self.edits[*edit].kind = Some(3);
             return;
         }
-        let value = &self.text[id.value.clone()];
+        let value = &self.text[value.clone()];
         let name = if value[0] == b'"' {
             let text = serde_json::from_slice::<String>(value).ok();
             let known = NAMES.iter().find(|(id, _)| text.as_deref() == Some(*id));
@@ -152,35 +247,34 @@ impl Walk<'_> {
             None if value[0] == b'"' => (1, self.rules.unmatched),
             None => (2, self.rules.null),
         };
-        self.counts[kind] += 1;
-        match (natives.first(), put) {
-            (Some(native), Some(put)) if kind == 0 => {
-                let dropped = self.counts_within(native, members);
-                self.counts.iter_mut().zip(dropped).for_each(|(count, dropped)| *count -= dropped);
-                self.out.splice(native.out.clone(), put.bytes());
-            }
+        self.edits[*edit].kind = Some(kind);
+        match (native, put) {
+            (Some(native), Some(put)) if kind == 0 => self.edits[*native].put = Some(put.to_owned()),
             (None, Some(put)) => {
-                let gaps = if id.gaps.iter().all(|gap| gap.len() <= 256) {
-                    id.gaps.each_ref().map(String::as_str)
-                } else {
-                    [""; 3]
-                };
                 let [before, colon, after] = gaps;
-                let member = format!(",{before}\"api_key_name\"{colon}:{after}{put}");
-                self.out.splice(id.out.end..id.out.end, member.bytes());
+                self.edits[*edit].put = Some(format!(",{before}\"api_key_name\"{colon}:{after}{put}"));
             }
             _ => {}
         }
     }
 
-    /// What was counted in a value that is replaced, and so went with it.
-    fn counts_within(&self, native: &Member, members: &[Member]) -> Counts {
-        let next = members.iter().find(|member| member.value.start > native.value.start);
-        let mut after = next.map_or(self.counts, |next| next.counts);
-        if next.is_none() {
-            // The object's own id has just been counted.
-            after[0] -= 1;
+    /// What is settled, and the rest as it came. What stands in a value that is replaced goes with it.
+    fn write(&self) -> (Vec<u8>, Counts) {
+        let (mut out, mut counts, mut at) = (Vec::new(), [0; 4], 0);
+        for Edit { place, put, kind } in self.edits.iter().filter(|edit| edit.place.start < self.settled) {
+            if place.start < at {
+                continue;
+            }
+            if let Some(put) = put {
+                out.extend_from_slice(&self.text[at..place.start]);
+                out.extend_from_slice(put.as_bytes());
+                at = place.end;
+            }
+            if let Some(kind) = kind {
+                counts[*kind] += 1;
+            }
         }
-        std::array::from_fn(|kind| after[kind] - native.counts[kind])
+        out.extend_from_slice(&self.text[at..]);
+        (out, counts)
     }
 }

@@ -1,9 +1,5 @@
-use proptest::prelude::*;
-
 use super::rewrite;
-use crate::rewrite::amend::Members;
-
-const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
+use crate::settings::MEMBERS;
 
 #[track_caller]
 fn becomes(query: &str, expected: &str) {
@@ -85,75 +81,4 @@ fn other_bytes_stay() {
     );
     becomes("group_by=,api_key_name,,%", "group_by=,api_key_id,,%");
     becomes("?group_by=1&group_by=%2,api_key_name", "?group_by=1&group_by=%2,api_key_id");
-}
-
-/// What the query asks for, read by someone else's parser and a plain split.
-fn dimensions(query: &str) -> Vec<String> {
-    let pairs = url_pairs(query);
-    let is_dimension = |name: &str| {
-        let index = name.strip_prefix("group_by");
-        index.is_some_and(|index| {
-            let digits = index.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-            index.is_empty() || digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
-        })
-    };
-    pairs
-        .into_iter()
-        .filter(|(name, _)| is_dimension(name))
-        .flat_map(|(_, value)| value.split(',').map(str::to_owned).collect::<Vec<_>>())
-        .collect()
-}
-
-fn url_pairs(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let mut bytes = text.as_bytes();
-        let mut out = Vec::new();
-        while let [first, rest @ ..] = bytes {
-            let hex = rest.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-            match hex.filter(|h| !h.starts_with('+')).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-                Some(byte) => (out.push(byte), bytes = &rest[2..]).1,
-                None => (out.push(*first), bytes = rest).1,
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
-    };
-    query.split('&').filter_map(|pair| pair.split_once('=')).map(|(n, v)| (decode(n), decode(v))).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn one_dimension_for_both_and_nothing_else(
-        parts in prop::collection::vec(prop::sample::select(vec![
-            "group_by", "group%5Fby", "[]", "%5B%5D", "[3]", "=", "=", "&", "&", ",", "%2C", "%2c", "api_key_name",
-            "api_key_name", "api%5fkey_name", "api_key_id", "api%5Fkey_id", "model", "a b", "%", "%2", "x", "+",
-        ]), 0..24)
-    ) {
-        let query = parts.concat();
-        let before = dimensions(&query);
-        let Some(after) = rewrite(&query, MEMBERS) else {
-            prop_assert!(!before.iter().any(|d| d == "api_key_name"));
-            return Ok(());
-        };
-        prop_assert!(after.len() <= query.len());
-        prop_assert_eq!(rewrite(&after, MEMBERS), None);
-        // The same dimensions, the name being the id, and the id once where the name was.
-        let mut expected = before.clone();
-        let has_id = before.iter().any(|d| d == "api_key_id");
-        let mut first = !has_id;
-        expected.retain_mut(|dimension| {
-            if dimension != "api_key_name" {
-                return true;
-            }
-            *dimension = "api_key_id".into();
-            std::mem::take(&mut first)
-        });
-        prop_assert_eq!(dimensions(&after), expected);
-        // Every pair that asks for no name is there as it was.
-        let plain = |query: &str| -> Vec<String> {
-            query.split('&').filter(|p| !dimensions(p).iter().any(|d| d.starts_with("api_key_"))).map(Into::into).collect()
-        };
-        prop_assert_eq!(plain(&after), plain(&query));
-    }
 }

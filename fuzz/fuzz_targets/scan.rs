@@ -1,0 +1,7 @@
+#![no_main]
+//! See the law's own words.
+
+use libfuzzer_sys::fuzz_target;
+use tower_api_key_name::internal::laws;
+
+fuzz_target!(|input: &[u8]| laws::scan::hold(input));

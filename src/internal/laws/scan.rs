@@ -1,0 +1,153 @@
+//! The scanner, alone, and what it stands on.
+
+use super::amend::is_judged_right;
+use crate::internal::choices::{Choices, crumbs, cut};
+use crate::internal::documents;
+use crate::rewrite::lookout::{Lookout, Seam};
+use crate::rewrite::scan::{Fault, Gaps, Member, Scanner, Sink, Value};
+use crate::rewrite::wide;
+use crate::settings::MEMBERS;
+
+/// The scanner takes JSON and nothing else, and tells a fault where it is. How a body is cut, and who judges its bytes,
+/// changes nothing of what is heard. The lookout sees what there is to see.
+pub fn hold(input: &[u8]) {
+    let mut choices = Choices::new(input);
+    let cuts = choices.cuts(6);
+    let body = documents::body(&mut choices);
+
+    let whole = Listener::of(&[&body], |scanner, chunk, sink| scanner.feed(chunk, sink));
+    is_judged_right(&body, whole.fault);
+    if let Some(Fault::NotJson { offset }) = whole.fault {
+        is_where_it_is(&body, offset as usize);
+    }
+    let cuts = cut(&body, &cuts);
+    let crumbs = crumbs(&body);
+    let may_hold_an_id = may_hold_an_id(&body);
+    for chunks in [&[&*body][..], &cuts, &crumbs] {
+        let widest = Listener::of(chunks, |scanner, chunk, sink| scanner.feed(chunk, sink));
+        assert_eq!(widest, whole, "{chunks:?}");
+        let base = Listener::of(chunks, |scanner, chunk, sink| scanner.feed_by(wide::BASE, chunk, sink));
+        assert_eq!(base, whole, "with what every machine has: {chunks:?}");
+        let words = Listener::of(chunks, |scanner, chunk, sink| scanner.feed_by(wide::Words, chunk, sink));
+        assert_eq!(words, whole, "with words: {chunks:?}");
+
+        let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
+        let spots = chunks.iter().any(|chunk| lookout.spots(chunk, &mut seam));
+        assert_eq!(spots, may_hold_an_id, "{chunks:?}");
+    }
+    for block in body.as_chunks().0.iter().take(2) {
+        wide::all_agree(block);
+    }
+}
+
+fn may_hold_an_id(body: &[u8]) -> bool {
+    let holds = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
+    holds(b"api_key_id") || holds(b"\\u00")
+}
+
+/// A fault is told at the first byte that no JSON can have there, or at the end: what stands before it begins some
+/// JSON text, and with it does not.
+fn is_where_it_is(body: &[u8], offset: usize) {
+    // All of it is missing its end, or, where a character is missing its end, it would be with another character in
+    // its place. serde_json calls a sign at the end an invalid number: with a digit it is not.
+    let at_end = |text: &[u8]| {
+        serde_json::from_slice::<serde::de::IgnoredAny>(text).map_or_else(|fault| fault.is_eof(), |_| true)
+    };
+    let begins = |text: &[u8]| at_end(text) || at_end(&[text, b"0"].concat());
+    let begins_some = |text: &[u8]| match std::str::from_utf8(text) {
+        Ok(_) => begins(text),
+        Err(fault) => {
+            let whole = &text[..fault.valid_up_to()];
+            fault.error_len().is_none() && begins(&[whole, "\u{80}".as_bytes()].concat())
+        }
+    };
+    let shown = || format!("{offset}: {}", String::from_utf8_lossy(body));
+    assert!(begins_some(&body[..offset]), "{}", shown());
+    // serde_json reads the four digits of an escape before it judges one, and takes NUL for the end.
+    if body.get(offset).is_some_and(|byte| *byte != 0) && body.len() >= offset + 4 {
+        assert!(!begins_some(&body[..offset + 4]), "{}", shown());
+    }
+}
+
+/// What is heard of a scanner by one that wants ids, names, and some other members.
+#[derive(Debug, Default, PartialEq)]
+struct Listener {
+    heard: Vec<Heard>,
+    fault: Option<Fault>,
+    /// The depths of objects that hold a wanted member, and those of values that are being read.
+    open: Vec<usize>,
+    awaited: Vec<usize>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Found(Member, usize),
+    Begin(u64, [Vec<u8>; 3]),
+    Text(u64, Vec<u8>, bool),
+    LongText(u64),
+    Other(u64),
+    Close(u64, usize),
+}
+
+impl Listener {
+    fn of(
+        chunks: &[&[u8]],
+        mut feed: impl FnMut(&mut Scanner, &[u8], &mut Self) -> Result<(), Fault>,
+    ) -> Self {
+        let (mut scanner, mut this) = (Scanner::new(), Self::default());
+        let fed = chunks.iter().try_for_each(|chunk| feed(&mut scanner, chunk, &mut this));
+        this.fault = fed.and_then(|()| scanner.finish()).err();
+        this
+    }
+}
+
+impl Sink for Listener {
+    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+        let text;
+        let name = match escaped {
+            false => raw,
+            true => {
+                text = serde_json::from_slice::<String>(&[b"\"", raw, b"\""].concat()).ok()?;
+                text.as_bytes()
+            }
+        };
+        match name {
+            b"api_key_id" | b"count" => Some(Member::Id),
+            b"api_key_name" | b"" => Some(Member::Name),
+            _ => None,
+        }
+    }
+
+    fn found(&mut self, member: Member, depth: usize) {
+        if self.open.last() != Some(&depth) {
+            self.open.push(depth);
+        }
+        self.heard.push(Heard::Found(member, depth));
+    }
+
+    fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
+        self.awaited.extend(self.open.last());
+        self.heard.push(Heard::Begin(at, gaps.map(<[u8]>::to_vec)));
+    }
+
+    fn awaits(&self, depth: usize) -> bool {
+        self.awaited.last() == Some(&depth)
+    }
+
+    fn end(&mut self, at: u64, value: Value<'_>) {
+        self.awaited.pop();
+        self.heard.push(match value {
+            Value::Text(raw, escaped) => Heard::Text(at, raw.to_vec(), escaped),
+            Value::LongText => Heard::LongText(at),
+            Value::Other => Heard::Other(at),
+        });
+    }
+
+    fn close(&mut self, at: u64, depth: usize) {
+        // Others are of no interest, and may close unheard.
+        if self.open.last() == Some(&depth) {
+            self.open.pop();
+            self.heard.push(Heard::Close(at, depth));
+        }
+    }
+}
