@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 
 use super::into_bytes;
 use crate::report::Report;
-use crate::rewrite::amend::{self, Amender, Rules};
+use crate::rewrite::amend::{Amender, Rules};
 use crate::rewrite::lookout::Seam;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
@@ -77,53 +77,58 @@ impl<E> Work<E> {
         }
     }
 
-    /// Takes what the body below gives next.
-    pub(super) fn read<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+    /// Takes what the body below gives next, the head being held back.
+    pub(super) fn hold<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+        self.read(frame);
+        self.feed_held();
+        if matches!(self.end, End::Well(_)) && self.lookout.is_none() {
+            self.amender.finish();
+        }
+    }
+
+    fn read<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.take(into_bytes(data)),
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        self.end_well(Some(trailers));
+                        self.end = End::Well(Some(trailers));
                     }
                 }
             },
             Some(Err(error)) => self.end = End::Failed(error),
-            None => self.end_well(None),
+            None => self.end = End::Well(None),
         }
     }
 
     fn take(&mut self, data: Bytes) {
-        let names = self.report.names();
-        match &mut self.lookout {
-            None => {
-                self.amender.feed(&data, names);
-                self.unsent.push(data);
-            }
-            Some(seam) => {
-                let spotted = self.report.settings().lookout.spots(&data, seam);
-                self.unsent.push(data);
-                if spotted {
-                    self.feed_held();
-                }
-            }
+        if let Some(seam) = &mut self.lookout
+            && self.report.settings().lookout.spots(&data, seam)
+        {
+            self.lookout = None;
         }
+        self.unsent.push(data);
     }
 
-    /// Feeds all that is held, from its first byte.
+    /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
+    /// would be too many.
     fn feed_held(&mut self) {
-        if self.lookout.take().is_some() {
-            for frame in self.unsent.frames() {
-                self.amender.feed(frame, self.report.names());
+        let Self { unsent, amender, lookout, report, .. } = self;
+        let limit = report.settings().limit as u64;
+        if lookout.is_some() || amender.fault().is_some() {
+            return;
+        }
+        for slice in unsent.slices(amender.scanned()) {
+            if amender.scanned() + amender.surcharge() > limit || amender.fault().is_some() {
+                break;
             }
+            amender.feed(slice, report.names());
         }
     }
 
-    fn end_well(&mut self, trailers: Option<HeaderMap>) {
-        self.end = End::Well(trailers);
-        if self.lookout.is_none() {
-            self.amender.finish();
-        }
+    /// What is held, as it counts.
+    fn weight(&self) -> u64 {
+        self.unsent.len() + self.amender.surcharge()
     }
 
     /// Whether a held body may go out.
@@ -140,12 +145,7 @@ impl<E> Work<E> {
     }
 
     fn is_long(&self) -> bool {
-        self.unsent.len() > self.report.settings().limit as u64 || self.is_crowded()
-    }
-
-    /// Whether the edits take more memory than the bytes may.
-    fn is_crowded(&self) -> bool {
-        self.amender.pushed() > amend::edits_allowed(self.report.settings().limit as u64)
+        self.weight() > self.report.settings().limit as u64
     }
 
     pub(super) fn decide(&mut self, head: &mut response::Parts) {
@@ -174,10 +174,11 @@ impl<E> Work<E> {
     /// Begins to stream a body that is long, unless it was hopeless before: its frames may have been so
     /// large that both were found at once.
     fn begin_streaming(&mut self) {
+        self.lookout = None;
         self.feed_held();
         let limit = self.report.settings().limit as u64;
-        let has_late_fault = self.amender.fault().is_some_and(|fault| fault.offset() >= limit);
-        self.streaming = has_late_fault || self.is_crowded() || !self.is_hopeless();
+        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= limit;
+        self.streaming = self.amender.fault().is_none_or(was_long) || !self.is_hopeless();
         self.settle();
     }
 
@@ -255,14 +256,29 @@ impl<E> Work<E> {
         if !self.streaming {
             return;
         }
-        if matches!(self.end, End::Failed(_)) {
-            self.amender.cut_off();
-        }
-        if let End::Well(Some(trailers)) = &mut self.end {
-            head::amend_trailers(trailers);
+        // All that came before was fed.
+        match &mut self.end {
+            End::Failed(_) => self.amender.cut_off(),
+            End::Well(trailers) => {
+                self.amender.finish();
+                trailers.iter_mut().for_each(head::amend_trailers);
+            }
+            End::Open | End::Told => return,
         }
         self.settle();
         self.say_so_far();
+    }
+
+    /// Feeds the next slice of a body that streams, where there is one.
+    fn feed_next(&mut self) -> bool {
+        if !self.streaming || self.amender.fault().is_some() {
+            return false;
+        }
+        let Some(slice) = self.unsent.slices(self.amender.scanned()).next() else { return false };
+        self.amender.feed(slice, self.report.names());
+        self.settle();
+        self.say_so_far();
+        true
     }
 
     /// Says what a streamed body would come to if it were dropped here, or what it came to.
@@ -279,7 +295,13 @@ impl<E> Work<E> {
 
     /// What goes out next; pending where more has to be read first.
     pub(super) fn write(&mut self) -> Poll<Option<Result<Frame<Bytes>, E>>> {
-        if let Some(piece) = self.unsent.next(&mut self.amender, self.report.names()) {
+        let piece = loop {
+            let piece = self.unsent.next(&mut self.amender, self.report.names());
+            if piece.is_some() || !self.feed_next() {
+                break piece;
+            }
+        };
+        if let Some(piece) = piece {
             if let Some(length) = &mut self.length {
                 *length -= piece.len() as u64;
             }
