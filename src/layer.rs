@@ -7,6 +7,7 @@ use tower_layer::Layer;
 
 use crate::rewrite::lookout::Lookout;
 use crate::settings::{DEFAULT_LIMIT, MEMBERS, Settings};
+use crate::total::Total;
 use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 
 /// Names the keys in the answers of the service below it.
@@ -37,6 +38,7 @@ impl ApiKeyNameLayer {
                 names,
                 lookout: Lookout::new(MEMBERS),
                 limit: DEFAULT_LIMIT,
+                total: None,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
@@ -58,6 +60,20 @@ impl ApiKeyNameLayer {
     /// below takes; see [`docs::design`](crate::docs::design).
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
+    }
+
+    /// The most bytes that are held together, inclusive, by all answers of all services that this layer and its
+    /// clones make. Default: no bound but the [`limit`](Self::limit) of each.
+    ///
+    /// An answer for which nothing is left is not refused and does not wait: from the first byte that finds no room
+    /// it is streamed, like one longer than the limit, and its outcome is [`Outcome::Streaming`] too. Edits count
+    /// as they do for the limit. Bytes are given back as they go out, or when the answer is dropped.
+    ///
+    /// What a stream keeps until an object closes counts here as well, but is never refused: whether a key is named
+    /// does not depend on how busy others are. In the answers of the APIs that is less than a row; an upstream that
+    /// never closes an object makes it up to the limit of each answer.
+    pub fn total_limit(self, bytes: usize) -> Self {
+        self.with(|settings| settings.total = Some(Arc::new(Total::new(bytes as u64))))
     }
 
     /// What stands beside an id that the map does not know. Default: the string `"unknown"`, so that a

@@ -6,6 +6,7 @@ use http::Uri;
 
 use crate::rewrite::amend::Members;
 use crate::rewrite::lookout::Lookout;
+use crate::total::Total;
 use crate::{Outcome, SharedKeyNames, Unmatched};
 
 /// The members of the APIs' answers, and the dimensions of their queries.
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     /// For `MEMBERS`; here because it is made once.
     pub(crate) lookout: Lookout,
     pub(crate) limit: usize,
+    pub(crate) total: Option<Arc<Total>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,

@@ -14,6 +14,7 @@ use crate::rewrite::lookout::Seam;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;
+use crate::total::Share;
 use crate::{Counts, Outcome, Skip, head};
 
 /// An object may stay undecided for at least this long, whatever the limit: less than one read of a usual
@@ -23,6 +24,8 @@ const MIN_WINDOW: u64 = 16 * 1024;
 /// What has come of a body and was not sent, how it is to be amended, and how it ended.
 pub(super) struct Work<E> {
     unsent: Unsent,
+    /// What that takes of what all bodies together may.
+    share: Share,
     amender: Amender,
     /// As long as nothing is spotted, the amender is fed nothing.
     lookout: Option<Seam>,
@@ -64,6 +67,7 @@ impl<E> Work<E> {
         };
         Self {
             unsent: Unsent::default(),
+            share: Share::new(settings.total.clone()),
             amender: Amender::new(rules),
             lookout: Some(Seam::default()),
             end: End::Open,
@@ -111,24 +115,33 @@ impl<E> Work<E> {
     }
 
     /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
-    /// would be too many.
+    /// would be too many. Asks for its share first.
     fn feed_held(&mut self) {
-        let Self { unsent, amender, lookout, report, .. } = self;
+        let Self { unsent, share, amender, lookout, report, .. } = self;
         let limit = report.settings().limit as u64;
+        share.grow(unsent.len().min(limit));
         if lookout.is_some() || amender.fault().is_some() {
             return;
         }
         for slice in unsent.slices(amender.scanned()) {
-            if amender.scanned() + amender.surcharge() > limit || amender.fault().is_some() {
+            let most = limit.min(share.most());
+            if amender.scanned() + amender.surcharge() > most || amender.fault().is_some() {
                 break;
             }
             amender.feed(slice, report.names());
+            share.grow((unsent.len() + amender.surcharge()).min(limit));
         }
     }
 
     /// What is held, as it counts.
     fn weight(&self) -> u64 {
         self.unsent.len() + self.amender.surcharge()
+    }
+
+    /// The most that may be held. Who may not have more is longer than that: that is an offset too, even where it
+    /// depends on what others hold.
+    fn most(&self) -> u64 {
+        self.share.most().min(self.report.settings().limit as u64)
     }
 
     /// Whether a held body may go out.
@@ -145,7 +158,7 @@ impl<E> Work<E> {
     }
 
     fn is_long(&self) -> bool {
-        self.weight() > self.report.settings().limit as u64
+        self.weight() > self.most()
     }
 
     pub(super) fn decide(&mut self, head: &mut response::Parts) {
@@ -176,8 +189,7 @@ impl<E> Work<E> {
     fn begin_streaming(&mut self) {
         self.lookout = None;
         self.feed_held();
-        let limit = self.report.settings().limit as u64;
-        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= limit;
+        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= self.most();
         self.streaming = self.amender.fault().is_none_or(was_long) || !self.is_hopeless();
         self.settle();
     }
@@ -301,6 +313,8 @@ impl<E> Work<E> {
                 break piece;
             }
         };
+        // What has gone out is given back; what waits to be settled counts, and is not asked for.
+        self.share.set(self.weight());
         if let Some(piece) = piece {
             if let Some(length) = &mut self.length {
                 *length -= piece.len() as u64;

@@ -170,6 +170,23 @@ fn an_object_undecided_for_longer_than_the_window_is_left() {
     }
 }
 
+/// What is remembered of an object that was left says nothing of the one that stands in its place.
+#[test]
+fn an_object_that_was_left_is_forgotten_at_its_end() {
+    let row = r#"{"api_key_id":"key_1","api_key_name":"old"}"#;
+    let body = format!(r#"[{{"api_key_id":"key_1","pad":"{}"}},{row},{row}]"#, "x".repeat(40));
+    let body = body.as_bytes();
+    let (expected, counts) = naive::amend(body, naive::Rules { window: 25, ..Default::default() });
+    assert_eq!(counts, [2, 0, 0, 1]);
+    for first in 0..body.len() {
+        for second in first..body.len() {
+            let made = make(&cut(body, &[first, second]), Rules { window: 25, ..rules() }, true);
+            assert_eq!(String::from_utf8_lossy(&made.output), String::from_utf8_lossy(&expected));
+            assert_eq!(made.counts, counts);
+        }
+    }
+}
+
 #[test]
 fn an_object_that_never_closes_does_not_hold_the_rest() {
     // One outer object with an id, around more rows than the window holds.

@@ -204,6 +204,7 @@ pub(crate) fn settings(base: &str) -> Settings {
         base: Base::parse(base).unwrap(),
         timeout: Duration::from_secs(60),
         limit: None,
+        total_limit: None,
         unmatched: Unmatched::default(),
         roots: Roots::Found,
     }
