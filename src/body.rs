@@ -161,7 +161,7 @@ impl<B: Body> Amended<B> {
         let mut this = self.project();
         while !this.work.is_decided() {
             let frame = ready!(this.below.as_mut().poll_frame(cx));
-            this.work.read(frame);
+            this.work.hold(frame);
         }
         Poll::Ready(())
     }

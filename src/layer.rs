@@ -7,6 +7,7 @@ use tower_layer::Layer;
 
 use crate::rewrite::lookout::Lookout;
 use crate::settings::{DEFAULT_LIMIT, MEMBERS, Settings};
+use crate::total::Total;
 use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 
 /// Names the keys in the answers of the service below it.
@@ -38,6 +39,7 @@ impl ApiKeyNameLayer {
                 lookout: Lookout::new(MEMBERS),
                 learnt: Arc::default(),
                 limit: DEFAULT_LIMIT,
+                total: None,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
@@ -53,12 +55,26 @@ impl ApiKeyNameLayer {
     ///
     /// A longer body is amended as it streams: it is named from first to last as well, but goes out without
     /// `Content-Length`, and a fault in it is found only when its first part is gone. `limit(0)` streams
-    /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too: a
-    /// body with an id in less than every 64 bytes is streamed earlier. So for each response in flight about
-    /// `3 / 2 × limit` bytes of memory are held at most, and what one frame of the body below takes; see
-    /// [`docs::design`](crate::docs::design).
+    /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too, where
+    /// they weigh more than 192 KiB: a page of 2 MiB with more than 4,900 ids is streamed a little earlier. So for
+    /// each response in flight the limit and 512 KiB of memory are held at most, and what one frame of the body
+    /// below takes; see [`docs::design`](crate::docs::design).
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
+    }
+
+    /// The most bytes that are held together, inclusive, by all answers of all services that this layer and its
+    /// clones make. Default: no bound but the [`limit`](Self::limit) of each.
+    ///
+    /// An answer for which nothing is left is not refused and does not wait: from the first byte that finds no room
+    /// it is streamed, like one longer than the limit, and its outcome is [`Outcome::Streaming`] too. Edits count
+    /// as they do for the limit. Bytes are given back as they go out, or when the answer is dropped.
+    ///
+    /// What a stream keeps until an object closes counts here as well, but is never refused: whether a key is named
+    /// does not depend on how busy others are. In the answers of the APIs that is less than a row; an upstream that
+    /// never closes an object makes it up to the limit of each answer.
+    pub fn total_limit(self, bytes: usize) -> Self {
+        self.with(|settings| settings.total = Some(Arc::new(Total::new(bytes as u64))))
     }
 
     /// What stands beside an id that the map does not know. Default: the string `"unknown"`, so that a

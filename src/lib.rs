@@ -110,6 +110,7 @@ mod rewrite;
 mod service;
 mod settings;
 mod shared;
+mod total;
 #[cfg(feature = "watch")]
 mod watch;
 

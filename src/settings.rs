@@ -7,6 +7,7 @@ use http::Uri;
 use crate::rewrite::amend::Members;
 use crate::rewrite::lookout::Lookout;
 use crate::rewrite::scan::Learnt;
+use crate::total::Total;
 use crate::{Outcome, SharedKeyNames, Unmatched};
 
 /// The members of the APIs' answers, and the dimensions of their queries.
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     /// What answers have taught of their form; shared by all services of one layer.
     pub(crate) learnt: Arc<Learnt>,
     pub(crate) limit: usize,
+    pub(crate) total: Option<Arc<Total>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,

@@ -13,6 +13,9 @@ const ROOMS: &str = "
     # Text only.
     docs:
 
+    # A counter.
+    total:
+
     # Ground floor: facts.
     names:
     shared: names
@@ -34,14 +37,14 @@ const ROOMS: &str = "
 
     # Second floor: HTTP.
     outcome: rewrite/edit
-    settings: outcome rewrite/amend rewrite/lookout rewrite/scan shared
+    settings: outcome rewrite/amend rewrite/lookout rewrite/scan shared total
     head: names outcome rewrite/amend rewrite/query settings
     refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared
-    body: head outcome report rewrite/* settings
+    body: head outcome report rewrite/* settings total
     future: body head outcome report settings
     service: body future head outcome refusal report settings
-    layer: outcome rewrite/amend rewrite/lookout service settings shared
+    layer: outcome rewrite/amend rewrite/lookout service settings shared total
 
     # For benches and fuzz targets: the first floor seen from outside, and the laws that every floor keeps.
     internal: names shared directory rewrite/* outcome settings layer

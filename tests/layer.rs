@@ -337,6 +337,34 @@ async fn the_limit_is_inclusive() {
     }
 }
 
+/// An edit is 40 bytes, with the room that their queue keeps, and 192 KiB of them are free.
+#[tokio::test]
+async fn edits_count_as_bytes_where_there_are_many() {
+    let run = async |text: &[u8], size| {
+        let script = Script::chunks(text.chunks(size));
+        let mut response = ask(layer().limit(200_000), get(COSTS), json(script)).await;
+        let (bytes, ..) = drain(response.body_mut()).await;
+        (response.extensions().get::<Outcome>().copied().unwrap(), bytes)
+    };
+    // 17 bytes each, and the two brackets.
+    let rows = |n| vec![r#"{"api_key_id":1}"#; n].join(",");
+    let most = (200_000 + 192 * 1024 - 1) / (17 + 40);
+    for (n, end, streams) in [
+        (most, "]", false),
+        (most + 1, "]", true),
+        (most - 1, "!", false),
+        (most, "!", false),
+        (most + 1, "!", true),
+    ] {
+        let text = format!("[{}{end}", rows(n)).into_bytes();
+        let whole = run(&text, text.len()).await;
+        assert_eq!(whole.0 == Outcome::Streaming, streams, "{n}{end}");
+        for size in [1, 17, 1000, 40_000] {
+            assert!(run(&text, size).await == whole, "{n}{end} in frames of {size}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn limit_0_streams_from_the_first_byte() {
     let steps = [data(b"{\"rows\":[{\"api_key_id\":\"key_1\"},"), Step::Stall];

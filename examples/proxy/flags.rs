@@ -52,6 +52,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) limit: Option<usize>,
 
+    /// Most bytes that all answers together hold; past it they are streamed at once [default: no bound but --limit]
+    #[arg(long)]
+    pub(crate) total_limit: Option<usize>,
+
     /// One line a request, on standard error; without it, only for what went wrong
     #[arg(long)]
     pub(crate) access_log: bool,
@@ -74,6 +78,7 @@ impl Flags {
             timeout: self.limits.timeout,
             deadline: self.limits.deadline,
             limit: self.limit,
+            total_limit: self.total_limit,
             unmatched: self.unmatched,
             roots: Roots::Found,
         })

@@ -30,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) deadline: Duration,
     pub(crate) limit: Option<usize>,
+    pub(crate) total_limit: Option<usize>,
     pub(crate) unmatched: Unmatched,
     pub(crate) roots: Roots,
 }
@@ -54,6 +55,9 @@ pub(crate) fn stack(
     let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
+    }
+    if let Some(total_limit) = settings.total_limit {
+        naming = naming.total_limit(total_limit);
     }
 
     Ok(ServiceBuilder::new()

@@ -9,11 +9,12 @@ use http_body::{Frame, SizeHint};
 
 use super::into_bytes;
 use crate::report::Report;
-use crate::rewrite::amend::{self, Amender, Rules};
+use crate::rewrite::amend::{Amender, Rules};
 use crate::rewrite::lookout::Seam;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;
+use crate::total::Share;
 use crate::{Counts, Outcome, Skip, head};
 
 /// An object may stay undecided for at least this long, whatever the limit: less than one read of a usual
@@ -23,6 +24,8 @@ const MIN_WINDOW: u64 = 16 * 1024;
 /// What has come of a body and was not sent, how it is to be amended, and how it ended.
 pub(super) struct Work<E> {
     unsent: Unsent,
+    /// What that takes of what all bodies together may.
+    share: Share,
     amender: Amender,
     /// As long as nothing is spotted, the amender is fed nothing.
     lookout: Option<Seam>,
@@ -64,6 +67,7 @@ impl<E> Work<E> {
         };
         Self {
             unsent: Unsent::default(),
+            share: Share::new(settings.total.clone()),
             amender: Amender::new(rules),
             lookout: Some(Seam::default()),
             end: End::Open,
@@ -77,55 +81,77 @@ impl<E> Work<E> {
         }
     }
 
-    /// Takes what the body below gives next.
-    pub(super) fn read<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+    /// Takes what the body below gives next, the head being held back.
+    pub(super) fn hold<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+        self.read(frame);
+        self.feed_held();
+        if matches!(self.end, End::Well(_)) && self.lookout.is_none() {
+            self.finish_feeding();
+        }
+    }
+
+    fn read<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.take(into_bytes(data)),
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        self.end_well(Some(trailers));
+                        self.end = End::Well(Some(trailers));
                     }
                 }
             },
             Some(Err(error)) => self.end = End::Failed(error),
-            None => self.end_well(None),
+            None => self.end = End::Well(None),
         }
     }
 
     fn take(&mut self, data: Bytes) {
-        let names = self.report.names();
-        match &mut self.lookout {
-            None => {
-                self.amender.feed(&data, names);
-                self.unsent.push(data);
-            }
-            Some(seam) => {
-                let spotted = self.report.settings().lookout.spots(&data, seam);
-                self.unsent.push(data);
-                if spotted {
-                    self.feed_held();
-                }
-            }
+        let seam = self.lookout.as_mut();
+        if seam.is_some_and(|seam| self.report.settings().lookout.spots(&data, seam)) {
+            self.begin_feeding();
         }
+        self.unsent.push(data);
     }
 
-    /// Feeds all that is held, from its first byte.
-    fn feed_held(&mut self) {
+    fn begin_feeding(&mut self) {
         if self.lookout.take().is_some() {
             self.amender.recall(&self.report.settings().learnt);
-            for frame in self.unsent.frames() {
-                self.amender.feed(frame, self.report.names());
-            }
         }
     }
 
-    fn end_well(&mut self, trailers: Option<HeaderMap>) {
-        self.end = End::Well(trailers);
-        if self.lookout.is_none() {
-            self.amender.finish();
-            self.amender.teach(&self.report.settings().learnt);
+    fn finish_feeding(&mut self) {
+        self.amender.finish();
+        self.amender.teach(&self.report.settings().learnt);
+    }
+
+    /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
+    /// would be too many. Asks for its share first.
+    fn feed_held(&mut self) {
+        let Self { unsent, share, amender, lookout, report, .. } = self;
+        let limit = report.settings().limit as u64;
+        share.grow(unsent.len().min(limit));
+        if lookout.is_some() || amender.fault().is_some() {
+            return;
         }
+        for slice in unsent.slices(amender.scanned()) {
+            let most = limit.min(share.most());
+            if amender.scanned() + amender.surcharge() > most || amender.fault().is_some() {
+                break;
+            }
+            amender.feed(slice, report.names());
+            share.grow((unsent.len() + amender.surcharge()).min(limit));
+        }
+    }
+
+    /// What is held, as it counts.
+    fn weight(&self) -> u64 {
+        self.unsent.len() + self.amender.surcharge()
+    }
+
+    /// The most that may be held. Who may not have more is longer than that: that is an offset too, even where it
+    /// depends on what others hold.
+    fn most(&self) -> u64 {
+        self.share.most().min(self.report.settings().limit as u64)
     }
 
     /// Whether a held body may go out.
@@ -142,12 +168,7 @@ impl<E> Work<E> {
     }
 
     fn is_long(&self) -> bool {
-        self.unsent.len() > self.report.settings().limit as u64 || self.is_crowded()
-    }
-
-    /// Whether the edits take more memory than the bytes may.
-    fn is_crowded(&self) -> bool {
-        self.amender.pushed() > amend::edits_allowed(self.report.settings().limit as u64)
+        self.weight() > self.most()
     }
 
     pub(super) fn decide(&mut self, head: &mut response::Parts) {
@@ -176,10 +197,10 @@ impl<E> Work<E> {
     /// Begins to stream a body that is long, unless it was hopeless before: its frames may have been so
     /// large that both were found at once.
     fn begin_streaming(&mut self) {
+        self.begin_feeding();
         self.feed_held();
-        let limit = self.report.settings().limit as u64;
-        let has_late_fault = self.amender.fault().is_some_and(|fault| fault.offset() >= limit);
-        self.streaming = has_late_fault || self.is_crowded() || !self.is_hopeless();
+        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= self.most();
+        self.streaming = self.amender.fault().is_none_or(was_long) || !self.is_hopeless();
         self.settle();
     }
 
@@ -257,14 +278,29 @@ impl<E> Work<E> {
         if !self.streaming {
             return;
         }
-        if matches!(self.end, End::Failed(_)) {
-            self.amender.cut_off();
-        }
-        if let End::Well(Some(trailers)) = &mut self.end {
-            head::amend_trailers(trailers);
+        // All that came before was fed.
+        match &mut self.end {
+            End::Failed(_) => self.amender.cut_off(),
+            End::Well(trailers) => {
+                trailers.iter_mut().for_each(head::amend_trailers);
+                self.finish_feeding();
+            }
+            End::Open | End::Told => return,
         }
         self.settle();
         self.say_so_far();
+    }
+
+    /// Feeds the next slice of a body that streams, where there is one.
+    fn feed_next(&mut self) -> bool {
+        if !self.streaming || self.amender.fault().is_some() {
+            return false;
+        }
+        let Some(slice) = self.unsent.slices(self.amender.scanned()).next() else { return false };
+        self.amender.feed(slice, self.report.names());
+        self.settle();
+        self.say_so_far();
+        true
     }
 
     /// Says what a streamed body would come to if it were dropped here, or what it came to.
@@ -281,7 +317,15 @@ impl<E> Work<E> {
 
     /// What goes out next; pending where more has to be read first.
     pub(super) fn write(&mut self) -> Poll<Option<Result<Frame<Bytes>, E>>> {
-        if let Some(piece) = self.unsent.next(&mut self.amender, self.report.names()) {
+        let piece = loop {
+            let piece = self.unsent.next(&mut self.amender, self.report.names());
+            if piece.is_some() || !self.feed_next() {
+                break piece;
+            }
+        };
+        // What has gone out is given back; what waits to be settled counts, and is not asked for.
+        self.share.set(self.weight());
+        if let Some(piece) = piece {
             if let Some(length) = &mut self.length {
                 *length -= piece.len() as u64;
             }

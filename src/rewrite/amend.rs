@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
-use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text};
+use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text, WEIGHT};
 use super::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
 use super::text::{MAX_NAME, unescape};
 use crate::KeyNames;
@@ -78,18 +78,24 @@ pub(crate) struct Rules {
     pub(crate) members: Members,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
-    /// How many bytes an object may stay undecided for.
+    /// How many bytes an object may stay undecided for, edits counted.
     pub(crate) window: u64,
 }
 
 /// How many different unmatched ids of one body are told of.
 pub(crate) const MAX_UNMATCHED: usize = 256;
 
-/// How many edits may wait while an object, or a whole body, of up to `window` bytes does: as many as weigh
-/// half of that. Rows of the APIs are 150 bytes and more, an edit is 32; only a body made for it comes near.
-pub(crate) fn edits_allowed(window: u64) -> u64 {
-    (window / 2 + 4096) / size_of::<Edit>() as u64
+/// How much the edits that wait may weigh before they count as bytes do. Rows of the APIs are about 600 bytes, an
+/// edit is 40: only those of a page made for it, or larger than 2 MiB, count.
+const FREE: u64 = 192 * 1024;
+
+/// As how many bytes so many edits count, where they wait with those of their body.
+pub(crate) fn surcharge(edits: u64) -> u64 {
+    (edits * WEIGHT).saturating_sub(FREE)
 }
+
+/// The most that is kept of native names, to be compared. One beyond it is replaced by itself, if it is right.
+const MAX_NATIVES: usize = 8 * 1024;
 
 /// How often a member was seen in an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,6 +168,7 @@ impl Amender {
                 rules,
                 edits: Edits::new(rules.members.name),
                 open: Vec::new(),
+                passed: 0,
                 natives: Vec::new(),
                 awaited: None,
                 unescaped: Vec::new(),
@@ -209,9 +216,14 @@ impl Amender {
         self.fault
     }
 
-    /// How many edits were found so far, unsettled ones too.
-    pub(crate) fn pushed(&self) -> u64 {
-        self.marks.edits.pushed()
+    /// Bytes scanned so far; no more after a fault.
+    pub(crate) fn scanned(&self) -> u64 {
+        self.scanner.scanned()
+    }
+
+    /// As how many bytes the edits count that were not written, unsettled ones too.
+    pub(crate) fn surcharge(&self) -> u64 {
+        surcharge(self.marks.edits.waiting())
     }
 
     /// Settles what can no longer change and tells of each edit in it. The output is settled up to
@@ -224,7 +236,6 @@ impl Amender {
         self.settled = self.marks.first_undecided(scanned);
         self.marks.edits.settle(self.settled, names, tell);
         if self.fault.is_some() {
-            self.marks.edits.drop_unsettled();
             self.settled = u64::MAX;
         }
     }
@@ -267,6 +278,8 @@ struct Marks {
     edits: Edits,
     /// The open objects that hold either member, outermost first.
     open: Vec<Open>,
+    /// How many of them, outermost first, hold nothing back: they were given up, or nothing in them may change yet.
+    passed: usize,
     /// The raw values of native names in them.
     natives: Vec<u8>,
     /// The depth of the innermost object of which a member's value is being read.
@@ -297,24 +310,28 @@ impl Marks {
     /// Where the first byte is that may still change, given that `scanned` bytes are known. Gives up
     /// objects that have been undecided for too long.
     fn first_undecided(&mut self, scanned: u64) -> u64 {
-        let Self { rules, edits, open, .. } = self;
-        let mut first = scanned;
-        for object in open.iter_mut() {
-            if !object.given_up && overdue(object, scanned, edits, rules) {
+        let Self { rules, edits, open, passed, .. } = self;
+        // An object in another has less that waits, and began to wait later: what changes in the outer one only
+        // then is found behind the inner one's end.
+        while let Some(object) = open.get_mut(*passed) {
+            if let (Some((at, _)), false) = (object.first, object.given_up) {
+                if !overdue(object, scanned, edits, rules) {
+                    return at;
+                }
                 give_up(object, edits);
             }
-            if let (Some((at, _)), false) = (object.first, object.given_up) {
-                first = first.min(at);
-            }
+            *passed += 1;
         }
-        first
+        scanned
     }
 
     #[inline(always)]
     fn push(&mut self, edit: Edit, member: Member) {
+        let inside = self.open.len().saturating_sub(1);
         let Some(object) = self.open.last_mut() else { return };
         let which = self.edits.push(edit);
         object.first.get_or_insert((edit.at, which));
+        self.passed = self.passed.min(inside);
         match member {
             Member::Id => object.id_edit = Some(which),
             Member::Name => object.name_edit = Some(which),
@@ -324,9 +341,7 @@ impl Marks {
 
 /// Whether an object has been undecided for too long, `scanned` bytes being known.
 fn overdue(object: &Open, scanned: u64, edits: &Edits, rules: &Rules) -> bool {
-    object.first.is_some_and(|(at, before)| {
-        scanned - at > rules.window || edits.pushed() - before > edits_allowed(rules.window)
-    })
+    object.first.is_some_and(|(at, before)| scanned - at + surcharge(edits.pushed() - before) > rules.window)
 }
 
 /// Leaves an object as it came. Its edits may already be settled, which they are only where this was
@@ -432,6 +447,7 @@ impl Sink for Marker<'_> {
                 }
                 if let Value::Text(raw, _) = value
                     && raw.len() <= 2 * KeyNames::MAX_NAME
+                    && self.marks.natives.len() + raw.len() <= MAX_NATIVES
                 {
                     object.native = Some(self.marks.natives.len());
                     self.marks.natives.extend_from_slice(raw);
@@ -470,7 +486,7 @@ impl Sink for Marker<'_> {
 impl Marker<'_> {
     /// Decides the innermost object, which ends before `at`.
     fn decide(&mut self, at: u64) {
-        let Marks { rules, edits, open, natives, .. } = &mut *self.marks;
+        let Marks { rules, edits, open, natives, passed, .. } = &mut *self.marks;
         let Some(object) = open.last_mut() else { return };
         let is_unclear = object.id == Seen::Twice || object.id == Seen::Once && object.name == Seen::Twice;
         if !object.given_up && (is_unclear || overdue(object, at, edits, rules)) {
@@ -483,6 +499,9 @@ impl Marker<'_> {
             natives.truncate(from);
         }
         open.pop();
+        if *passed > open.len() {
+            *passed = open.len();
+        }
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) struct Edit {
     pub(crate) tally: Tally,
 }
 
+/// What an edit takes of memory, with the room that its queue keeps for more.
+pub(crate) const WEIGHT: u64 = size_of::<Edit>() as u64 * 5 / 4;
+
 /// What stands before an inserted value: comma, name and colon with their white space. An index into
 /// [`Leads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +163,7 @@ impl Edits {
             self.edits.drain(..written);
             self.before = self.written;
         } else {
-            // By a quarter, not twofold: what the edits of a held body weigh is bounded.
+            // By a quarter, not twofold: see `WEIGHT`.
             self.edits.reserve_exact(self.edits.len() / 4 + 64);
         }
     }
@@ -174,6 +177,11 @@ impl Edits {
     /// How many edits were pushed so far.
     pub(crate) fn pushed(&self) -> u64 {
         self.before + self.edits.len() as u64
+    }
+
+    /// How many of them were not written.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.pushed() - self.written
     }
 
     /// The memory that the queue takes.
@@ -210,11 +218,6 @@ impl Edits {
             }
             tell(&settled);
         }
-    }
-
-    /// Forgets the edits that are not settled.
-    pub(crate) fn drop_unsettled(&mut self) {
-        self.edits.truncate(self.index(self.settled));
     }
 
     /// How long `len` bytes become that hold all settled edits that are not written.

@@ -10,6 +10,9 @@ use crate::KeyNames;
 /// The largest piece that is put together at once; a multiple of what goes through a socket at once.
 pub(crate) const MAX_PIECE: usize = 64 * 1024;
 
+/// How much is fed at once: a frame may be of any size, and the edits found in it wait all together.
+pub(crate) const SLICE: usize = 32 * 1024;
+
 /// A frame smaller than this is copied to the end of the one before it, so that what is held weighs
 /// about what it measures.
 const SMALL: usize = 1024;
@@ -52,6 +55,29 @@ impl Unsent {
     /// All that is held, frame by frame.
     pub(crate) fn frames(&self) -> impl Iterator<Item = &[u8]> {
         self.frames.iter().map(|frame| &**frame).chain([&*self.gathered]).filter(|frame| !frame.is_empty())
+    }
+
+    /// What is held from this offset on, in slices of at most [`SLICE`] bytes.
+    pub(crate) fn slices(&self, offset: u64) -> impl Iterator<Item = &[u8]> {
+        // It begins in the last frame, mostly.
+        let (mut nth, mut from) = (self.frames.len(), self.at + self.len - self.gathered.len() as u64);
+        while let Some(frame) = self.frames.get(nth.wrapping_sub(1)).filter(|_| from > offset) {
+            nth -= 1;
+            from -= frame.len() as u64;
+        }
+        let mut skip = (offset - from) as usize;
+        std::iter::from_fn(move || {
+            while nth <= self.frames.len() {
+                let frame = self.frames.get(nth).map_or(&*self.gathered, |frame| &**frame);
+                let slice = &frame[skip..frame.len().min(skip + SLICE)];
+                if !slice.is_empty() {
+                    skip += slice.len();
+                    return Some(slice);
+                }
+                (nth, skip) = (nth + 1, 0);
+            }
+            None
+        })
     }
 
     /// The next piece of the output, as far as it is settled. Without an edit in it, a frame is passed on

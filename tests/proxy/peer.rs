@@ -214,6 +214,7 @@ pub(crate) fn settings(base: &str) -> Settings {
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
+        total_limit: None,
         unmatched: Unmatched::default(),
         roots: Roots::Found,
     }

@@ -112,6 +112,7 @@ fn flags_environment_and_defaults_are_those_of_the_readme() {
         ("names", Some("OPENAI_ORG_PROXY_NAMES"), Some("names.json")),
         ("unmatched", None, Some("unknown")),
         ("limit", None, None),
+        ("total-limit", None, None),
         ("demo", None, None),
     ] {
         let argument = command.get_arguments().find(|a| a.get_long() == Some(flag)).expect(flag);
@@ -152,9 +153,17 @@ fn the_layers_settings_are_flags() {
     let flags = parse(&["--limit", "0", "--openai-base-url=https://h/v1"]).unwrap();
     let settings = flags.settings().unwrap();
     assert_eq!((settings.limit, settings.base.to_string().as_str()), (Some(0), "https://h"));
-    for bad in
-        [&["--unmatched", "x"][..], &["--limit", "-1"], &["--limit", "2MiB"], &["--port", "65536"], &["x"]]
-    {
+    assert_eq!(settings.total_limit, None);
+    let flags = parse(&["--total-limit", "268435456", "--openai-base-url=https://h"]).unwrap();
+    assert_eq!(flags.settings().unwrap().total_limit, Some(256 << 20));
+    for bad in [
+        &["--unmatched", "x"][..],
+        &["--limit", "-1"],
+        &["--limit", "2MiB"],
+        &["--total-limit", "-1"],
+        &["--port", "65536"],
+        &["x"],
+    ] {
         assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Channel};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Notify;
 
-use crate::peer::{COSTS, Proxy, Upstream, client, full, settings, soon};
+use crate::peer::{COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, settings, soon};
 
 fn rows(marker: &str) -> String {
     // Well over the limit set below, so that the head does not wait for the end.
@@ -67,6 +67,38 @@ async fn the_first_rows_leave_before_the_last_arrive() {
             assert_eq!(count(&bytes, "\"api_key_name\":\"Alpha\"").await, 4_000);
         }
     }
+}
+
+/// One that an upstream never ends holds what is left for others, until whoever asked for it goes away.
+#[tokio::test]
+async fn past_the_total_limit_answers_stream() {
+    let upstream = Upstream::answering(|asked| {
+        if asked.uri.query() != Some("stalls") {
+            return json(ROWS);
+        }
+        let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
+        tokio::spawn(async move {
+            send.send(Frame::data("[".repeat(100).into())).await.unwrap();
+            std::future::pending::<()>().await;
+            drop(send);
+        });
+        Response::builder().header("content-type", "application/json").body(body.boxed()).unwrap()
+    })
+    .await;
+    let mut settings = settings(&upstream.base());
+    settings.total_limit = Some(ROWS.len() + 99);
+    let proxy = Proxy::with(settings).await;
+    let is_held = async || {
+        let reply = proxy.get(COSTS).await;
+        assert_eq!(reply.text(), NAMED);
+        reply.header("content-length").is_some()
+    };
+    assert!(is_held().await);
+    let stalled = Request::get(proxy.url(&format!("{COSTS}?stalls"))).body(full("")).unwrap();
+    let stalled = tokio::spawn(client(false).request(stalled));
+    soon(async { while is_held().await {} }).await;
+    stalled.abort();
+    soon(async { while !is_held().await {} }).await;
 }
 
 /// What can be read of an answer that goes on.
