@@ -143,6 +143,6 @@ impl Amended {
     }
 }
 
-pub(super) fn four(counts: Counts) -> naive::Counts {
+fn four(counts: Counts) -> naive::Counts {
     [counts.named, counts.unmatched, counts.null, counts.left]
 }

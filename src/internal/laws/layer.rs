@@ -1,18 +1,20 @@
 //! The whole layer, over a service that answers by a script.
 
-use std::future::{Future, Ready, ready};
+mod upstream;
+
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use bytes::buf::{Buf, Chain};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::amend::{Amended, four, names, rules};
+use self::upstream::{Failed, Script, Step, Upstream};
+use super::amend::{Amended, names, rules};
 use crate::internal::cases::naive;
 use crate::internal::choices::{Choices, crumbs, cut};
 use crate::internal::documents;
@@ -279,9 +281,7 @@ fn without_digests(mut fields: HeaderMap) -> HeaderMap {
 }
 
 fn told([named, unmatched, null, left]: naive::Counts) -> Counts {
-    let counts = Counts { named, unmatched, null, left };
-    debug_assert_eq!(four(counts), [named, unmatched, null, left]);
-    counts
+    Counts { named, unmatched, null, left }
 }
 
 fn may_hold_an_id(body: &[u8]) -> bool {
@@ -393,81 +393,5 @@ struct Woken(std::sync::atomic::AtomicBool);
 impl std::task::Wake for Woken {
     fn wake(self: Arc<Self>) {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
-// === Upstream ===
-
-/// It answers once.
-struct Upstream(Option<Response<Script>>);
-
-impl Service<Request<()>> for Upstream {
-    type Response = Response<Script>;
-    type Error = std::convert::Infallible;
-    type Future = Ready<Result<Response<Script>, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<()>) -> Self::Future {
-        let Some(response) = self.0.take() else { panic!("called twice") };
-        ready(Ok(response))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Failed;
-
-enum Step {
-    Data(Bytes),
-    Trailers(HeaderMap),
-    Error,
-}
-
-/// A body made of these steps, the last first; it pends now and then.
-struct Script {
-    steps: Vec<Step>,
-    honest: bool,
-    /// A bit for each of eight polls, over and over, but never all.
-    pends: u8,
-    polls: u32,
-}
-
-impl Body for Script {
-    /// In two parts, as buffers may be.
-    type Data = Chain<Bytes, Bytes>;
-    type Error = Failed;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Failed>>> {
-        self.polls += 1;
-        if self.pends & 0x7F & 1 << (self.polls % 8) != 0 {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(self.steps.pop().map(|step| match step {
-            Step::Data(mut data) => {
-                let half = data.split_to(data.len() / 2);
-                Ok(Frame::data(half.chain(data)))
-            }
-            Step::Trailers(trailers) => Ok(Frame::trailers(trailers)),
-            Step::Error => Err(Failed),
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.honest && self.steps.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let length = |step: &Step| if let Step::Data(data) = step { data.len() as u64 } else { 0 };
-        if self.honest {
-            SizeHint::with_exact(self.steps.iter().map(length).sum())
-        } else {
-            SizeHint::default()
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! Upstream, which answers once, by a script.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use bytes::buf::{Buf, Chain};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use tower_service::Service;
+
+pub(super) struct Upstream(pub(super) Option<Response<Script>>);
+
+impl Service<Request<()>> for Upstream {
+    type Response = Response<Script>;
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Response<Script>, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        let Some(response) = self.0.take() else { panic!("called twice") };
+        ready(Ok(response))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Failed;
+
+pub(super) enum Step {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    Error,
+}
+
+/// A body made of these steps, the last first; it pends now and then.
+pub(super) struct Script {
+    pub(super) steps: Vec<Step>,
+    pub(super) honest: bool,
+    /// A bit for each of eight polls, over and over, but never all.
+    pub(super) pends: u8,
+    pub(super) polls: u32,
+}
+
+impl Body for Script {
+    /// In two parts, as buffers may be.
+    type Data = Chain<Bytes, Bytes>;
+    type Error = Failed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Failed>>> {
+        self.polls += 1;
+        if self.pends & 0x7F & 1 << (self.polls % 8) != 0 {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.steps.pop().map(|step| match step {
+            Step::Data(mut data) => {
+                let half = data.split_to(data.len() / 2);
+                Ok(Frame::data(half.chain(data)))
+            }
+            Step::Trailers(trailers) => Ok(Frame::trailers(trailers)),
+            Step::Error => Err(Failed),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.honest && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = |step: &Step| if let Step::Data(data) = step { data.len() as u64 } else { 0 };
+        if self.honest {
+            SizeHint::with_exact(self.steps.iter().map(length).sum())
+        } else {
+            SizeHint::default()
+        }
+    }
+}
