@@ -56,7 +56,7 @@ impl ApiKeyNameLayer {
     /// A longer body is amended as it streams: it is named from first to last as well, but goes out without
     /// `Content-Length`, and a fault in it is found only when its first part is gone. `limit(0)` streams
     /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too, where
-    /// they weigh more than 192 KiB: a page of 2 MiB with more than 4,900 ids is streamed a little earlier. So for
+    /// they weigh more than 224 KiB: a page of 2 MiB with more than 5,700 ids is streamed a little earlier. So for
     /// each response in flight the limit and 512 KiB of memory are held at most, and what one frame of the body
     /// below takes; see [`docs::design`](crate::docs::design).
     pub fn limit(self, bytes: usize) -> Self {

@@ -74,7 +74,8 @@ pub enum Outcome {
     Amended(Counts),
     /// Nothing had to change. A body that holds no id at all may not have been parsed to find that out.
     Unchanged(Counts),
-    /// Longer than the limit: the head is out, and the body is amended as it comes. Never final.
+    /// Longer than the limit, or than what others left of the
+    /// [total](crate::ApiKeyNameLayer::total_limit): the head is out, and the body is amended as it comes. Never final.
     Streaming,
     /// Left alone; in a body longer than the limit, from some byte on: the counts are of what went before.
     Skipped(Skip, Counts),

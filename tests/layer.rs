@@ -337,7 +337,7 @@ async fn the_limit_is_inclusive() {
     }
 }
 
-/// An edit is 40 bytes, with the room that their queue keeps, and 192 KiB of them are free.
+/// An edit is 40 bytes, with the room that their queue keeps, and 224 KiB of them are free.
 #[tokio::test]
 async fn edits_count_as_bytes_where_there_are_many() {
     let run = async |text: &[u8], size| {
@@ -348,7 +348,7 @@ async fn edits_count_as_bytes_where_there_are_many() {
     };
     // 17 bytes each, and the two brackets.
     let rows = |n| vec![r#"{"api_key_id":1}"#; n].join(",");
-    let most = (200_000 + 192 * 1024 - 1) / (17 + 40);
+    let most = (200_000 + 224 * 1024 - 1) / (17 + 40);
     for (n, end, streams) in [
         (most, "]", false),
         (most + 1, "]", true),

@@ -87,7 +87,7 @@ pub(crate) const MAX_UNMATCHED: usize = 256;
 
 /// How much the edits that wait may weigh before they count as bytes do. Rows of the APIs are about 600 bytes, an
 /// edit is 40: only those of a page made for it, or larger than 2 MiB, count.
-const FREE: u64 = 192 * 1024;
+const FREE: u64 = 224 * 1024;
 
 /// As how many bytes so many edits count, where they wait with those of their body.
 pub(crate) fn surcharge(edits: u64) -> u64 {
