@@ -5,6 +5,8 @@
 //! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
 //!                              │                                                       │
 //!                   health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀─ tail ◀┘
+//!
+//! server: limits ─▶ load (what is open, who makes room) ◀─ connection (how long) ◀─ calls (how many)
 //! ```
 pub(crate) mod base;
 pub(crate) mod calls;

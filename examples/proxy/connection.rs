@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::limits::HEAD_BYTES;
 use super::load::{Load, Overload, PATIENCE, Wait, What};
 
 /// For the timeouts below to make a 504 of a deadline, where there is still somebody to tell, and for whoever
@@ -23,12 +24,18 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes a millisecond that whoever reads its answer takes at least: 8 KB a second.
 const SLOWEST: u64 = 8;
 
+/// RFC 6585 §5.
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// What goes on, told by those who do it: the stream, the calls, the load.
 pub(crate) struct Activity {
     number: u64,
     pub(crate) load: Arc<Load>,
-    /// Bytes have come.
-    heard: AtomicBool,
+    /// No call is in flight: what comes is a head, or the beginning of HTTP/2.
+    rests: AtomicBool,
+    /// Bytes that have come while it rests.
+    heard: AtomicUsize,
     /// It ends in the midst of a call.
     cut: AtomicBool,
     calls: Mutex<Calls>,
@@ -58,7 +65,8 @@ const GO_ON: u8 = 0;
 const FINISH: u8 = 1;
 const LEAVE: u8 = 2;
 
-/// A client's stream that tells when bytes come.
+/// A client's stream that tells when bytes come, and refuses a head that is too large: hyper's own bound for it is
+/// one for what is written at a time as well, and there less is slower.
 pub(crate) struct Heard<I> {
     stream: I,
     who: Arc<Activity>,
@@ -101,7 +109,8 @@ impl Activity {
         Self {
             number,
             load,
-            heard: AtomicBool::new(false),
+            rests: AtomicBool::new(true),
+            heard: AtomicUsize::new(0),
             cut: AtomicBool::new(false),
             calls: Mutex::new(calls),
             order: AtomicU8::new(GO_ON),
@@ -120,7 +129,7 @@ impl Activity {
     /// A head is there. Gives the call's number, and whether it is one too many.
     pub(crate) fn begin(&self, many: bool) -> (usize, Option<Overload>) {
         let since = Instant::now();
-        self.heard.store(false, Ordering::Relaxed);
+        self.rest(false);
         let mut calls = self.calls();
         let number = calls.begun;
         calls.begun += 1;
@@ -150,13 +159,17 @@ impl Activity {
     /// The last byte is out, or never will be.
     pub(crate) fn end(&self, number: usize) {
         let now = Instant::now();
-        // The rest of a body, at most.
-        self.heard.store(false, Ordering::Relaxed);
         let mut calls = self.calls();
         calls.in_flight.retain(|call| call.number != number);
         calls.last_end = now;
+        self.rest(!calls.many && calls.in_flight.is_empty());
         drop(calls);
         self.load.end();
+    }
+
+    fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
+        self.heard.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn finish(&self) {
@@ -198,17 +211,23 @@ impl<I> Drop for Heard<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Heard<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Heard<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.who.rests.load(Ordering::Relaxed) {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        if self.who.heard.load(Ordering::Relaxed) > HEAD_BYTES {
+            // Nothing else is being written. Whoever cannot be told now is not waited for.
+            let _ = Pin::new(&mut self.stream).poll_write(cx, TOO_LARGE);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a head is too large")));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.who.heard.store(true, Ordering::Relaxed);
-        }
+        self.who.heard.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
         polled
     }
 }
@@ -317,7 +336,7 @@ impl Watch {
     /// Without a call.
     fn judge_rest(&mut self, calls: &Calls, now: Instant) -> Verdict {
         let limits = &self.who.load.limits;
-        let a_head_comes = calls.begun > 0 && !calls.many && self.who.heard.load(Ordering::Relaxed);
+        let a_head_comes = calls.begun > 0 && self.who.heard.load(Ordering::Relaxed) > 0;
         self.head = a_head_comes.then(|| self.head.unwrap_or(now));
         let since = self.head.unwrap_or(calls.last_end);
         let kept_alive = calls.begun > 0 && self.head.is_none();

@@ -2,8 +2,9 @@
 use std::io;
 use std::time::Duration;
 
-/// The longest target that can be passed on (`http::Uri` takes 65,534 bytes), and 32 KiB of fields. An SDK's
-/// whole head has about 1.5 KiB.
+/// What a head has room in at least; at twice that it is refused. The longest target that can be passed on
+/// (`http::Uri` takes 65,534 bytes), and 32 KiB of fields: an SDK's whole head has about 1.5 KiB. Not a flag, as
+/// little as the number of fields (hyper's 100).
 pub(crate) const HEAD_BYTES: usize = 96 * 1024;
 
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -191,14 +191,13 @@ fn next_in_queue(queue: &std::net::TcpListener) -> Option<TcpStream> {
     TcpStream::from_std(stream).ok()
 }
 
-/// HTTP/1.1 and HTTP/2, with what they may hold. How long they may wait is the connection's to say: hyper's own
-/// timer for a head is made anew for each.
+/// HTTP/1.1 and HTTP/2, with what they may hold. How long they may wait, and how large a head of HTTP/1.1 may be, is
+/// the connection's to say: hyper's own timer for a head is made anew for each.
 pub(crate) fn protocols() -> Builder<TokioExecutor> {
     // A stream's part of what a connection holds, either way. Calls have no content, or little.
     const STREAM: u32 = 64 * 1024;
     let mut builder = Builder::new(TokioExecutor::new());
-    // What is longer, or has more than hyper's 100 fields, is a 431.
-    builder.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES);
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -111,6 +111,12 @@ fn flags_environment_and_defaults_are_those_of_the_readme() {
         ("timeout", Some("OPENAI_ORG_PROXY_TIMEOUT_SECONDS"), Some("60")),
         ("names", Some("OPENAI_ORG_PROXY_NAMES"), Some("names.json")),
         ("unmatched", None, Some("unknown")),
+        ("max-connections", None, Some("4096")),
+        ("max-in-flight", None, Some("512")),
+        ("deadline", None, Some("600")),
+        ("head-timeout", None, Some("10")),
+        ("idle-timeout", None, Some("75")),
+        ("grace", None, Some("25")),
         ("limit", None, None),
         ("total-limit", None, None),
         ("demo", None, None),
@@ -163,6 +169,10 @@ fn the_layers_settings_are_flags() {
         &["--total-limit", "-1"],
         &["--port", "65536"],
         &["x"],
+        &["--max-connections", "0"],
+        &["--max-in-flight", "0"],
+        &["--grace", "0"],
+        &["--deadline", "never"],
     ] {
         assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
     }
