@@ -348,7 +348,7 @@ fn settings() -> impl Strategy<Value = (Rules, naive::Rules)> {
             let null = if null_as_unmatched { text } else { Some("null") };
             (
                 Rules { unmatched, null_as_unmatched, window: window as u64, ..rules() },
-                naive::Rules { unmatched: text, null, window },
+                naive::Rules { unmatched: text, null, window, ..naive::Rules::default() },
             )
         },
     )
