@@ -134,8 +134,9 @@ async fn send(
         None if got.head.get("x-nonce") == Some(nonce) => got.status,
         None => return Err(format!("neither an error nor its answer: {got:?}")),
     };
-    // 502: of a connection that was good when it was taken from the pool.
-    if !breakage.said.contains(&said) && said != 502 {
+    // 502 and 504: of a connection that was good when it was taken from the pool, and whose other side had gone or
+    // was busy with another's request.
+    if !breakage.said.contains(&said) && !matches!(said, 502 | 504) {
         return Err(format!("{said}: {got:?}"));
     }
     wire.reset();

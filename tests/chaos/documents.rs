@@ -120,8 +120,8 @@ impl Document {
             page.row(random, kind == Kind::Idle);
         }
         let end = match kind {
-            // Each of these is one fault, at the byte where it stands.
-            Kind::Broken | Kind::LateBroken => *random.pick(&[",]}", "]}}", "],}", ",NaN]}", "]", ""]),
+            // Each of these is one fault, at the byte where it stands; cut off, they are no JSON either.
+            Kind::Broken | Kind::LateBroken => *random.pick(&[",]}", "]]}", "],}", ",NaN]}", "]", ""]),
             // No white space behind it: cut anywhere, it is no JSON.
             _ => "],\"has_more\":false,\"end\":\"@NONCE-MARK@\"}",
         };

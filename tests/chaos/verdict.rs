@@ -43,8 +43,14 @@ pub(crate) fn judge(world: &World, plan: &Plan, got: Option<&Got>) -> Result<Out
     if let Some(status) = own_error(got) {
         return of_error(plan, got, status);
     }
-    if got.head.get("x-nonce") != Some(plan.nonce.as_str()) {
-        return Err("the answer to another request".into());
+    let incomplete = if got.end == Ended::Left { Outcome::Gone } else { Outcome::Broken };
+    match got.head.get("x-nonce") {
+        Some(nonce) if nonce == plan.nonce => {}
+        // An error that was not read to its end.
+        None if got.end != Ended::Cleanly && matches!(got.status, 400 | 408 | 502 | 504) => {
+            return Ok(incomplete);
+        }
+        _ => return Err("the answer to another request".into()),
     }
     let newest = world.newest();
     match (&plan.script.whole, got.end) {
@@ -59,12 +65,12 @@ pub(crate) fn judge(world: &World, plan: &Plan, got: Option<&Got>) -> Result<Out
             }
             whole.body.is(&got.body, newest).map(|()| Outcome::Whole)
         }
-        (whole, end) => {
+        (whole, _) => {
             let begins = [plan.script.begins.as_ref(), whole.as_ref().map(|whole| &whole.body)];
             for expected in begins.into_iter().flatten() {
                 expected.begins(&got.body, newest)?;
             }
-            Ok(if end == Ended::Left { Outcome::Gone } else { Outcome::Broken })
+            Ok(incomplete)
         }
     }
 }
