@@ -13,11 +13,13 @@ pub struct Rules {
     pub null: Option<&'static str>,
     /// How long an object may stay undecided for, in bytes.
     pub window: usize,
+    /// The map: ids, each with its name.
+    pub names: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { unmatched: Some("\"unknown\""), null: Some("null"), window: 2 * 1024 * 1024 }
+        Self { unmatched: Some("\"unknown\""), null: Some("null"), window: 2 * 1024 * 1024, names: NAMES }
     }
 }
 
@@ -237,7 +239,7 @@ impl<'a> Walk<'a> {
         let value = &self.text[value.clone()];
         let name = if value[0] == b'"' {
             let text = serde_json::from_slice::<String>(value).ok();
-            let known = NAMES.iter().find(|(id, _)| text.as_deref() == Some(*id));
+            let known = self.rules.names.iter().find(|(id, _)| text.as_deref() == Some(*id));
             known.map(|(_, name)| serde_json::to_string(name).unwrap())
         } else {
             None

@@ -103,7 +103,7 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     };
     let null = if null_as_unmatched { text } else { Some("null") };
     let rules = Rules { unmatched, null_as_unmatched, window: window as u64, ..RULES };
-    (rules, naive::Rules { unmatched: text, null, window })
+    (rules, naive::Rules { unmatched: text, null, window, ..Default::default() })
 }
 
 /// The map that the oracle names with.

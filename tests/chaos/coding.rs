@@ -1,0 +1,98 @@
+//! gzip and brotli, in memory; and bombs.
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use async_compression::Level;
+use async_compression::tokio::{bufread, write};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// What a bomb unpacks to, at least.
+const GIGABYTE: usize = 1 << 30;
+
+/// Nothing in memory has to be waited for.
+fn at_once<T>(it: impl Future<Output = T>) -> T {
+    match pin!(it).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(it) => it,
+        Poll::Pending => unreachable!("memory is always ready"),
+    }
+}
+
+pub(crate) fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    at_once(async {
+        if coding == "br" {
+            let mut encoder = write::BrotliEncoder::with_quality(Vec::new(), Level::Fastest);
+            encoder.write_all(bytes).await?;
+            encoder.shutdown().await?;
+            return Ok::<_, io::Error>(encoder.into_inner());
+        }
+        let mut encoder = write::GzipEncoder::with_quality(Vec::new(), Level::Fastest);
+        encoder.write_all(bytes).await?;
+        encoder.shutdown().await?;
+        Ok(encoder.into_inner())
+    })
+    .unwrap()
+}
+
+/// All that can be decoded, and whether that is all.
+pub(crate) fn decode(coding: &str, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
+    let mut decoded = Vec::new();
+    let whole = at_once(async {
+        if coding == "br" {
+            bufread::BrotliDecoder::new(bytes).read_to_end(&mut decoded).await
+        } else {
+            bufread::GzipDecoder::new(bytes).read_to_end(&mut decoded).await
+        }
+    });
+    (decoded, whole.map(drop))
+}
+
+/// Brotli: a gigabyte from less than 16 KiB. gzip cannot do more than a thousandfold: from a megabyte.
+pub(crate) fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    vec![("gzip", bomb("gzip")), ("br", bomb("br"))]
+}
+
+/// An object that does not end. After a flush the same block means the same again.
+fn bomb(coding: &str) -> Vec<u8> {
+    const BLOCK: usize = 1 << 20;
+    let begun = br#"{"api_key_id":"key_const","x":""#;
+    let block = vec![b'x'; BLOCK];
+    at_once(async {
+        macro_rules! packed {
+            ($encoder:expr) => {{
+                let mut encoder = $encoder;
+                encoder.write_all(begun).await?;
+                let mut ends = Vec::new();
+                for _ in 0..2 {
+                    encoder.write_all(&block).await?;
+                    encoder.flush().await?;
+                    ends.push(encoder.get_ref().len());
+                }
+                let mut packed = encoder.into_inner();
+                packed.truncate(ends[1]);
+                let again = packed.split_off(ends[0]);
+                packed.extend(again.repeat(GIGABYTE / BLOCK));
+                Ok::<_, io::Error>(packed)
+            }};
+        }
+        if coding == "br" {
+            packed!(write::BrotliEncoder::with_quality(Vec::new(), Level::Precise(5)))
+        } else {
+            packed!(write::GzipEncoder::with_quality(Vec::new(), Level::Best))
+        }
+    })
+    .unwrap()
+}
+
+/// The first of it, at least: all of it takes as long as a run.
+#[test]
+fn bombs_unpack() {
+    for (coding, packed) in bombs() {
+        let most = if coding == "br" { 16 * 1024 } else { GIGABYTE / 1_000 };
+        assert!(packed.len() <= most, "{coding}: {}", packed.len());
+        // A sixteenth of it.
+        let (unpacked, _) = decode(coding, &packed[..packed.len() / 16]);
+        assert!(unpacked.len() >= GIGABYTE / 17, "{coding}: {}", unpacked.len());
+    }
+}
