@@ -234,3 +234,26 @@ async fn ten_thousand_make_room_where_there_is_less() {
     assert!(running.open_files() < 2_000 + 2 * 512 + 64);
     bounded(&running, 2_000);
 }
+
+#[tokio::test]
+async fn where_few_files_may_be_open_the_limits_are_lowered_and_said() {
+    let names = names();
+    let program = program();
+    // A soft limit that can be raised, to a hard one that is not enough.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"ulimit -Sn 128 && ulimit -Hn 512 && exec "$0" "$@""#]).arg(program.get_program());
+    command.env_clear().args(["--port", "0", "--openai-base-url"]);
+    let base = format!("http://{}", upstream().await);
+    let running = Running::start(command.arg(base).arg("--names").arg(names.path()));
+    let mut clients = Vec::new();
+    for _ in 0..300 {
+        let mut client = soon(TcpStream::connect(running.address)).await.unwrap();
+        client.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(read_answer(&mut client).await.starts_with("HTTP/1.1 200 "));
+        clients.push(client);
+    }
+    running.signal("-TERM");
+    let (code, log) = running.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("only 512 open files") && log.contains("--max-connections is 320"), "{log}");
+}
