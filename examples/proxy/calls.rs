@@ -25,6 +25,8 @@ pub(crate) struct Counting<S> {
 struct Call {
     who: Arc<Activity>,
     number: usize,
+    /// Where no length is known, the answer's end is the connection's (RFC 9112 §6.3).
+    ends_with_connection: bool,
 }
 
 pin_project! {
@@ -76,7 +78,8 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let (number, overload) = self.who.begin(request.version() == Version::HTTP_2);
-        let call = Arc::new(Call { who: self.who.clone(), number });
+        let ends_with_connection = request.version() < Version::HTTP_11;
+        let call = Arc::new(Call { who: self.who.clone(), number, ends_with_connection });
         if let Some(overload) = overload {
             request.extensions_mut().insert(overload);
         }
@@ -135,7 +138,12 @@ where
                 call.who.give(call.number, bytes.len());
                 Chunk { bytes, _call: call.clone() }
             })))),
-            Poll::Ready(Some(Err(e))) => Poll::Ready(Some(Err(e))),
+            Poll::Ready(Some(Err(e))) => {
+                if call.ends_with_connection {
+                    call.who.break_off();
+                }
+                Poll::Ready(Some(Err(e)))
+            }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 call.who.wait_for_more(call.number);

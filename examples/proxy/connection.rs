@@ -172,6 +172,11 @@ impl Activity {
         self.heard.store(0, Ordering::Relaxed);
     }
 
+    /// Whatever is written ends in a reset: what there is of an answer must not pass for all of it.
+    pub(crate) fn break_off(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn finish(&self) {
         self.ask(FINISH);
     }
@@ -385,7 +390,7 @@ impl Watch {
         let in_flight = self.who.calls().in_flight.len();
         if in_flight > 0 {
             tracing::debug!("a connection is cut with {in_flight} calls whose answers are not taken");
-            self.who.cut.store(true, Ordering::Relaxed);
+            self.who.break_off();
         }
     }
 

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use http::Request;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::peer::{
@@ -176,6 +176,26 @@ async fn out_of_the_layers_hands_a_broken_body_breaks_as_well() {
     let proxy = Proxy::to(&format!("http://{address}")).await;
     let answer = exchange(proxy.address, "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.len() < 100 + answer.find("\r\n\r\n").unwrap_or(0), "{answer}");
+}
+
+/// Nothing but the connection's end tells HTTP/1.0 that an answer without a length is over.
+#[tokio::test]
+async fn over_http_1_0_a_broken_body_ends_in_a_reset() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let said =
+            format!("{HEAD}transfer-encoding: chunked\r\n\r\n11\r\n[{{\"api_key_id\":1}}\r\nnot a chunk\r\n");
+        stream.write_all(said.as_bytes()).await.unwrap();
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.limit = Some(0);
+    let proxy = Proxy::with(settings).await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream.write_all(format!("GET {COSTS} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let error = soon(stream.read_to_end(&mut answer)).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
