@@ -9,7 +9,8 @@ pub mod laws;
 
 use bytes::Bytes;
 
-use crate::rewrite::amend::{Amender, Rules, Unmatched};
+use crate::rewrite::amend::Amender;
+use crate::rewrite::rules::{Rules, Unmatched};
 use crate::rewrite::scan::{Fault, Learnt};
 use crate::rewrite::splice::Unsent;
 use crate::settings::{DEFAULT_LIMIT, MEMBERS};

@@ -121,7 +121,7 @@ pub use future::ResponseFuture;
 pub use layer::ApiKeyNameLayer;
 pub use names::{KeyNames, KeyNamesError};
 pub use outcome::{Counts, Outcome, Refusal, Skip};
-pub use rewrite::amend::Unmatched;
+pub use rewrite::rules::Unmatched;
 pub use service::ApiKeyName;
 pub use shared::{SharedKeyNames, Snapshot, Status};
 #[cfg(feature = "watch")]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use crate::rewrite::amend::Members;
 use crate::rewrite::lookout::Lookout;
+use crate::rewrite::rules::Members;
 use crate::rewrite::scan::Learnt;
 use crate::total::Total;
 use crate::{Outcome, SharedKeyNames, Unmatched};

@@ -9,8 +9,9 @@ use http_body::{Frame, SizeHint};
 
 use super::into_bytes;
 use crate::report::Report;
-use crate::rewrite::amend::{Amender, Rules};
+use crate::rewrite::amend::Amender;
 use crate::rewrite::lookout::Seam;
+use crate::rewrite::rules::Rules;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;

@@ -303,7 +303,7 @@ impl Page<'_, '_> {
         };
     }
 
-    /// Rows, about as many as there may be edits that wait, or kinds of white space.
+    /// Rows, about as many as there may be kinds of white space, or more.
     fn rows(&mut self) {
         let count = self.choices.of(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
         let (id, differ) = (self.choices.of(SCALARS), self.choices.yes());

@@ -13,74 +13,10 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text, WEIGHT};
+use super::rules::Rules;
 use super::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
-use super::text::{MAX_NAME, unescape};
+use super::text::unescape;
 use crate::KeyNames;
-
-/// What stands beside an id that the map does not know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unmatched {
-    /// The string `"unknown"`. The default: tables and charts show a row rather than a hole.
-    #[default]
-    Unknown,
-    /// `null`.
-    Null,
-    /// No member at all.
-    Omit,
-}
-
-impl Unmatched {
-    fn text(self) -> Text {
-        match self {
-            Unmatched::Unknown => Text::Unknown,
-            Unmatched::Null => Text::Null,
-            Unmatched::Omit => Text::Nothing,
-        }
-    }
-}
-
-/// The names of the two members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Members {
-    id: &'static str,
-    name: &'static str,
-}
-
-impl Members {
-    /// Each name is up to [`MAX_NAME`] letters, digits and `_`, which JSON can write in two ways only: as
-    /// they are, or as `\u00xx`. A body without the id's name and without `\u00` holds no id.
-    pub(crate) const fn new(id: &'static str, name: &'static str) -> Self {
-        assert!(is_plain(id.as_bytes()) && is_plain(name.as_bytes()));
-        Self { id, name }
-    }
-
-    pub(crate) const fn id(self) -> &'static str {
-        self.id
-    }
-
-    pub(crate) const fn name(self) -> &'static str {
-        self.name
-    }
-}
-
-const fn is_plain(name: &[u8]) -> bool {
-    let mut at = 0;
-    while at < name.len() && (name[at].is_ascii_alphanumeric() || name[at] == b'_') {
-        at += 1;
-    }
-    at == name.len() && at > 0 && at <= MAX_NAME
-}
-
-/// What the amender goes by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) members: Members,
-    pub(crate) unmatched: Unmatched,
-    pub(crate) null_as_unmatched: bool,
-    /// How many bytes an object may stay undecided for, edits counted.
-    pub(crate) window: u64,
-}
 
 /// How many different unmatched ids of one body are told of.
 pub(crate) const MAX_UNMATCHED: usize = 256;
@@ -166,7 +102,7 @@ impl Amender {
             scanner: Scanner::new(),
             marks: Marks {
                 rules,
-                edits: Edits::new(rules.members.name),
+                edits: Edits::new(rules.members.name()),
                 open: Vec::new(),
                 passed: 0,
                 natives: Vec::new(),
@@ -385,11 +321,11 @@ impl Marker<'_> {
 impl Sink for Marker<'_> {
     #[inline(always)]
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
-        let Members { id, name } = self.marks.rules.members;
+        let members = self.marks.rules.members;
         let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };
         match text {
-            text if text == id.as_bytes() => Some(Member::Id),
-            text if text == name.as_bytes() => Some(Member::Name),
+            text if text == members.id().as_bytes() => Some(Member::Id),
+            text if text == members.name().as_bytes() => Some(Member::Name),
             _ => None,
         }
     }
@@ -416,7 +352,7 @@ impl Sink for Marker<'_> {
         let Some(object) = marks.open.last_mut() else { return };
         marks.awaited = Some(object.depth);
         match object.reading {
-            Some(Member::Id) => object.lead = marks.edits.lead(marks.rules.members.name, gaps),
+            Some(Member::Id) => object.lead = marks.edits.lead(marks.rules.members.name(), gaps),
             Some(Member::Name) if object.name == Seen::Once => {
                 let edit = Edit { at, cut: 0, lead: Lead::NONE, text: Text::Nothing, tally: Tally::Nothing };
                 marks.push(edit, Member::Name);
@@ -467,7 +403,7 @@ impl Sink for Marker<'_> {
             return;
         }
         // The same in one go, for what is by far the most frequent.
-        let (at, lead) = (at.end, self.marks.edits.lead(self.marks.rules.members.name, gaps));
+        let (at, lead) = (at.end, self.marks.edits.lead(self.marks.rules.members.name(), gaps));
         let (text, tally) = self.look_up(at, value);
         let Marks { edits, open, awaited, .. } = &mut *self.marks;
         let which = edits.push(Edit { at, cut: 0, lead, text, tally });

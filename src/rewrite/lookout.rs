@@ -4,7 +4,7 @@
 use memchr::memchr;
 use memchr::memmem::Finder;
 
-use super::amend::Members;
+use super::rules::Members;
 
 const ESCAPE: &[u8] = b"\\u00";
 

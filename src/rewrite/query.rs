@@ -10,7 +10,7 @@ pub(crate) mod names;
 #[cfg(test)]
 mod tests;
 
-use super::amend::Members;
+use super::rules::Members;
 
 /// The parameter that names the dimensions of an answer.
 const GROUP_BY: &str = "group_by";

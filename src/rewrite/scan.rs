@@ -10,6 +10,7 @@
 //! The scanner knows no member by name. It asks its sink of each name whether the value is wanted, and
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
+mod cursor;
 mod joints;
 mod nest;
 mod run;
@@ -18,6 +19,7 @@ mod value;
 
 use std::ops::Range;
 
+use self::cursor::{Cursor, join};
 use self::joints::Joints;
 pub(crate) use self::joints::Learnt;
 use self::nest::Nest;
@@ -474,45 +476,4 @@ impl Scanner {
             }
         }
     }
-}
-
-/// A chunk, and the place in it.
-struct Cursor<'a> {
-    chunk: &'a [u8],
-    at: usize,
-    /// The offset of the chunk's first byte.
-    base: u64,
-}
-
-impl<'a> Cursor<'a> {
-    fn offset(&self) -> u64 {
-        self.base + self.at as u64
-    }
-
-    fn fault(&self) -> Result<(), Fault> {
-        Err(Fault::NotJson { offset: self.offset() })
-    }
-
-    /// The bytes of a range that ends in this chunk, where it begins in it too.
-    fn slice(&self, range: &Range<u64>) -> Option<&'a [u8]> {
-        let start = range.start.checked_sub(self.base)?;
-        Some(&self.chunk[start as usize..(range.end - self.base) as usize])
-    }
-
-    #[inline(always)]
-    fn skip_white_space(&mut self) {
-        self.at += wide::white_space(BASE, &self.chunk[self.at..]);
-    }
-}
-
-/// The bytes of a range that began in an earlier chunk: `tail` ends where the cursor's chunk begins, and
-/// [`LOOK_BACK`] sees to it that it reaches back far enough.
-fn join<'a>(joined: &'a mut Vec<u8>, tail: &[u8], cursor: &Cursor<'_>, range: &Range<u64>) -> &'a [u8] {
-    let tail_at = cursor.base - tail.len() as u64;
-    let from = (range.start - tail_at) as usize;
-    let to = tail.len().min((range.end - tail_at) as usize);
-    joined.clear();
-    joined.extend_from_slice(&tail[from..to]);
-    joined.extend_from_slice(&cursor.chunk[..range.end.saturating_sub(cursor.base) as usize]);
-    joined
 }

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::amend::{Amender, Members, Rules, Unmatched};
+use super::amend::Amender;
 use super::lookout::{Lookout, Seam};
 use super::place;
+use super::rules::{Members, Rules, Unmatched};
 use super::scan::{Fault, MAX_DEPTH};
 use super::splice::Unsent;
 use crate::internal::cases::{CASES, NAMES, naive};

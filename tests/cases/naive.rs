@@ -23,12 +23,9 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
-    /// How many ids and names an object may hold while it is undecided: what weighs half of the window and 4 KiB,
-    /// at 32 bytes each.
-    pub fn edits(self) -> usize {
-        (self.window / 2 + 4096) / 32
-    }
+/// As how many bytes so many ids and names count that wait: 40 each, where they weigh more than 224 KiB.
+pub fn surcharge(edits: usize) -> usize {
+    (40 * edits).saturating_sub(224 << 10)
 }
 
 /// How many different kinds of white space are repeated around inserted members.
@@ -226,8 +223,8 @@ impl<'a> Walk<'a> {
             return;
         };
         let at = self.edits[first].place.start;
-        let overdue =
-            self.at.min(self.end) - at > self.rules.window || self.edits.len() - first > self.rules.edits();
+        let waits = self.at.min(self.end) - at + surcharge(self.edits.len() - first);
+        let overdue = waits > self.rules.window;
         if !whole && !overdue {
             self.settled = self.settled.min(at);
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::internal::cases::{NAMES, naive};
 use crate::internal::choices::{Choices, crumbs, cut};
 use crate::internal::{RULES, amend_by, documents};
-use crate::rewrite::amend::{Rules, Unmatched};
+use crate::rewrite::rules::{Rules, Unmatched};
 use crate::rewrite::scan::{Fault, Learnt, MAX_DEPTH};
 use crate::{Counts, KeyNames};
 
@@ -97,7 +97,7 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     let null_as_unmatched = choices.yes();
     let window = match choices.byte() {
         window @ 0..=199 => window.into(),
-        // More than so many rows as may wait in it.
+        // Some rows fit in, others do not.
         200..=219 => 8 << 10,
         _ => 1 << 20,
     };

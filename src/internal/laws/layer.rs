@@ -18,7 +18,7 @@ use super::amend::{Amended, names, rules};
 use crate::internal::cases::naive;
 use crate::internal::choices::{Choices, crumbs, cut};
 use crate::internal::documents;
-use crate::rewrite::amend::Rules;
+use crate::rewrite::rules::Rules;
 use crate::rewrite::scan::Fault;
 use crate::{ApiKeyNameLayer, Counts, Outcome, SharedKeyNames, Skip};
 
@@ -188,11 +188,11 @@ impl Exchange {
         let end = fault.map_or(body.len(), |fault| fault.offset() as usize);
         let (data, counts) = naive::amend_until(body, end, self.naive);
         let (changed, counts) = (data != body, told(counts));
-        let is_crowded = naive::edits(body, end) > naive::Rules { window: self.limit, ..self.naive }.edits();
-        let is_long = body.len() > self.limit || is_crowded;
+        let surcharge = naive::surcharge(naive::edits(body, end));
+        let is_long = body.len() + surcharge > self.limit;
         // What is no JSON, and would not change, need not be held any longer.
-        let is_hopeless = fault.is_some() && !changed && !is_crowded;
-        if is_long && (!is_hopeless || end >= self.limit) {
+        let is_hopeless = fault.is_some() && !changed;
+        if is_long && (!is_hopeless || end + surcharge >= self.limit) {
             let outcome = match fault {
                 _ if self.end == End::Error => Outcome::Skipped(Skip::BodyFailed, counts),
                 Some(fault) => Outcome::Skipped(fault.into(), counts),
