@@ -1,6 +1,5 @@
 //! Each bound, and what lies beyond it. Where time counts, on a clock that stands still but for the waits, and with
 //! connections in memory.
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use http_body_util::{BodyExt, Channel};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::service_fn;
 
@@ -19,31 +18,11 @@ use crate::app::limits::Limits;
 use crate::app::load::Load;
 use crate::app::server::protocols;
 use crate::peer::{
-    AnyBody, COSTS, NAMED, Proxy, Reply, Upstream, client, exchange, full, limits, read_answer, read_head,
-    scripted, settings, soon, write_then_wait,
+    AnyBody, COSTS, NAMED, Proxy, Reply, Upstream, client, exchange, full, gated, limits, read_answer,
+    read_head, scripted, settings, soon, write_then_wait,
 };
 
 // === how many ===
-
-/// Answers when told to, and tells when it was asked.
-async fn gated() -> (String, mpsc::Receiver<()>, Arc<Notify>) {
-    let (tell, told) = mpsc::channel(8);
-    let gate = Arc::new(Notify::new());
-    let go_on = gate.clone();
-    let address = scripted(move |mut stream| {
-        let (tell, gate) = (tell.clone(), gate.clone());
-        async move {
-            while !read_head(&mut stream).await.is_empty() {
-                tell.send(()).await.unwrap();
-                gate.notified().await;
-                let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
-                stream.write_all(said.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    (format!("http://{address}"), told, go_on)
-}
 
 fn get(proxy: &Proxy, target: &str) -> Request<AnyBody> {
     Request::get(proxy.url(target)).body(full("")).unwrap()
@@ -52,8 +31,10 @@ fn get(proxy: &Proxy, target: &str) -> Request<AnyBody> {
 #[tokio::test]
 async fn past_max_in_flight_a_call_is_told_when_to_come_again() {
     for h2 in [false, true] {
-        let (base, mut told, go_on) = gated().await;
-        let proxy = Proxy::limited(settings(&base), Limits { max_in_flight: 2, ..limits() }).await;
+        let (upstream, mut told, go_on) = gated().await;
+        let proxy =
+            Proxy::limited(settings(&format!("http://{upstream}")), Limits { max_in_flight: 2, ..limits() })
+                .await;
         let client = client(h2);
         let calls: Vec<_> = (0..2).map(|_| tokio::spawn(client.request(get(&proxy, COSTS)))).collect();
         for _ in &calls {
@@ -123,8 +104,10 @@ async fn kept_alive(proxy: &Proxy) -> TcpStream {
 
 #[tokio::test]
 async fn past_max_connections_who_was_waited_for_longest_makes_room() {
-    let (base, mut told, go_on) = gated().await;
-    let proxy = Proxy::limited(settings(&base), Limits { max_connections: 3, ..limits() }).await;
+    let (upstream, mut told, go_on) = gated().await;
+    let proxy =
+        Proxy::limited(settings(&format!("http://{upstream}")), Limits { max_connections: 3, ..limits() })
+            .await;
     let call = tokio::spawn(client(false).request(get(&proxy, COSTS)));
     soon(told.recv()).await.unwrap();
     let mut first = kept_alive(&proxy).await;
@@ -141,8 +124,10 @@ async fn past_max_connections_who_was_waited_for_longest_makes_room() {
 
 #[tokio::test]
 async fn where_all_have_calls_who_comes_waits_for_the_first_to_leave() {
-    let (base, mut told, go_on) = gated().await;
-    let proxy = Proxy::limited(settings(&base), Limits { max_connections: 1, ..limits() }).await;
+    let (upstream, mut told, go_on) = gated().await;
+    let proxy =
+        Proxy::limited(settings(&format!("http://{upstream}")), Limits { max_connections: 1, ..limits() })
+            .await;
     let call = tokio::spawn(client(false).request(get(&proxy, COSTS)));
     soon(told.recv()).await.unwrap();
     let next =

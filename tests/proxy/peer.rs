@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
 use crate::app::base::Base;
@@ -326,4 +326,24 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     // A reset after the bytes is an end as well.
     let _ = soon(stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Answers when told to, and tells when it was asked.
+pub(crate) async fn gated() -> (SocketAddr, mpsc::Receiver<()>, Arc<Notify>) {
+    let (tell, told) = mpsc::channel(8);
+    let gate = Arc::new(Notify::new());
+    let go_on = gate.clone();
+    let address = scripted(move |mut stream| {
+        let (tell, gate) = (tell.clone(), gate.clone());
+        async move {
+            while !read_head(&mut stream).await.is_empty() {
+                tell.send(()).await.unwrap();
+                gate.notified().await;
+                let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
+                stream.write_all(said.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (address, told, go_on)
 }

@@ -1,18 +1,16 @@
 //! The listener: whom it waits for, for how long, and how it ends.
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
 
 use crate::app::limits::Limits;
 use crate::app::server::back_off;
 use crate::peer::{
-    COSTS, NAMED, Proxy, Reply, Upstream, client, full, limits, read_answer, read_head, scripted, settings,
-    soon,
+    COSTS, NAMED, Proxy, Reply, Upstream, client, full, gated, limits, read_answer, read_head, scripted,
+    settings, soon,
 };
 
 #[tokio::test]
@@ -68,25 +66,6 @@ async fn a_second_head_is_not_waited_for_either() {
         let _ = soon(stream.read_to_end(&mut rest)).await;
     }
     assert_eq!(upstream.connections(), 0);
-}
-
-/// Answers when told to, and tells when it was asked.
-async fn gated() -> (std::net::SocketAddr, mpsc::Receiver<()>, Arc<Notify>) {
-    let (tell, told) = mpsc::channel(8);
-    let gate = Arc::new(Notify::new());
-    let go_on = gate.clone();
-    let address = scripted(move |mut stream| {
-        let (tell, gate) = (tell.clone(), gate.clone());
-        async move {
-            read_head(&mut stream).await;
-            tell.send(()).await.unwrap();
-            gate.notified().await;
-            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
-            stream.write_all(said.as_bytes()).await.unwrap();
-        }
-    })
-    .await;
-    (address, told, go_on)
 }
 
 #[tokio::test]
