@@ -21,8 +21,8 @@ use crate::KeyNames;
 /// How many different unmatched ids of one body are told of.
 pub(crate) const MAX_UNMATCHED: usize = 256;
 
-/// How much the edits that wait may weigh before they count as bytes do. Rows of the APIs are about 600 bytes, an
-/// edit is 40: only those of a page made for it, or larger than 2 MiB, count.
+/// How much the edits that wait may weigh before they count as bytes do. An edit is 40 bytes, a row of compact
+/// completions 355: of a page that is held, those count if it is made for it, or almost 2 MiB long.
 const FREE: u64 = 224 * 1024;
 
 /// As how many bytes so many edits count, where they wait with those of their body.
@@ -435,9 +435,7 @@ impl Marker<'_> {
             natives.truncate(from);
         }
         open.pop();
-        if *passed > open.len() {
-            *passed = open.len();
-        }
+        *passed = (*passed).min(open.len());
     }
 }
 

@@ -1,9 +1,9 @@
 //! Work on bytes, pure: no HTTP, no runtime, no clock, no log.
 //!
 //! `query` turns a name into an id in a query string. `lookout` sees whether a body can hold an id at all;
-//! `scan` reads JSON as it comes, `amend` says by the `rules` which bytes to insert or replace, `edit` queues them, `splice`
-//! writes them into the bytes; `place` says where in a document a byte stands. `text` and `wide` are what
-//! they stand on: what a string says, and how far a run of bytes goes.
+//! `scan` reads JSON as it comes, `amend` says by the `rules` which bytes to insert or replace, `edit` queues
+//! them, `splice` writes them into the bytes; `place` says where in a document a byte stands. `text` and `wide`
+//! are what they stand on: what a string says, and how far a run of bytes goes.
 
 pub(crate) mod amend;
 pub(crate) mod edit;
