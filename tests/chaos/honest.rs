@@ -21,23 +21,17 @@ pub(crate) const HONEST: &[Act] = &[
 ];
 
 fn with_a_length(teller: &mut Teller<'_>) -> Script {
-    let message = Teller::measured(teller.ok(), &teller.raw());
+    let message = teller.whole();
     Script::new(teller.pieces(message)).is(200, teller.amended())
 }
 
-fn chunked(teller: &mut Teller<'_>, fields: &str, trailers: &str) -> Vec<u8> {
-    let mut body = teller.chunks(&teller.raw());
-    body.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
-    Teller::message(format!("{}transfer-encoding: chunked\r\n{fields}", teller.ok()), &body)
-}
-
 fn in_chunks(teller: &mut Teller<'_>) -> Script {
-    let message = chunked(teller, "", "");
+    let message = teller.chunked("", "");
     Script::new(teller.pieces(message)).is(200, teller.amended())
 }
 
 fn until_it_closes(teller: &mut Teller<'_>) -> Script {
-    let message = Teller::message(format!("{}connection: close\r\n", teller.ok()), &teller.raw());
+    let message = teller.unmeasured();
     Script::new(teller.pieces(message)).then(End::Close).is(200, teller.amended())
 }
 
@@ -81,7 +75,7 @@ fn after_1xx(teller: &mut Teller<'_>) -> Script {
 
 fn with_trailers(teller: &mut Teller<'_>) -> Script {
     let fields = "trailer: x-trailer, content-digest\r\n";
-    let message = chunked(teller, fields, "x-trailer: 1\r\ncontent-digest: sha-256=:AAAA:\r\n");
+    let message = teller.chunked(fields, "x-trailer: 1\r\ncontent-digest: sha-256=:AAAA:\r\n");
     Script::new(teller.pieces(message)).is(200, teller.amended())
 }
 

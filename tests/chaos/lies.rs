@@ -52,20 +52,6 @@ pub(crate) const LIES: &[Act] = &[
 ];
 
 impl Teller<'_> {
-    fn whole(&self) -> Vec<u8> {
-        Teller::measured(self.ok(), &self.raw())
-    }
-
-    fn unmeasured(&self) -> Vec<u8> {
-        Teller::message(format!("{}connection: close\r\n", self.ok()), &self.raw())
-    }
-
-    fn chunked(&mut self, fields: &str) -> Vec<u8> {
-        let mut body = self.chunks(&self.raw());
-        body.extend_from_slice(b"0\r\n\r\n");
-        Teller::message(format!("{}transfer-encoding: chunked\r\n{fields}", self.ok()), &body)
-    }
-
     fn cut(&mut self, mut message: Vec<u8>, least: usize) -> Vec<u8> {
         message.truncate(least + self.random.below(message.len() - least));
         message
@@ -102,7 +88,7 @@ fn cuts_measured(teller: &mut Teller<'_>) -> Script {
 }
 
 fn cuts_chunked(teller: &mut Teller<'_>) -> Script {
-    let message = teller.chunked("");
+    let message = teller.chunked("", "");
     let head = teller.ok().len();
     Script::send(teller.cut(message, head)).then(End::Close).begins(teller.amended())
 }
@@ -178,7 +164,7 @@ fn no_number(teller: &mut Teller<'_>) -> Script {
 /// RFC 9112 §6.3: the chunks count.
 fn length_and_chunks(teller: &mut Teller<'_>) -> Script {
     let length = teller.random.below(2 * teller.document.len());
-    let message = teller.chunked(&format!("content-length: {length}\r\n"));
+    let message = teller.chunked(&format!("content-length: {length}\r\n"), "");
     Script::send(message).is(200, teller.amended())
 }
 

@@ -153,6 +153,23 @@ impl<'a> Teller<'a> {
     pub(crate) fn measured(head: String, body: &[u8]) -> Vec<u8> {
         Self::message(format!("{head}content-length: {}\r\n", body.len()), body)
     }
+
+    /// The usual answer, with its length.
+    pub(crate) fn whole(&self) -> Vec<u8> {
+        Self::measured(self.ok(), &self.raw())
+    }
+
+    /// The same, up to where the connection closes.
+    pub(crate) fn unmeasured(&self) -> Vec<u8> {
+        Self::message(format!("{}connection: close\r\n", self.ok()), &self.raw())
+    }
+
+    /// The same in chunks, with more fields before them and behind.
+    pub(crate) fn chunked(&mut self, fields: &str, trailers: &str) -> Vec<u8> {
+        let mut body = self.chunks(&self.raw());
+        body.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
+        Self::message(format!("{}transfer-encoding: chunked\r\n{fields}", self.ok()), &body)
+    }
 }
 
 impl Script {
