@@ -1,4 +1,5 @@
-//! Every crate that `Cargo.toml` asks for has its reason in `src/docs/design.md`, and is used.
+//! What the documents say of the tree is true: every crate that `Cargo.toml` asks for has its reason in
+//! `src/docs/design.md`, and is used; every test that `src/docs/reliability.md` names is there.
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,5 +65,31 @@ fn each_is_used() {
     for name in asked_for("[dev-dependencies]") {
         let path = format!("{}::", name.replace('-', "_"));
         assert!(sources.iter().any(|source| source.contains(&path)), "nothing uses {name}");
+    }
+}
+
+/// What is named in the last column of the tables.
+fn named(document: &str) -> Vec<&str> {
+    let rows = document.lines().filter(|line| line.starts_with("| ") && line.ends_with(" |"));
+    let cells = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn each_test_that_is_named_is_there() {
+    let document = read("src/docs/reliability.md");
+    let tests = sources(&["src", "tests"]).concat();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = named(&document);
+    assert!(names.len() > 40, "the tables were not read");
+    for name in names {
+        let is_there = match (name.strip_prefix("laws::"), name.strip_prefix(".ci/run ")) {
+            (Some(law), _) => root.join("src/internal/laws").join(law).with_extension("rs").is_file(),
+            // The package has no CI.
+            (_, Some(step)) => fs::read_to_string(root.join(".ci/run"))
+                .map_or(true, |run| run.contains(&format!("\n{step}() {{"))),
+            _ => tests.contains(&format!("fn {name}(")),
+        };
+        assert!(is_there, "{name} is not there");
     }
 }
