@@ -2,12 +2,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::peer::{NAMED, Proxy, Upstream, client, exchange, full, listen, read_head, scripted, soon};
 
@@ -34,11 +34,27 @@ pub(crate) async fn run(arguments: &[&str]) -> Output {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
-    out: BufReader<std::process::ChildStdout>,
+    out: BufReader<ChildStdout>,
+    /// What it has logged, read while it runs.
+    log: watch::Receiver<String>,
 }
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
+        let mut running = Self::unread(command);
+        let errors = BufReader::new(running.child.stderr.take().unwrap());
+        let (logged, log) = watch::channel(String::new());
+        std::thread::spawn(move || {
+            for line in errors.split(b'\n').map_while(Result::ok) {
+                logged.send_modify(|log| *log += &(String::from_utf8_lossy(&line) + "\n"));
+            }
+        });
+        running.log = log;
+        running
+    }
+
+    /// Nobody reads what it logs.
+    pub(crate) fn unread(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -48,7 +64,8 @@ impl Running {
             child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
             panic!("{line:?}: {why}");
         };
-        Self { address: address.parse().unwrap(), child, out }
+        let (_, log) = watch::channel(String::new());
+        Self { address: address.parse().unwrap(), child, out, log }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -69,43 +86,19 @@ impl Running {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// What it logs, up to the first line with these words. To be asked once.
+    /// Once these words stand in its log.
     #[cfg(feature = "directory")]
-    pub(crate) async fn logged(&mut self, words: &'static str) -> String {
-        let mut errors = BufReader::new(self.child.stderr.take().unwrap());
-        let logged = tokio::task::spawn_blocking(move || {
-            let mut log = String::new();
-            while !log.contains(words) {
-                assert_ne!(errors.read_line(&mut log).unwrap(), 0, "{log}");
-            }
-            (log, errors.into_inner())
-        });
-        let (log, errors) = soon(logged).await.unwrap();
-        self.child.stderr = Some(errors);
-        log
+    pub(crate) async fn logged(&mut self, words: &str) -> String {
+        let it = async { self.log.wait_for(|log| log.contains(words)).await.map(|log| log.clone()) };
+        soon(it).await.expect("it ended without")
     }
 
-    /// All that it logs until it ends, read meanwhile: a pipe that is full would stop it.
-    pub(crate) fn log(&mut self) -> tokio::task::JoinHandle<String> {
-        let mut errors = self.child.stderr.take().unwrap();
-        tokio::task::spawn_blocking(move || {
-            let mut log = Vec::new();
-            errors.read_to_end(&mut log).unwrap();
-            String::from_utf8_lossy(&log).into_owned()
-        })
-    }
-
-    /// Its exit code, and what it logged.
+    /// Its exit code, and all that it logged.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
-        let mut errors = self.child.stderr.take().unwrap();
-        let log = tokio::task::spawn_blocking(move || {
-            let mut log = String::new();
-            errors.read_to_string(&mut log).unwrap();
-            log
-        });
         // To the end of what it writes; then it has ended.
-        let log = soon(log).await.unwrap();
-        (self.child.wait().unwrap().code(), log)
+        let closed = async { while self.log.changed().await.is_ok() {} };
+        soon(closed).await;
+        (self.child.wait().unwrap().code(), self.log.borrow().clone())
     }
 }
 
@@ -154,7 +147,7 @@ async fn the_demo_shows_itself_and_serves_until_ctrl_c() {
 #[tokio::test]
 async fn sigterm_lets_what_is_in_flight_finish() {
     let (tell, mut told) = mpsc::channel(1);
-    let (go_on, gate) = tokio::sync::watch::channel(false);
+    let (go_on, gate) = watch::channel(false);
     let upstream = scripted(move |mut stream| {
         let (tell, mut gate) = (tell.clone(), gate.clone());
         async move {

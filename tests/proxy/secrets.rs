@@ -162,8 +162,7 @@ async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
         };
         let mut command = talkative(&base, &names);
         command.env("SSL_CERT_FILE", &root);
-        let mut running = Running::start(&mut command);
-        let log = running.log();
+        let running = Running::start(&mut command);
         ask_everything(&running).await;
 
         // A map that turns out to be something else.
@@ -179,7 +178,7 @@ async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
         });
         unmarked("/health", &told.await);
         running.signal("-TERM");
-        let text = soon(log).await.unwrap();
+        let (_, text) = running.ended().await;
         assert!(text.contains("TRACE ") && text.contains("POST /v1/organization/costs "), "{text}");
         unmarked(upstream, &text);
     }
@@ -240,12 +239,11 @@ async fn nothing_of_the_admin_key_is_logged_or_written() {
             .env("SSL_CERT_FILE", &root);
         let mut running = Running::start(&mut command);
         // Two lists, none of which holds anything that makes sense.
-        let mut log = running.logged("names from the API: ").await;
+        running.logged("names from the API: ").await;
         let sent = upstream.asked.lock().unwrap()[0].headers["authorization"].clone();
         assert_eq!(sent, format!("Bearer {}", PARTS.concat()));
         running.signal("-TERM");
-        let (code, rest) = running.ended().await;
-        log += &rest;
+        let (code, log) = running.ended().await;
         assert_eq!((code, log.contains("TRACE ")), (Some(0), true), "{log}");
         let text = fs::read_to_string(&synced).unwrap();
         assert!(PARTS.iter().all(|part| !log.contains(part) && !text.contains(part)), "{text}{log}");
