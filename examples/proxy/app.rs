@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tower_api_key_name::{SharedKeyNames, Status};
+use tracing_appender::non_blocking::ErrorCounter;
 
 use base::Base;
 use flags::Flags;
@@ -51,13 +52,17 @@ pub(crate) enum Refusal {
 pub(crate) fn main() -> ExitCode {
     // clap itself ends the process: 2 on bad use, 0 on --help.
     let flags = Flags::parse();
+    let (lines, writing) = log::lines();
+    let lost = lines.error_counter();
     tracing_subscriber::fmt()
         .with_env_filter(log::filter(flags.access_log))
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
+        .with_writer(lines)
         .init();
 
-    let (code, why) = match start(flags) {
+    let ended = start(flags, lost);
+    log::end(writing);
+    let (code, why) = match ended {
         Ok(0) => return ExitCode::SUCCESS,
         // The log has said how many.
         Ok(_cut) => return ExitCode::from(3),
@@ -69,7 +74,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Gives the number of calls that were cut.
-fn start(flags: Flags) -> Result<usize, Refusal> {
+fn start(flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
     // One core, one thread: work that is handed between threads wakes them, and that costs more than
     // it gains where they share a core. More cores: a page that is being compressed leaves the others free.
     let mut runtime = match std::thread::available_parallelism() {
@@ -78,13 +83,13 @@ fn start(flags: Flags) -> Result<usize, Refusal> {
     };
     let runtime =
         runtime.enable_all().build().map_err(|e| Refusal::CannotStart(format!("no runtime: {e}")))?;
-    let outcome = runtime.block_on(run(flags));
+    let outcome = runtime.block_on(run(flags, lost));
     // Does not wait for a name look-up that hangs in a thread of its own.
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(mut flags: Flags) -> Result<usize, Refusal> {
+async fn run(mut flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
     // What was asked is judged before anything is opened.
     let mut settings = flags.settings().map_err(Refusal::BadUse)?;
     flags.limits.fit_open_files().map_err(|e| Refusal::CannotStart(format!("no open files: {e}")))?;
@@ -105,6 +110,7 @@ async fn run(mut flags: Flags) -> Result<usize, Refusal> {
     };
 
     tokio::spawn(tell_of_reloads(names.clone()));
+    tokio::spawn(log::tell_of_lost(lost));
 
     let listener = server::listen(&flags.host, flags.port)
         .await

@@ -57,15 +57,19 @@ impl Running {
     pub(crate) fn unread(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
-            let mut why = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-            panic!("{line:?}: {why}");
+        let mut said = String::new();
+        let address = loop {
+            let line = said.len();
+            if out.read_line(&mut said).unwrap() == 0 {
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("it does not listen: {said}");
+            }
+            if let Some(address) = said[line..].trim_end().strip_prefix("listening on http://") {
+                break address.parse().unwrap();
+            }
         };
         let (_, log) = watch::channel(String::new());
-        Self { address: address.parse().unwrap(), child, out, log }
+        Self { address, child, out, log }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -98,7 +102,19 @@ impl Running {
         // To the end of what it writes; then it has ended.
         let closed = async { while self.log.changed().await.is_ok() {} };
         soon(closed).await;
-        (self.child.wait().unwrap().code(), self.log.borrow().clone())
+        (self.exit_code().await, self.log.borrow().clone())
+    }
+
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let ended = async {
+            loop {
+                match self.child.try_wait().unwrap() {
+                    Some(status) => return status.code(),
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        soon(ended).await
     }
 }
 

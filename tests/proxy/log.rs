@@ -1,13 +1,20 @@
 //! What is written, and what never is.
 use std::io::{self, Write};
-use std::sync::{Arc, LazyLock, Mutex};
+#[cfg(unix)]
+use std::process::Command;
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt;
 use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
+use tracing_appender::non_blocking::NonBlockingBuilder;
 
+use crate::app::log::tell_of_lost;
+#[cfg(unix)]
+use crate::binary::{Running, names, program};
 use crate::peer::{
     COSTS, Proxy, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon, write_then_wait,
 };
@@ -158,4 +165,53 @@ async fn a_failure_says_why() {
     Proxy::to(&format!("http://{address}")).await.get(COSTS).await;
     let text = log.until("502").await;
     assert!(text.contains("WARN") && text.contains("refused"), "{text}");
+}
+
+/// A pipe to a collector that hangs, which standard output goes to as well.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_no_call() {
+    let upstream = Upstream::rows().await;
+    let (names, program) = (names(), program());
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" "$@" 2>&1"#]).arg(program.get_program()).env_clear();
+    command.args(["--port", "0", "--access-log", "--openai-base-url", &upstream.base(), "--names"]);
+    let mut running = Running::unread(command.arg(names.path()));
+    let client = client(false);
+    // A line each, and more of them than a pipe and the queue before it take.
+    for _ in 0..6_000 {
+        let url = format!("http://{}/elsewhere", running.address);
+        let request = Request::get(url).body(full("")).unwrap();
+        let answer = soon(client.request(request)).await.unwrap();
+        assert_eq!(answer.status(), 404);
+    }
+    running.signal("-TERM");
+    assert_eq!(running.exit_code().await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_are_lost_are_counted_and_told_of() {
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (log, _guard) = Log::capture(LevelFilter::WARN);
+    let (_go_on, stuck) = mpsc::channel();
+    let (mut lines, _writing) = NonBlockingBuilder::default().buffered_lines_limit(4).finish(Stuck(stuck));
+    let lost = lines.error_counter();
+    while lost.dropped_lines() < 3 {
+        lines.write_all(b"a line").unwrap();
+    }
+    let told = tell_of_lost(lost.clone());
+    assert!(tokio::time::timeout(Duration::from_secs(60), told).await.is_err());
+    assert_eq!(log.text().matches(" 3 lines of this log are lost").count(), 1, "{}", log.text());
 }
