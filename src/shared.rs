@@ -181,13 +181,15 @@ impl SharedKeyNames {
     /// Late news of an older generation counts for nothing. What could not stand in a map, as too
     /// long or looking like a secret, is neither kept nor to be logged.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
-        if id.len() > KeyNames::MAX_ID || looks_like_secret(id) {
+        if id.len() > KeyNames::MAX_ID {
             return false;
         }
         let mut unmatched = self.board.unmatched();
+        // By what takes least: an id without a name is in every answer, and was seen before.
         if unmatched.generation != generation
             || unmatched.seen.contains(id)
             || unmatched.seen.len() == Self::MAX_UNMATCHED
+            || looks_like_secret(id)
         {
             return false;
         }

@@ -28,7 +28,7 @@ const ROOMS: &str = "
     rewrite/wide:
     rewrite/text: names
     rewrite/scan: rewrite/text rewrite/wide
-    rewrite/edit: names rewrite/scan
+    rewrite/edit: names rewrite/scan rewrite/text
     rewrite/rules: rewrite/edit rewrite/text
     rewrite/amend: names rewrite/edit rewrite/rules rewrite/scan rewrite/text
     rewrite/lookout: rewrite/rules

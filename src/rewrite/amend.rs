@@ -352,7 +352,7 @@ impl Sink for Marker<'_> {
         let Some(object) = marks.open.last_mut() else { return };
         marks.awaited = Some(object.depth);
         match object.reading {
-            Some(Member::Id) => object.lead = marks.edits.lead(marks.rules.members.name(), gaps),
+            Some(Member::Id) => object.lead = marks.edits.lead(gaps),
             Some(Member::Name) if object.name == Seen::Once => {
                 let edit = Edit { at, cut: 0, lead: Lead::NONE, text: Text::Nothing, tally: Tally::Nothing };
                 marks.push(edit, Member::Name);
@@ -403,7 +403,7 @@ impl Sink for Marker<'_> {
             return;
         }
         // The same in one go, for what is by far the most frequent.
-        let (at, lead) = (at.end, self.marks.edits.lead(self.marks.rules.members.name(), gaps));
+        let (at, lead) = (at.end, self.marks.edits.lead(gaps));
         let (text, tally) = self.look_up(at, value);
         let Marks { edits, open, awaited, .. } = &mut *self.marks;
         let which = edits.push(Edit { at, cut: 0, lead, text, tally });

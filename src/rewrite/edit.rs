@@ -1,6 +1,7 @@
 //! Edits: what to insert or replace, in the order of the bytes they stand in.
 
 use super::scan::Gaps;
+use super::text::MAX_NAME;
 use crate::KeyNames;
 
 /// What became of an id; each member that is an id leaves exactly one in its object's edits.
@@ -50,59 +51,67 @@ pub(crate) struct Edit {
 /// What an edit takes of memory, with the room that its queue keeps for more.
 pub(crate) const WEIGHT: u64 = size_of::<Edit>() as u64 * 5 / 4;
 
-/// What stands before an inserted value: comma, name and colon with their white space. An index into
-/// [`Leads`].
+/// What stands before an inserted value: comma, name and colon with their white space; see [`Leads`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lead(u8);
 
 impl Lead {
     /// Nothing: the edit replaces a value.
     pub(crate) const NONE: Lead = Lead(0);
+    /// No white space.
     const COMPACT: Lead = Lead(1);
+    /// The first of [`Leads::known`].
+    const OTHERS: u8 = 2;
 }
 
-/// How many different leads one body may have. One that is formatted by a program has a handful, one for
+/// How many different leads with white space one body may have. One that is formatted by a program has a handful, one for
 /// each depth; beyond this many, a member is inserted without white space.
-const MAX_LEADS: usize = 64;
+const MAX_LEADS: usize = 62;
 
 /// The leads of one body.
 #[derive(Clone, Debug)]
 struct Leads {
+    name: &'static str,
+    /// The one without white space: its text, and how long that is.
+    compact: ([u8; MAX_NAME + 4], usize),
+    /// The others.
     known: Vec<Box<[u8]>>,
     /// Where the next one is put together.
     next: Vec<u8>,
 }
 
 impl Leads {
-    fn new(name: &str) -> Self {
-        let mut leads = Self { known: vec![Box::default()], next: Vec::new() };
-        leads.compose(name, [&[]; 3]);
-        leads.known.push(leads.next.as_slice().into());
-        leads
+    fn new(name: &'static str) -> Self {
+        let (mut text, mut len) = ([0; MAX_NAME + 4], 0);
+        for part in [",\"", name, "\":"] {
+            text[len..len + part.len()].copy_from_slice(part.as_bytes());
+            len += part.len();
+        }
+        Self { name, compact: (text, len), known: Vec::new(), next: Vec::new() }
     }
 
-    fn compose(&mut self, name: &str, gaps: Gaps<'_>) {
+    fn find_or_add(&mut self, gaps: Gaps<'_>) -> Lead {
         self.next.clear();
-        for part in [b",", gaps[0], b"\"", name.as_bytes(), b"\"", gaps[1], b":", gaps[2]] {
+        for part in [b",", gaps[0], b"\"", self.name.as_bytes(), b"\"", gaps[1], b":", gaps[2]] {
             self.next.extend_from_slice(part);
         }
-    }
-
-    fn find_or_add(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
-        self.compose(name, gaps);
         // The newest first: a row's white space is that of the row before.
-        if let Some(known) = self.known.iter().rposition(|lead| **lead == *self.next) {
-            return Lead(known as u8);
+        if let Some(nth) = self.known.iter().rposition(|lead| **lead == *self.next) {
+            return Lead(Lead::OTHERS + nth as u8);
         }
         if self.known.len() == MAX_LEADS {
             return Lead::COMPACT;
         }
         self.known.push(self.next.as_slice().into());
-        Lead(self.known.len() as u8 - 1)
+        Lead(Lead::OTHERS + self.known.len() as u8 - 1)
     }
 
     fn bytes(&self, lead: Lead) -> &[u8] {
-        &self.known[usize::from(lead.0)]
+        match lead {
+            Lead::NONE => b"",
+            Lead::COMPACT => &self.compact.0[..self.compact.1],
+            Lead(other) => &self.known[usize::from(other - Lead::OTHERS)],
+        }
     }
 }
 
@@ -126,7 +135,7 @@ pub(crate) struct Edits {
 
 impl Edits {
     /// No edits yet, for a body in which members called `name` are inserted.
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self {
             edits: Vec::new(),
             before: 0,
@@ -139,11 +148,11 @@ impl Edits {
     }
 
     #[inline(always)]
-    pub(crate) fn lead(&mut self, name: &str, gaps: Gaps<'_>) -> Lead {
+    pub(crate) fn lead(&mut self, gaps: Gaps<'_>) -> Lead {
         if gaps.iter().all(|gap| gap.is_empty()) {
             return Lead::COMPACT;
         }
-        self.leads.find_or_add(name, gaps)
+        self.leads.find_or_add(gaps)
     }
 
     /// Adds an edit behind all others and says which one it is.
@@ -163,8 +172,9 @@ impl Edits {
             self.edits.drain(..written);
             self.before = self.written;
         } else {
-            // By a quarter, not twofold: see `WEIGHT`.
-            self.edits.reserve_exact(self.edits.len() / 4 + 64);
+            // By a quarter, not twofold: see `WEIGHT`. Most pages have few rows.
+            let more = if self.edits.is_empty() { 24 } else { self.edits.len() / 4 + 64 };
+            self.edits.reserve_exact(more);
         }
     }
 
