@@ -6,6 +6,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use tower_api_key_name::{Counts, KeyNames, internal};
 
 use super::documents::{WHOLE, frames};
@@ -59,7 +60,27 @@ pub fn validate(page: &[u8]) -> bool {
 
 /// What a proxy does that parses and prints, but for the naming.
 pub fn parse_and_print(page: &[u8]) -> String {
-    let value: serde_json::Value = serde_json::from_slice(page).expect("a page is JSON");
+    let value: Value = serde_json::from_slice(page).expect("a page is JSON");
+    value.to_string()
+}
+
+/// All that it does.
+pub fn parse_name_and_print(page: &[u8], names: &KeyNames) -> String {
+    fn name_each(value: &mut Value, names: &KeyNames) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| name_each(item, names)),
+            Value::Object(members) => {
+                members.values_mut().for_each(|value| name_each(value, names));
+                if let Some(id) = members.get("api_key_id") {
+                    let name = id.as_str().map(|id| names.name(id).unwrap_or("unknown").into());
+                    members.insert("api_key_name".into(), name.unwrap_or(Value::Null));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut value: Value = serde_json::from_slice(page).expect("a page is JSON");
+    name_each(&mut value, names);
     value.to_string()
 }
 

@@ -18,11 +18,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
+use serde_json::Value;
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names};
-use self::engines::{ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, validate};
+use self::engines::{
+    ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_name_and_print, validate,
+};
 use self::service::{Bare, COSTS, Client, MODELS};
 
 const ROUNDS: usize = 21;
@@ -82,6 +85,8 @@ fn lines() -> Lines {
         let document = Document::new(kind, Style::Compact, 1 << 20);
         let name = format!("{document} ÷ Value round trip");
         lines.push((name, Box::new(move || beside_round_trip(document))));
+        let name = format!("{document} ÷ Value round trip that names");
+        lines.push((name, Box::new(move || beside_same_job(document))));
     }
     for size in [64 << 10, 1 << 20] {
         let document = Document::new(Kind::Keys, Style::Compact, size);
@@ -123,6 +128,18 @@ fn beside_round_trip(document: Document) -> Line {
         bytes: Some(page.plain.len()),
         this: engine(page, usual_names(), Feed::WHOLE),
         other: timed(move || drop(black_box(parse_and_print(black_box(&other.plain))))),
+    }
+}
+
+fn beside_same_job(document: Document) -> Line {
+    let page = document.page();
+    let other = page.clone();
+    let same: Value = serde_json::from_slice(&page.named).expect("a page is JSON");
+    assert_eq!(parse_name_and_print(&page.plain, usual_names()), same.to_string());
+    Line {
+        bytes: Some(page.plain.len()),
+        this: engine(page, usual_names(), Feed::WHOLE),
+        other: timed(move || drop(black_box(parse_name_and_print(black_box(&other.plain), usual_names())))),
     }
 }
 
