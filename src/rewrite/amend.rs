@@ -186,14 +186,20 @@ impl Amender {
         self.settled = u64::MAX;
     }
 
-    /// The next settled edit.
-    pub(crate) fn next<'a>(&'a mut self, names: &'a KeyNames) -> Option<Splice<'a>> {
-        self.marks.edits.next(names)
+    /// Where the next settled edit is.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        self.marks.edits.next()
     }
 
-    /// Says that the next settled edit was written, so many bytes for so many.
-    pub(crate) fn wrote(&mut self, put: usize, cut: u64) {
-        self.marks.edits.wrote(put, cut);
+    /// The settled edits, from the next on.
+    #[inline(always)]
+    pub(crate) fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
+        self.marks.edits.ready(names)
+    }
+
+    /// Says that the next edits were written, up to the `nth`, which made the body longer by `growth`; that wraps.
+    pub(crate) fn wrote(&mut self, nth: u64, growth: u64) {
+        self.marks.edits.wrote(nth, growth);
     }
 
     /// How long `len` unsent bytes become, which hold all that is settled.

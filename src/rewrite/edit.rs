@@ -242,30 +242,32 @@ impl Edits {
         self.growth = 0;
     }
 
-    /// The next settled edit: where it is, how much it cuts, and the two parts it puts there.
-    #[inline(always)]
-    pub(crate) fn next<'a>(&'a mut self, names: &'a KeyNames) -> Option<Splice<'a>> {
-        while self.written < self.settled {
-            let edit = self.edits.get(self.index(self.written))?;
-            if edit.text != Text::Nothing {
-                let lead = self.leads.bytes(edit.lead);
-                return Some(Splice { at: edit.at, cut: edit.cut, lead, text: edit.text.json(names) });
-            }
-            self.pop();
-        }
-        None
+    /// Where the next settled edit is that changes something.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        let edits = &self.edits[self.index(self.written)..self.index(self.settled)];
+        let idle = edits.iter().take_while(|edit| edit.text == Text::Nothing).count();
+        self.wrote(idle as u64, 0);
+        let next = self.edits.get(self.index(self.written))?;
+        (self.written < self.settled).then_some(next.at)
     }
 
-    /// Says that the next edit was written, so many bytes for so many.
+    /// The settled edits that change something, from the next on.
     #[inline(always)]
-    pub(crate) fn wrote(&mut self, put: usize, cut: u64) {
-        self.growth = self.growth.wrapping_sub(put as u64).wrapping_add(cut);
-        self.pop();
+    pub(crate) fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
+        let edits = &self.edits[self.index(self.written)..self.index(self.settled)];
+        edits.iter().zip(1..).filter(|(edit, _)| edit.text != Text::Nothing).map(|(edit, nth)| Splice {
+            nth,
+            at: edit.at,
+            cut: edit.cut,
+            lead: self.leads.bytes(edit.lead),
+            text: edit.text.json(names),
+        })
     }
 
-    #[inline(always)]
-    fn pop(&mut self) {
-        self.written += 1;
+    /// Says that the next edits were written, up to the `nth`, which made the body longer by `growth`; that wraps.
+    pub(crate) fn wrote(&mut self, nth: u64, growth: u64) {
+        self.growth = self.growth.wrapping_sub(growth);
+        self.written += nth;
         if self.written == self.pushed() {
             self.edits.clear();
             self.before = self.written;
@@ -287,6 +289,8 @@ pub(crate) struct Settled {
 
 /// A settled edit, ready to be written.
 pub(crate) struct Splice<'a> {
+    /// Which it is of those that were not written, from 1.
+    pub(crate) nth: u64,
     pub(crate) at: u64,
     pub(crate) cut: u64,
     pub(crate) lead: &'a [u8],

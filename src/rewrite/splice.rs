@@ -87,7 +87,7 @@ impl Unsent {
         let left = settled.checked_sub(self.at).filter(|left| *left > 0)?;
         self.flush();
         let front = self.frames.front().map_or(0, Bytes::len) as u64;
-        if amender.next(names).is_none_or(|edit| edit.at >= self.at + front.min(left)) {
+        if amender.next().is_none_or(|at| at >= self.at + front.min(left)) {
             return Some(self.take(front.min(left)));
         }
         let mut piece = Vec::with_capacity(amender.grown(left).min(MAX_PIECE as u64) as usize);
@@ -100,32 +100,31 @@ impl Unsent {
     fn splice(&mut self, settled: u64, amender: &mut Amender, names: &KeyNames, piece: &mut Vec<u8>) -> bool {
         let Some(front) = self.frames.front() else { return false };
         let upto = settled.min(self.at + front.len() as u64);
-        let (mut at, mut goes_on) = (self.at, true);
         let slice = |from: u64, to: u64| &front[(from - self.at) as usize..(to - self.at) as usize];
-        while at < upto {
-            let edit = amender.next(names).filter(|edit| edit.at < upto);
-            let next = edit.as_ref().map_or(upto, |edit| edit.at);
-            let put = edit.as_ref().map_or(0, |edit| edit.lead.len() + edit.text.len());
-            let room = MAX_PIECE - piece.len();
-            if (next - at) as usize + put > room {
-                let next = next.min(at + room as u64);
-                piece.extend_from_slice(slice(at, next));
-                (at, goes_on) = (next, false);
+        let (mut at, mut end, mut is_full) = (self.at, upto, false);
+        let (mut wrote, mut growth) = (0, 0_u64);
+        for edit in amender.ready(names).take_while(|edit| edit.at < upto) {
+            let put = edit.lead.len() + edit.text.len();
+            if (edit.at - at) as usize + put > MAX_PIECE - piece.len() {
+                (end, is_full) = (edit.at, true);
                 break;
             }
-            piece.extend_from_slice(slice(at, next));
-            at = next;
-            if let Some(edit) = edit {
-                piece.extend_from_slice(edit.lead);
-                piece.extend_from_slice(edit.text);
-                let cut = edit.cut;
-                at += cut;
-                amender.wrote(put, cut);
-            }
+            piece.extend_from_slice(slice(at, edit.at));
+            piece.extend_from_slice(edit.lead);
+            piece.extend_from_slice(edit.text);
+            at = edit.at + edit.cut;
+            (wrote, growth) = (edit.nth, growth.wrapping_add(put as u64).wrapping_sub(edit.cut));
         }
-        goes_on &= amender.next(names).is_some();
+        amender.wrote(wrote, growth);
+        // A value that was cut may reach into the next frame.
+        if at < end {
+            let most = at + (MAX_PIECE - piece.len()) as u64;
+            is_full |= end > most;
+            piece.extend_from_slice(slice(at, end.min(most)));
+            at = end.min(most);
+        }
         self.skip(at - self.at);
-        goes_on
+        !is_full && amender.next().is_some()
     }
 
     fn take(&mut self, n: u64) -> Bytes {
