@@ -245,24 +245,47 @@ fn edits_weigh_what_they_count_as() {
     }
 }
 
-#[test]
-fn pieces_are_bounded_and_frames_without_edits_are_not_copied() {
+/// All that is held, fed and settled, as it goes out.
+fn pieces(frames: &[Bytes], rules: Rules) -> Vec<Bytes> {
     let names = names();
-    let row = r#"{"api_key_id":"key_b","n":1},"#;
-    let body = Bytes::from(format!("[{}1]", row.repeat(20_000)));
-    let plain = Bytes::from(format!(" {}", " ".repeat(100_000)));
-    let (mut amender, mut unsent) = (Amender::new(rules()), Unsent::default());
-    for frame in [&body, &plain] {
+    let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
+    for frame in frames {
         amender.feed(frame, &names);
         unsent.push(frame.clone());
     }
+    amender.finish();
     amender.settle(&names, |_| ());
-    let mut last = Bytes::new();
-    while let Some(piece) = unsent.next(&mut amender, &names) {
-        assert!(piece.len() <= super::splice::MAX_PIECE || piece.as_ptr() == plain.as_ptr());
-        last = piece;
+    let pieces = std::iter::from_fn(|| unsent.next(&mut amender, &names)).collect();
+    assert_eq!(amender.grown(0), 0, "all that was put and cut is accounted for");
+    pieces
+}
+
+#[test]
+fn pieces_are_bounded_wherever_the_rows_lie() {
+    let row = r#"{"api_key_id":"key_1","n":1},{"api_key_id":"key_1","api_key_name":"other"}"#;
+    let rows = vec![row; 900].join(",");
+    for pad in 0..120 {
+        // The end of the first frame does not fit the piece that its last edit is in.
+        let first = format!("[{}{rows}{}", " ".repeat(pad), " ".repeat(70_000));
+        let frames = [first.into(), Bytes::from(format!(",{row}]"))];
+        let pieces = pieces(&frames, rules());
+        assert!(pieces.len() > 2 && pieces.iter().all(|piece| piece.len() <= super::splice::MAX_PIECE));
+        let (expected, _) = naive::amend(&frames.concat(), naive::Rules::default());
+        assert_eq!(String::from_utf8_lossy(&pieces.concat()), String::from_utf8_lossy(&expected), "{pad}");
     }
-    assert_eq!((last.as_ptr(), last.len()), (plain.as_ptr(), plain.len()));
+}
+
+#[test]
+fn frames_in_which_nothing_changes_are_not_copied() {
+    let omit = Rules { unmatched: Unmatched::Omit, ..rules() };
+    let changed = Bytes::from(format!(r#"[{}{{"api_key_id":"key_1"}},"#, " ".repeat(2_000)));
+    let ids = Bytes::from(r#"{"api_key_id":"nobody"},"#.repeat(10_000));
+    let plain = Bytes::from(format!("{}1]", " ".repeat(100_000)));
+    let out = pieces(&[changed, ids.clone(), plain.clone()], omit);
+    assert_eq!(out.len(), 3);
+    for (frame, piece) in [ids, plain].iter().zip(&out[1..]) {
+        assert_eq!((frame.as_ptr(), frame.len()), (piece.as_ptr(), piece.len()));
+    }
 }
 
 #[test]
