@@ -3,13 +3,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{HeaderName, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
-use tower_http::sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer};
 
 use super::base::Base;
 use super::coding::CodingLayer;
@@ -49,7 +47,6 @@ pub(crate) fn stack(
     + use<>,
     BoxError,
 > {
-    let secrets = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
     let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
@@ -63,9 +60,6 @@ pub(crate) fn stack(
         .layer(LogLayer)
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
-        // Secrets are kept out of Debug output, and HPACK never indexes them (RFC 7541 §7.1.3).
-        .layer(SetSensitiveRequestHeadersLayer::new(secrets.clone()))
-        .layer(SetSensitiveResponseHeadersLayer::new(secrets))
         // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
         .layer(CodingLayer)
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
