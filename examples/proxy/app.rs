@@ -2,9 +2,9 @@
 //! `#[path = "../examples/proxy/app.rs"] mod app;`
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decompression
-//!                              │                                                       │
-//!                   health      upstream ◀─ forward ◀─ timeouts ◀─ validators ◀─ tail ◀┘
+//! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decoding (tail)
+//!                              │                                                    │
+//!                   health      upstream ◀─ forward ◀─ timeouts ◀───────────────────┘
 //!
 //! server: limits ─▶ load (what is open, who makes room) ◀─ connection (how long) ◀─ calls (how many)
 //! ```
@@ -12,6 +12,7 @@ pub(crate) mod base;
 pub(crate) mod calls;
 pub(crate) mod coding;
 pub(crate) mod connection;
+pub(crate) mod decoding;
 pub(crate) mod demo;
 pub(crate) mod errors;
 pub(crate) mod flags;

@@ -16,6 +16,8 @@ use tower_http::compression::{
     Compression, CompressionBody, CompressionLevel, ResponseFuture as Compressing,
 };
 
+use super::validators;
+
 type When = And<DefaultPredicate, fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool>;
 
 #[derive(Clone, Copy)]
@@ -122,9 +124,10 @@ where
                 response.map(|body| Either::Left(body))
             }
             FutureProj::Coded { answer } => {
-                let response = ready!(answer.as_mut().poll(cx))?;
+                let mut response = ready!(answer.as_mut().poll(cx))?;
                 // Its own, or the upstream's, which it then left alone.
                 if response.headers().contains_key(CONTENT_ENCODING) {
+                    validators::weaken(response.headers_mut());
                     response.map(|body| Either::Right(Box::pin(body)))
                 } else {
                     response.map(|body| Either::Left(body.into_inner()))

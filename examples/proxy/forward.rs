@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONNECTION, HOST, TE, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
@@ -18,20 +18,22 @@ use super::framing;
 
 /// RFC 9110 §7.6.1, and what older peers send without naming it in Connection. `Trailer` is not among
 /// them: it announces the trailers that are passed on, and hyper sends none without it.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
+        name,
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-authenticate"
+            | b"proxy-authentication-info"
+            | b"proxy-authorization"
+            | b"proxy-connection"
+            | b"te"
+            | b"transfer-encoding"
+            | b"upgrade"
     )
 }
+
+static SECRETS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
 
 #[derive(Clone)]
 pub(crate) struct ForwardLayer {
@@ -116,6 +118,7 @@ impl Here {
             return Err(Failure::Coded);
         }
         strip(headers);
+        hide(headers);
         // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
         // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.
         match &self.host {
@@ -144,6 +147,7 @@ impl Here {
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         strip(headers);
+        hide(headers);
         headers.append(VIA, self.via(came_as));
         Ok(())
     }
@@ -162,14 +166,26 @@ impl Here {
 /// Takes off what Connection names, Connection itself, and the rest of RFC 9110 §7.6.1's list.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     // Most heads have one at most: looking at the names there are costs less than looking up those on the list.
-    let mut going: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    let mut going: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str().as_bytes())).cloned().collect();
     if going.contains(&CONNECTION) {
-        let options =
-            headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-        going.extend(options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()));
+        let lines = headers.get_all(CONNECTION).iter();
+        let options = lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+        // What is on the list goes anyway.
+        let named = options.filter(|option| !is_hop_by_hop(option));
+        going.extend(named.filter_map(|option| HeaderName::from_bytes(option).ok()));
     }
     for name in going {
         headers.remove(name);
+    }
+}
+
+/// Keeps secrets out of Debug output; and HPACK never indexes them (RFC 7541 §7.1.3).
+fn hide(headers: &mut HeaderMap) {
+    for (name, value) in headers {
+        if SECRETS.contains(name) {
+            value.set_sensitive(true);
+        }
     }
 }
 

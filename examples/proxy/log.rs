@@ -92,7 +92,7 @@ pin_project! {
     pub(crate) struct LogFuture<F> {
         #[pin]
         answer: F,
-        line: Option<Line>,
+        line: Option<Box<Line>>,
     }
 }
 
@@ -100,7 +100,7 @@ pin_project! {
     pub(crate) struct LogBody<B> {
         #[pin]
         inner: Option<B>,
-        line: Option<Line>,
+        line: Option<Box<Line>>,
     }
 
     impl<B> PinnedDrop for LogBody<B> {
@@ -117,7 +117,8 @@ pin_project! {
     }
 }
 
-/// What the line will say; it is only kept where somebody may read it.
+/// What the line will say; it is only kept where somebody may read it. In a box, for the answer that it goes along
+/// with is moved often.
 struct Line {
     /// For a request that went well has a line too.
     start: Option<Instant>,
@@ -207,13 +208,15 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| Line {
-            start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            status: StatusCode::OK,
-            outcome: None,
-            end: End::Dropped,
+        let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| {
+            Box::new(Line {
+                start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                status: StatusCode::OK,
+                outcome: None,
+                end: End::Dropped,
+            })
         });
         LogFuture { answer: self.inner.call(request), line }
     }

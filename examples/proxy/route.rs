@@ -9,6 +9,7 @@ use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use memchr::memchr3;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::SharedKeyNames;
@@ -69,7 +70,7 @@ fn in_scope(path: &str) -> bool {
 /// join. An encoded slash in an id (`%2F`) is fine as long as the same holds for what it divides.
 fn stays_inside(path: &str) -> bool {
     // What every SDK sends has none of these, and its segments can be judged as they are.
-    if !path.bytes().any(|b| matches!(b, b'%' | b';' | b'\\')) {
+    if memchr3(b'%', b';', b'\\', path.as_bytes()).is_none() {
         return segments_stay(path.as_bytes());
     }
     // Decoded once by the next hop, once more by the one behind it. More than that is no path.
@@ -91,11 +92,10 @@ fn stays_inside(path: &str) -> bool {
 fn segments_stay(path: &[u8]) -> bool {
     // A path may end in a slash, or be empty: the tree's own root.
     let path = path.strip_suffix(b"/").unwrap_or(path);
-    path.is_empty()
-        || path.split(|b| *b == b'/').all(|segment| {
-            let name = segment.split(|b| *b == b';').next().unwrap_or(segment);
-            !matches!(name, b"" | b"." | b"..") && !segment.contains(&b'\\')
-        })
+    let stays = |segment: &[u8]| {
+        !matches!(segment, b"" | b"." | b".." | [b';', ..] | [b'.', b';', ..] | [b'.', b'.', b';', ..])
+    };
+    path.is_empty() || (!path.contains(&b'\\') && path.split(|b| *b == b'/').all(stays))
 }
 
 enum Decoded {

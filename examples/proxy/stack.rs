@@ -3,25 +3,21 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{HeaderName, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
-use tower_http::decompression::DecompressionLayer;
-use tower_http::sensitive_headers::{SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer};
 
 use super::base::Base;
 use super::coding::CodingLayer;
+use super::decoding::DecodingLayer;
 use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
-use super::tail::TailLayer;
 use super::timeouts::TimeoutsLayer;
 use super::upstream::{self, Roots};
-use super::validators::ValidatorsLayer;
 
 /// What the stack is built from; the flags, or a test, make it.
 #[derive(Clone, Debug)]
@@ -51,7 +47,6 @@ pub(crate) fn stack(
     + use<>,
     BoxError,
 > {
-    let secrets = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
     let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
@@ -65,11 +60,6 @@ pub(crate) fn stack(
         .layer(LogLayer)
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
-        // Secrets are kept out of Debug output, and HPACK never indexes them (RFC 7541 §7.1.3).
-        .layer(SetSensitiveRequestHeadersLayer::new(secrets.clone()))
-        .layer(SetSensitiveResponseHeadersLayer::new(secrets))
-        // A coded answer is another representation than the one its strong validator names.
-        .layer(ValidatorsLayer)
         // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
         .layer(CodingLayer)
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
@@ -78,10 +68,7 @@ pub(crate) fn stack(
         // The names. Its scope is the path as the client wrote it; forward.rs rewrites it later.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
-        .layer(DecompressionLayer::new())
-        // What stands behind the end of what is coded is a fault, not nothing.
-        .layer(TailLayer)
-        .layer(ValidatorsLayer)
+        .layer(DecodingLayer)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
         // The last that changes a head: what belongs to one connection goes, Via comes.

@@ -4,39 +4,18 @@
 //! and a decoder that has no use for it says so: a 502. That is also what becomes of a gzip file of several members
 //! (RFC 1952 §2.2), which that decoder does not read on (tower-http#737).
 use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
-use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower::{Layer, Service};
-
-/// Stands below the decompression.
-#[derive(Clone, Copy)]
-pub(crate) struct TailLayer;
-
-#[derive(Clone)]
-pub(crate) struct Tail<S> {
-    inner: S,
-}
-
-pin_project! {
-    pub(crate) struct TailFuture<F> {
-        #[pin]
-        answer: F,
-    }
-}
 
 pin_project! {
     pub(crate) struct TailBody<B> {
         #[pin]
         inner: B,
-        // Of a body that is coded.
-        held: Option<Box<Held>>,
+        held: Held,
     }
 }
 
@@ -48,49 +27,13 @@ struct Held {
     last: Option<Bytes>,
 }
 
-// === impl TailLayer, Tail ===
-
-impl<S> Layer<S> for TailLayer {
-    type Service = Tail<S>;
-
-    fn layer(&self, inner: S) -> Tail<S> {
-        Tail { inner }
-    }
-}
-
-impl<S, A, B> Service<Request<A>> for Tail<S>
-where
-    S: Service<Request<A>, Response = Response<B>>,
-{
-    type Response = Response<TailBody<B>>;
-    type Error = S::Error;
-    type Future = TailFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<A>) -> Self::Future {
-        TailFuture { answer: self.inner.call(request) }
-    }
-}
-
-// === impl TailFuture ===
-
-impl<F, B, E> Future for TailFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-{
-    type Output = Result<Response<TailBody<B>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().answer.poll(cx))?;
-        let held = response.headers().contains_key(CONTENT_ENCODING).then(Box::default);
-        Poll::Ready(Ok(response.map(|inner| TailBody { inner, held })))
-    }
-}
-
 // === impl TailBody ===
+
+impl<B> TailBody<B> {
+    pub(crate) fn new(inner: B) -> Self {
+        Self { inner, held: Held::default() }
+    }
+}
 
 impl<B: Body<Data = Bytes>> Body for TailBody<B> {
     type Data = Bytes;
@@ -101,28 +44,24 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let Some(held) = this.held else {
-            return this.inner.poll_frame(cx);
-        };
         loop {
-            if let Some(frame) = held.ready.pop_front() {
+            if let Some(frame) = this.held.ready.pop_front() {
                 return Poll::Ready(Some(Ok(frame)));
             }
             match ready!(this.inner.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => held.take(frame),
+                Some(Ok(frame)) => this.held.take(frame),
                 Some(Err(e)) => return Poll::Ready(Some(Err(e))),
-                None => return Poll::Ready(held.last.take().map(|last| Ok(Frame::data(last)))),
+                None => return Poll::Ready(this.held.last.take().map(|last| Ok(Frame::data(last)))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.as_ref().is_none_or(|held| held.length() == 0 && held.ready.is_empty())
-            && self.inner.is_end_stream()
+        self.held.length() == 0 && self.held.ready.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.held.as_ref().map_or(0, |held| held.length());
+        let held = self.held.length();
         let inner = self.inner.size_hint();
         let mut hint = SizeHint::default();
         hint.set_lower(inner.lower().saturating_add(held));

@@ -35,10 +35,8 @@ pin_project! {
     pub(crate) struct HeadFuture<F> {
         #[pin]
         answer: F,
-        #[pin]
-        sleep: Sleep,
-        timeout: Duration,
-        end: Instant,
+        // Until it goes on with the body.
+        clock: Option<Pin<Box<Clock>>>,
         progress: Option<Arc<Progress>>,
     }
 }
@@ -50,14 +48,21 @@ pub(crate) struct Upload {
 }
 
 pin_project! {
-    /// An answer's body. Its timer is made when it is first waited for, and only then.
+    /// An answer's body.
     pub(crate) struct Silence<B> {
         #[pin]
         inner: B,
-        #[pin]
-        sleep: Option<Sleep>,
-        // Whether `sleep` counts since the last frame, or still since an earlier one.
+        clock: Option<Pin<Box<Clock>>>,
+        // Whether the clock counts since the last frame, or still since an earlier one.
         armed: bool,
+    }
+}
+
+pin_project! {
+    /// A call's one timer. It is in a box, for it goes from the head's future to the body, and both are moved often.
+    struct Clock {
+        #[pin]
+        sleep: Sleep,
         timeout: Duration,
         end: Instant,
     }
@@ -107,14 +112,37 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let progress = (!request.body().is_end_stream()).then(Arc::<Progress>::default);
         let request = request.map(|inner| Upload { inner, progress: progress.clone() });
+        let clock = Some(Box::pin(Clock::new(self.timeout, self.deadline)));
+        HeadFuture { answer: self.inner.call(request), clock, progress }
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    fn new(timeout: Duration, deadline: Duration) -> Self {
         let now = Instant::now();
-        let end = now + self.deadline;
-        HeadFuture {
-            answer: self.inner.call(request),
-            sleep: sleep_until(end.min(now + self.timeout)),
-            timeout: self.timeout,
-            end,
-            progress,
+        let end = now + deadline;
+        Self { sleep: sleep_until(end.min(now + timeout)), timeout, end }
+    }
+
+    /// When a wait is over that began then.
+    fn until(&self, since: Instant) -> Instant {
+        self.end.min(since + self.timeout)
+    }
+
+    fn reset(self: Pin<&mut Self>, until: Instant) {
+        self.project().sleep.reset(until);
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().sleep.poll(cx)
+    }
+
+    fn silent_or_late(&self, now: Instant) -> Failure {
+        match now < self.end {
+            true => Failure::Silent,
+            false => Failure::Late,
         }
     }
 }
@@ -128,16 +156,12 @@ where
     type Output = Result<Response<Silence<B>>, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(answer) = this.answer.poll(cx) {
             return Poll::Ready(match answer {
-                Ok(response) => Ok(response.map(|inner| Silence {
-                    inner,
-                    sleep: None,
-                    armed: false,
-                    timeout: *this.timeout,
-                    end: *this.end,
-                })),
+                Ok(response) => {
+                    Ok(response.map(|inner| Silence { inner, clock: this.clock.take(), armed: false }))
+                }
                 // To hyper it is one more failed connection; whose fault it was is known here.
                 Err(_) if this.progress.as_ref().is_some_and(|p| p.turn() == BROKE) => {
                     Err(Failure::ClientBroke)
@@ -145,30 +169,26 @@ where
                 Err(failure) => Err(failure),
             });
         }
+        let Some(clock) = this.clock else {
+            return Poll::Pending;
+        };
         loop {
-            ready!(this.sleep.as_mut().poll(cx));
+            ready!(clock.as_mut().poll(cx));
             let now = Instant::now();
             // An upload that went on meanwhile starts the wait anew: a slow one is not the upstream's silence.
             let Some(progress) = this.progress else {
-                return Poll::Ready(Err(silent_or_late(now, *this.end)));
+                return Poll::Ready(Err(clock.silent_or_late(now)));
             };
-            let until = (*this.end).min(progress.last() + *this.timeout);
+            let until = clock.until(progress.last());
             if until <= now {
                 return Poll::Ready(Err(match progress.turn() {
                     CLIENTS => Failure::ClientSilent,
                     BROKE => Failure::ClientBroke,
-                    _ => silent_or_late(now, *this.end),
+                    _ => clock.silent_or_late(now),
                 }));
             }
-            this.sleep.as_mut().reset(until);
+            clock.as_mut().reset(until);
         }
-    }
-}
-
-fn silent_or_late(now: Instant, end: Instant) -> Failure {
-    match now < end {
-        true => Failure::Silent,
-        false => Failure::Late,
     }
 }
 
@@ -241,24 +261,21 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
+        let this = self.project();
         // First the body: a client that reads slowly leaves this unpolled, and what came meanwhile counts.
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             *this.armed = false;
             return Poll::Ready(frame.map(|f| f.map_err(BoxError::from)));
         }
-        if !*this.armed {
-            *this.armed = true;
-            let until = (*this.end).min(Instant::now() + *this.timeout);
-            match this.sleep.as_mut().as_pin_mut() {
-                Some(sleep) => sleep.reset(until),
-                None => this.sleep.set(Some(sleep_until(until))),
-            }
-        }
-        let Some(sleep) = this.sleep.as_pin_mut() else {
+        let Some(clock) = this.clock else {
             return Poll::Pending;
         };
-        sleep.poll(cx).map(|()| Some(Err(BoxError::from(silent_or_late(Instant::now(), *this.end)))))
+        if !*this.armed {
+            *this.armed = true;
+            let until = clock.until(Instant::now());
+            clock.as_mut().reset(until);
+        }
+        clock.as_mut().poll(cx).map(|()| Some(Err(BoxError::from(clock.silent_or_late(Instant::now())))))
     }
 
     fn is_end_stream(&self) -> bool {

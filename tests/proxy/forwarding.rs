@@ -3,7 +3,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel};
+use tower::{Layer, ServiceExt, service_fn};
 
+use crate::app::forward::ForwardLayer;
 use crate::app::server::{self, Stop};
 use crate::app::stack;
 use crate::peer::{
@@ -65,6 +67,29 @@ async fn what_belongs_to_one_connection_ends_with_it() {
         assert!(!head.contains(gone), "{gone}: {head}");
     }
     assert!(head.contains("x-stays: 1"));
+}
+
+/// So Debug does not show them, and HPACK does not index them.
+#[tokio::test]
+async fn secrets_are_marked_both_ways_and_nothing_else_is() {
+    fn marked(headers: &HeaderMap) -> Vec<&str> {
+        let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
+        marked.map(|(_, value)| value.to_str().unwrap()).collect()
+    }
+    let upstream = service_fn(|request: Request<()>| async move {
+        assert_eq!(marked(request.headers()), ["Bearer k", "k", "a=1", "b=2"]);
+        let answer = Response::builder().header("set-cookie", "c=3").header("set-cookie", "d=4");
+        Ok(answer.header("x-stays", "1").body(()).unwrap())
+    });
+    let request = Request::get(COSTS)
+        .header("authorization", "Bearer k")
+        .header("x-api-key", "k")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("x-stays", "1");
+    let proxy = ForwardLayer::new(&settings("http://127.0.0.1:1").base).layer(upstream);
+    let answer = proxy.oneshot(request.body(()).unwrap()).await.unwrap();
+    assert_eq!(marked(answer.headers()), ["c=3", "d=4"]);
 }
 
 #[tokio::test]

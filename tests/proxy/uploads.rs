@@ -24,7 +24,7 @@ enum Upstream {
     ReadsNothing,
     /// Reads it, thinks for that long, and answers.
     Thinks(Duration),
-    /// Answers in ten pieces, and waits that long before each.
+    /// Thinks for as long as it may, answers in ten pieces, and waits that long before each.
     Drips(Duration),
 }
 
@@ -45,9 +45,12 @@ fn connect(upstream: Upstream) -> DuplexStream {
                     }
                 }
             };
-            if let Upstream::Thinks(time) = upstream {
-                tokio::time::sleep(time).await;
-            }
+            tokio::time::sleep(match upstream {
+                Upstream::Thinks(time) => time,
+                Upstream::Drips(_) => TIMEOUT - Duration::from_secs(1),
+                Upstream::ReadsAll | Upstream::ReadsNothing => Duration::ZERO,
+            })
+            .await;
             let (mut send, body) = Channel::<Bytes, hyper::Error>::new(1);
             tokio::spawn(async move {
                 let (pieces, wait) = match upstream {

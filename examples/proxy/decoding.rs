@@ -1,0 +1,101 @@
+//! The coding that the upstream answers in, taken off. tower-http's decoder is part of an answer's body whether there
+//! is anything to decode or not, and is moved with it at each step: what is not coded is led past it, and what is
+//! gets it in a box.
+use std::future::{self, Future};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, Entry};
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use http_body_util::Either;
+use pin_project_lite::pin_project;
+use tower::{BoxError, Layer, Service, service_fn};
+use tower_http::decompression::{Decompression, DecompressionBody};
+
+use super::errors::Failure;
+use super::tail::TailBody;
+use super::validators;
+
+#[derive(Clone, Copy)]
+pub(crate) struct DecodingLayer;
+
+#[derive(Clone)]
+pub(crate) struct Decoding<S> {
+    inner: S,
+}
+
+pin_project! {
+    pub(crate) struct DecodingFuture<F> {
+        #[pin]
+        answer: F,
+    }
+}
+
+/// As it came, or decoded.
+pub(crate) type Decoded<B> = Either<B, Pin<Box<DecompressionBody<TailBody<B>>>>>;
+
+// === impl DecodingLayer, Decoding ===
+
+impl<S> Layer<S> for DecodingLayer {
+    type Service = Decoding<S>;
+
+    fn layer(&self, inner: S) -> Decoding<S> {
+        Decoding { inner }
+    }
+}
+
+impl<S, A, B> Service<Request<A>> for Decoding<S>
+where
+    S: Service<Request<A>, Response = Response<B>, Error = Failure>,
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    type Response = Response<Decoded<B>>;
+    type Error = Failure;
+    type Future = DecodingFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+        // What `decode` can.
+        if let Entry::Vacant(none) = request.headers_mut().entry(ACCEPT_ENCODING) {
+            none.insert(HeaderValue::from_static("gzip,br"));
+        }
+        DecodingFuture { answer: self.inner.call(request) }
+    }
+}
+
+// === impl DecodingFuture ===
+
+impl<F, B> Future for DecodingFuture<F>
+where
+    F: Future<Output = Result<Response<B>, Failure>>,
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    type Output = Result<Response<Decoded<B>>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.project().answer.poll(cx))?;
+        if !response.headers().contains_key(CONTENT_ENCODING) {
+            return Poll::Ready(Ok(response.map(Either::Left)));
+        }
+        let response = ready!(pin!(decode(response)).poll(cx))?;
+        Poll::Ready(Ok(response.map(|body| Either::Right(Box::pin(body)))))
+    }
+}
+
+/// Ready at once: only tower-http's service makes its decoder, so it is given one to call that has its answer.
+fn decode<B>(
+    mut response: Response<B>,
+) -> impl Future<Output = Result<Response<DecompressionBody<TailBody<B>>>, Failure>>
+where
+    B: Body<Data = Bytes, Error = BoxError>,
+{
+    validators::weaken(response.headers_mut());
+    let mut response = Some(response.map(TailBody::new));
+    let answered = service_fn(move |_| future::ready(response.take().ok_or(Failure::Unusable)));
+    Decompression::new(answered).call(Request::new(()))
+}
