@@ -20,6 +20,7 @@ pub(crate) mod forward;
 pub(crate) mod framing;
 pub(crate) mod health;
 pub(crate) mod limits;
+pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod route;
@@ -38,10 +39,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tower_api_key_name::{SharedKeyNames, Status};
-use tracing_appender::non_blocking::ErrorCounter;
 
 use base::Base;
 use flags::Flags;
+use lines::Lines;
 use stack::Settings;
 
 /// A failed start says why, and how the process ends: 2 for what was asked, 1 for what was found.
@@ -54,36 +55,41 @@ pub(crate) fn main() -> ExitCode {
     // clap itself ends the process: 2 on bad use, 0 on --help.
     let flags = Flags::parse();
     keep_what_is_freed();
-    let (lines, writing) = log::lines();
-    let lost = lines.error_counter();
+    let lines = match Lines::to(std::io::stderr()) {
+        Ok(lines) => lines,
+        Err(e) => {
+            eprintln!("error: no thread for the log: {e}");
+            return ExitCode::from(1);
+        }
+    };
+    let log = lines.clone();
     tracing_subscriber::fmt()
         .with_env_filter(log::filter(flags.access_log))
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(lines)
+        .with_writer(move || log.clone())
         .init();
 
-    let ended = start(flags, lost);
-    log::end(writing);
-    let (code, why) = match ended {
-        Ok(0) => return ExitCode::SUCCESS,
+    let (code, last_words) = match start(flags) {
+        Ok(0) => (0, None),
         // The log has said how many.
-        Ok(_cut) => return ExitCode::from(3),
-        Err(Refusal::BadUse(why)) => (2, why),
-        Err(Refusal::CannotStart(why)) => (1, why),
+        Ok(_cut) => (3, None),
+        Err(Refusal::BadUse(why)) => (2, Some(why)),
+        Err(Refusal::CannotStart(why)) => (1, Some(why)),
     };
-    eprintln!("error: {why}");
+    lines.end(last_words.map(|why| format!("error: {why}\n")));
     ExitCode::from(code)
 }
 
-/// Has glibc's heap keep up to 16 MiB that are free. Else it gives back to the system whatever is free at its end and
-/// more than 128 KiB, and faults it in again for the next answer: an eighth of what a page of 64 KiB costs. It learns
-/// to keep twice the size of the largest block that was ever freed, so it is shown one, which is never touched.
+/// Has glibc keep up to 16 MiB that are free in each of its arenas. Else it gives back to the system whatever is free
+/// at an arena's end and more than 128 KiB, and faults it in again for the next answer: a twelfth of what a page of
+/// 64 KiB costs. It learns to keep twice the size of the largest block that was ever freed, so it is shown one, which
+/// is never touched.
 fn keep_what_is_freed() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(8 << 20)));
 }
 
 /// Gives the number of calls that were cut.
-fn start(flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
+fn start(flags: Flags) -> Result<usize, Refusal> {
     // One core, one thread: work that is handed between threads wakes them, and that costs more than
     // it gains where they share a core. More cores: a page that is being compressed leaves the others free.
     let mut runtime = match std::thread::available_parallelism() {
@@ -92,13 +98,13 @@ fn start(flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
     };
     let runtime =
         runtime.enable_all().build().map_err(|e| Refusal::CannotStart(format!("no runtime: {e}")))?;
-    let outcome = runtime.block_on(run(flags, lost));
+    let outcome = runtime.block_on(run(flags));
     // Does not wait for a name look-up that hangs in a thread of its own.
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(mut flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
+async fn run(mut flags: Flags) -> Result<usize, Refusal> {
     // What was asked is judged before anything is opened.
     let mut settings = flags.settings().map_err(Refusal::BadUse)?;
     flags.limits.fit_open_files().map_err(|e| Refusal::CannotStart(format!("no open files: {e}")))?;
@@ -119,7 +125,6 @@ async fn run(mut flags: Flags, lost: ErrorCounter) -> Result<usize, Refusal> {
     };
 
     tokio::spawn(tell_of_reloads(names.clone()));
-    tokio::spawn(log::tell_of_lost(lost));
 
     let listener = server::listen(&flags.host, flags.port)
         .await

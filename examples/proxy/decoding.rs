@@ -82,8 +82,10 @@ where
         if !response.headers().contains_key(CONTENT_ENCODING) {
             return Poll::Ready(Ok(response.map(Either::Left)));
         }
-        let response = ready!(pin!(decode(response)).poll(cx))?;
-        Poll::Ready(Ok(response.map(|body| Either::Right(Box::pin(body)))))
+        let Poll::Ready(decoded) = pin!(decode(response)).poll(cx) else {
+            return Poll::Ready(Err(Failure::Unusable));
+        };
+        Poll::Ready(decoded.map(|response| response.map(|body| Either::Right(Box::pin(body)))))
     }
 }
 

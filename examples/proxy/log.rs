@@ -1,18 +1,15 @@
 //! One line a request, once its answer is out or broken off: method, path without query, status, what
 //! became of the ids, milliseconds. No header, no query and no body is ever written.
 //!
-//! A line costs more than the rest of a small answer, so a request that went well has one only where it was
+//! A line costs more than half of what a small answer does, so a request that went well has one only where it was
 //! asked for (`--access-log`): its level is INFO, of a target of its own. What went wrong is told at WARN.
-//!
-//! A thread of its own writes: where nobody reads what is written, lines are lost, and no call waits.
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -20,7 +17,6 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::{Counts, Outcome};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// What `RUST_LOG` calls the lines.
@@ -34,39 +30,6 @@ pub(crate) fn filter(access_log: bool) -> EnvFilter {
         levels = format!("{levels},{TARGET}=info");
     }
     EnvFilter::builder().parse_lossy(levels)
-}
-
-/// Lines that wait to be written: 8 for each call that may go wrong at a time, or half a megabyte.
-const QUEUE: usize = 4_096;
-
-/// For the subscriber to write to, and for `end`.
-pub(crate) fn lines() -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().thread_name("log").buffered_lines_limit(QUEUE).finish(std::io::stderr())
-}
-
-/// Says so, where lines are lost. It never ends.
-pub(crate) async fn tell_of_lost(lines: ErrorCounter) {
-    let mut told = 0;
-    loop {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        let lost = lines.dropped_lines();
-        if lost > told {
-            tracing::warn!("{} lines of this log are lost: it was not read fast enough", lost - told);
-            told = lost;
-        }
-    }
-}
-
-/// Waits for what is still to be written, and not for who reads no more: what the guard has to say of that goes to
-/// standard output, where perhaps nobody reads either.
-pub(crate) fn end(lines: WorkerGuard) {
-    let (end, ended) = mpsc::channel();
-    std::thread::spawn(move || {
-        drop(lines);
-        let _ = end.send(());
-    });
-    // The guard has a second.
-    let _ = ended.recv_timeout(Duration::from_secs(2));
 }
 
 thread_local! {

@@ -1,10 +1,11 @@
 //! What a message says of its own length and place, where it says too much.
+use http::Request;
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{COSTS, Proxy, Upstream, exchange, read_head, scripted};
+use crate::peer::{COSTS, Proxy, Upstream, client, exchange, full, read_head, scripted, soon};
 
-/// Asked once, of an upstream that says just this and ends.
-async fn through(method: &str, said: &str) -> String {
+/// Before an upstream that says just this and ends.
+async fn before(said: &str) -> Proxy {
     let said = said.to_owned();
     let address = scripted(move |mut stream| {
         let said = said.clone();
@@ -14,7 +15,12 @@ async fn through(method: &str, said: &str) -> String {
         }
     })
     .await;
-    let proxy = Proxy::to(&format!("http://{address}")).await;
+    Proxy::to(&format!("http://{address}")).await
+}
+
+/// Asked once.
+async fn through(method: &str, said: &str) -> String {
+    let proxy = before(said).await;
     let request = format!("{method} {COSTS} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     exchange(proxy.address, &request).await
 }
@@ -62,9 +68,17 @@ async fn a_transfer_coding_that_nobody_asked_for_is_a_502() {
 #[tokio::test]
 async fn nothing_has_no_length() {
     for status in ["204 No Content", "304 Not Modified"] {
-        let answer = through("GET", &format!("HTTP/1.1 {status}\r\ncontent-length: 60\r\n\r\n")).await;
+        let said = format!("HTTP/1.1 {status}\r\ncontent-length: 60\r\n\r\n");
+        let answer = through("GET", &said).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
         assert!(!answer.contains("content-length"), "{answer}");
+    }
+    for status in ["204 No Content", "304 Not Modified"] {
+        let proxy = before(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
+        let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
+        let answer = soon(client(true).request(request)).await.unwrap();
+        assert!(status.starts_with(answer.status().as_str()), "{status}: {answer:?}");
+        assert!(!answer.headers().contains_key("content-length"), "{status}: {answer:?}");
     }
 }
 

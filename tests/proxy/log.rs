@@ -1,18 +1,16 @@
 //! What is written, and what never is.
 use std::io::{self, Write};
 #[cfg(unix)]
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
-use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt;
 use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::NoSubscriber;
-use tracing_appender::non_blocking::NonBlockingBuilder;
 
-use crate::app::log::tell_of_lost;
+use crate::app::lines::{LONGEST, Lines};
 #[cfg(unix)]
 use crate::binary::{Running, names, program};
 use crate::peer::{
@@ -189,29 +187,61 @@ async fn a_log_that_nobody_reads_stops_no_call() {
     assert_eq!(running.exit_code().await, Some(0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn lines_that_are_lost_are_counted_and_told_of() {
-    struct Stuck(mpsc::Receiver<()>);
+/// Not of one that cannot start, either, and has something to say of it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_no_end() {
+    let mut command = tokio::process::Command::new("sh");
+    // As much as a pipe takes.
+    command.args(["-c", r#"head -c 65536 /dev/zero >&2; exec "$0" "$@""#]).arg(program().get_program());
+    command.env_clear().args(["--port", "0", "--names", "/nowhere/names.json"]);
+    let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    assert_eq!(soon(child.wait()).await.unwrap().code(), Some(1));
+}
 
-    impl Write for Stuck {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            Ok(bytes.len())
-        }
+/// Writes when it is let, and then all at once.
+struct Gated(mpsc::Receiver<()>, Log);
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+impl Write for Gated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        self.1.write(bytes)
     }
 
-    let (log, _guard) = Log::capture(LevelFilter::WARN);
-    let (_go_on, stuck) = mpsc::channel();
-    let (mut lines, _writing) = NonBlockingBuilder::default().buffered_lines_limit(4).finish(Stuck(stuck));
-    let lost = lines.error_counter();
-    while lost.dropped_lines() < 3 {
-        lines.write_all(b"a line").unwrap();
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
-    let told = tell_of_lost(lost.clone());
-    assert!(tokio::time::timeout(Duration::from_secs(60), told).await.is_err());
-    assert_eq!(log.text().matches(" 3 lines of this log are lost").count(), 1, "{}", log.text());
+}
+
+#[test]
+fn lines_that_are_lost_are_counted_and_told_of() {
+    let (log, (go_on, gate)) = (Log::default(), mpsc::channel());
+    let mut lines = Lines::to(Gated(gate, log.clone())).unwrap();
+    for nth in 0..6_000 {
+        lines.write_all(format!("line {nth}\n").as_bytes()).unwrap();
+    }
+    drop(go_on);
+    lines.end(Some("the last words\n".into()));
+    let text = log.text();
+    let written = text.lines().filter(|line| line.starts_with("line ")).count();
+    assert!((4_000..5_000).contains(&written), "{written}");
+    let told = format!("WARN {} lines of this log are lost", 6_000 - written);
+    assert_eq!(text.matches(&told).count(), 1, "{told}: {}", &text[text.len() - 200..]);
+    assert!(text.ends_with("the last words\n"), "{}", &text[text.len() - 200..]);
+}
+
+#[test]
+fn a_line_is_bounded_and_stays_text() {
+    for before in 0..3 {
+        let log = Log::default();
+        let mut lines = Lines::to(log.clone()).unwrap();
+        let long = format!("{}{}\n", "a".repeat(before), "ä".repeat(40_000));
+        lines.write_all(long.as_bytes()).unwrap();
+        lines.write_all("short\n".as_bytes()).unwrap();
+        lines.end(None);
+        let text = log.text();
+        let (first, rest) = text.split_once('\n').unwrap();
+        assert!(first.len() < LONGEST && first.len() > LONGEST - 8, "{}", first.len());
+        assert!(first.ends_with("ä…") && rest == "short\n", "{rest}");
+    }
 }
