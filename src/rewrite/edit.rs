@@ -64,8 +64,8 @@ impl Lead {
     const OTHERS: u8 = 2;
 }
 
-/// How many different leads with white space one body may have. One that is formatted by a program has a handful, one for
-/// each depth; beyond this many, a member is inserted without white space.
+/// How many different leads with white space one body may have. One that is formatted by a program has a handful,
+/// one for each depth; beyond this many, a member is inserted without white space.
 const MAX_LEADS: usize = 62;
 
 /// The leads of one body.
@@ -244,18 +244,21 @@ impl Edits {
 
     /// Where the next settled edit is that changes something.
     pub(crate) fn next(&mut self) -> Option<u64> {
-        let edits = &self.edits[self.index(self.written)..self.index(self.settled)];
-        let idle = edits.iter().take_while(|edit| edit.text == Text::Nothing).count();
+        let idle = self.due().iter().take_while(|edit| edit.text == Text::Nothing).count();
         self.wrote(idle as u64, 0);
-        let next = self.edits.get(self.index(self.written))?;
-        (self.written < self.settled).then_some(next.at)
+        self.due().first().map(|edit| edit.at)
+    }
+
+    /// Those that are settled and not written.
+    #[inline(always)]
+    fn due(&self) -> &[Edit] {
+        &self.edits[self.index(self.written)..self.index(self.settled)]
     }
 
     /// The settled edits that change something, from the next on.
     #[inline(always)]
     pub(crate) fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
-        let edits = &self.edits[self.index(self.written)..self.index(self.settled)];
-        edits.iter().zip(1..).filter(|(edit, _)| edit.text != Text::Nothing).map(|(edit, nth)| Splice {
+        self.due().iter().zip(1..).filter(|(edit, _)| edit.text != Text::Nothing).map(|(edit, nth)| Splice {
             nth,
             at: edit.at,
             cut: edit.cut,
