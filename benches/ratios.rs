@@ -84,7 +84,7 @@ fn lines() -> Lines {
     for kind in [Kind::Completions, Kind::Costs, Kind::Irregular] {
         let document = Document::new(kind, Style::Compact, 1 << 20);
         let name = format!("{document} ÷ Value round trip");
-        lines.push((name, Box::new(move || beside_round_trip(document))));
+        lines.push((name, Box::new(move || beside_value(document, parse_and_print))));
         let name = format!("{document} ÷ Value round trip that names");
         lines.push((name, Box::new(move || beside_same_job(document))));
     }
@@ -121,26 +121,22 @@ fn beside_validator(document: Document) -> Line {
     }
 }
 
-fn beside_round_trip(document: Document) -> Line {
+fn beside_value(document: Document, round_trip: fn(&[u8]) -> String) -> Line {
     let page = document.page();
     let other = page.clone();
     Line {
         bytes: Some(page.plain.len()),
         this: engine(page, usual_names(), Feed::WHOLE),
-        other: timed(move || drop(black_box(parse_and_print(black_box(&other.plain))))),
+        other: timed(move || drop(black_box(round_trip(black_box(&other.plain))))),
     }
 }
 
 fn beside_same_job(document: Document) -> Line {
+    let named = |page: &[u8]| parse_name_and_print(page, usual_names());
     let page = document.page();
-    let other = page.clone();
     let same: Value = serde_json::from_slice(&page.named).expect("a page is JSON");
-    assert_eq!(parse_name_and_print(&page.plain, usual_names()), same.to_string());
-    Line {
-        bytes: Some(page.plain.len()),
-        this: engine(page, usual_names(), Feed::WHOLE),
-        other: timed(move || drop(black_box(parse_name_and_print(black_box(&other.plain), usual_names())))),
-    }
+    assert_eq!(named(&page.plain), same.to_string());
+    beside_value(document, named)
 }
 
 /// All that the layer does to a body that it need not parse, beside a search in the frames of the bare service.
