@@ -96,7 +96,7 @@ pub(crate) trait Sink {
         self.begin(at.start, gaps);
         self.end(at.end, value);
     }
-    /// The object at `depth` was closed; `at` is the offset after its brace.
+    /// The container at `depth` was closed; `at` is the offset after its bracket.
     fn close(&mut self, at: u64, depth: usize);
 }
 
@@ -425,9 +425,7 @@ impl Scanner {
 
     fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
         cursor.at += 1;
-        if self.nest.in_object() == Some(true) {
-            sink.close(cursor.offset(), self.nest.depth);
-        }
+        sink.close(cursor.offset(), self.nest.depth);
         self.nest.pop();
         self.end_value(Value::Other, cursor.offset(), sink);
         Ok(())

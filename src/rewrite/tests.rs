@@ -313,6 +313,17 @@ fn what_was_learnt_is_believed_of_the_same_bytes_only() {
         r#"[{"a":1},{"api_key_id":"key_1"},{"r":{"a":1},{"api_key_id":"key_1"}}]"#.into(),
         r#"[{"a":1},{"api_key_id":"key_1","r":{"a":1},"api_key_id":2},{"api_key_id":"key_1"}]"#.into(),
         r#"{"a":1,"b":{"a":2}},"b":{"a":3}}"#.into(),
+        r#"{"r":{"x":0,"a":1},"api_key_id":"key_1","s":[{"x":0,"a":1},"api_key_id":"key_1"]}"#.into(),
+        r#"[{"x":0,"a":1},{"api_key_id":"key_1","s":{"x":0,"a":1},{"api_key_id":"key_1"}}]"#.into(),
+        // Several containers end: another one stands in them, or around them.
+        r#"{"r":{"s":[{"x":0,"a":1}]},"api_key_id":"key_1","t":{"s":{"x":0,"a":1}]},"api_key_id":"key_1"}"#.into(),
+        r#"{"r":{"s":[{"x":0,"a":1}]},"api_key_id":"key_1","t":[{"s":[{"x":0,"a":1}]},"api_key_id":"key_1"]}"#
+            .into(),
+        r#"[{"s":[{"x":0,"a":1}]},{"api_key_id":"key_1","t":{"s":[{"x":0,"a":1}]},{"api_key_id":"key_1"}}]"#
+            .into(),
+        // Several begin.
+        r#"{"x":0,"s":[{"a":1}],"r":{"x":0,"s":[{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}}"#.into(),
+        r#"[[{"x":0,"s":[{"a":1},{"a":1}]},{"x":0,"s":[{"a":1},{"a":1}}],{"api_key_id":"key_1"}]"#.into(),
     ];
     for body in bodies {
         let whole = make(&[body.as_bytes()], rules(), true);

@@ -1,6 +1,6 @@
 //! What stands between two values, from the end of one to the beginning of the next, is a *joint*: a comma, a
-//! name, a colon; perhaps the end of one row and the beginning of the next. Rows repeat their joints in their
-//! order. So each joint that was read is kept with what it means, and with which one followed; where the same
+//! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Rows repeat their joints in
+//! their order. So each joint that was read is kept with what it means, and with which one followed; where the same
 //! bytes stand again, they mean the same again.
 
 use std::mem;
@@ -20,6 +20,12 @@ pub(super) const MAX_JOINT: usize = 63;
 /// How many joints are kept. A page of the APIs has about 15 different ones.
 const MAX_JOINTS: usize = 128;
 
+/// How many containers may end in a joint: with a page a row does, its array, the bucket, and its array.
+const MOST_CLOSED: usize = 4;
+
+/// How many may begin in one: a bucket, an array in it, a row.
+const MOST_OPENED: u8 = 3;
+
 /// No joint is expected.
 const NONE: u8 = u8::MAX;
 
@@ -38,22 +44,26 @@ pub(super) struct Joint {
     pub(super) gap: u8,
     pub(super) name: (u8, u8),
     pub(super) colon: u8,
-    /// Behind the brace that closes the first value's object; 0 where none does.
+    /// How many containers end.
     pub(super) closed: u8,
-    /// Whether an object stands around that one.
-    within_object: bool,
-    /// Behind the brace that opens the second value's object; 0 where none does.
+    /// Behind the bracket of each, the innermost first.
+    pub(super) ends: [u8; MOST_CLOSED],
+    /// What they are, and the one around them: a bit for each, the outermost first, set for an object.
+    around: u8,
+    /// How many containers begin; the last is an object.
     pub(super) opened: u8,
+    /// What they are, in the same way.
+    pub(super) inside: u8,
     /// What the second value's member is, where it is wanted.
     pub(super) wanted: Option<Member>,
 }
 
 impl Joint {
-    /// Whether a joint that was read elsewhere means the same here: after its closing brace, a comma is
-    /// followed by a name in an object, by an object in an array.
+    /// Whether a joint that was read elsewhere means the same here: the same containers may end here, and then a
+    /// comma is followed by a name in an object, by an object in an array.
     #[inline(always)]
     pub(super) fn fits(&self, nest: &Nest) -> bool {
-        self.closed == 0 || nest.is_object(nest.depth - 1) == Some(self.within_object)
+        nest.ends_with(usize::from(self.closed) + 1, self.around)
     }
 
     /// The white space in the second value's member, the joint's text being this.
@@ -246,7 +256,7 @@ impl Joints {
             let mut whole = [0; 64];
             whole[..text.len()].copy_from_slice(text);
             let mask = !(u64::MAX << text.len());
-            let is_plain = joint.closed == 0 && joint.opened == 0 && joint.wanted.is_none();
+            let is_plain = joint.closed + joint.opened == 0 && joint.wanted.is_none();
             let plain_len = if is_plain { joint.len } else { 0 };
             self.known.push(Known {
                 text: whole,
@@ -294,19 +304,25 @@ pub(super) fn read(
     };
     let token = |from| first(!white, from);
 
-    let (mut closed, mut within_object, mut opened) = (0, true, 0);
+    // It stands in an object.
+    let (mut closed, mut ends, mut around) = (0, [0; MOST_CLOSED], 1);
     let (mut at, mut byte) = token(0)?;
-    if byte == b'}' {
-        closed = at + 1;
-        within_object = nest.is_object(nest.depth - 1)?;
-        (at, byte) = token(closed)?;
-        if byte == b',' && !within_object {
-            (at, _) = token(at + 1).filter(|(_, byte)| *byte == b'{')?;
-            opened = at + 1;
+    while matches!(byte, b'}' | b']') {
+        if (byte == b'}') != (around & 1 == 1) {
+            return None;
         }
+        *ends.get_mut(closed)? = at as u8 + 1;
+        closed += 1;
+        around = around << 1 | u8::from(nest.is_object(nest.depth - closed)?);
+        (at, byte) = token(at + 1)?;
     }
     if byte != b',' {
         return None;
+    }
+    let (mut opened, mut inside) = (0, 0);
+    if around & 1 == 0 {
+        (at, _) = token(at + 1).filter(|(_, byte)| *byte == b'{')?;
+        (opened, inside) = (1, 1);
     }
     loop {
         let gap = at + 1;
@@ -318,14 +334,33 @@ pub(super) fn read(
         let (value, byte) = token(colon + 1).filter(|(_, byte)| *byte > b' ')?;
         let name = &window[start..end];
         let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
-        if byte == b'{' && wanted.is_none() && opened == 0 {
-            // The value is an object: the joint goes on to the value of its first member.
-            (at, opened) = (value, value + 1);
+        // The value is an object, or an array of objects: the joint goes on to the value of the first member.
+        let is_array = byte == b'[';
+        let brace = if is_array { token(value + 1) } else { Some((value, byte)) };
+        if let Some((brace, b'{')) = brace
+            && let Some((_, b'"')) = token(brace + 1)
+            && wanted.is_none()
+            && opened + 2 <= MOST_OPENED
+        {
+            let (kinds, more) = if is_array { (0b10, 2) } else { (1, 1) };
+            (inside, opened) = (inside | kinds << opened, opened + more);
+            at = brace;
             continue;
         }
-        let [len, gap, start, end, colon, closed, opened] =
-            [value, gap, start, end, colon, closed, opened].map(|at| at as u8);
-        return Some(Joint { len, gap, name: (start, end), colon, closed, within_object, opened, wanted });
+        let [len, gap, start, end, colon, closed] =
+            [value, gap, start, end, colon, closed].map(|at| at as u8);
+        return Some(Joint {
+            len,
+            gap,
+            name: (start, end),
+            colon,
+            closed,
+            ends,
+            around,
+            opened,
+            inside,
+            wanted,
+        });
     }
 }
 
@@ -355,8 +390,10 @@ mod tests {
             name: (2, 3),
             colon: 4,
             closed: 0,
-            within_object: true,
+            ends: [0; MOST_CLOSED],
+            around: 1,
             opened: 0,
+            inside: 0,
             wanted: None,
         };
         let mut first = Joints::default();

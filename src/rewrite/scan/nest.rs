@@ -2,6 +2,9 @@
 
 use super::MAX_DEPTH;
 
+/// Up to here several containers can be asked for, or replaced, at once: their bits are in the first word.
+pub(super) const SHALLOW: usize = 48;
+
 /// Which containers are open, a bit each: set for an object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nest {
@@ -22,6 +25,23 @@ impl Nest {
 
     pub(super) fn pop(&mut self) {
         self.depth -= 1;
+    }
+
+    /// Whether the innermost containers are of these kinds: a bit for each, the outermost first, set for an object.
+    /// Only up to [`SHALLOW`].
+    #[inline(always)]
+    pub(super) fn ends_with(&self, many: usize, objects: u8) -> bool {
+        let Some(outer) = self.depth.checked_sub(many) else { return false };
+        (self.objects[0] >> (outer % 64)) & !(u64::MAX << (many % 64)) == u64::from(objects)
+    }
+
+    /// Ends some containers and begins others, the outermost first. Only up to [`SHALLOW`].
+    #[inline(always)]
+    pub(super) fn replace(&mut self, closed: usize, opened: usize, objects: u8) {
+        let outer = self.depth - closed;
+        let mask = !(u64::MAX << (opened % 64)) << (outer % 64);
+        self.objects[0] = self.objects[0] & !mask | u64::from(objects) << (outer % 64);
+        self.depth = outer + opened;
     }
 
     /// Whether the innermost container is an object; `None` outside of any.

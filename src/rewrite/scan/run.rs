@@ -6,8 +6,9 @@
 //! for `step` to judge.
 
 use super::joints::{self, Joint, WINDOW};
+use super::nest::SHALLOW;
 use super::value::{ends_number, flat, scalar};
-use super::{Cursor, Fault, MAX_DEPTH, Member, Scanner, Sink, State, Value};
+use super::{Cursor, Fault, Member, Scanner, Sink, State, Value};
 use crate::rewrite::wide::{Task, Wide};
 
 /// Scans what is left of a chunk.
@@ -35,13 +36,13 @@ impl<S: Sink> Task for Run<'_, '_, S> {
 }
 
 impl Scanner {
-    /// Whether it is at the end of a value in an object, or at the beginning of one that nobody wants, and has
-    /// room for one more container.
+    /// Whether it is at the end of a value in an object, or at the beginning of one that nobody wants, and
+    /// no deeper than joints can be told of.
     #[inline(always)]
     fn may_run(&self) -> bool {
         matches!(self.state, State::After | State::Value)
             && self.nest.in_object() == Some(true)
-            && self.nest.depth < MAX_DEPTH
+            && self.nest.depth <= SHALLOW
             && !self.wanted
     }
 
@@ -101,21 +102,19 @@ impl Scanner {
                             &read
                         }
                     };
-                    if joint.opened > 0 && self.nest.depth + 1 == MAX_DEPTH {
+                    let (closed, opened) = (usize::from(joint.closed), usize::from(joint.opened));
+                    if self.nest.depth - closed + opened > SHALLOW {
                         cursor.at = (from - cursor.base) as usize;
                         break 'run;
                     }
-                    if joint.closed > 0 {
-                        let end = from + u64::from(joint.closed);
-                        sink.close(end, self.nest.depth);
-                        self.nest.pop();
-                        if sink.awaits(self.nest.depth) {
+                    for (nth, end) in joint.ends.into_iter().take(closed).enumerate() {
+                        let (end, depth) = (from + u64::from(end), self.nest.depth - nth);
+                        sink.close(end, depth);
+                        if sink.awaits(depth - 1) {
                             sink.end(end, Value::Other);
                         }
                     }
-                    if joint.opened > 0 {
-                        self.nest.push(true);
-                    }
+                    self.nest.replace(closed, opened, joint.inside);
                     self.gap = from + u64::from(joint.gap);
                     if let Some(member) = joint.wanted {
                         cursor.at = (from - cursor.base) as usize;

@@ -28,8 +28,8 @@ pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> usize
         }
         digit @ b'0'..=b'9' => {
             let digits = wide.digits(first);
-            // RFC 8259 §6: no leading zero.
-            if (digit == b'0') & (digits & 0b10 != 0) {
+            // RFC 8259 §6: no leading zero. One question, for whether a number is 0 cannot be foreseen.
+            if digits & (u32::from(digit == b'0') << 1) != 0 {
                 return 0;
             }
             let len = (!digits).trailing_zeros() as usize;
