@@ -14,7 +14,10 @@ use tower_api_key_name::{Counts, KeyNames};
 /// What a page is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// Twenty-five rows a bucket.
     Completions,
+    /// The same rows, three a bucket, and every fourth day without any.
+    Daily,
     Costs,
     /// Members in any order, some missing, with escapes, nesting and text that is not ASCII.
     Irregular,
@@ -105,7 +108,7 @@ pub const IDS: u64 = 1_000;
 
 /// Every page that is measured: each kind, compact and pretty, of 4 KiB, 64 KiB and 1 MiB.
 pub fn documents() -> impl Iterator<Item = Document> {
-    let kinds = [Kind::Completions, Kind::Costs, Kind::Irregular, Kind::Keys];
+    let kinds = [Kind::Completions, Kind::Daily, Kind::Costs, Kind::Irregular, Kind::Keys];
     let sizes = [4 << 10, 64 << 10, 1 << 20];
     kinds.into_iter().flat_map(move |kind| {
         let styles = [Style::Compact, Style::Pretty];
@@ -137,10 +140,13 @@ impl Document {
         let mut counts = [0; 3];
         // Printing it with white space makes a page about half as large again.
         let size = if self.style == Style::Pretty { self.size * 2 / 3 } else { self.size };
+        // How many rows a bucket has, and after how many one follows that has none.
+        let (bucket, empty) = if self.kind == Kind::Daily { (3, Some(9)) } else { (25, None) };
         for nth in 0.. {
             let between = match nth {
                 0 => String::new(),
-                _ if nth % 25 == 0 => format!("]}},{BUCKET}"),
+                _ if empty.is_some_and(|empty| nth % empty == 0) => format!("]}},{BUCKET}]}},{BUCKET}"),
+                _ if nth % bucket == 0 => format!("]}},{BUCKET}"),
                 _ => ",".to_owned(),
             };
             let row = row(self.kind, &mut dice, ids);
@@ -284,7 +290,7 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
         ]
     };
     let members = match kind {
-        Kind::Completions => usage(dice),
+        Kind::Completions | Kind::Daily => usage(dice),
         Kind::Costs => vec![
             r#""object":"organization.costs.result""#.to_owned(),
             format!(r#""amount":{{"value":{cents},"currency":"usd"}}"#),

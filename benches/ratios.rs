@@ -72,6 +72,8 @@ fn lines() -> Lines {
         (Kind::Completions, Style::Compact, 1 << 20),
         (Kind::Completions, Style::Pretty, 64 << 10),
         (Kind::Completions, Style::Pretty, 1 << 20),
+        (Kind::Daily, Style::Compact, 1 << 20),
+        (Kind::Daily, Style::Pretty, 1 << 20),
         (Kind::Costs, Style::Compact, 64 << 10),
         (Kind::Costs, Style::Compact, 1 << 20),
         (Kind::Irregular, Style::Compact, 1 << 20),
