@@ -86,8 +86,9 @@ pub(super) struct Known {
     joint: Joint,
     /// Its length, where it leads from a member to the next and nobody wants to know; else 0.
     plain_len: u8,
-    /// The joint that came after this one, the last time.
+    /// The joint that came after this one the last time, and the other one that did before.
     next: u8,
+    other: u8,
 }
 
 impl Known {
@@ -189,7 +190,7 @@ impl Joints {
         followed
     }
 
-    /// Goes over as many members as come as they came the last time.
+    /// Goes over as many members as come as they came before.
     #[inline(always)]
     pub(super) fn follow<'a>(
         &mut self,
@@ -204,9 +205,9 @@ impl Joints {
         let (mut at_last, mut at_next) = (usize::from(*last), usize::from(*next));
         let mut followed = Followed { rest: bytes, value: 0, gap: 0, met: None };
         while let Some(window) = followed.rest.first_chunk::<WINDOW>()
-            && let Some(known) = known.get(at_next)
-            && known.begins(wide, window)
+            && let Some((nth, known)) = expected(wide, known, at_last, at_next, window)
         {
+            at_next = nth;
             let at = usize::from(known.plain_len) & MAX_JOINT;
             let len = scalar(wide, window, at);
             if len == 0 {
@@ -264,13 +265,14 @@ impl Joints {
                 joint,
                 plain_len,
                 next: NONE,
+                other: NONE,
             });
             self.by_hash[hash] = this;
         } else {
             self.patience -= 1;
         }
         if let Some(last) = self.known.get_mut(usize::from(self.last)) {
-            last.next = this;
+            (last.next, last.other) = (this, last.next);
         }
         self.last = this;
         self.next = self.known.get(usize::from(this)).map_or(NONE, |known| known.next);
@@ -278,6 +280,19 @@ impl Joints {
             (self.patience, self.pause, self.next) = (PATIENCE, PAUSE, NONE);
         }
     }
+}
+
+/// The joint that begins `window`, with its number: the one that came next the last time, or before that.
+#[inline(always)]
+fn expected<'j>(
+    wide: impl Wide,
+    known: &'j [Known],
+    last: usize,
+    next: usize,
+    window: &[u8; WINDOW],
+) -> Option<(usize, &'j Known)> {
+    let as_before = |nth: usize| Some((nth, known.get(nth).filter(|known| known.begins(wide, window))?));
+    as_before(next).or_else(|| as_before(known.get(last)?.other.into()))
 }
 
 /// Of a joint's length and the end of its name, where names differ most.
