@@ -325,7 +325,11 @@ fn what_was_learnt_is_believed_of_the_same_bytes_only() {
         r#"{"x":0,"s":[{"a":1}],"r":{"x":0,"s":[{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}}"#.into(),
         r#"[[{"x":0,"s":[{"a":1},{"a":1}]},{"x":0,"s":[{"a":1},{"a":1}}],{"api_key_id":"key_1"}]"#.into(),
     ];
-    for body in bodies {
+    // So deep that several containers cannot be asked for at once, and less.
+    let row =
+        r#"{"x":0,"s":[{"a":1,"api_key_id":"key_1"},{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}"#;
+    let deep = (40..70).map(|depth| format!("{}{row}{}", r#"{"a":"#.repeat(depth), "}".repeat(depth)));
+    for body in bodies.into_iter().chain(deep) {
         let whole = make(&[body.as_bytes()], rules(), true);
         assert_eq!(make(&single_bytes(body.as_bytes()), rules(), true), whole, "{body}");
         assert_eq!(whole.fault.is_none(), naive::is_json(body.as_bytes()), "{body}");

@@ -6,9 +6,9 @@
 use std::mem;
 use std::sync::Mutex;
 
-use super::nest::Nest;
-use super::value::{flat, scalar};
-use super::{Gaps, MAX_RAW_NAME, Member, Sink};
+use super::nest::{Nest, SHALLOW};
+use super::value::{ends_number, flat, scalar};
+use super::{Gaps, MAX_RAW_NAME, Member, Sink, Value};
 use crate::rewrite::wide::{BASE, Wide};
 
 /// What is looked at without asking again whether it is there: a joint, and what may follow it.
@@ -63,7 +63,53 @@ impl Joint {
     /// comma is followed by a name in an object, by an object in an array.
     #[inline(always)]
     pub(super) fn fits(&self, nest: &Nest) -> bool {
-        nest.ends_with(usize::from(self.closed) + 1, self.around)
+        let [closed, opened] = [self.closed, self.opened].map(usize::from);
+        nest.ends_with(closed + 1, self.around) && nest.depth - closed + opened <= SHALLOW
+    }
+
+    /// Ends the containers that end in this joint, which begins at `from`, and begins those that begin.
+    #[inline(always)]
+    pub(super) fn enter(&self, from: u64, nest: &mut Nest, sink: &mut impl Sink) {
+        let closed = usize::from(self.closed);
+        for (nth, end) in self.ends.into_iter().take(closed).enumerate() {
+            let (end, depth) = (from + u64::from(end), nest.depth - nth);
+            sink.close(end, depth);
+            if sink.awaits(depth - 1) {
+                sink.end(end, Value::Other);
+            }
+        }
+        nest.replace(closed, self.opened.into(), self.inside);
+    }
+
+    /// Goes over this joint and the scalar of `len` bytes behind it, if it fits and that may be told of.
+    #[inline(always)]
+    pub(super) fn pass(
+        &self,
+        window: &[u8; WINDOW],
+        len: usize,
+        from: u64,
+        nest: &mut Nest,
+        sink: &mut impl Sink,
+    ) -> bool {
+        if !self.fits(nest) {
+            return false;
+        }
+        let Some(member) = self.wanted else {
+            self.enter(from, nest, sink);
+            return true;
+        };
+        let (text, behind) = window.split_at(usize::from(self.len) & MAX_JOINT);
+        let Some((whole, [after, ..])) = behind.split_at_checked(len) else { return false };
+        let value = match whole {
+            // It is short, and has no escapes.
+            [b'"', text @ .., _] => Value::Text(text, false),
+            _ if ends_number(*after) => Value::Other,
+            _ => return false,
+        };
+        self.enter(from, nest, sink);
+        let at = from + u64::from(self.len);
+        sink.whole(member, nest.depth, at..at + len as u64, self.gaps(text), value);
+        true
     }
 
     /// The white space in the second value's member, the joint's text being this.
@@ -84,8 +130,8 @@ pub(super) struct Known {
     /// A bit for each byte of the text, of each half.
     masks: [u32; 2],
     joint: Joint,
-    /// Its length, where it leads from a member to the next and nobody wants to know; else 0.
-    plain_len: u8,
+    /// It leads from a member to the next, and nobody wants to know.
+    is_plain: bool,
     /// The joint that came after this one the last time, and the other one that did before.
     next: u8,
     other: u8,
@@ -190,12 +236,14 @@ impl Joints {
         followed
     }
 
-    /// Goes over as many members as come as they came before.
+    /// Goes over as many members as come as they came before; `bytes` end at `end`.
     #[inline(always)]
     pub(super) fn follow<'a>(
         &mut self,
         wide: impl Wide,
         bytes: &'a [u8],
+        end: u64,
+        nest: &mut Nest,
         sink: &mut impl Sink,
     ) -> Followed<'a, '_> {
         if self.pause > 0 {
@@ -208,9 +256,10 @@ impl Joints {
             && let Some((nth, known)) = expected(wide, known, at_last, at_next, window)
         {
             at_next = nth;
-            let at = usize::from(known.plain_len) & MAX_JOINT;
+            let at = usize::from(known.joint.len) & MAX_JOINT;
             let len = scalar(wide, window, at);
-            if len == 0 {
+            let from = end - followed.rest.len() as u64;
+            if len == 0 || !known.is_plain && !known.joint.pass(window, len, from, nest, sink) {
                 followed.met = Some(&known.joint);
                 (*last, *next) = (at_next as u8, known.next);
                 break;
@@ -222,7 +271,7 @@ impl Joints {
         if followed.value > 0
             && let Some(known) = known.get(at_last)
         {
-            let last = usize::from(known.plain_len) + followed.value;
+            let last = usize::from(known.joint.len) + followed.value;
             followed.gap = bytes.len() - followed.rest.len() - last + usize::from(known.joint.gap);
             *patience = PATIENCE.min(*patience + 2);
         }
@@ -258,12 +307,11 @@ impl Joints {
             whole[..text.len()].copy_from_slice(text);
             let mask = !(u64::MAX << text.len());
             let is_plain = joint.closed + joint.opened == 0 && joint.wanted.is_none();
-            let plain_len = if is_plain { joint.len } else { 0 };
             self.known.push(Known {
                 text: whole,
                 masks: [mask as u32, (mask >> 32) as u32],
                 joint,
-                plain_len,
+                is_plain,
                 next: NONE,
                 other: NONE,
             });

@@ -5,10 +5,10 @@
 //! read here. Whatever is not as usual (an object in an array, a chunk's end, an error) is left where it stands,
 //! for `step` to judge.
 
-use super::joints::{self, Joint, WINDOW};
+use super::joints::{self, WINDOW};
 use super::nest::SHALLOW;
 use super::value::{ends_number, flat, scalar};
-use super::{Cursor, Fault, Member, Scanner, Sink, State, Value};
+use super::{Cursor, Fault, Scanner, Sink, State};
 use crate::rewrite::wide::{Task, Wide};
 
 /// Scans what is left of a chunk.
@@ -81,7 +81,7 @@ impl Scanner {
             loop {
                 let mut value = 0;
                 if !at_value {
-                    let followed = self.joints.follow(wide, rest, sink);
+                    let followed = self.joints.follow(wide, rest, end, &mut self.nest, sink);
                     if followed.value > 0 {
                         self.gap = end - rest.len() as u64 + followed.gap as u64;
                         passed = followed.value;
@@ -93,7 +93,8 @@ impl Scanner {
                     let joint = match followed.met {
                         Some(joint) if joint.fits(&self.nest) => joint,
                         _ => {
-                            let Some(joint) = joints::read(wide, window, &self.nest, sink) else {
+                            let joint = joints::read(wide, window, &self.nest, sink);
+                            let Some(joint) = joint.filter(|joint| joint.fits(&self.nest)) else {
                                 cursor.at = (from - cursor.base) as usize;
                                 break 'run;
                             };
@@ -102,34 +103,22 @@ impl Scanner {
                             &read
                         }
                     };
-                    let (closed, opened) = (usize::from(joint.closed), usize::from(joint.opened));
-                    if self.nest.depth - closed + opened > SHALLOW {
-                        cursor.at = (from - cursor.base) as usize;
-                        break 'run;
-                    }
-                    for (nth, end) in joint.ends.into_iter().take(closed).enumerate() {
-                        let (end, depth) = (from + u64::from(end), self.nest.depth - nth);
-                        sink.close(end, depth);
-                        if sink.awaits(depth - 1) {
-                            sink.end(end, Value::Other);
-                        }
-                    }
-                    self.nest.replace(closed, opened, joint.inside);
                     self.gap = from + u64::from(joint.gap);
-                    if let Some(member) = joint.wanted {
-                        cursor.at = (from - cursor.base) as usize;
-                        passed = scalar(wide, window, joint.len.into());
-                        if passed == 0 || !tell(member, self.nest.depth, joint, passed, cursor, sink) {
-                            sink.found(member, self.nest.depth);
-                            self.name = from + u64::from(joint.name.0)..from + u64::from(joint.name.1);
-                            self.colon = from + u64::from(joint.colon);
-                            self.wanted = true;
-                            cursor.at += usize::from(joint.len);
-                            at_value = true;
-                            break 'run;
-                        }
+                    let len = scalar(wide, window, joint.len.into());
+                    if len > 0 && joint.pass(window, len, from, &mut self.nest, sink) {
+                        passed = len;
                         rest = &rest[usize::from(joint.len) + passed..];
                         continue;
+                    }
+                    joint.enter(from, &mut self.nest, sink);
+                    if let Some(member) = joint.wanted {
+                        sink.found(member, self.nest.depth);
+                        self.name = from + u64::from(joint.name.0)..from + u64::from(joint.name.1);
+                        self.colon = from + u64::from(joint.colon);
+                        self.wanted = true;
+                        cursor.at = (from - cursor.base) as usize + usize::from(joint.len);
+                        at_value = true;
+                        break 'run;
                     }
                     value = joint.len.into();
                     at_value = true;
@@ -156,30 +145,4 @@ impl Scanner {
         self.state = if at_value { State::Value } else { State::After };
         Ok(())
     }
-}
-
-/// Tells of a wanted member whose value is a scalar of `len` bytes behind the joint at the cursor, if its end
-/// is seen.
-#[inline(never)]
-fn tell(
-    member: Member,
-    depth: usize,
-    joint: &Joint,
-    len: usize,
-    cursor: &Cursor<'_>,
-    sink: &mut impl Sink,
-) -> bool {
-    let Some((text, rest)) = cursor.chunk[cursor.at..].split_at_checked(joint.len.into()) else {
-        return false;
-    };
-    let Some((whole, [after, ..])) = rest.split_at_checked(len) else { return false };
-    let value = match whole {
-        // It is short, and has no escapes.
-        [b'"', text @ .., _] => Value::Text(text, false),
-        _ if ends_number(*after) => Value::Other,
-        _ => return false,
-    };
-    let at = cursor.offset() + u64::from(joint.len);
-    sink.whole(member, depth, at..at + len as u64, joint.gaps(text), value);
-    true
 }
