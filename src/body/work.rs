@@ -27,7 +27,8 @@ pub(super) struct Work<E> {
     unsent: Unsent,
     /// What that takes of what all bodies together may.
     share: Share,
-    amender: Amender,
+    /// In a box of its own: together they would be more than allocators keep at hand.
+    amender: Box<Amender>,
     /// As long as nothing is spotted, the amender is fed nothing.
     lookout: Option<Seam>,
     end: End<E>,
@@ -69,7 +70,7 @@ impl<E> Work<E> {
         Self {
             unsent: Unsent::default(),
             share: Share::new(settings.total.clone()),
-            amender: Amender::new(rules),
+            amender: Box::new(Amender::new(rules)),
             lookout: Some(Seam::default()),
             end: End::Open,
             length: None,
