@@ -21,6 +21,10 @@ static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
+/// What the client holds was named with some other map: its validators would bring a 304 for bytes that this answer
+/// does not have (RFC 9110 §13.1), its ranges a part (§14.2).
+static CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
+
 /// The longest that `http::Uri` takes, in bytes.
 const MAX_URI: usize = u16::MAX as usize - 1;
 
@@ -38,15 +42,20 @@ pub(crate) fn amend_request<B>(
     let headers = request.headers_mut();
     // What the client can decode is not what this stack can: a decompressing layer below asks for that
     // itself, where it finds the header absent (RFC 9110 §12.5.3).
-    headers.remove(ACCEPT_ENCODING);
+    remove_all(headers, &[ACCEPT_ENCODING]);
     if is_read {
-        // What the client holds was named with some other map: its validators would bring a 304 for
-        // bytes that this answer does not have (RFC 9110 §13.1), its ranges a part (§14.2).
-        for condition in [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE] {
-            headers.remove(condition);
-        }
+        remove_all(headers, &CONDITIONS);
     }
     Ok(())
+}
+
+/// Mostly there is none of them: looking through the names takes less than looking each of these up.
+fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
+    }
 }
 
 /// The URI that asks for ids where this one asks for names.
@@ -173,12 +182,7 @@ pub(crate) fn amend_response(headers: &mut HeaderMap, length: Option<u64>) {
 
 /// Takes off what was computed over bytes that have changed.
 pub(crate) fn amend_trailers(fields: &mut HeaderMap) {
-    // There is none, mostly: looking through the names takes less than looking each of these up.
-    if fields.keys().any(|name| DIGESTS.contains(name)) {
-        for digest in &DIGESTS {
-            fields.remove(digest);
-        }
-    }
+    remove_all(fields, &DIGESTS);
 }
 
 fn take_all(headers: &mut HeaderMap, name: HeaderName) -> Vec<HeaderValue> {
