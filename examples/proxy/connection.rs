@@ -55,6 +55,8 @@ struct Calls {
     in_flight: Vec<InFlight>,
     /// Or since when there is a connection.
     last_end: Instant,
+    /// When the connection's present turn began.
+    turn: Instant,
 }
 
 struct InFlight {
@@ -109,7 +111,8 @@ enum Verdict {
 
 impl Activity {
     pub(crate) fn new(number: u64, load: Arc<Load>) -> Self {
-        let calls = Calls { begun: 0, many: false, in_flight: Vec::new(), last_end: Instant::now() };
+        let now = Instant::now();
+        let calls = Calls { begun: 0, many: false, in_flight: Vec::new(), last_end: now, turn: now };
         Self {
             number,
             load,
@@ -132,12 +135,12 @@ impl Activity {
 
     /// A head is there. Gives the call's number, and whether it is one too many.
     pub(crate) fn begin(&self, many: bool) -> (usize, Option<Overload>) {
-        let since = Instant::now();
         self.rest(false);
         let mut calls = self.calls();
         let number = calls.begun;
         calls.begun += 1;
         calls.many = many;
+        let since = calls.now();
         calls.in_flight.push(InFlight { number, since, untaken: None });
         drop(calls);
         (number, self.load.begin())
@@ -145,8 +148,9 @@ impl Activity {
 
     /// The client has been given so many bytes; it has taken, or soon will have, those given before.
     pub(crate) fn give(&self, number: usize, bytes: usize) {
-        let now = Instant::now();
-        if let Some(call) = self.calls().get(number) {
+        let mut calls = self.calls();
+        let now = calls.now();
+        if let Some(call) = calls.get(number) {
             // Who takes little at a time gets as little time for it.
             let earned = Duration::from_millis(bytes as u64 / SLOWEST);
             call.untaken = Some(call.untaken.map_or(now, |since| now.min(since + earned)));
@@ -162,10 +166,9 @@ impl Activity {
 
     /// The last byte is out, or never will be.
     pub(crate) fn end(&self, number: usize) {
-        let now = Instant::now();
         let mut calls = self.calls();
         calls.in_flight.retain(|call| call.number != number);
-        calls.last_end = now;
+        calls.last_end = calls.now();
         self.rest(!calls.many && calls.in_flight.is_empty());
         drop(calls);
         self.load.end();
@@ -199,6 +202,11 @@ impl Activity {
 }
 
 impl Calls {
+    /// The clock is read once a turn, for all that goes on in it. Many calls have tasks of their own, and turns.
+    fn now(&self) -> Instant {
+        if self.many { Instant::now() } else { self.turn }
+    }
+
     fn get(&mut self, number: usize) -> Option<&mut InFlight> {
         self.in_flight.iter_mut().find(|call| call.number == number)
     }
@@ -301,6 +309,8 @@ where
             return Poll::Ready(());
         }
         loop {
+            let now = Instant::now();
+            this.watch.who.calls().turn = now;
             // Before it is asked to finish, too: a call that has come already is in flight.
             if let Poll::Ready(ended) = this.inner.as_mut().poll(cx) {
                 if let Err(e) = ended {
@@ -309,7 +319,7 @@ where
                 return Poll::Ready(());
             }
             let asked = order == FINISH && this.watch.finishing.is_none();
-            match this.watch.judge(Instant::now(), asked) {
+            match this.watch.judge(now, asked) {
                 Verdict::Look(at) => {
                     if at < this.sleep.deadline() || this.sleep.is_elapsed() {
                         this.sleep.as_mut().reset(at);
