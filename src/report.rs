@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+use tracing::level_filters::LevelFilter;
+
 use crate::rewrite::edit::Settled;
 use crate::settings::Settings;
 use crate::{Outcome, Snapshot};
@@ -81,14 +84,21 @@ impl Report {
     }
 
     /// Traces an id that was named.
+    #[inline(always)]
     pub(crate) fn settled(&self, _edit: &Settled) {
         #[cfg(feature = "tracing")]
         if let Some(entry) = _edit.named
-            && tracing::enabled!(tracing::Level::TRACE)
+            && LevelFilter::current() == LevelFilter::TRACE
         {
-            let (id, name) = self.snapshot.entry(entry);
-            tracing::trace!(id, name, offset = _edit.at, "named");
+            self.trace_named(entry, _edit.at);
         }
+    }
+
+    #[cfg(feature = "tracing")]
+    #[cold]
+    fn trace_named(&self, entry: u32, offset: u64) {
+        let (id, name) = self.snapshot.entry(entry);
+        tracing::trace!(id, name, offset, "named");
     }
 
     /// Tells, the first time.
