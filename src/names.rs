@@ -4,7 +4,7 @@
 //! valid, and no secret stands in it. Nobody downstream checks again.
 
 mod error;
-mod index;
+pub(crate) mod index;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -54,18 +54,19 @@ impl Report {
     /// the whole body, where it is held.
     pub(crate) fn unmatched<'a>(
         &self,
-        mut ids: Vec<(u64, Box<str>)>,
+        ids: &[(u64, Box<str>)],
         held: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.snapshot.generation(), id));
+        let is_new = |id: &str| self.settings.names.note_unmatched(self.snapshot.generation(), id);
+        let fresh: Vec<_> = ids.iter().filter(|(_, id)| is_new(id)).collect();
         #[cfg(feature = "tracing")]
-        self.warn_unmatched(&ids, held);
+        self.warn_unmatched(&fresh, held);
         #[cfg(not(feature = "tracing"))]
-        drop(held);
+        drop((fresh, held));
     }
 
     #[cfg(feature = "tracing")]
-    fn warn_unmatched<'a>(&self, ids: &[(u64, Box<str>)], held: Option<impl Iterator<Item = &'a [u8]>>) {
+    fn warn_unmatched<'a>(&self, ids: &[&(u64, Box<str>)], held: Option<impl Iterator<Item = &'a [u8]>>) {
         if ids.is_empty() || !tracing::enabled!(tracing::Level::WARN) {
             return;
         }

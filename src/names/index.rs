@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 /// Id → entry: open addressing with linear probing, at most half full, so that a search ends
 /// after one or two slots. A `HashMap` would have to own every id a second time.
 #[derive(Clone, Default)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// Keyed at random, so that ids cannot be chosen to collide without knowing the key. Not as hard to
     /// guess as the standard library's, and several times faster: who chooses ids is the API.
     hasher: RandomState,
@@ -25,17 +25,17 @@ struct Slot {
 
 impl Index {
     /// Stands for no entry.
-    pub(super) const FREE: u32 = u32::MAX;
+    pub(crate) const FREE: u32 = u32::MAX;
     const EMPTY: Slot = Slot { hash: 0, entry: Self::FREE };
 
-    pub(super) fn hash(&self, id: &[u8]) -> u32 {
+    pub(crate) fn hash(&self, id: &[u8]) -> u32 {
         // `hash_one` would hash the length too, which tells two ids apart no better.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(id);
         hasher.finish() as u32
     }
 
-    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
         loop {
@@ -50,7 +50,7 @@ impl Index {
         }
     }
 
-    pub(super) fn insert(&mut self, hash: u32, entry: u32) {
+    pub(crate) fn insert(&mut self, hash: u32, entry: u32) {
         if self.slots.len() <= self.used * 2 {
             let room = (self.slots.len() * 2).max(8);
             let old = std::mem::replace(&mut self.slots, vec![Self::EMPTY; room]);
