@@ -42,7 +42,8 @@ pin_project! {
     enum State<S: Service<Request<Incoming>>> {
         // It was ready, as this proxy's stack always is, and there is nothing to clone.
         Made { #[pin] answer: S::Future },
-        Waits { #[pin] answer: Oneshot<S, Request<Incoming>> },
+        // In a box, for it has room for the request, which the other has not.
+        Waits { answer: Pin<Box<Oneshot<S, Request<Incoming>>>> },
     }
 }
 
@@ -87,7 +88,7 @@ where
         let state = match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => State::Made { answer: inner.call(request) },
             // Asked again, by someone who can be woken.
-            _ => State::Waits { answer: Oneshot::new(inner.clone(), request) },
+            _ => State::Waits { answer: Box::pin(Oneshot::new(inner.clone(), request)) },
         };
         CallFuture { state, call }
     }
@@ -111,7 +112,7 @@ where
         let this = self.project();
         let response = ready!(match this.state.project() {
             StateProj::Made { answer } => answer.poll(cx),
-            StateProj::Waits { answer } => answer.poll(cx),
+            StateProj::Waits { answer } => answer.as_mut().poll(cx),
         })?;
         this.call.who.give(this.call.number, 0);
         Poll::Ready(Ok(response.map(|inner| Counted { inner, call: this.call.clone() })))
