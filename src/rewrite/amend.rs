@@ -433,7 +433,23 @@ impl Sink for Marker<'_> {
 
 impl Marker<'_> {
     /// Decides the innermost object, which ends before `at`.
+    #[inline(always)]
     fn decide(&mut self, at: u64) {
+        let Marks { rules, edits, open, passed, .. } = &mut *self.marks;
+        let Some(object) = open.last() else { return };
+        // What by far the most are: an id, and nothing beside it.
+        let is_clear = object.id == Seen::Once && object.name == Seen::Never;
+        if !is_clear || overdue(object, at, edits, rules) {
+            self.weigh(at);
+            return;
+        }
+        open.pop();
+        *passed = (*passed).min(open.len());
+    }
+
+    /// The same, whatever it holds.
+    #[inline(never)]
+    fn weigh(&mut self, at: u64) {
         let Marks { rules, edits, open, natives, passed, .. } = &mut *self.marks;
         let Some(object) = open.last_mut() else { return };
         let is_unclear = object.id == Seen::Twice || object.id == Seen::Once && object.name == Seen::Twice;

@@ -70,9 +70,12 @@ impl Joint {
     /// Ends the containers that end in this joint, which begins at `from`, and begins those that begin.
     #[inline(always)]
     pub(super) fn enter(&self, from: u64, nest: &mut Nest, sink: &mut impl Sink) {
+        if self.closed + self.opened == 0 {
+            return;
+        }
         let closed = usize::from(self.closed);
-        for (nth, end) in self.ends.into_iter().take(closed).enumerate() {
-            let (end, depth) = (from + u64::from(end), nest.depth - nth);
+        for nth in 0..closed {
+            let (end, depth) = (from + u64::from(self.ends[nth % MOST_CLOSED]), nest.depth - nth);
             sink.close(end, depth);
             if sink.awaits(depth - 1) {
                 sink.end(end, Value::Other);
