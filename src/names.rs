@@ -38,13 +38,14 @@ use std::fmt;
 /// ```
 #[derive(Clone, Default)]
 pub struct KeyNames {
-    /// One stretch an entry, in the order they were given: id, name as JSON, and, only where the
-    /// escaping changed it, the name itself. One allocation, and one cache line for most look-ups.
-    text: String,
-    entries: Vec<Entry>,
+    /// One stretch an entry, in the order they were given: how long its parts are, id, name as JSON, and, only
+    /// where the escaping changed it, the name itself. An entry is known by where its stretch begins. One
+    /// allocation, and one cache line for most look-ups.
+    text: Vec<u8>,
     index: Index,
     /// Entries in the order of their names, for `ids`.
     by_name: Vec<u32>,
+    len: usize,
     left_out: usize,
     partial: bool,
 }
@@ -52,10 +53,46 @@ pub struct KeyNames {
 /// Where an entry's parts stand in `KeyNames::text`: lengths in bytes, one part after another.
 #[derive(Clone, Copy)]
 struct Entry {
-    start: usize,
-    id: u16,
-    json: u16,
-    name: u16,
+    id_from: usize,
+    id: usize,
+    json: usize,
+    name: usize,
+}
+
+impl Entry {
+    /// How many bytes the lengths take.
+    const LENGTHS: usize = 6;
+
+    fn lengths(lengths: [usize; 3]) -> [u8; Self::LENGTHS] {
+        let [[a, b], [c, d], [e, f]] = lengths.map(|len| (len as u16).to_le_bytes());
+        [a, b, c, d, e, f]
+    }
+
+    #[inline]
+    fn at(start: u32, text: &[u8]) -> Self {
+        let start = start as usize;
+        let [a, b, c, d, e, f] = text[start..].first_chunk().map_or([0; Self::LENGTHS], |lengths| *lengths);
+        let [id, json, name] = [[a, b], [c, d], [e, f]].map(|len| usize::from(u16::from_le_bytes(len)));
+        Self { id_from: start + Self::LENGTHS, id, json, name }
+    }
+
+    fn json_from(&self) -> usize {
+        self.id_from + self.id
+    }
+
+    /// Whether the name as JSON is the name in quotes.
+    fn is_plain(&self) -> bool {
+        self.json == self.name + 2
+    }
+
+    /// Unescaped it stands between the quotes, else after them.
+    fn name_from(&self) -> usize {
+        self.json_from() + if self.is_plain() { 1 } else { self.json }
+    }
+
+    fn end(&self) -> usize {
+        self.json_from() + self.json + if self.is_plain() { 0 } else { self.name }
+    }
 }
 
 // === impl KeyNames ===
@@ -127,30 +164,35 @@ impl KeyNames {
 
     /// How many ids have a name here.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether no id has a name here.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// The name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        self.find(id.as_bytes()).map(|entry| self.name_of(entry))
+        self.find(id.as_bytes()).map(|entry| text(self.name_of(entry)))
     }
 
     /// The ids of all keys of this name, in the order in which they were given.
     pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         let order = &self.by_name;
-        let from = order.partition_point(|&entry| self.name_of(entry) < name);
-        let count = order[from..].partition_point(|&entry| self.name_of(entry) == name);
-        order[from..from + count].iter().map(|&entry| self.id_of(entry))
+        let from = order.partition_point(|&entry| self.name_of(entry) < name.as_bytes());
+        let count = order[from..].partition_point(|&entry| self.name_of(entry) == name.as_bytes());
+        order[from..from + count].iter().map(|&entry| text(self.id_of(entry)))
     }
 
     /// Every pair of id and name, in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        (0..self.entries.len() as u32).map(|entry| (self.id_of(entry), self.name_of(entry)))
+        self.entries().map(|entry| (text(self.id_of(entry)), text(self.name_of(entry))))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = u32> {
+        let next = |start: &u32| Some(Entry::at(*start, &self.text).end() as u32);
+        std::iter::successors(Some(0), next).take(self.len)
     }
 
     /// How many items of a saved list page could not be used: id or name is absent, null, blank,
@@ -169,23 +211,21 @@ impl KeyNames {
     #[inline]
     pub(crate) fn find(&self, id: &[u8]) -> Option<u32> {
         self.index.find(self.index.hash(id), |entry| {
-            // As bytes: a `str` would look for character boundaries, on the hottest path there is.
-            let Entry { start, id: len, .. } = self.entries[entry as usize];
-            self.text.as_bytes().get(start..start + usize::from(len)) == Some(id)
+            let Entry { id_from, id: len, .. } = Entry::at(entry, &self.text);
+            self.text.get(id_from..id_from + len) == Some(id)
         })
     }
 
     /// An entry's name as a JSON string (RFC 8259 §7), quotes included.
     pub(crate) fn json(&self, entry: u32) -> &[u8] {
-        let Entry { start, id, json, .. } = self.entries[entry as usize];
-        let from = start + usize::from(id);
-        &self.text.as_bytes()[from..from + usize::from(json)]
+        let entry = Entry::at(entry, &self.text);
+        &self.text[entry.json_from()..][..entry.json]
     }
 
     /// An entry's id and name.
     #[cfg(feature = "tracing")]
     pub(crate) fn entry(&self, entry: u32) -> (&str, &str) {
-        (self.id_of(entry), self.name_of(entry))
+        (text(self.id_of(entry)), text(self.name_of(entry)))
     }
 
     /// Whether this could be the id of an entry.
@@ -222,17 +262,14 @@ impl KeyNames {
         self
     }
 
-    fn id_of(&self, entry: u32) -> &str {
-        let Entry { start, id, .. } = self.entries[entry as usize];
-        &self.text[start..start + usize::from(id)]
+    fn id_of(&self, entry: u32) -> &[u8] {
+        let Entry { id_from, id, .. } = Entry::at(entry, &self.text);
+        &self.text[id_from..id_from + id]
     }
 
-    fn name_of(&self, entry: u32) -> &str {
-        let Entry { start, id, json, name } = self.entries[entry as usize];
-        let (id, json, name) = (usize::from(id), usize::from(json), usize::from(name));
-        // Unescaped it stands between the quotes, else after them.
-        let from = start + id + if json == name + 2 { 1 } else { json };
-        &self.text[from..from + name]
+    fn name_of(&self, entry: u32) -> &[u8] {
+        let entry = Entry::at(entry, &self.text);
+        &self.text[entry.name_from()..][..entry.name]
     }
 
     /// Adds one entry, checked.
@@ -245,42 +282,46 @@ impl KeyNames {
     /// Adds one entry that keeps the rules. The lengths fit: see `MAX_ID` and `MAX_NAME`.
     fn add_valid(&mut self, id: &str, name: &str) -> Result<(), Fault> {
         let hash = self.index.hash(id.as_bytes());
-        if self.index.find(hash, |entry| self.id_of(entry) == id).is_some() {
+        if self.index.find(hash, |entry| self.id_of(entry) == id.as_bytes()).is_some() {
             return Err(Fault::Twice);
         }
-        let entry = u32::try_from(self.entries.len())
-            .ok()
-            .filter(|&entry| entry < Index::FREE)
-            .ok_or(Fault::TooMany)?;
-        let start = self.text.len();
-        self.text.push_str(id);
-        self.text.push('"');
+        let entry =
+            u32::try_from(self.text.len()).ok().filter(|&entry| entry < Index::FREE).ok_or(Fault::TooMany)?;
         // RFC 8259 §7: of what must be escaped only these two can occur in a valid name.
-        for character in name.chars() {
-            if matches!(character, '"' | '\\') {
-                self.text.push('\\');
+        let must_be_escaped = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let escapes = name.bytes().filter(must_be_escaped).count();
+        self.text.extend_from_slice(&Entry::lengths([id.len(), name.len() + escapes + 2, name.len()]));
+        self.text.extend_from_slice(id.as_bytes());
+        self.text.push(b'"');
+        if escapes > 0 {
+            for byte in name.bytes() {
+                self.text.extend(must_be_escaped(&byte).then_some(b'\\'));
+                self.text.push(byte);
             }
-            self.text.push(character);
+            self.text.push(b'"');
         }
-        self.text.push('"');
-        let json = self.text.len() - start - id.len();
-        if json != name.len() + 2 {
-            self.text.push_str(name);
+        self.text.extend_from_slice(name.as_bytes());
+        if escapes == 0 {
+            self.text.push(b'"');
         }
-        self.entries.push(Entry { start, id: id.len() as u16, json: json as u16, name: name.len() as u16 });
+        self.len += 1;
         self.index.insert(hash, entry);
         Ok(())
     }
 
     /// The last step of every way to make a map: order it by name, and give back spare room.
     fn sealed(mut self) -> Self {
-        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        let mut order: Vec<u32> = self.entries().collect();
         order.sort_unstable_by_key(|&entry| (self.name_of(entry), entry));
         self.by_name = order;
         self.text.shrink_to_fit();
-        self.entries.shrink_to_fit();
         self
     }
+}
+
+/// Ids and names came as text.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl fmt::Debug for KeyNames {
