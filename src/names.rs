@@ -217,6 +217,7 @@ impl KeyNames {
     }
 
     /// An entry's name as a JSON string (RFC 8259 §7), quotes included.
+    #[inline]
     pub(crate) fn json(&self, entry: u32) -> &[u8] {
         let entry = Entry::at(entry, &self.text);
         &self.text[entry.json_from()..][..entry.json]

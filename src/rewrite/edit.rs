@@ -28,6 +28,7 @@ pub(crate) enum Text {
 }
 
 impl Text {
+    #[inline]
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
             Text::Nothing => b"",
