@@ -42,7 +42,7 @@ pub(crate) fn amend_request<B>(
     let headers = request.headers_mut();
     // What the client can decode is not what this stack can: a decompressing layer below asks for that
     // itself, where it finds the header absent (RFC 9110 §12.5.3).
-    remove_all(headers, &[ACCEPT_ENCODING]);
+    headers.remove(ACCEPT_ENCODING);
     if is_read {
         remove_all(headers, &CONDITIONS);
     }

@@ -247,7 +247,7 @@ impl KeyNames {
         let mut merged = Self::default();
         for map in maps {
             for (id, name) in map.iter() {
-                // Refused only because the id is there already.
+                // Refused where the id is there already, or beyond 4 GiB, which no files that are watched come to.
                 let _ = merged.add_valid(id, name);
             }
             merged.left_out += map.left_out;
@@ -322,7 +322,9 @@ impl KeyNames {
 
 /// Ids and names came as text.
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
+    let text = std::str::from_utf8(bytes);
+    debug_assert!(text.is_ok(), "the parts of an entry end where its characters do");
+    text.unwrap_or_default()
 }
 
 impl fmt::Debug for KeyNames {

@@ -98,6 +98,9 @@ impl Report {
     #[cfg(feature = "tracing")]
     #[cold]
     fn trace_named(&self, entry: u32, offset: u64) {
+        if !tracing::enabled!(tracing::Level::TRACE) {
+            return;
+        }
         let (id, name) = self.snapshot.entry(entry);
         tracing::trace!(id, name, offset, "named");
     }

@@ -142,7 +142,7 @@ impl fmt::Display for Fault {
                  could read it here (an id, such as key_…, is no secret)"
             ),
             Self::Twice => f.write_str("this id stands in the map twice; remove one of the two"),
-            Self::TooMany => f.write_str("this map has too many entries"),
+            Self::TooMany => f.write_str("the ids and names of this map take more than 4 GiB"),
         }
     }
 }

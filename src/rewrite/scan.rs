@@ -96,7 +96,7 @@ pub(crate) trait Sink {
         self.begin(at.start, gaps);
         self.end(at.end, value);
     }
-    /// The container at `depth` was closed; `at` is the offset after its bracket.
+    /// The container at `depth` was closed, which may hold a wanted member; `at` is the offset after its bracket.
     fn close(&mut self, at: u64, depth: usize);
 }
 

@@ -328,7 +328,10 @@ fn what_was_learnt_is_believed_of_the_same_bytes_only() {
     // So deep that several containers cannot be asked for at once, and less.
     let row =
         r#"{"x":0,"s":[{"a":1,"api_key_id":"key_1"},{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}"#;
-    let deep = (40..70).map(|depth| format!("{}{row}{}", r#"{"a":"#.repeat(depth), "}".repeat(depth)));
+    let deep = [(r#"{"a":"#, "}"), (r#"{"x":0,"a":"#, "}"), (r#"{"x":0,"a":[{"y":1,"b":"#, "}]}")];
+    let deep = deep.into_iter().flat_map(|(open, close)| {
+        (10..90).map(move |depth| format!("{}{row}{}", open.repeat(depth), close.repeat(depth)))
+    });
     for body in bodies.into_iter().chain(deep) {
         let whole = make(&[body.as_bytes()], rules(), true);
         assert_eq!(make(&single_bytes(body.as_bytes()), rules(), true), whole, "{body}");

@@ -1,7 +1,7 @@
 //! What stands between two values, from the end of one to the beginning of the next, is a *joint*: a comma, a
 //! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Rows repeat their joints in
 //! their order. So each joint that was read is kept with what it means, and with which one followed; where the same
-//! bytes stand again, they mean the same again.
+//! bytes stand again, in containers of the same kinds, they mean the same again.
 
 use std::mem;
 use std::sync::Mutex;
@@ -200,8 +200,6 @@ pub(super) struct Followed<'a, 'j> {
     pub(super) rest: &'a [u8],
     /// The length of the last value; 0 where there was none. What follows a number was not looked at.
     pub(super) value: usize,
-    /// How much of what was gone over stands before the white space before the last name.
-    pub(super) gap: usize,
     /// The joint that begins `rest`, where it came as expected too: it or the value behind it needs more care.
     pub(super) met: Option<&'j Joint>,
 }
@@ -220,7 +218,7 @@ impl Joints {
     /// Goes over as many members as there are without white space, nested values, and anybody's wanting them.
     #[inline(always)]
     fn wander<'a>(&mut self, wide: impl Wide, bytes: &'a [u8], sink: &mut impl Sink) -> Followed<'a, '_> {
-        let mut followed = Followed { rest: bytes, value: 0, gap: 0, met: None };
+        let mut followed = Followed { rest: bytes, value: 0, met: None };
         while let Some(window) = followed.rest.first_chunk::<WINDOW>()
             && let Some(at) = compact(wide, window, sink)
         {
@@ -231,7 +229,6 @@ impl Joints {
             if len == 0 {
                 break;
             }
-            followed.gap = bytes.len() - followed.rest.len() + 1;
             followed.value = len;
             followed.rest = &followed.rest[at + len..];
             self.pause = self.pause.saturating_sub(1);
@@ -254,7 +251,7 @@ impl Joints {
         }
         let Self { known, last, next, patience, .. } = self;
         let (mut at_last, mut at_next) = (usize::from(*last), usize::from(*next));
-        let mut followed = Followed { rest: bytes, value: 0, gap: 0, met: None };
+        let mut followed = Followed { rest: bytes, value: 0, met: None };
         while let Some(window) = followed.rest.first_chunk::<WINDOW>()
             && let Some((nth, known)) = expected(wide, known, at_last, at_next, window)
         {
@@ -271,11 +268,7 @@ impl Joints {
             followed.value = len;
             followed.rest = &followed.rest[at + len..];
         }
-        if followed.value > 0
-            && let Some(known) = known.get(at_last)
-        {
-            let last = usize::from(known.joint.len) + followed.value;
-            followed.gap = bytes.len() - followed.rest.len() - last + usize::from(known.joint.gap);
+        if followed.value > 0 {
             *patience = PATIENCE.min(*patience + 2);
         }
         if followed.met.is_none() {
@@ -322,7 +315,9 @@ impl Joints {
         } else {
             self.patience -= 1;
         }
-        if let Some(last) = self.known.get_mut(usize::from(self.last)) {
+        if let Some(last) = self.known.get_mut(usize::from(self.last))
+            && last.next != this
+        {
             (last.next, last.other) = (this, last.next);
         }
         self.last = this;

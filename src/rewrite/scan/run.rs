@@ -2,7 +2,7 @@
 //! lie whole in a chunk.
 //!
 //! From the end of a value, [`joints`] goes over the members that come as they came before; one that does not is
-//! read here. Whatever is not as usual (an object in an array, a chunk's end, an error) is left where it stands,
+//! read here. Whatever is not as usual (an array in an array, a chunk's end, an error) is left where it stands,
 //! for `step` to judge.
 
 use super::joints::{self, WINDOW};
@@ -83,7 +83,6 @@ impl Scanner {
                 if !at_value {
                     let followed = self.joints.follow(wide, rest, end, &mut self.nest, sink);
                     if followed.value > 0 {
-                        self.gap = end - rest.len() as u64 + followed.gap as u64;
                         passed = followed.value;
                         rest = followed.rest;
                     }
@@ -103,7 +102,6 @@ impl Scanner {
                             &read
                         }
                     };
-                    self.gap = from + u64::from(joint.gap);
                     let len = scalar(wide, window, joint.len.into());
                     if len > 0 && joint.pass(window, len, from, &mut self.nest, sink) {
                         passed = len;
@@ -111,6 +109,7 @@ impl Scanner {
                         continue;
                     }
                     joint.enter(from, &mut self.nest, sink);
+                    self.gap = from + u64::from(joint.gap);
                     if let Some(member) = joint.wanted {
                         sink.found(member, self.nest.depth);
                         self.name = from + u64::from(joint.name.0)..from + u64::from(joint.name.1);
@@ -136,6 +135,10 @@ impl Scanner {
                 at_value = false;
             }
             cursor.at = (end - cursor.base) as usize - rest.len();
+        }
+        if !at_value {
+            // The next member begins here at the earliest.
+            self.gap = cursor.offset();
         }
         // What was taken for a number may go on.
         if !at_value && passed > 0 && !chunk.get(cursor.at).is_some_and(|byte| ends_number(*byte)) {
