@@ -11,6 +11,7 @@
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
 mod cursor;
+mod joint;
 mod joints;
 mod nest;
 mod run;

@@ -1,11 +1,11 @@
 //! The fast way through what pages mostly are: members with plain names and flat values, one after another, that
 //! lie whole in a chunk.
 //!
-//! From the end of a value, [`joints`] goes over the members that come as they came before; one that does not is
-//! read here. Whatever is not as usual (an array in an array, a chunk's end, an error) is left where it stands,
-//! for `step` to judge.
+//! From the end of a value, [`joints`](super::joints) goes over the members that come as they came before; one that
+//! does not is read here. Whatever is not as usual (an array in an array, a chunk's end, an error) is left where it
+//! stands, for `step` to judge.
 
-use super::joints::{self, WINDOW};
+use super::joint::{self, WINDOW};
 use super::nest::SHALLOW;
 use super::value::{ends_number, flat, scalar};
 use super::{Cursor, Fault, Scanner, Sink, State};
@@ -92,7 +92,7 @@ impl Scanner {
                     let joint = match followed.met {
                         Some(joint) if joint.fits(&self.nest) => joint,
                         _ => {
-                            let joint = joints::read(wide, window, &self.nest, sink);
+                            let joint = joint::read(wide, window, &self.nest, sink);
                             let Some(joint) = joint.filter(|joint| joint.fits(&self.nest)) else {
                                 cursor.at = (from - cursor.base) as usize;
                                 break 'run;

@@ -1,6 +1,6 @@
 //! How long a value is that holds no member, where the whole of it is seen.
 
-use super::joints::{MAX_JOINT, WINDOW};
+use super::joint::{MAX_JOINT, WINDOW};
 use super::token::{is_short_escape, utf8_follows};
 use crate::rewrite::wide::{self, BASE, Wide};
 
