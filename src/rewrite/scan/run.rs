@@ -123,10 +123,11 @@ impl Scanner {
                     at_value = true;
                 }
                 let Some(window) = rest.first_chunk::<WINDOW>() else { break };
-                passed = match scalar(wide, window, value) {
-                    0 => flat(&rest[value..]),
-                    len => len,
-                };
+                // Behind a joint stands no scalar: it would have been passed with it.
+                passed = if value == 0 { scalar(wide, window, 0) } else { 0 };
+                if passed == 0 {
+                    passed = flat(&rest[value..]);
+                }
                 if passed == 0 {
                     cursor.at = (end - cursor.base) as usize - rest.len() + value;
                     break 'run;
