@@ -7,17 +7,18 @@
 //! as it came, so that what waits for a decision is bounded. All of that hangs on offsets alone: where a
 //! chunk ends makes no difference.
 
+mod unknowns;
+
 use std::ops::Range;
 
+#[cfg(test)]
+pub(crate) use self::unknowns::MAX_UNMATCHED;
+use self::unknowns::Unknowns;
 use super::edit::{Edit, Edits, Lead, Settled, Splice, Tally, Text, WEIGHT};
 use super::rules::Rules;
 use super::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
 use super::text::unescape;
 use crate::KeyNames;
-use crate::names::index::Index;
-
-/// How many different unmatched ids of one body are told of.
-pub(crate) const MAX_UNMATCHED: usize = 256;
 
 /// How much the edits that wait may weigh before they count as bytes do. An edit is 40 bytes, a row of compact
 /// completions 355: of a page that is held, those count if it is made for it, or almost 2 MiB long.
@@ -206,10 +207,9 @@ impl Amender {
     }
 
     /// The ids found since the last call that the map does not know, each once in a body and no more than
-    /// [`MAX_UNMATCHED`] of them, with the offset after each.
+    /// `MAX_UNMATCHED` of them, with the offset after each.
     pub(crate) fn take_unmatched(&mut self) -> &[(u64, Box<str>)] {
-        let Unknowns { ids, told, .. } = &mut self.marks.unmatched;
-        &ids[std::mem::replace(told, ids.len())..]
+        self.marks.unmatched.take()
     }
 }
 
@@ -227,31 +227,6 @@ struct Marks {
     awaited: Option<usize>,
     unescaped: Vec<u8>,
     unmatched: Unknowns,
-}
-
-/// The unmatched ids of one body.
-#[derive(Default)]
-struct Unknowns {
-    /// Each with the offset after it, in the order they came.
-    ids: Vec<(u64, Box<str>)>,
-    index: Index,
-    /// How many of them were told of.
-    told: usize,
-}
-
-impl Unknowns {
-    /// One that is too long for any map is nobody's to name, and would be kept here.
-    fn add(&mut self, at: u64, id: &[u8]) {
-        let Some(Ok(id)) = (id.len() <= KeyNames::MAX_ID).then(|| str::from_utf8(id)) else { return };
-        if self.ids.len() == MAX_UNMATCHED {
-            return;
-        }
-        let hash = self.index.hash(id.as_bytes());
-        if self.index.find(hash, |nth| *self.ids[nth as usize].1 == *id).is_none() {
-            self.index.insert(hash, self.ids.len() as u32);
-            self.ids.push((at, id.into()));
-        }
-    }
 }
 
 impl Marks {
