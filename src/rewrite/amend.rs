@@ -307,6 +307,16 @@ impl Marker<'_> {
 
 impl Sink for Marker<'_> {
     #[inline(always)]
+    fn hint(&self) -> (u32, u8) {
+        self.marks.rules.members.hint()
+    }
+
+    #[inline(always)]
+    fn watches(&self) -> bool {
+        !self.marks.open.is_empty()
+    }
+
+    #[inline(always)]
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
         let members = self.marks.rules.members;
         let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };

@@ -26,6 +26,9 @@ impl Unmatched {
     }
 }
 
+/// The place of that letter: the `k` of `api_key`.
+const HINT: usize = 4;
+
 /// The names of the two members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Members {
@@ -38,7 +41,13 @@ impl Members {
     /// they are, or as `\u00xx`. A body without the id's name and without `\u00` holds no id.
     pub(crate) const fn new(id: &'static str, name: &'static str) -> Self {
         assert!(is_plain(id.as_bytes()) && is_plain(name.as_bytes()));
+        assert!(id.as_bytes()[HINT] == name.as_bytes()[HINT]);
         Self { id, name }
+    }
+
+    /// A letter that both names have in the same place, counted from the quote before them: one that is rare in others.
+    pub(crate) const fn hint(self) -> (u32, u8) {
+        (HINT as u32 + 1, self.id.as_bytes()[HINT])
     }
 
     pub(crate) const fn id(self) -> &'static str {

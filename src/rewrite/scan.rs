@@ -4,19 +4,23 @@
 //! nothing and allocates nothing for a token. Where a chunk ends makes no difference to what it says: not
 //! to the verdict, not to the offset of a fault, not to what its [`Sink`] hears.
 //!
-//! `step` takes a byte, or a run of bytes of one kind, from any state to the next: it is the whole scanner.
-//! `run` is the fast way through what pages mostly are, members that lie whole in a chunk.
+//! `step` takes a byte, or a run of bytes of one kind, from any state to the next: it is the whole scanner. Two ways
+//! are faster, and leave to it what is not as usual: `run` goes over members that come in the order of those before,
+//! `sweep` over what comes in no order.
 //!
 //! The scanner knows no member by name. It asks its sink of each name whether the value is wanted, and
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
 mod cursor;
+mod grammar;
 mod joint;
 mod joints;
 mod nest;
 mod run;
+mod sweep;
 mod token;
 mod value;
+mod way;
 
 use std::ops::Range;
 
@@ -24,8 +28,8 @@ use self::cursor::{Cursor, join};
 use self::joints::Joints;
 pub(crate) use self::joints::Learnt;
 use self::nest::Nest;
-use self::run::Run;
 use self::token::{Number, is_short_escape, utf8_follows};
+use self::way::Way;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 use super::wide::{self, BASE};
 #[cfg(any(test, feature = "_internal"))]
@@ -81,6 +85,10 @@ pub(crate) enum Member {
 
 /// Who listens to a scanner. `depth` counts the containers around a member, its own object included.
 pub(crate) trait Sink {
+    /// What stands in the names of all that are wanted, without escapes: so far behind the quote, this byte.
+    fn hint(&self) -> (u32, u8);
+    /// Whether an object is open in which a wanted member was found.
+    fn watches(&self) -> bool;
     /// Which member it is that is named `raw` (the bytes between the quotes), if it is wanted.
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member>;
     /// A wanted member was found.
@@ -195,7 +203,7 @@ impl Scanner {
 
     /// Scans the next chunk. After a fault the scanner takes no more.
     pub(crate) fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
-        self.scan(chunk, sink, |run| wide::widest(run))
+        self.scan(chunk, sink, |way| wide::widest(way))
     }
 
     /// The same, with bytes judged by this `Wide`.
@@ -206,7 +214,7 @@ impl Scanner {
         chunk: &[u8],
         sink: &mut impl Sink,
     ) -> Result<(), Fault> {
-        self.scan(chunk, sink, |run| run.run(wide))
+        self.scan(chunk, sink, |way| way.run(wide))
     }
 
     #[inline(always)]
@@ -214,12 +222,12 @@ impl Scanner {
         &mut self,
         chunk: &[u8],
         sink: &mut S,
-        by: impl FnOnce(Run<'_, '_, S>) -> Result<(), Fault>,
+        by: impl FnOnce(Way<'_, '_, S>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let mut cursor = Cursor { chunk, at: 0, base: self.scanned };
         // What this chunk begins with, and the one before ended with, is read step by step.
         self.joints.lose();
-        by(Run { scanner: self, cursor: &mut cursor, sink })?;
+        by(Way { scanner: self, cursor: &mut cursor, sink })?;
         self.keep_tail(&cursor);
         self.scanned += chunk.len() as u64;
         Ok(())

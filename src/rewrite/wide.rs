@@ -8,12 +8,36 @@
 pub(crate) trait Wide: Copy {
     /// What is not plain in a string: a quote, a backslash, a control, a byte that is not ASCII.
     fn stops(self, block: &[u8; 32]) -> u32;
+    /// Controls, and bytes that are not ASCII.
+    fn odd(self, block: &[u8; 32]) -> u32;
     /// Digits.
     fn digits(self, block: &[u8; 32]) -> u32;
     /// White space (RFC 8259 §2).
     fn white(self, block: &[u8; 32]) -> u32;
+    /// Brackets and braces.
+    fn brackets(self, block: &[u8; 32]) -> u32;
     /// Where two blocks are equal.
     fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32;
+    /// For each bit, whether the number of bits that are set up to it, itself included, is odd.
+    fn parity(self, bits: u64) -> u64;
+    /// Does a task of which there is little, out of the way of what calls this.
+    fn apart<T: Task>(self, task: T) -> T::Output;
+}
+
+/// What is asked of two blocks, one behind the other.
+#[inline(always)]
+pub(crate) fn both(blocks: &[u8; 64], ask: impl Fn(&[u8; 32]) -> u32) -> u64 {
+    let ([one, two], _) = blocks.as_chunks() else { return 0 };
+    u64::from(ask(one)) | u64::from(ask(two)) << 32
+}
+
+/// The parity of each bit, by halves.
+#[inline(always)]
+fn folded(mut bits: u64) -> u64 {
+    for by in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << by;
+    }
+    bits
 }
 
 /// Something to be done with the best `Wide` there is. `run` has to be inlined, and all that it calls in a
@@ -91,7 +115,9 @@ mod x86 {
             let is_there = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt");
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
+                && is_x86_feature_detected!("pclmulqdq");
             is_there.then_some(Self(()))
         }
     }
@@ -99,7 +125,8 @@ mod x86 {
     /// Does a task in code that is compiled for AVX2.
     #[inline(always)]
     pub(crate) fn run<T: Task>(task: T, avx2: Avx2) -> T::Output {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+        #[inline(never)]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
         fn compiled_for_it<T: Task>(task: T, avx2: Avx2) -> T::Output {
             task.run(avx2)
         }
@@ -109,12 +136,18 @@ mod x86 {
 
     /// Implements [`Wide`] by functions of a target feature, which the type's existence vouches for.
     macro_rules! by_functions_of {
-        ($wide:ty, $functions:ident) => {
+        ($wide:ty, $functions:ident, $run:expr) => {
             impl Wide for $wide {
                 #[inline(always)]
                 fn stops(self, block: &[u8; 32]) -> u32 {
                     // SAFETY: see this module's own words.
                     unsafe { $functions::stops(block) }
+                }
+
+                #[inline(always)]
+                fn odd(self, block: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::odd(block) }
                 }
 
                 #[inline(always)]
@@ -130,21 +163,39 @@ mod x86 {
                 }
 
                 #[inline(always)]
+                fn brackets(self, block: &[u8; 32]) -> u32 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::brackets(block) }
+                }
+
+                #[inline(always)]
                 fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32 {
                     // SAFETY: see this module's own words.
                     unsafe { $functions::equal(one, other) }
+                }
+
+                #[inline(always)]
+                fn parity(self, bits: u64) -> u64 {
+                    // SAFETY: see this module's own words.
+                    unsafe { $functions::parity(bits) }
+                }
+
+                #[inline(always)]
+                fn apart<T: Task>(self, task: T) -> T::Output {
+                    $run(task, self)
                 }
             }
         };
     }
 
-    by_functions_of!(Avx2, avx2);
-    by_functions_of!(Sse2, sse2);
+    by_functions_of!(Avx2, avx2, run);
+    by_functions_of!(Sse2, sse2, Task::run);
 
     mod avx2 {
         use std::arch::x86_64::{
-            __m256i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_min_epu8, _mm256_movemask_epi8,
-            _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_sub_epi8,
+            __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8,
+            _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+            _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_sub_epi8,
         };
 
         use crate::rewrite::wide::x86::numbers;
@@ -182,17 +233,45 @@ mod x86 {
 
         #[inline]
         #[target_feature(enable = "avx2")]
+        pub(super) fn odd(block: &[u8; 32]) -> u32 {
+            mask(_mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), load(block)))
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
         pub(super) fn white(block: &[u8; 32]) -> u32 {
+            // By the lower half of a byte: the white space that has it, or a byte that has another.
+            let [s, t, n, r, x] = [b' ', b'\t', b'\n', b'\r', 1].map(|byte| byte as i8);
+            let which = _mm256_setr_epi8(
+                s, 0, x, x, x, x, x, x, x, t, n, x, x, r, x, x, //
+                s, 0, x, x, x, x, x, x, x, t, n, x, x, r, x, x,
+            );
             let block = load(block);
-            let [a, b, c, d] = [b' ', b'\n', b'\r', b'\t']
-                .map(|byte| _mm256_cmpeq_epi8(block, _mm256_set1_epi8(byte as i8)));
-            mask(_mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d)))
+            mask(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(which, block), block))
+        }
+
+        #[inline]
+        #[target_feature(enable = "avx2")]
+        pub(super) fn brackets(block: &[u8; 32]) -> u32 {
+            // Braces are brackets with a bit set.
+            let block = _mm256_or_si256(load(block), _mm256_set1_epi8(0x20));
+            let [open, close] =
+                [b'{', b'}'].map(|byte| _mm256_cmpeq_epi8(block, _mm256_set1_epi8(byte as i8)));
+            mask(_mm256_or_si256(open, close))
         }
 
         #[inline]
         #[target_feature(enable = "avx2")]
         pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
             mask(_mm256_cmpeq_epi8(load(one), load(other)))
+        }
+
+        /// The product, without carries, with a number that is all ones.
+        #[inline]
+        #[target_feature(enable = "pclmulqdq")]
+        pub(super) fn parity(bits: u64) -> u64 {
+            let product = _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(bits as i64), _mm_set1_epi8(-1));
+            _mm_cvtsi128_si64(product) as u64
         }
     }
 
@@ -202,6 +281,7 @@ mod x86 {
             _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
         };
 
+        use crate::rewrite::wide::folded;
         use crate::rewrite::wide::x86::numbers;
 
         /// Both halves of a block.
@@ -250,9 +330,31 @@ mod x86 {
 
         #[inline]
         #[target_feature(enable = "sse2")]
+        pub(super) fn odd(block: &[u8; 32]) -> u32 {
+            mask(load(block).map(|half| _mm_cmplt_epi8(half, _mm_set1_epi8(b' ' as i8))))
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn brackets(block: &[u8; 32]) -> u32 {
+            mask(load(block).map(|half| {
+                let half = _mm_or_si128(half, _mm_set1_epi8(0x20));
+                let [open, close] = [b'{', b'}'].map(|byte| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8)));
+                _mm_or_si128(open, close)
+            }))
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
         pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
             let ([a, b], [c, d]) = (load(one), load(other));
             mask([_mm_cmpeq_epi8(a, c), _mm_cmpeq_epi8(b, d)])
+        }
+
+        #[inline]
+        #[target_feature(enable = "sse2")]
+        pub(super) fn parity(bits: u64) -> u64 {
+            folded(bits)
         }
     }
 
@@ -312,6 +414,11 @@ impl Wide for Words {
     }
 
     #[inline(always)]
+    fn odd(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| word | !Self::from(word, b' '))
+    }
+
+    #[inline(always)]
     fn digits(self, block: &[u8; 32]) -> u32 {
         Self::mask(block, |word| Self::from(word, b'0') & !Self::from(word, b'9' + 1) & !word)
     }
@@ -324,9 +431,26 @@ impl Wide for Words {
     }
 
     #[inline(always)]
+    fn brackets(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| {
+            let brace = word | (Self::ONES * 0x20);
+            Self::is(brace, b'{') | Self::is(brace, b'}')
+        })
+    }
+
+    #[inline(always)]
     fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32 {
         let differs = std::array::from_fn(|n| one[n] ^ other[n]);
         Self::mask(&differs, |word| !Self::some(word))
+    }
+
+    #[inline(always)]
+    fn parity(self, bits: u64) -> u64 {
+        folded(bits)
+    }
+
+    fn apart<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
     }
 }
 
@@ -346,8 +470,13 @@ fn agrees(wide: impl Wide, block: &[u8; 32]) {
     let expect = |is: fn(u8) -> bool| (0..32).fold(0, |mask, n| mask | u32::from(is(block[n])) << n);
     let stops = |byte| !matches!(byte, b' '..=0x7F) || matches!(byte, b'"' | b'\\');
     assert_eq!(wide.stops(block), expect(stops), "{block:?}");
+    assert_eq!(wide.odd(block), expect(|byte| !matches!(byte, b' '..=0x7F)), "{block:?}");
+    assert_eq!(wide.brackets(block), expect(|byte| b"[]{}".contains(&byte)), "{block:?}");
     assert_eq!(wide.digits(block), expect(|byte| byte.is_ascii_digit()), "{block:?}");
     assert_eq!(wide.white(block), expect(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')), "{block:?}");
+    let bits = u64::from(wide.digits(block)) << 31 | u64::from(wide.odd(block));
+    let parity = (0..64).fold(0, |mask, n| mask | u64::from((bits << (63 - n)).count_ones() % 2) << n);
+    assert_eq!(wide.parity(bits), parity, "{bits:b}");
     assert_eq!(wide.equal(block, block), u32::MAX);
     for at in 0..32 {
         let mut other = *block;

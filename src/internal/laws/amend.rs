@@ -44,6 +44,13 @@ pub fn hold(input: &[u8]) {
     }
     assert_eq!(Amended::after(&learnt, &cut(&body, &cuts), &names, rules, false), held, "after others");
     assert_eq!(Amended::after(&learnt, &crumbs, &names, rules, true), streamed, "after others, streamed");
+    let cuts = cut(&body, &cuts);
+    assert_eq!(Amended::after(&Learnt::disorder(), &cuts, &names, rules, false), held, "in no order");
+    assert_eq!(
+        Amended::after(&Learnt::disorder(), &cuts, &names, rules, true),
+        streamed,
+        "in no order, streamed"
+    );
     twice_is_once(&body, &names, rules);
 }
 
@@ -127,7 +134,13 @@ impl Amended {
     }
 
     /// The same, after the bodies that taught this.
-    fn after(learnt: &Learnt, chunks: &[&[u8]], names: &KeyNames, rules: Rules, streams: bool) -> Self {
+    pub(crate) fn after(
+        learnt: &Learnt,
+        chunks: &[&[u8]],
+        names: &KeyNames,
+        rules: Rules,
+        streams: bool,
+    ) -> Self {
         let mut output = Vec::new();
         let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk));
         let (counts, fault) = amend_by(rules, learnt, chunks, names, streams, |piece| {

@@ -4,7 +4,7 @@ use super::amend::is_judged_right;
 use crate::internal::choices::{Choices, crumbs, cut};
 use crate::internal::documents;
 use crate::rewrite::lookout::{Lookout, Seam};
-use crate::rewrite::scan::{Fault, Gaps, Member, Scanner, Sink, Value};
+use crate::rewrite::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
 use crate::rewrite::wide;
 use crate::settings::MEMBERS;
 
@@ -20,6 +20,7 @@ pub fn hold(input: &[u8]) {
     if let Some(Fault::NotJson { offset }) = whole.fault {
         is_where_it_is(&body, offset as usize);
     }
+    is_the_same_anywhere(&body, [cuts.first(), cuts.last()].map(|pad| pad.map_or(0, |pad| pad % 131)));
     let cuts = cut(&body, &cuts);
     let crumbs = crumbs(&body);
     let may_hold_an_id = may_hold_an_id(&body);
@@ -30,6 +31,9 @@ pub fn hold(input: &[u8]) {
         assert_eq!(base, whole, "with what every machine has: {chunks:?}");
         let words = Listener::of(chunks, |scanner, chunk, sink| scanner.feed_by(wide::Words, chunk, sink));
         assert_eq!(words, whole, "with words: {chunks:?}");
+        // The way through members in no order, on which a page with some order never comes.
+        assert_eq!(Listener::swept_by(wide::BASE, chunks), whole, "in no order: {chunks:?}");
+        assert_eq!(Listener::swept_by(wide::Words, chunks), whole, "in no order, with words: {chunks:?}");
 
         let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
         let spots = chunks.iter().any(|chunk| lookout.spots(chunk, &mut seam));
@@ -38,6 +42,19 @@ pub fn hold(input: &[u8]) {
     for block in body.as_chunks().0.iter().take(2) {
         wide::all_agree(block);
     }
+}
+
+/// Blocks of bytes are judged at once: wherever in one a text begins, and whatever follows it, it means the same.
+fn is_the_same_anywhere(body: &[u8], pads: [usize; 2]) {
+    let [before, behind] = pads.map(|pad| "x".repeat(pad).into_bytes());
+    let text = [b"[0,\"", &*before, b"\",", body, b",\"", &behind, b"\"]"].concat();
+    let stepped = Listener::of(&crumbs(&text), |scanner, chunk, sink| scanner.feed(chunk, sink));
+    let swept = Listener::of(&[&text], |scanner, chunk, sink| {
+        scanner.recall(&Learnt::disorder());
+        scanner.feed(chunk, sink)
+    });
+    assert_eq!(swept, stepped, "{}", String::from_utf8_lossy(&text));
+    assert_eq!(Listener::swept_by(wide::Words, &[&text]), stepped, "{}", String::from_utf8_lossy(&text));
 }
 
 fn may_hold_an_id(body: &[u8]) -> bool {
@@ -99,9 +116,26 @@ impl Listener {
         this.fault = fed.and_then(|()| scanner.finish()).err();
         this
     }
+
+    /// By the way through members in no order.
+    fn swept_by(wide: impl wide::Wide, chunks: &[&[u8]]) -> Self {
+        Self::of(chunks, |scanner, chunk, sink| {
+            scanner.recall(&Learnt::disorder());
+            scanner.feed_by(wide, chunk, sink)
+        })
+    }
 }
 
 impl Sink for Listener {
+    fn hint(&self) -> (u32, u8) {
+        // Of each name it is asked.
+        (0, b'"')
+    }
+
+    fn watches(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
         let text;
         let name = match escaped {

@@ -3,7 +3,7 @@
 use super::nest::{Nest, SHALLOW};
 use super::value::ends_number;
 use super::{Gaps, MAX_RAW_NAME, Member, Sink, Value};
-use crate::rewrite::wide::Wide;
+use crate::rewrite::wide::{Wide, both};
 
 /// What is looked at without asking again whether it is there: a joint, and what may follow it.
 pub(super) const WINDOW: usize = 128;
@@ -107,12 +107,6 @@ impl Joint {
     }
 }
 
-/// The marks of two blocks, one behind the other.
-#[inline(always)]
-fn both(one: u32, two: u32) -> u64 {
-    u64::from(one) | u64::from(two) << 32
-}
-
 /// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes.
 #[inline(always)]
 pub(super) fn read(
@@ -121,9 +115,9 @@ pub(super) fn read(
     nest: &Nest,
     sink: &mut impl Sink,
 ) -> Option<Joint> {
-    let ([one, two, ..], _) = window.as_chunks::<32>() else { return None };
-    let white = both(wide.white(one), wide.white(two));
-    let stops = both(wide.stops(one), wide.stops(two));
+    let half = window.first_chunk()?;
+    let white = both(half, |block| wide.white(block));
+    let stops = both(half, |block| wide.stops(block));
     // The first marked byte from a place on, with its place; all are in the first half of the window.
     let first = |marks: u64, from: usize| {
         let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;
@@ -189,15 +183,4 @@ pub(super) fn read(
             wanted,
         });
     }
-}
-
-/// The length of a joint of one member without white space, that nobody wants.
-#[inline(always)]
-pub(super) fn compact(wide: impl Wide, window: &[u8; WINDOW], sink: &mut impl Sink) -> Option<usize> {
-    if window[..2] != *b",\"" {
-        return None;
-    }
-    let end = (wide.stops(window.first_chunk()?) & !0b11).trailing_zeros() as usize;
-    let is_compact = window[end..end + 2] == *b"\":" && window[end + 2] > b' ';
-    (is_compact && sink.wants(&window[2..end], false).is_none()).then_some(end + 2)
 }

@@ -7,9 +7,9 @@ use std::mem;
 use std::sync::Mutex;
 
 use super::Sink;
-use super::joint::{Joint, MAX_JOINT, WINDOW, compact};
+use super::joint::{Joint, MAX_JOINT, WINDOW};
 use super::nest::Nest;
-use super::value::{flat, scalar};
+use super::value::scalar;
 use crate::rewrite::wide::{BASE, Wide};
 
 /// How many joints are kept. A page of the APIs has about 15 different ones.
@@ -18,12 +18,19 @@ const MAX_JOINTS: usize = 128;
 /// No joint is expected.
 const NONE: u8 = u8::MAX;
 
-/// After so many surprises, less those that members made good by coming as expected, nothing is expected for a
-/// while: the members come in no order.
+/// After so many surprises, less those that were made good, nothing is expected for a while: the members come in no
+/// order.
 const PATIENCE: u32 = 32;
 
-/// How many joints that while is.
-const PAUSE: u32 = 1024;
+/// After how many it is again, behind that while and in the next body: enough to learn, from row to row and from body
+/// to body, the order of members that have one after all.
+const WARY: u32 = 8;
+
+/// So many bytes that came as expected, in one go, make a surprise good: four members, about.
+const WORTH: u32 = 128;
+
+/// How many bytes that while is.
+const PAUSE: usize = 64 * 1024;
 
 /// A joint that was read, and its text.
 #[derive(Clone, Debug)]
@@ -62,8 +69,8 @@ pub(super) struct Joints {
     next: u8,
     /// How many more surprises are borne.
     patience: u32,
-    /// For how many joints more nothing is expected.
-    pause: u32,
+    /// For how many bytes more nothing is expected.
+    pause: usize,
 }
 
 impl Default for Joints {
@@ -79,6 +86,12 @@ impl Default for Joints {
 pub(crate) struct Learnt(Mutex<Joints>);
 
 impl Learnt {
+    /// That nothing is to be expected.
+    #[cfg(any(test, feature = "_internal"))]
+    pub(crate) fn disorder() -> Self {
+        Self(Mutex::new(Joints { pause: usize::MAX, ..Joints::default() }))
+    }
+
     /// Gives some for those that are here. Nobody waits: where two bodies come at once, one learns anew.
     pub(super) fn trade(&self, joints: &mut Joints) {
         if let Ok(mut here) = self.0.try_lock() {
@@ -100,33 +113,12 @@ pub(super) struct Followed<'a, 'j> {
 impl Joints {
     /// Makes them ready for another body, which may come in order even if this one did not.
     pub(super) fn refresh(&mut self) {
-        (self.patience, self.pause) = (PATIENCE, 0);
+        (self.patience, self.pause) = (self.patience.max(WARY), 0);
     }
 
     /// Says that joints may have been passed unseen.
     pub(super) fn lose(&mut self) {
         self.last = NONE;
-    }
-
-    /// Goes over as many members as there are without white space, nested values, and anybody's wanting them.
-    #[inline(always)]
-    fn wander<'a>(&mut self, wide: impl Wide, bytes: &'a [u8], sink: &mut impl Sink) -> Followed<'a, '_> {
-        let mut followed = Followed { rest: bytes, value: 0, met: None };
-        while let Some(window) = followed.rest.first_chunk::<WINDOW>()
-            && let Some(at) = compact(wide, window, sink)
-        {
-            let len = match scalar(wide, window, at) {
-                0 => flat(&followed.rest[at..]),
-                len => len,
-            };
-            if len == 0 {
-                break;
-            }
-            followed.value = len;
-            followed.rest = &followed.rest[at + len..];
-            self.pause = self.pause.saturating_sub(1);
-        }
-        followed
     }
 
     /// Goes over as many members as come as they came before; `bytes` end at `end`.
@@ -139,9 +131,6 @@ impl Joints {
         nest: &mut Nest,
         sink: &mut impl Sink,
     ) -> Followed<'a, '_> {
-        if self.pause > 0 {
-            return self.wander(wide, bytes, sink);
-        }
         let Self { known, last, next, patience, .. } = self;
         let (mut at_last, mut at_next) = (usize::from(*last), usize::from(*next));
         let mut followed = Followed { rest: bytes, value: 0, met: None };
@@ -161,26 +150,27 @@ impl Joints {
             followed.value = len;
             followed.rest = &followed.rest[at + len..];
         }
-        if followed.value > 0 {
-            *patience = PATIENCE.min(*patience + 2);
-        }
+        let passed = (bytes.len() - followed.rest.len()) as u32;
+        *patience = PATIENCE.min(*patience + passed / WORTH);
         if followed.met.is_none() {
             (*last, *next) = (at_last as u8, at_next as u8);
         }
         followed
     }
 
-    /// Keeps a joint that begins `window` as the one that comes after the last.
-    #[inline(always)]
-    pub(super) fn learn(&mut self, joint: &Joint, window: &[u8; WINDOW]) {
-        match self.pause.checked_sub(1) {
-            Some(left) => self.pause = left,
-            None => self.keep(*joint, window),
-        }
+    /// Whether nothing is expected here.
+    pub(super) fn pauses(&self) -> bool {
+        self.pause > 0
     }
 
+    /// Says that so many bytes were passed meanwhile.
+    pub(super) fn rest(&mut self, bytes: usize) {
+        self.pause = self.pause.saturating_sub(bytes);
+    }
+
+    /// Keeps a joint that begins `window` as the one that comes after the last.
     #[inline(never)]
-    fn keep(&mut self, joint: Joint, window: &[u8; WINDOW]) {
+    pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW]) {
         let text = &window[..joint.len.into()];
         let hash = hash(text, joint.name.1.into());
         let mut this = self.by_hash[hash];
@@ -205,9 +195,8 @@ impl Joints {
                 other: NONE,
             });
             self.by_hash[hash] = this;
-        } else {
-            self.patience -= 1;
         }
+        self.patience -= 1;
         if let Some(last) = self.known.get_mut(usize::from(self.last))
             && last.next != this
         {
@@ -216,7 +205,7 @@ impl Joints {
         self.last = this;
         self.next = self.known.get(usize::from(this)).map_or(NONE, |known| known.next);
         if self.patience == 0 {
-            (self.patience, self.pause, self.next) = (PATIENCE, PAUSE, NONE);
+            (self.patience, self.pause, self.next) = (WARY, PAUSE, NONE);
         }
     }
 }
@@ -263,7 +252,7 @@ mod tests {
             wanted: None,
         };
         let mut first = Joints::default();
-        first.learn(&joint, &window);
+        first.learn(joint, &window);
         learnt.trade(&mut first);
 
         let (mut second, mut third) = (Joints::default(), Joints::default());

@@ -1,6 +1,7 @@
 //! Arrays and objects around a place.
 
 use super::MAX_DEPTH;
+use super::grammar::Around;
 
 /// Up to here several containers can be asked for, or replaced, at once: their bits are in the first word.
 pub(super) const SHALLOW: usize = 48;
@@ -42,6 +43,15 @@ impl Nest {
         let mask = !(u64::MAX << (opened % 64)) << (outer % 64);
         self.objects[0] = self.objects[0] & !mask | u64::from(objects) << (outer % 64);
         self.depth = outer + opened;
+    }
+
+    /// The containers, where they are no more than [`Around::MOST`].
+    pub(super) fn around(&self) -> Around {
+        Around::of(self.objects[0], self.depth)
+    }
+
+    pub(super) fn set(&mut self, around: Around) {
+        (self.objects[0], self.depth) = (around.objects(), around.depth());
     }
 
     /// Whether the innermost container is an object; `None` outside of any.

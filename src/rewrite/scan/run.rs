@@ -1,5 +1,5 @@
 //! The fast way through what pages mostly are: members with plain names and flat values, one after another, that
-//! lie whole in a chunk.
+//! lie whole in a chunk, in the order of those before.
 //!
 //! From the end of a value, [`joints`](super::joints) goes over the members that come as they came before; one that
 //! does not is read here. Whatever is not as usual (an array in an array, a chunk's end, an error) is left where it
@@ -8,60 +8,24 @@
 use super::joint::{self, WINDOW};
 use super::nest::SHALLOW;
 use super::value::{ends_number, flat, scalar};
-use super::{Cursor, Fault, Scanner, Sink, State};
-use crate::rewrite::wide::{Task, Wide};
-
-/// Scans what is left of a chunk.
-pub(super) struct Run<'a, 'c, S> {
-    pub(super) scanner: &'a mut Scanner,
-    pub(super) cursor: &'a mut Cursor<'c>,
-    pub(super) sink: &'a mut S,
-}
-
-impl<S: Sink> Task for Run<'_, '_, S> {
-    type Output = Result<(), Fault>;
-
-    #[inline(always)]
-    fn run(self, wide: impl Wide) -> Result<(), Fault> {
-        let Self { scanner, cursor, sink } = self;
-        while cursor.at < cursor.chunk.len() {
-            let before = cursor.at;
-            if scanner.may_run() {
-                scanner.run(wide, cursor, sink)?;
-            }
-            scanner.walk(cursor.at == before, cursor, sink)?;
-        }
-        Ok(())
-    }
-}
+use super::{Cursor, Scanner, Sink, State};
+use crate::rewrite::wide::Wide;
 
 impl Scanner {
     /// Whether it is at the end of a value in an object, or at the beginning of one that nobody wants, and
     /// no deeper than joints can be told of.
     #[inline(always)]
-    fn may_run(&self) -> bool {
+    pub(super) fn may_run(&self) -> bool {
         matches!(self.state, State::After | State::Value)
             && self.nest.in_object() == Some(true)
             && self.nest.depth <= SHALLOW
             && !self.wanted
     }
 
-    /// Step by step to where it may run, one step at least where it `must`.
-    #[inline(never)]
-    fn walk(&mut self, mut must: bool, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
-        while let Some(&byte) = cursor.chunk.get(cursor.at)
-            && (must || !self.may_run())
-        {
-            self.step(byte, cursor, sink)?;
-            must = false;
-        }
-        Ok(())
-    }
-
     /// From the end or the beginning of a value in an object, over as many whole members as there are. Stops
     /// where it may go no further, which may be where it began.
     #[inline(always)]
-    fn run(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    pub(super) fn run(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
         let chunk = cursor.chunk;
         let mut at_value = self.state == State::Value;
         // The length of the value before `rest`, where it was read here.
@@ -81,6 +45,10 @@ impl Scanner {
             loop {
                 let mut value = 0;
                 if !at_value {
+                    if self.joints.pauses() {
+                        cursor.at = (end - cursor.base) as usize - rest.len();
+                        break 'run;
+                    }
                     let followed = self.joints.follow(wide, rest, end, &mut self.nest, sink);
                     if followed.value > 0 {
                         passed = followed.value;
@@ -97,7 +65,7 @@ impl Scanner {
                                 cursor.at = (from - cursor.base) as usize;
                                 break 'run;
                             };
-                            self.joints.learn(&joint, window);
+                            self.joints.learn(joint, window);
                             read = joint;
                             &read
                         }
@@ -147,6 +115,5 @@ impl Scanner {
             at_value = true;
         }
         self.state = if at_value { State::Value } else { State::After };
-        Ok(())
     }
 }
