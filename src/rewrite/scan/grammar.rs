@@ -255,7 +255,7 @@ impl Grammar {
         let to_value = colons | begun & !objects | commas & !in_object;
         let to_value = following::<COMPACT>(&mut self.values, to_value, 0, white);
         let ends = following::<COMPACT>(&mut self.ends, closing & !name_ends | ended, tokens.passed, white);
-        faults |= opening & (to_colon | ends);
+        faults |= opening & !(names | to_value);
         faults |= (tokens.first | begun) & !to_value;
         faults |= colons & !to_colon;
         faults |= commas & !ends;
