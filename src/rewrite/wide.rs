@@ -20,7 +20,7 @@ pub(crate) trait Wide: Copy {
     fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32;
     /// For each bit, whether the number of bits that are set up to it, itself included, is odd.
     fn parity(self, bits: u64) -> u64;
-    /// Does a task of which there is little, out of the way of what calls this.
+    /// Does a task in code of its own, out of the way of what calls this.
     fn apart<T: Task>(self, task: T) -> T::Output;
 }
 

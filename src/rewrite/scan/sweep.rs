@@ -17,12 +17,23 @@ impl Scanner {
             && (1..=Around::MOST).contains(&self.nest.depth)
             && cursor.chunk.len() - cursor.at >= BLOCK
     }
+}
 
-    /// From behind a value to the chunk's end, or to what needs more care. Says up to where steps have to be taken.
+/// Goes from behind a value to the chunk's end, or to what needs more care. Says up to where steps have to be taken.
+pub(super) struct Sweep<'a, 'c, S> {
+    pub(super) scanner: &'a mut Scanner,
+    pub(super) cursor: &'a mut Cursor<'c>,
+    pub(super) sink: &'a mut S,
+}
+
+impl<S: Sink> Task for Sweep<'_, '_, S> {
+    type Output = usize;
+
     #[inline(always)]
-    pub(super) fn sweep(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> usize {
+    fn run(self, wide: impl Wide) -> usize {
+        let Self { scanner, cursor, sink } = self;
         let chunk = cursor.chunk;
-        let mut around = self.nest.around();
+        let mut around = scanner.nest.around();
         let mut grammar = Grammar::after();
         // Behind the last comma or bracket that is as it should be, and behind the last value that was told of.
         let (mut token, mut value) = (0, cursor.at);
@@ -69,14 +80,14 @@ impl Scanner {
             }
             at += BLOCK;
         };
-        self.nest.set(around);
-        (self.state, cursor.at) = match chunk[..token].last() {
+        scanner.nest.set(around);
+        (scanner.state, cursor.at) = match chunk[..token].last() {
             Some(b',') if token > value => (State::After, token - 1),
             Some(b'{') if token > value => (State::FirstName, token),
             Some(b'[') if token > value => (State::FirstValue, token),
             _ => (State::After, token.max(value)),
         };
-        self.gap = cursor.offset();
+        scanner.gap = cursor.offset();
         upto
     }
 }
