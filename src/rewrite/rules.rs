@@ -26,7 +26,7 @@ impl Unmatched {
     }
 }
 
-/// The place of that letter: the `k` of `api_key`.
+/// In both names, the place of a letter that is rare in others: the `k` of `api_key`.
 const HINT: usize = 4;
 
 /// The names of the two members.
@@ -45,7 +45,7 @@ impl Members {
         Self { id, name }
     }
 
-    /// A letter that both names have in the same place, counted from the quote before them: one that is rare in others.
+    /// The letter that both names have there, and how far behind the quote before them that is.
     pub(crate) const fn hint(self) -> (u32, u8) {
         (HINT as u32 + 1, self.id.as_bytes()[HINT])
     }

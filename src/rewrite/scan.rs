@@ -28,7 +28,7 @@ use self::cursor::{Cursor, join};
 use self::joints::Joints;
 pub(crate) use self::joints::Learnt;
 use self::nest::Nest;
-use self::token::{Number, is_short_escape, utf8_follows};
+use self::token::{Number, is_short_escape, is_white, utf8_follows};
 use self::way::Way;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 use super::wide::{self, BASE};
@@ -107,6 +107,14 @@ pub(crate) trait Sink {
     }
     /// The container at `depth` was closed, which may hold a wanted member; `at` is the offset after its bracket.
     fn close(&mut self, at: u64, depth: usize);
+    /// The same, and the wanted value ended that this container is, if it is one.
+    #[inline(always)]
+    fn leave(&mut self, at: u64, depth: usize) {
+        self.close(at, depth);
+        if self.awaits(depth - 1) {
+            self.end(at, Value::Other);
+        }
+    }
 }
 
 /// Where in the grammar the scanner stands: what the next byte may be.
@@ -275,7 +283,7 @@ impl Scanner {
                 _ => return cursor.fault(),
             },
             // Between tokens there may be white space (§2).
-            _ if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') => {
+            _ if is_white(byte) => {
                 cursor.skip_white_space();
                 return Ok(());
             }
@@ -434,9 +442,9 @@ impl Scanner {
 
     fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
         cursor.at += 1;
-        sink.close(cursor.offset(), self.nest.depth);
+        sink.leave(cursor.offset(), self.nest.depth);
         self.nest.pop();
-        self.end_value(Value::Other, cursor.offset(), sink);
+        self.state = State::After;
         Ok(())
     }
 

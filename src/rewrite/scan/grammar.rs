@@ -6,54 +6,12 @@
 //! What is as it should be is said to be so. The rest (an error; an exponent; an escape in a name) is left for `step` to
 //! judge.
 
-use super::token::{is_short_escape, utf8_follows};
-use super::value::ends_number;
+use super::nest::Around;
+use super::token::{character, ends_number, escape};
 use crate::rewrite::wide::{Wide, both};
 
 /// How many bytes are judged at once.
 pub(super) const BLOCK: usize = 64;
-
-/// The containers around a place: a bit for each, the innermost lowest, set for an object; and above all a bit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Around(u64);
-
-impl Around {
-    /// So many can be told of.
-    pub(super) const MOST: usize = 62;
-
-    /// Given a bit for each, the outermost lowest.
-    pub(super) fn of(objects: u64, depth: usize) -> Self {
-        Self(1 << depth | (objects.reverse_bits() >> 1) >> (63 - depth))
-    }
-
-    pub(super) fn objects(self) -> u64 {
-        (self.0 ^ 1 << self.depth()).reverse_bits() >> 1 >> (63 - self.depth())
-    }
-
-    pub(super) fn depth(self) -> usize {
-        self.0.ilog2() as usize
-    }
-
-    #[inline(always)]
-    fn in_object(self) -> bool {
-        self.0 & 1 == 1
-    }
-
-    /// Begins or ends a container, if that may be: neither the outermost, nor one too many, nor one of another kind.
-    #[inline(always)]
-    pub(super) fn pass(&mut self, bracket: u8) -> bool {
-        // As in ASCII: braces and brackets are a bit apart, and so are what begins and what ends.
-        let object = u64::from(bracket >> 5 & 1);
-        if bracket & 2 != 0 {
-            let may_begin = self.0 >> Self::MOST == 0;
-            self.0 = self.0 << 1 | object;
-            return may_begin;
-        }
-        let may_end = self.0 & 1 == object && self.0 > 0b11;
-        self.0 >>= 1;
-        may_end
-    }
-}
 
 /// What a block has to know of the one before it. Most are a bit that goes into the lowest place.
 #[derive(Clone, Copy, Debug, Default)]
@@ -276,11 +234,9 @@ impl Grammar {
             left &= !(bit | bit << 1);
             escaped |= bit << 1;
             self.escaped = bit >> 63;
-            invalid |= match bytes.get(nth + 1..) {
-                Some([escape, ..]) if is_short_escape(*escape) => 0,
-                Some([b'u', a, b, c, d, ..]) if [a, b, c, d].iter().all(|byte| byte.is_ascii_hexdigit()) => 0,
-                _ => bit,
-            };
+            if escape(&bytes[nth..]).is_none() {
+                invalid |= bit;
+            }
         }
         (escaped, invalid)
     }
@@ -300,7 +256,7 @@ impl Grammar {
                 None => return 1 << nth,
             }
         }
-        self.characters = self.characters.saturating_sub(64);
+        self.characters = self.characters.saturating_sub(BLOCK);
         0
     }
 }
@@ -336,13 +292,4 @@ impl Number {
         self.goes_on = self.point | self.fraction;
         faults | others & !(points | literals)
     }
-}
-
-/// The length of the character that begins `bytes` and is not ASCII.
-fn character(bytes: &[u8]) -> Option<usize> {
-    let (&[lead, second], rest) = bytes.split_first_chunk()?;
-    let (more, low, high) = utf8_follows(lead)?;
-    let others = rest.get(..usize::from(more) - 1)?;
-    let is_valid = (low..=high).contains(&second) && others.iter().all(|byte| byte & 0xC0 == 0x80);
-    is_valid.then_some(1 + usize::from(more))
 }

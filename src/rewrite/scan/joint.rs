@@ -1,7 +1,7 @@
 //! One joint: what it means, how it is read, and how it is gone over.
 
 use super::nest::{Nest, SHALLOW};
-use super::value::ends_number;
+use super::token::ends_number;
 use super::{Gaps, MAX_RAW_NAME, Member, Sink, Value};
 use crate::rewrite::wide::{Wide, both};
 
@@ -56,11 +56,7 @@ impl Joint {
         }
         let closed = usize::from(self.closed);
         for nth in 0..closed {
-            let (end, depth) = (from + u64::from(self.ends[nth % MOST_CLOSED]), nest.depth - nth);
-            sink.close(end, depth);
-            if sink.awaits(depth - 1) {
-                sink.end(end, Value::Other);
-            }
+            sink.leave(from + u64::from(self.ends[nth % MOST_CLOSED]), nest.depth - nth);
         }
         nest.replace(closed, self.opened.into(), self.inside);
     }

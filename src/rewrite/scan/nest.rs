@@ -1,7 +1,6 @@
 //! Arrays and objects around a place.
 
 use super::MAX_DEPTH;
-use super::grammar::Around;
 
 /// Up to here several containers can be asked for, or replaced, at once: their bits are in the first word.
 pub(super) const SHALLOW: usize = 48;
@@ -65,5 +64,47 @@ impl Nest {
     pub(super) fn is_object(&self, depth: usize) -> Option<bool> {
         let at = depth.checked_sub(1)?;
         Some(self.objects[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
+    }
+}
+
+/// The containers around a place: a bit for each, the innermost lowest, set for an object; and above all a bit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around(u64);
+
+impl Around {
+    /// So many can be told of.
+    pub(super) const MOST: usize = 62;
+
+    /// Given a bit for each, the outermost lowest.
+    pub(super) fn of(objects: u64, depth: usize) -> Self {
+        Self(1 << depth | (objects.reverse_bits() >> 1) >> (63 - depth))
+    }
+
+    pub(super) fn objects(self) -> u64 {
+        (self.0 ^ 1 << self.depth()).reverse_bits() >> 1 >> (63 - self.depth())
+    }
+
+    pub(super) fn depth(self) -> usize {
+        self.0.ilog2() as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn in_object(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// Begins or ends a container, if that may be: neither the outermost, nor one too many, nor one of another kind.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, bracket: u8) -> bool {
+        // As in ASCII: braces and brackets are a bit apart, and so are what begins and what ends.
+        let object = u64::from(bracket >> 5 & 1);
+        if bracket & 2 != 0 {
+            let may_begin = self.0 >> Self::MOST == 0;
+            self.0 = self.0 << 1 | object;
+            return may_begin;
+        }
+        let may_end = self.0 & 1 == object && self.0 > 0b11;
+        self.0 >>= 1;
+        may_end
     }
 }

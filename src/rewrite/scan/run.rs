@@ -7,7 +7,8 @@
 
 use super::joint::{self, WINDOW};
 use super::nest::SHALLOW;
-use super::value::{ends_number, flat, scalar};
+use super::token::ends_number;
+use super::value::{flat, scalar};
 use super::{Cursor, Scanner, Sink, State};
 use crate::rewrite::wide::Wide;
 

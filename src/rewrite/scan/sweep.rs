@@ -4,8 +4,9 @@
 //! told. From the last comma or bracket of what was swept, or the end of a wanted member, `step` goes on: where
 //! something is not as usual, and at a chunk's end. Behind it what is left of a block is judged anew.
 
-use super::grammar::{Around, BLOCK, Grammar, Seen};
-use super::value::ends_number;
+use super::grammar::{BLOCK, Grammar, Seen};
+use super::nest::Around;
+use super::token::{ends_number, is_white};
 use super::{Cursor, MAX_GAP, MAX_RAW_TEXT, Scanner, Sink, State, Value};
 use crate::rewrite::wide::{self, Task, Wide};
 
@@ -146,10 +147,7 @@ impl<S: Sink> Task for Tell<'_, S> {
             let place = at + bit.trailing_zeros() as usize;
             if ended & bit != 0 {
                 let place = base + place as u64 + 1;
-                sink.close(place, depth);
-                if sink.awaits(depth - 1) {
-                    sink.end(place, Value::Other);
-                }
+                sink.leave(place, depth);
             } else {
                 match member(wide, chunk, base, place - distance as usize, depth, sink) {
                     Some(Found::Wanted(end)) => told.value = end,
@@ -180,9 +178,8 @@ fn member(
         let end = from + wide::plain(wide, &chunk[from..]);
         chunk.get(end).filter(|byte| **byte == b'"').map(|_| end)
     };
-    let is_white = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
     let token = |at: usize| match chunk.get(at) {
-        Some(byte) if is_white(byte) => at + wide::white_space(wide, &chunk[at..]),
+        Some(byte) if is_white(*byte) => at + wide::white_space(wide, &chunk[at..]),
         _ => at,
     };
     let name_end = quote(open + 1)?;
@@ -199,7 +196,7 @@ fn member(
         [b'n', b'u', b'l', b'l', end, ..] if ends_number(end) => (at + 4, Value::Other),
         _ => return None,
     };
-    let gap = chunk[..open].iter().rev().take(MAX_GAP + 1).take_while(|byte| is_white(byte)).count();
+    let gap = chunk[..open].iter().rev().take(MAX_GAP + 1).take_while(|byte| is_white(**byte)).count();
     let mut gaps = [&chunk[open - gap..open], &chunk[name_end + 1..colon], &chunk[colon + 1..at]];
     if gaps.iter().any(|gap| gap.len() > MAX_GAP) {
         gaps = [&[]; 3];

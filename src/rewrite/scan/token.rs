@@ -52,3 +52,33 @@ pub(super) fn utf8_follows(lead: u8) -> Option<(u8, u8, u8)> {
         _ => return None,
     })
 }
+
+/// The length of the escape that begins `bytes` with its backslash, where all of it is seen (§7).
+pub(super) fn escape(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\\', short, ..] if is_short_escape(*short) => Some(2),
+        [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+            Some(6)
+        }
+        _ => None,
+    }
+}
+
+/// The length of the character that begins `bytes` and is not ASCII, where all of it is seen.
+pub(super) fn character(bytes: &[u8]) -> Option<usize> {
+    let (&[lead, second], rest) = bytes.split_first_chunk()?;
+    let (more, low, high) = utf8_follows(lead)?;
+    let others = rest.get(..usize::from(more) - 1)?;
+    let is_valid = (low..=high).contains(&second) && others.iter().all(|byte| byte & 0xC0 == 0x80);
+    is_valid.then_some(1 + usize::from(more))
+}
+
+/// Whether a number may end before this byte.
+pub(super) fn ends_number(byte: u8) -> bool {
+    is_white(byte) || matches!(byte, b',' | b'}' | b']')
+}
+
+/// White space (§2).
+pub(super) fn is_white(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}

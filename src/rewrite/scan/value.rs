@@ -1,7 +1,7 @@
 //! How long a value is that holds no member, where the whole of it is seen.
 
 use super::joint::{MAX_JOINT, WINDOW};
-use super::token::{is_short_escape, utf8_follows};
+use super::token::{character, escape};
 use crate::rewrite::wide::{self, BASE, Wide};
 
 /// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.
@@ -94,27 +94,13 @@ fn text(bytes: &[u8]) -> usize {
     let mut at = 1;
     loop {
         at += wide::plain(BASE, &bytes[at..]);
-        at += match bytes[at..] {
+        let rest = &bytes[at..];
+        let len = match rest {
             [b'"', ..] => return at + 1,
-            [b'\\', escape, ..] if is_short_escape(escape) => 2,
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => 6,
-            [lead, second, ref rest @ ..] => {
-                let Some((more, low, high)) = utf8_follows(lead) else { return 0 };
-                let more = usize::from(more);
-                let others = rest.get(..more - 1);
-                let is_valid = (low..=high).contains(&second)
-                    && others.is_some_and(|others| others.iter().all(|byte| byte & 0xC0 == 0x80));
-                if !is_valid {
-                    return 0;
-                }
-                1 + more
-            }
-            _ => return 0,
+            [b'\\', ..] => escape(rest),
+            _ => character(rest),
         };
+        let Some(len) = len else { return 0 };
+        at += len;
     }
-}
-
-/// Whether a number may end before this byte.
-pub(super) fn ends_number(byte: u8) -> bool {
-    matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')
 }
