@@ -7,6 +7,8 @@ pub(crate) mod choices;
 mod documents;
 pub mod laws;
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use crate::rewrite::amend::Amender;
@@ -48,6 +50,14 @@ fn amend_by(
     let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
     amender.recall(learnt);
     let mut counts = Counts::default();
+    let feed = |amender: &mut Amender, unsent: &Unsent| {
+        if amender.fault().is_none() {
+            unsent.batches(amender.scanned(), |slice| {
+                amender.feed(slice, names);
+                ControlFlow::Continue(())
+            });
+        }
+    };
     let mut settle = |amender: &mut Amender, unsent: &mut Unsent| {
         amender.settle(names, |edit| counts.add(edit.tally));
         while let Some(piece) = unsent.next(amender, names) {
@@ -55,13 +65,16 @@ fn amend_by(
         }
     };
     for frame in frames {
-        amender.feed(&frame, names);
         unsent.push(frame);
+        if streams || unsent.has_batch(amender.scanned()) {
+            feed(&mut amender, &unsent);
+        }
         if streams {
             settle(&mut amender, &mut unsent);
             debug_assert!(amender.fault().is_some() || unsent.len() <= rules.window);
         }
     }
+    feed(&mut amender, &unsent);
     amender.finish();
     amender.teach(learnt);
     let fault = amender.fault();

@@ -1,6 +1,7 @@
 //! The work on one body: held, amended, passed on.
 
 use std::mem;
+use std::ops::ControlFlow;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
@@ -127,22 +128,27 @@ impl<E> Work<E> {
     }
 
     /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
-    /// would be too many. Asks for its share first.
+    /// would be too many. Asks for its share first. What is little can wait for more.
     fn feed_held(&mut self) {
-        let Self { unsent, share, amender, lookout, report, .. } = self;
-        let limit = report.settings().limit as u64;
-        share.grow(unsent.len().min(limit));
-        if lookout.is_some() || amender.fault().is_some() {
+        let limit = self.report.settings().limit as u64;
+        self.share.grow(self.unsent.len().min(limit));
+        if self.lookout.is_some() || self.amender.fault().is_some() {
             return;
         }
-        for slice in unsent.slices(amender.scanned()) {
+        let is_little = !self.unsent.has_batch(self.amender.scanned());
+        if is_little && matches!(self.end, End::Open) && !self.is_long() {
+            return;
+        }
+        let Self { unsent, share, amender, report, .. } = self;
+        unsent.batches(amender.scanned(), |slice| {
             let most = limit.min(share.most());
             if amender.scanned() + amender.surcharge() > most || amender.fault().is_some() {
-                break;
+                return ControlFlow::Break(());
             }
             amender.feed(slice, report.names());
             share.grow((unsent.len() + amender.surcharge()).min(limit));
-        }
+            ControlFlow::Continue(())
+        });
     }
 
     /// What is held, as it counts.
@@ -207,9 +213,11 @@ impl<E> Work<E> {
     }
 
     /// Why a held body is to go out as it came.
-    fn skip(&self) -> Option<Skip> {
+    fn skip(&mut self) -> Option<Skip> {
+        // What was hopeless did not wait for its end, unless it waited to be fed.
+        let is_hopeless = self.is_hopeless();
         match (&self.end, self.amender.fault()) {
-            (End::Failed(_), _) => Some(Skip::BodyFailed),
+            (End::Failed(_), _) if !is_hopeless => Some(Skip::BodyFailed),
             (_, Some(fault)) => Some(fault.into()),
             _ => None,
         }

@@ -1,6 +1,7 @@
 //! The unsent bytes of a body, and the writing of its edits into them.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -16,6 +17,13 @@ pub(crate) const SLICE: usize = 32 * 1024;
 /// A frame smaller than this is copied to the end of the one before it, so that what is held weighs
 /// about what it measures.
 const SMALL: usize = 1024;
+
+/// A frame smaller than this is fed together with those beside it: who reads on behind a frame's end has to find out
+/// where it stands. One that was cut to fit a packet is.
+const SHORT: usize = 2 * 1024;
+
+/// As how many bytes such frames are fed, at most.
+const BATCH: usize = 16 * 1024;
 
 /// Frames in the order they came, from the first byte that was not sent.
 #[derive(Default)]
@@ -78,6 +86,32 @@ impl Unsent {
             }
             None
         })
+    }
+
+    /// Whether enough is held from this offset on to be fed, though more may come: the first frame, then as much again,
+    /// so that no fault is found late.
+    pub(crate) fn has_batch(&self, offset: u64) -> bool {
+        self.at + self.len - offset >= offset.min(BATCH as u64)
+    }
+
+    /// Gives what is held from this offset on, short frames as one, until no more is wanted.
+    pub(crate) fn batches(&self, offset: u64, mut feed: impl FnMut(&[u8]) -> ControlFlow<()>) {
+        let (mut slices, mut batch) = (self.slices(offset).peekable(), Vec::new());
+        while let Some(slice) = slices.next() {
+            let fits = |len: usize, next: &[u8]| next.len() < SHORT && len + next.len() <= BATCH;
+            let mut fed = slice;
+            if slices.peek().is_some_and(|next| slice.len() < SHORT && fits(slice.len(), next)) {
+                batch.clear();
+                batch.extend_from_slice(slice);
+                while let Some(next) = slices.next_if(|next| fits(batch.len(), next)) {
+                    batch.extend_from_slice(next);
+                }
+                fed = &batch;
+            }
+            if feed(fed).is_break() {
+                return;
+            }
+        }
     }
 
     /// The next piece of the output, as far as it is settled. Without an edit in it, a frame is passed on

@@ -2,6 +2,8 @@
 
 mod blocks;
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::amend::Amender;
@@ -288,6 +290,47 @@ fn frames_in_which_nothing_changes_are_not_copied() {
     for (frame, piece) in [ids, plain].iter().zip(&out[1..]) {
         assert_eq!((frame.as_ptr(), frame.len()), (piece.as_ptr(), piece.len()));
     }
+}
+
+#[test]
+fn short_frames_are_fed_together() {
+    let text: Vec<u8> = (0..150_000_u32).map(|at| at as u8).collect();
+    let batches = |sizes: &[usize], from: u64| {
+        let (mut unsent, mut rest) = (Unsent::default(), &text[..]);
+        for size in sizes {
+            unsent.push(Bytes::copy_from_slice(rest.split_off(..*size).unwrap()));
+        }
+        let (mut lengths, mut seen) = (Vec::new(), Vec::new());
+        unsent.batches(from, |batch| {
+            lengths.push(batch.len());
+            seen.extend_from_slice(batch);
+            ControlFlow::Continue(())
+        });
+        let end = sizes.iter().sum();
+        assert_eq!(seen, text[from as usize..end], "{sizes:?} from {from}");
+        lengths
+    };
+    assert_eq!(batches(&[], 0), [0; 0]);
+    assert_eq!(batches(&[1], 1), [0; 0]);
+    assert_eq!(batches(&[1_500; 30], 0), [15_000; 3]);
+    assert_eq!(batches(&[1_500; 30], 100), [14_900, 15_000, 15_000]);
+    assert_eq!(batches(&[2_047, 2_048, 2_047, 1], 0), [2_047, 2_048, 2_048]);
+    // What is too small to be kept as it came, and what is too large to be fed at once.
+    assert_eq!(batches(&[1; 40_000], 0), [16_384, 16_384, 7_232]);
+    assert_eq!(batches(&[1_500, 100_000, 1_500, 1_500], 0), [1_500, 32_768, 32_768, 32_768, 4_696]);
+    assert_eq!(batches(&[100_000, 1_500], 99_000), [2_500]);
+
+    let mut unsent = Unsent::default();
+    (0..3).for_each(|_| unsent.push(Bytes::from_static(&[b' '; 5_000])));
+    assert_eq!([0, 7_500, 7_501, 15_000].map(|fed| unsent.has_batch(fed)), [true, true, false, false]);
+    let mut seen = 0;
+    unsent.batches(0, |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!(seen, 1, "no more was wanted");
+    (0..20).for_each(|_| unsent.push(Bytes::from_static(&[b' '; 5_000])));
+    assert_eq!([98_616, 98_617].map(|fed| unsent.has_batch(fed)), [true, false]);
 }
 
 #[test]
