@@ -16,7 +16,8 @@ use tower_api_key_name::{Counts, KeyNames};
 pub enum Kind {
     /// Twenty-five rows a bucket.
     Completions,
-    /// The same rows, three a bucket, and every fourth day without any.
+    /// Grouped by key alone, so that all else they could be grouped by is null; three rows a bucket, and every fourth day
+    /// without any.
     Daily,
     Costs,
     /// Members in any order, some missing, with escapes, nesting and text that is not ASCII.
@@ -290,7 +291,18 @@ fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
         ]
     };
     let members = match kind {
-        Kind::Completions | Kind::Daily => usage(dice),
+        Kind::Completions => usage(dice),
+        Kind::Daily => {
+            let mut members = usage(dice);
+            for name in ["project_id", "user_id", "model", "batch"] {
+                let name = format!("\"{name}\":");
+                members.iter_mut().filter(|member| member.starts_with(&name)).for_each(|member| {
+                    *member = format!("{name}null");
+                });
+            }
+            members.push(r#""service_tier":null"#.to_owned());
+            members
+        }
         Kind::Costs => vec![
             r#""object":"organization.costs.result""#.to_owned(),
             format!(r#""amount":{{"value":{cents},"currency":"usd"}}"#),

@@ -17,11 +17,11 @@ pub(super) const MOST_CLOSED: usize = 4;
 /// How many may begin in one: a bucket, an array in it, a row.
 const MOST_OPENED: u8 = 3;
 
-/// What stands between two values. Places are bytes from where the first value ended.
-#[derive(Clone, Copy, Debug)]
+/// What stands between two values, or also literals between them. Places are bytes from where the first value ended.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Joint {
     pub(super) len: u8,
-    /// The second value's member: where the white space before its name begins, its name, its colon.
+    /// The last value's member: where the white space before its name begins, its name, its colon.
     pub(super) gap: u8,
     pub(super) name: (u8, u8),
     pub(super) colon: u8,
@@ -35,7 +35,7 @@ pub(super) struct Joint {
     pub(super) opened: u8,
     /// What they are, in the same way.
     pub(super) inside: u8,
-    /// What the second value's member is, where it is wanted.
+    /// What the last value's member is, where it is wanted.
     pub(super) wanted: Option<Member>,
 }
 
@@ -92,7 +92,7 @@ impl Joint {
         true
     }
 
-    /// The white space in the second value's member, the joint's text being this.
+    /// The white space in the last value's member, the joint's text being this.
     #[inline(always)]
     pub(super) fn gaps<'a>(&self, text: &'a [u8]) -> Gaps<'a> {
         let [gap, start, end, colon] = [self.gap, self.name.0, self.name.1, self.colon].map(usize::from);
@@ -103,80 +103,171 @@ impl Joint {
     }
 }
 
-/// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes.
+/// Where a joint is read.
+struct Text<'w> {
+    window: &'w [u8; WINDOW],
+    /// A bit for each byte of the first half: white space, and what is not plain in a string.
+    white: u64,
+    stops: u64,
+}
+
+impl Text<'_> {
+    /// The first marked byte from a place on, with its place.
+    #[inline(always)]
+    fn first(&self, marks: u64, from: usize) -> Option<(usize, u8)> {
+        let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;
+        (at <= MAX_JOINT).then(|| (at, self.window[at]))
+    }
+
+    #[inline(always)]
+    fn token(&self, from: usize) -> Option<(usize, u8)> {
+        self.first(!self.white, from)
+    }
+
+    /// Where the literal ends that begins here, if one does.
+    fn literal(&self, from: usize) -> Option<usize> {
+        let literals: [&[u8]; 3] = [b"null", b"true", b"false"];
+        literals.iter().find(|text| self.window[from..].starts_with(text)).map(|text| from + text.len())
+    }
+
+    /// The joint so far, and on from behind a value to the next.
+    #[inline(always)]
+    fn next(&self, mut joint: Joint, from: usize, nest: &Nest, sink: &mut impl Sink) -> Option<Joint> {
+        let (mut at, mut byte) = self.token(from)?;
+        while matches!(byte, b'}' | b']') && joint.opened == 0 {
+            if (byte == b'}') != (joint.around & 1 == 1) {
+                return None;
+            }
+            *joint.ends.get_mut(usize::from(joint.closed))? = at as u8 + 1;
+            joint.closed += 1;
+            let is_object = nest.is_object(nest.depth - usize::from(joint.closed))?;
+            joint.around = joint.around << 1 | u8::from(is_object);
+            (at, byte) = self.token(at + 1)?;
+        }
+        if byte != b',' {
+            return None;
+        }
+        if joint.opened == 0 && joint.around & 1 == 0 {
+            (at, _) = self.token(at + 1).filter(|(_, byte)| *byte == b'{')?;
+            (joint.opened, joint.inside) = (1, 1);
+        }
+        loop {
+            let gap = at + 1;
+            let (quote, b'"') = self.token(gap)? else { return None };
+            let start = quote + 1;
+            let (end, b'"') = self.first(self.stops, start)? else { return None };
+            let (colon, b':') = self.token(end + 1)? else { return None };
+            // A control, as behind a chunk's end, is no value: white space may yet stand there.
+            let (value, byte) = self.token(colon + 1).filter(|(_, byte)| *byte > b' ')?;
+            let name = &self.window[start..end];
+            let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
+            // The value is an object, or an array of objects: the joint goes on to the value of the first member.
+            let is_array = byte == b'[';
+            let brace = if is_array { self.token(value + 1) } else { Some((value, byte)) };
+            if let Some((brace, b'{')) = brace
+                && let Some((_, b'"')) = self.token(brace + 1)
+                && wanted.is_none()
+                && joint.opened + 2 <= MOST_OPENED
+            {
+                let (kinds, more) = if is_array { (0b10, 2) } else { (1, 1) };
+                (joint.inside, joint.opened) = (joint.inside | kinds << joint.opened, joint.opened + more);
+                at = brace;
+                continue;
+            }
+            let [len, gap, start, end, colon] = [value, gap, start, end, colon].map(|at| at as u8);
+            return Some(Joint { len, gap, name: (start, end), colon, wanted, ..joint });
+        }
+    }
+}
+
+/// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes. Where it
+/// `folds`, it goes on over literals: members that are asked for nothing are null in each row.
 #[inline(always)]
 pub(super) fn read(
     wide: impl Wide,
     window: &[u8; WINDOW],
     nest: &Nest,
+    folds: bool,
     sink: &mut impl Sink,
 ) -> Option<Joint> {
     let half = window.first_chunk()?;
     let white = both(half, |block| wide.white(block));
     let stops = both(half, |block| wide.stops(block));
-    // The first marked byte from a place on, with its place; all are in the first half of the window.
-    let first = |marks: u64, from: usize| {
-        let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;
-        (at <= MAX_JOINT).then(|| (at, window[at]))
-    };
-    let token = |from| first(!white, from);
-
+    let text = Text { window, white, stops };
     // It stands in an object.
-    let (mut closed, mut ends, mut around) = (0, [0; MOST_CLOSED], 1);
-    let (mut at, mut byte) = token(0)?;
-    while matches!(byte, b'}' | b']') {
-        if (byte == b'}') != (around & 1 == 1) {
-            return None;
+    let mut joint = text.next(Joint { around: 1, ..Joint::default() }, 0, nest, sink)?;
+    while folds
+        && joint.wanted.is_none()
+        && let Some(end) = text.literal(joint.len.into())
+        && let Some(longer) = text.next(joint, end, nest, sink)
+    {
+        joint = longer;
+    }
+    Some(joint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::wide::BASE;
+
+    /// Wants ids, and does not listen.
+    struct Deaf;
+
+    impl Sink for Deaf {
+        fn hint(&self) -> (u32, u8) {
+            (0, b'"')
         }
-        *ends.get_mut(closed)? = at as u8 + 1;
-        closed += 1;
-        around = around << 1 | u8::from(nest.is_object(nest.depth - closed)?);
-        (at, byte) = token(at + 1)?;
-    }
-    if byte != b',' {
-        return None;
-    }
-    let (mut opened, mut inside) = (0, 0);
-    if around & 1 == 0 {
-        (at, _) = token(at + 1).filter(|(_, byte)| *byte == b'{')?;
-        (opened, inside) = (1, 1);
-    }
-    loop {
-        let gap = at + 1;
-        let (quote, b'"') = token(gap)? else { return None };
-        let start = quote + 1;
-        let (end, b'"') = first(stops, start)? else { return None };
-        let (colon, b':') = token(end + 1)? else { return None };
-        // A control, as behind a chunk's end, is no value: white space may yet stand there.
-        let (value, byte) = token(colon + 1).filter(|(_, byte)| *byte > b' ')?;
-        let name = &window[start..end];
-        let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
-        // The value is an object, or an array of objects: the joint goes on to the value of the first member.
-        let is_array = byte == b'[';
-        let brace = if is_array { token(value + 1) } else { Some((value, byte)) };
-        if let Some((brace, b'{')) = brace
-            && let Some((_, b'"')) = token(brace + 1)
-            && wanted.is_none()
-            && opened + 2 <= MOST_OPENED
-        {
-            let (kinds, more) = if is_array { (0b10, 2) } else { (1, 1) };
-            (inside, opened) = (inside | kinds << opened, opened + more);
-            at = brace;
-            continue;
+        fn watches(&self) -> bool {
+            false
         }
-        let [len, gap, start, end, colon, closed] =
-            [value, gap, start, end, colon, closed].map(|at| at as u8);
-        return Some(Joint {
-            len,
-            gap,
-            name: (start, end),
-            colon,
-            closed,
-            ends,
-            around,
-            opened,
-            inside,
-            wanted,
-        });
+        fn wants(&mut self, raw: &[u8], _: bool) -> Option<Member> {
+            (raw == b"id").then_some(Member::Id)
+        }
+        fn found(&mut self, _: Member, _: usize) {}
+        fn begin(&mut self, _: u64, _: Gaps<'_>) {}
+        fn awaits(&self, _: usize) -> bool {
+            false
+        }
+        fn end(&mut self, _: u64, _: Value<'_>) {}
+        fn close(&mut self, _: u64, _: usize) {}
+    }
+
+    #[test]
+    fn a_joint_goes_on_over_literals() {
+        let long = |len| format!(r#","a":null,"{}":1"#, "b".repeat(len));
+        for (text, whole, part) in [
+            (r#","a":1"#, r#","a":"#, r#","a":"#),
+            (r#","a":null,"b":1"#, r#","a":null,"b":"#, r#","a":"#),
+            (r#","a": true , "b" : false,"c":{}"#, r#","a": true , "b" : false,"c":"#, r#","a": "#),
+            (r#","a":null},{"b":1"#, r#","a":null},{"b":"#, r#","a":"#),
+            (r#"},{"a":null,"b":1"#, r#"},{"a":null,"b":"#, r#"},{"a":"#),
+            (r#","a":null}]},{"b":[{"c":null,"d":"e""#, r#","a":null}]},{"b":[{"c":null,"d":"#, r#","a":"#),
+            // None ends behind one that began.
+            (r#"},{"a":null},{"b":1"#, r#"},{"a":"#, r#"},{"a":"#),
+            // A wanted one is told of.
+            (r#","a":null,"id":null,"b":1"#, r#","a":null,"id":"#, r#","a":"#),
+            // What is no literal, or has no room, or nothing behind it.
+            (r#","a":nulls,"b":1"#, r#","a":"#, r#","a":"#),
+            (r#","a":null],"b":1"#, r#","a":"#, r#","a":"#),
+            (r#","a":null"#, r#","a":"#, r#","a":"#),
+            (&long(50), &long(50)[..MAX_JOINT], r#","a":"#),
+            (&long(51), r#","a":"#, r#","a":"#),
+        ] {
+            // In a row of a bucket.
+            let mut nest = Nest::default();
+            assert!([true, false, true, false, true].iter().all(|object| nest.push(*object)));
+            let mut window = [0; WINDOW];
+            window[..text.len()].copy_from_slice(text.as_bytes());
+            for (folds, expected) in [(true, whole), (false, part)] {
+                let joint = read(BASE, &window, &nest, folds, &mut Deaf).unwrap();
+                assert_eq!(&text[..joint.len.into()], expected, "{text} {folds}");
+                let name = &text[joint.name.0.into()..joint.name.1.into()];
+                assert_eq!(joint.wanted, (name == "id").then_some(Member::Id), "{text} {folds}");
+                let count = |bracket| expected.matches(bracket).count();
+                assert_eq!(usize::from(joint.closed), count(['}', ']']), "{text} {folds}");
+                assert_eq!(usize::from(joint.opened), count(['{', '[']), "{text} {folds}");
+            }
+        }
     }
 }

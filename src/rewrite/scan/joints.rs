@@ -1,7 +1,8 @@
 //! What stands between two values, from the end of one to the beginning of the next, is a *joint*: a comma, a
-//! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Rows repeat their joints in
-//! their order. So each joint that was read is kept with what it means, and with which one followed; where the same
-//! bytes stand again, in containers of the same kinds, they mean the same again.
+//! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Members that are null in each row,
+//! as those that nobody asked for, are a part of it. Rows repeat their joints in their order. So each joint that was
+//! read is kept with what it means, and with which one followed; where the same bytes stand again, in containers of
+//! the same kinds, they mean the same again.
 
 use std::mem;
 use std::sync::Mutex;
@@ -44,6 +45,8 @@ pub(super) struct Known {
     /// The joint that came after this one the last time, and the other one that did before.
     next: u8,
     other: u8,
+    /// More than these two did: what comes is not always of the same literals.
+    varies: bool,
 }
 
 impl Known {
@@ -75,7 +78,7 @@ pub(super) struct Joints {
 
 impl Default for Joints {
     fn default() -> Self {
-        Self { known: Vec::new(), by_hash: [0; 256], last: 0, next: 0, patience: PATIENCE, pause: 0 }
+        Self { known: Vec::new(), by_hash: [0; 256], last: NONE, next: NONE, patience: PATIENCE, pause: 0 }
     }
 }
 
@@ -168,6 +171,11 @@ impl Joints {
         self.pause = self.pause.saturating_sub(bytes);
     }
 
+    /// Whether the joint that comes after the last is to go on over literals.
+    pub(super) fn fold(&self) -> bool {
+        self.known.get(usize::from(self.last)).is_none_or(|last| !last.varies)
+    }
+
     /// Keeps a joint that begins `window` as the one that comes after the last.
     #[inline(never)]
     pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW]) {
@@ -193,6 +201,7 @@ impl Joints {
                 is_plain,
                 next: NONE,
                 other: NONE,
+                varies: false,
             });
             self.by_hash[hash] = this;
         }
@@ -200,6 +209,7 @@ impl Joints {
         if let Some(last) = self.known.get_mut(usize::from(self.last))
             && last.next != this
         {
+            last.varies |= last.other != this && last.other != NONE;
             (last.next, last.other) = (this, last.next);
         }
         self.last = this;
@@ -232,25 +242,33 @@ fn hash(text: &[u8], name_end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rewrite::scan::joint::MOST_CLOSED;
+
+    #[test]
+    fn what_varies_is_not_folded() {
+        let mut joints = Joints::default();
+        let mut learn = |text: &str| {
+            let mut window = [b' '; WINDOW];
+            window[..text.len()].copy_from_slice(text.as_bytes());
+            let name = (2, text.len() as u8 - 2);
+            joints.learn(Joint { len: text.len() as u8, name, around: 1, ..Joint::default() }, &window);
+            joints.fold()
+        };
+        // Row after row, the same comes first; two things may come after it.
+        for follows in [r#","user_id":null,"c":"#, r#","user_id":"#, r#","user_id":null,"c":"#] {
+            assert!(learn(r#","project":"#));
+            assert!(learn(follows));
+        }
+        assert!(learn(r#","project":"#));
+        assert!(learn(r#","user_id":null,"c":null,"d":"#));
+        assert!(!learn(r#","project":"#));
+    }
 
     #[test]
     fn one_body_leaves_its_joints_to_the_next() {
         let learnt = Learnt::default();
         let mut window = [b' '; WINDOW];
         window[..5].copy_from_slice(b",\"a\":");
-        let joint = Joint {
-            len: 5,
-            gap: 1,
-            name: (2, 3),
-            colon: 4,
-            closed: 0,
-            ends: [0; MOST_CLOSED],
-            around: 1,
-            opened: 0,
-            inside: 0,
-            wanted: None,
-        };
+        let joint = Joint { len: 5, gap: 1, name: (2, 3), colon: 4, around: 1, ..Joint::default() };
         let mut first = Joints::default();
         first.learn(joint, &window);
         learnt.trade(&mut first);

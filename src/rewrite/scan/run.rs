@@ -61,7 +61,7 @@ impl Scanner {
                     let joint = match followed.met {
                         Some(joint) if joint.fits(&self.nest) => joint,
                         _ => {
-                            let joint = joint::read(wide, window, &self.nest, sink);
+                            let joint = joint::read(wide, window, &self.nest, self.joints.fold(), sink);
                             let Some(joint) = joint.filter(|joint| joint.fits(&self.nest)) else {
                                 cursor.at = (from - cursor.base) as usize;
                                 break 'run;
