@@ -445,6 +445,19 @@ async fn a_hopeless_body_is_not_held() {
     assert_eq!(first, "<html>api_key_id");
 }
 
+/// A body cut into frames of this size, with its end: the head, the body, and what was told.
+async fn went(text: &str, size: usize, end: &Step, limit: usize) -> impl PartialEq + std::fmt::Debug + use<> {
+    let (told, on_outcome) = told();
+    let script = Script::chunks(text.as_bytes().chunks(size)).then(end.clone());
+    let mut answer = json(script);
+    answer.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
+    let mut response = ask(layer().limit(limit).on_outcome(on_outcome), get(COSTS), answer).await;
+    let body = drain(response.body_mut()).await;
+    let head = (response.headers().clone(), response.extensions().get::<Outcome>().copied());
+    drop(response);
+    (head, body, told.lock().unwrap().clone())
+}
+
 /// Law 4, for the head, the outcome and the trailers too: which of two frames a fault came in decides nothing.
 #[tokio::test]
 async fn a_fault_weighs_the_same_in_one_frame_as_in_many() {
@@ -453,21 +466,33 @@ async fn a_fault_weighs_the_same_in_one_frame_as_in_many() {
         r#"[{"api_key_id":"key_1"},!{"api_key_id":"key_1"},"and more"]"#,
         r#"[1,2,!{"api_key_id":"key_1"},"and more"]"#,
     ] {
+        let end = Step::Trailers(trailers());
         for limit in 0..=text.len() {
-            let run = async |size| {
-                let (told, on_outcome) = told();
-                let script = Script::chunks(text.as_bytes().chunks(size)).then(Step::Trailers(trailers()));
-                let mut answer = json(script);
-                answer.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
-                let mut response = ask(layer().limit(limit).on_outcome(on_outcome), get(COSTS), answer).await;
-                let body = drain(response.body_mut()).await;
-                let head = (response.headers().clone(), response.extensions().get::<Outcome>().copied());
-                drop(response);
-                (head, body, told.lock().unwrap().clone())
-            };
-            let whole = run(text.len()).await;
+            let whole = went(text, text.len(), &end, limit).await;
             for size in 1..text.len() {
-                assert_eq!(run(size).await, whole, "limit {limit}, frames of {size}: {text}");
+                let cut = went(text, size, &end, limit).await;
+                assert!(cut == whole, "limit {limit}, frames of {size}: {text}");
+            }
+        }
+    }
+}
+
+/// Nor which of many frames the edits came in that alone make a body long.
+#[tokio::test]
+async fn edits_weigh_the_same_in_one_frame_as_in_many() {
+    let text = format!("[{}", r#"{"api_key_id":0},"#.repeat(12_000));
+    let weight = text.len() + 12_001 * 40 - (224 << 10);
+    let last = format!(r#"{{"api_key_id":0,"pad":"{}""#, "x".repeat(300));
+    for (last, end) in [
+        (format!("{last}}}]"), Step::Trailers(trailers())),
+        (format!("{last}}}]"), Step::Data(Bytes::new())),
+        (last, Step::Error("broken")),
+    ] {
+        let text = format!("{text}{last}");
+        for limit in (weight - 18_000..weight + 1_000).step_by(2_777) {
+            let whole = went(&text, text.len(), &end, limit).await;
+            for size in [20_000, 2_500, 1_500] {
+                assert!(went(&text, size, &end, limit).await == whole, "limit {limit}, frames of {size}");
             }
         }
     }

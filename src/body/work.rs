@@ -23,6 +23,9 @@ use crate::{Counts, Outcome, Skip, head};
 /// connection, more than any row. So `limit(0)` names keys too.
 const MIN_WINDOW: u64 = 16 * 1024;
 
+/// As how many bytes the edits may count, at most, that are found in one: `{"api_key_id":0},` has seventeen.
+const MOST_WEIGHT: u64 = 3;
+
 /// What has come of a body and was not sent, how it is to be amended, and how it ended.
 pub(super) struct Work<E> {
     unsent: Unsent,
@@ -128,7 +131,8 @@ impl<E> Work<E> {
     }
 
     /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
-    /// would be too many. Asks for its share first. What is little can wait for more.
+    /// would be too many. Asks for its share first. What is little can wait for more, as long as no edits that may be
+    /// found in it can make the body long: that is known of each frame before the next one is read.
     fn feed_held(&mut self) {
         let limit = self.report.settings().limit as u64;
         self.share.grow(self.unsent.len().min(limit));
@@ -136,7 +140,8 @@ impl<E> Work<E> {
             return;
         }
         let is_little = !self.unsent.has_batch(self.amender.scanned());
-        if is_little && matches!(self.end, End::Open) && !self.is_long() {
+        let heaviest = MOST_WEIGHT * (self.unsent.len() - self.amender.scanned() + 64);
+        if is_little && matches!(self.end, End::Open) && self.weight() + heaviest <= self.most() {
             return;
         }
         let Self { unsent, share, amender, report, .. } = self;
