@@ -6,10 +6,14 @@ use super::{Gaps, MAX_RAW_NAME, Member, Sink, Value};
 use crate::rewrite::wide::{Wide, both};
 
 /// What is looked at without asking again whether it is there: a joint, and what may follow it.
-pub(super) const WINDOW: usize = 128;
+pub(super) const WINDOW: usize = 192;
 
-/// The longest joint that is kept. Those of pretty pages are about 40 bytes long.
-pub(super) const MAX_JOINT: usize = 63;
+/// The longest joint that is kept. From one value to the next there are about 40 bytes in pretty pages; three to five
+/// members that are always the same have room in one.
+pub(super) const MAX_JOINT: usize = 127;
+
+/// The most from one value to the next.
+const PART: usize = 64;
 
 /// How many containers may end in a joint: with a page a row does, its array, the bucket, and its array.
 pub(super) const MOST_CLOSED: usize = 4;
@@ -17,7 +21,8 @@ pub(super) const MOST_CLOSED: usize = 4;
 /// How many may begin in one: a bucket, an array in it, a row.
 const MOST_OPENED: u8 = 3;
 
-/// What stands between two values, or also literals between them. Places are bytes from where the first value ended.
+/// What stands between two values; values that are the same in each row may be a part of it. Places are bytes from
+/// where the first value ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Joint {
     pub(super) len: u8,
@@ -37,6 +42,8 @@ pub(super) struct Joint {
     pub(super) inside: u8,
     /// What the last value's member is, where it is wanted.
     pub(super) wanted: Option<Member>,
+    /// Where its last part begins: behind the last value that is in it.
+    pub(super) part: u8,
 }
 
 impl Joint {
@@ -103,20 +110,30 @@ impl Joint {
     }
 }
 
-/// Where a joint is read.
-struct Text<'w> {
+/// What stands from the end of a value to the beginning of the next.
+struct Part<'w> {
     window: &'w [u8; WINDOW],
-    /// A bit for each byte of the first half: white space, and what is not plain in a string.
+    from: usize,
+    /// A bit for each byte from there on: white space, and what is not plain in a string.
     white: u64,
     stops: u64,
 }
 
-impl Text<'_> {
+impl<'w> Part<'w> {
+    #[inline(always)]
+    fn new(wide: impl Wide, window: &'w [u8; WINDOW], from: usize) -> Option<Self> {
+        let part = window.get(from..)?.first_chunk::<PART>()?;
+        let white = both(part, |block| wide.white(block));
+        let stops = both(part, |block| wide.stops(block));
+        Some(Self { window, from, white, stops })
+    }
+
     /// The first marked byte from a place on, with its place.
     #[inline(always)]
     fn first(&self, marks: u64, from: usize) -> Option<(usize, u8)> {
-        let at = (marks & u64::MAX.checked_shl(from as u32)?).trailing_zeros() as usize;
-        (at <= MAX_JOINT).then(|| (at, self.window[at]))
+        let marks = marks & u64::MAX.checked_shl((from - self.from) as u32)?;
+        let at = self.from + marks.trailing_zeros() as usize;
+        (marks != 0).then(|| (at, self.window[at]))
     }
 
     #[inline(always)]
@@ -124,16 +141,10 @@ impl Text<'_> {
         self.first(!self.white, from)
     }
 
-    /// Where the literal ends that begins here, if one does.
-    fn literal(&self, from: usize) -> Option<usize> {
-        let literals: [&[u8]; 3] = [b"null", b"true", b"false"];
-        literals.iter().find(|text| self.window[from..].starts_with(text)).map(|text| from + text.len())
-    }
-
-    /// The joint so far, and on from behind a value to the next.
+    /// The joint that ended before it, with this part.
     #[inline(always)]
-    fn next(&self, mut joint: Joint, from: usize, nest: &Nest, sink: &mut impl Sink) -> Option<Joint> {
-        let (mut at, mut byte) = self.token(from)?;
+    fn read(&self, mut joint: Joint, nest: &Nest, sink: &mut impl Sink) -> Option<Joint> {
+        let (mut at, mut byte) = self.token(self.from)?;
         while matches!(byte, b'}' | b']') && joint.opened == 0 {
             if (byte == b'}') != (joint.around & 1 == 1) {
                 return None;
@@ -158,7 +169,8 @@ impl Text<'_> {
             let (end, b'"') = self.first(self.stops, start)? else { return None };
             let (colon, b':') = self.token(end + 1)? else { return None };
             // A control, as behind a chunk's end, is no value: white space may yet stand there.
-            let (value, byte) = self.token(colon + 1).filter(|(_, byte)| *byte > b' ')?;
+            let (value, byte) =
+                self.token(colon + 1).filter(|(at, byte)| *at <= MAX_JOINT && *byte > b' ')?;
             let name = &self.window[start..end];
             let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
             // The value is an object, or an array of objects: the joint goes on to the value of the first member.
@@ -174,32 +186,30 @@ impl Text<'_> {
                 at = brace;
                 continue;
             }
-            let [len, gap, start, end, colon] = [value, gap, start, end, colon].map(|at| at as u8);
-            return Some(Joint { len, gap, name: (start, end), colon, wanted, ..joint });
+            let [len, gap, start, end, colon, part] =
+                [value, gap, start, end, colon, self.from].map(|at| at as u8);
+            return Some(Joint { len, gap, name: (start, end), colon, wanted, part, ..joint });
         }
     }
 }
 
-/// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes. Where it
-/// `folds`, it goes on over literals: members that are asked for nothing are null in each row.
+/// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes. It goes on
+/// behind values that are expected: `again` says how long the one behind it is, if it is.
 #[inline(always)]
 pub(super) fn read(
     wide: impl Wide,
     window: &[u8; WINDOW],
     nest: &Nest,
-    folds: bool,
+    again: impl Fn(&Joint) -> usize,
     sink: &mut impl Sink,
 ) -> Option<Joint> {
-    let half = window.first_chunk()?;
-    let white = both(half, |block| wide.white(block));
-    let stops = both(half, |block| wide.stops(block));
-    let text = Text { window, white, stops };
     // It stands in an object.
-    let mut joint = text.next(Joint { around: 1, ..Joint::default() }, 0, nest, sink)?;
-    while folds
-        && joint.wanted.is_none()
-        && let Some(end) = text.literal(joint.len.into())
-        && let Some(longer) = text.next(joint, end, nest, sink)
+    let first = Joint { around: 1, ..Joint::default() };
+    let mut joint = Part::new(wide, window, 0)?.read(first, nest, sink)?;
+    while joint.wanted.is_none()
+        && let value @ 1.. = again(&joint)
+        && let Some(part) = Part::new(wide, window, usize::from(joint.len) + value)
+        && let Some(longer) = part.read(joint, nest, sink)
     {
         joint = longer;
     }
@@ -209,6 +219,7 @@ pub(super) fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rewrite::scan::value::scalar;
     use crate::rewrite::wide::BASE;
 
     /// Wants ids, and does not listen.
@@ -234,12 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn a_joint_goes_on_over_literals() {
+    fn a_joint_goes_on_behind_what_comes_again() {
         let long = |len| format!(r#","a":null,"{}":1"#, "b".repeat(len));
+        let many = format!(r#"{},"b":1"#, r#","a":null"#.repeat(16));
+        let longer = |len| format!(r#","a":"{}","b":1"#, "c".repeat(len));
         for (text, whole, part) in [
             (r#","a":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null,"b":1"#, r#","a":null,"b":"#, r#","a":"#),
-            (r#","a": true , "b" : false,"c":{}"#, r#","a": true , "b" : false,"c":"#, r#","a": "#),
+            (r#","a": "x" , "b" : 0,"c":{}"#, r#","a": "x" , "b" : 0,"c":"#, r#","a": "#),
             (r#","a":null},{"b":1"#, r#","a":null},{"b":"#, r#","a":"#),
             (r#"},{"a":null,"b":1"#, r#"},{"a":null,"b":"#, r#"},{"a":"#),
             (r#","a":null}]},{"b":[{"c":null,"d":"e""#, r#","a":null}]},{"b":[{"c":null,"d":"#, r#","a":"#),
@@ -247,26 +260,34 @@ mod tests {
             (r#"},{"a":null},{"b":1"#, r#"},{"a":"#, r#"},{"a":"#),
             // A wanted one is told of.
             (r#","a":null,"id":null,"b":1"#, r#","a":null,"id":"#, r#","a":"#),
-            // What is no literal, or has no room, or nothing behind it.
+            // What is no scalar, or has no room, or nothing behind it.
             (r#","a":nulls,"b":1"#, r#","a":"#, r#","a":"#),
+            (r#","a":12e3,"b":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null],"b":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null"#, r#","a":"#, r#","a":"#),
-            (&long(50), &long(50)[..MAX_JOINT], r#","a":"#),
-            (&long(51), r#","a":"#, r#","a":"#),
+            (&long(59), &long(59)[..9 + PART - 1], r#","a":"#),
+            (&long(60), r#","a":"#, r#","a":"#),
+            (&many, &many[..13 * 9 + 5], r#","a":"#),
+            (&longer(58), &longer(58)[..70], r#","a":"#),
         ] {
             // In a row of a bucket.
             let mut nest = Nest::default();
             assert!([true, false, true, false, true].iter().all(|object| nest.push(*object)));
             let mut window = [0; WINDOW];
             window[..text.len()].copy_from_slice(text.as_bytes());
-            for (folds, expected) in [(true, whole), (false, part)] {
-                let joint = read(BASE, &window, &nest, folds, &mut Deaf).unwrap();
-                assert_eq!(&text[..joint.len.into()], expected, "{text} {folds}");
+            for (comes_again, expected) in [(true, whole), (false, part)] {
+                let again = |joint: &Joint| {
+                    if comes_again { scalar(BASE, &window, joint.len.into()) } else { 0 }
+                };
+                let joint = read(BASE, &window, &nest, again, &mut Deaf).unwrap();
+                assert_eq!(&text[..joint.len.into()], expected, "{text} {comes_again}");
                 let name = &text[joint.name.0.into()..joint.name.1.into()];
-                assert_eq!(joint.wanted, (name == "id").then_some(Member::Id), "{text} {folds}");
+                assert_eq!(joint.wanted, (name == "id").then_some(Member::Id), "{text} {comes_again}");
                 let count = |bracket| expected.matches(bracket).count();
-                assert_eq!(usize::from(joint.closed), count(['}', ']']), "{text} {folds}");
-                assert_eq!(usize::from(joint.opened), count(['{', '[']), "{text} {folds}");
+                assert_eq!(usize::from(joint.closed), count(['}', ']']), "{text} {comes_again}");
+                assert_eq!(usize::from(joint.opened), count(['{', '[']), "{text} {comes_again}");
+                let last = expected[..joint.name.0.into()].rfind(',').map_or(0, |comma| comma);
+                assert!(usize::from(joint.part) <= last, "{text} {comes_again}");
             }
         }
     }

@@ -1,8 +1,10 @@
 //! What stands between two values, from the end of one to the beginning of the next, is a *joint*: a comma, a
-//! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Members that are null in each row,
-//! as those that nobody asked for, are a part of it. Rows repeat their joints in their order. So each joint that was
-//! read is kept with what it means, and with which one followed; where the same bytes stand again, in containers of
-//! the same kinds, they mean the same again.
+//! name, a colon; perhaps the end of one row or bucket and the beginning of the next. Rows repeat their joints in
+//! their order. So each joint that was read is kept with what it means, and with which one followed; where the same
+//! bytes stand again, in containers of the same kinds, they mean the same again.
+//!
+//! Rows repeat values too: what the page was not grouped by is null in each, and some strings and zeros stand in all.
+//! A value that came twice is made a part of the joint, so that it is compared with what stands around it.
 
 use std::mem;
 use std::sync::Mutex;
@@ -16,12 +18,15 @@ use crate::rewrite::wide::{BASE, Wide};
 /// How many joints are kept. A page of the APIs has about 15 different ones.
 const MAX_JOINTS: usize = 128;
 
+/// Twice as many, so that few have to be looked for.
+const SLOTS: usize = 2 * MAX_JOINTS;
+
 /// No joint is expected.
 const NONE: u8 = u8::MAX;
 
 /// After so many surprises, less those that were made good, nothing is expected for a while: the members come in no
 /// order.
-const PATIENCE: u32 = 32;
+const PATIENCE: u32 = 48;
 
 /// After how many it is again, behind that while and in the next body: enough to learn, from row to row and from body
 /// to body, the order of members that have one after all.
@@ -33,31 +38,40 @@ const WORTH: u32 = 128;
 /// How many bytes that while is.
 const PAUSE: usize = 64 * 1024;
 
-/// A joint that was read, and its text.
+/// A joint that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    text: [u8; 64],
-    /// A bit for each byte of the text, of each half.
-    masks: [u32; 2],
+    /// Its text, and what stood behind it when it was read the last time.
+    text: [u8; MAX_JOINT + 1],
+    /// A bit for each byte of the text, of each quarter.
+    masks: [u32; 4],
     joint: Joint,
     /// It leads from a member to the next, and nobody wants to know.
     is_plain: bool,
     /// The joint that came after this one the last time, and the other one that did before.
     next: u8,
     other: u8,
-    /// More than these two did: what comes is not always of the same literals.
-    varies: bool,
 }
 
 impl Known {
+    fn new(joint: Joint) -> Self {
+        let mask = !(u128::MAX << joint.len);
+        let is_plain = joint.closed + joint.opened == 0 && joint.wanted.is_none();
+        let masks = [0, 32, 64, 96].map(|from| (mask >> from) as u32);
+        Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, next: NONE, other: NONE }
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.text[..self.joint.len.into()]
+    }
+
     #[inline(always)]
     fn begins(&self, wide: impl Wide, window: &[u8; WINDOW]) -> bool {
-        let ([one, two, ..], _) = window.as_chunks::<32>() else { return false };
-        let ([text_one, text_two], _) = self.text.as_chunks::<32>() else { return false };
-        let [mask_one, mask_two] = self.masks;
-        !wide.equal(one, text_one) & mask_one == 0
-            // Few joints are that long.
-            && (mask_two == 0 || !wide.equal(two, text_two) & mask_two == 0)
+        let (blocks, _) = window.as_chunks::<32>();
+        let (text, _) = self.text.as_chunks::<32>();
+        let is = |nth: usize| !wide.equal(&blocks[nth], &text[nth]) & self.masks[nth] == 0;
+        // Few joints are as long as two blocks, and fewer longer.
+        is(0) && (self.masks[1] == 0 || is(1) && (self.masks[2] == 0 || is(2) && is(3)))
     }
 }
 
@@ -65,8 +79,8 @@ impl Known {
 #[derive(Clone, Debug)]
 pub(super) struct Joints {
     known: Vec<Known>,
-    /// For each hash, the joint that had it last.
-    by_hash: [u8; 256],
+    /// For each hash, the first joint that had it, and behind it others.
+    by_hash: [u8; SLOTS],
     /// The joint that was passed last, and the one that came next the last time.
     last: u8,
     next: u8,
@@ -78,7 +92,14 @@ pub(super) struct Joints {
 
 impl Default for Joints {
     fn default() -> Self {
-        Self { known: Vec::new(), by_hash: [0; 256], last: NONE, next: NONE, patience: PATIENCE, pause: 0 }
+        Self {
+            known: Vec::new(),
+            by_hash: [NONE; SLOTS],
+            last: NONE,
+            next: NONE,
+            patience: PATIENCE,
+            pause: 0,
+        }
     }
 }
 
@@ -171,49 +192,68 @@ impl Joints {
         self.pause = self.pause.saturating_sub(bytes);
     }
 
-    /// Whether the joint that comes after the last is to go on over literals.
-    pub(super) fn fold(&self) -> bool {
-        self.known.get(usize::from(self.last)).is_none_or(|last| !last.varies)
+    /// The length of the value behind this joint, if that is what stood there when its last part was read before. Not
+    /// where it was expected after the last joint and something else came: that is read member by member from then on.
+    pub(super) fn again(&self, joint: &Joint, window: &[u8; WINDOW]) -> usize {
+        if self.known.get(usize::from(self.last)).is_some_and(|last| last.next != NONE) {
+            return 0;
+        }
+        let [part, len] = [joint.part, joint.len].map(usize::from);
+        let text = &window[part..len];
+        let slot = self.slot(text, usize::from(joint.name.1) - part);
+        let Some(known) = self.known.get(usize::from(self.by_hash[slot])) else { return 0 };
+        let value = scalar(BASE, window, len);
+        let before = known.text[len - part..].get(..value);
+        if before == Some(&window[len..len + value]) { value } else { 0 }
     }
 
-    /// Keeps a joint that begins `window` as the one that comes after the last.
+    /// Where in `by_hash` this joint is, or is to be.
+    fn slot(&self, text: &[u8], name_end: usize) -> usize {
+        let mut slot = hash(text, name_end);
+        while let Some(known) = self.known.get(usize::from(self.by_hash[slot]))
+            && known.text() != text
+        {
+            slot = (slot + 1) % SLOTS;
+        }
+        slot
+    }
+
+    /// Keeps a joint that begins `window`. The second time it is expected after the last; the first time there is no
+    /// telling which of its values come again.
     #[inline(never)]
     pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW]) {
         let text = &window[..joint.len.into()];
-        let hash = hash(text, joint.name.1.into());
-        let mut this = self.by_hash[hash];
-        let is_known = |known: &Known| known.joint.len == joint.len && known.begins(BASE, window);
-        if !self.known.get(usize::from(this)).is_some_and(is_known) {
+        let mut slot = self.slot(text, joint.name.1.into());
+        let is_new = self.by_hash[slot] == NONE;
+        if is_new {
             if self.known.len() == MAX_JOINTS {
                 self.known.clear();
+                self.by_hash = [NONE; SLOTS];
+                slot = self.slot(text, joint.name.1.into());
             }
+            self.by_hash[slot] = self.known.len() as u8;
             // Room for the joints of a usual page at once.
             self.known.reserve(if self.known.is_empty() { 16 } else { 1 });
-            this = self.known.len() as u8;
-            let mut whole = [0; 64];
-            whole[..text.len()].copy_from_slice(text);
-            let mask = !(u64::MAX << text.len());
-            let is_plain = joint.closed + joint.opened == 0 && joint.wanted.is_none();
-            self.known.push(Known {
-                text: whole,
-                masks: [mask as u32, (mask >> 32) as u32],
-                joint,
-                is_plain,
-                next: NONE,
-                other: NONE,
-                varies: false,
-            });
-            self.by_hash[hash] = this;
+            self.known.push(Known::new(joint));
         }
+        let this = self.by_hash[slot];
+        let is_expected = !is_new || joint.part > 0;
         self.patience -= 1;
+        let next = self.known.get(usize::from(self.last)).map_or(NONE, |last| last.next);
+        // Both may stand here, where one goes on behind the other: the longer one is asked for first.
+        let is_longer = self.known.get(usize::from(next)).is_some_and(|next| next.text().starts_with(text));
         if let Some(last) = self.known.get_mut(usize::from(self.last))
-            && last.next != this
+            && next != this
+            && is_expected
         {
-            last.varies |= last.other != this && last.other != NONE;
-            (last.next, last.other) = (this, last.next);
+            (last.next, last.other) = if is_longer { (next, this) } else { (this, next) };
         }
         self.last = this;
-        self.next = self.known.get(usize::from(this)).map_or(NONE, |known| known.next);
+        self.next = NONE;
+        if let Some(known) = self.known.get_mut(usize::from(this)) {
+            known.text.copy_from_slice(&window[..MAX_JOINT + 1]);
+            self.next = known.next;
+        }
         if self.patience == 0 {
             (self.patience, self.pause, self.next) = (WARY, PAUSE, NONE);
         }
@@ -243,32 +283,79 @@ fn hash(text: &[u8], name_end: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn window(text: &str) -> [u8; WINDOW] {
+        let mut window = [b' '; WINDOW];
+        window[..text.len()].copy_from_slice(text.as_bytes());
+        window
+    }
+
+    /// A joint of one part, or of two: up to where its name begins it was read before.
+    fn joint(text: &str) -> Joint {
+        let [len, from] = [text.len(), text.rfind(",\"").unwrap()].map(|at| at as u8);
+        Joint { len, name: (from + 2, len - 2), colon: len - 1, around: 1, part: from, ..Joint::default() }
+    }
+
     #[test]
-    fn what_varies_is_not_folded() {
+    fn what_came_twice_comes_again() {
         let mut joints = Joints::default();
-        let mut learn = |text: &str| {
-            let mut window = [b' '; WINDOW];
-            window[..text.len()].copy_from_slice(text.as_bytes());
-            let name = (2, text.len() as u8 - 2);
-            joints.learn(Joint { len: text.len() as u8, name, around: 1, ..Joint::default() }, &window);
-            joints.fold()
-        };
-        // Row after row, the same comes first; two things may come after it.
-        for follows in [r#","user_id":null,"c":"#, r#","user_id":"#, r#","user_id":null,"c":"#] {
-            assert!(learn(r#","project":"#));
-            assert!(learn(follows));
+        let first = joint(r#","project_id":"#);
+        let row = |value: &str| window(&format!(r#","project_id":{value},"user_id":"#));
+        let (null, other) = (row("null"), row("\"x\""));
+        assert_eq!(joints.again(&first, &null), 0, "nothing is known");
+        joints.learn(first, &null);
+        joints.lose();
+        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [4, 0]);
+        joints.learn(first, &other);
+        joints.lose();
+        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [0, 3]);
+    }
+
+    #[test]
+    fn what_came_twice_is_expected() {
+        let mut joints = Joints::default();
+        let learn = |joints: &mut Joints, text| joints.learn(joint(text), &window(text));
+        let [first, part, whole] = [r#","project_id":"#, r#","user_id":"#, r#","user_id":null,"model":"#];
+        let after_first = |joints: &Joints| (joints.known[0].next, joints.known[0].other);
+        learn(&mut joints, first);
+        learn(&mut joints, part);
+        assert_eq!(after_first(&joints), (NONE, NONE), "its value may come again");
+        joints.lose();
+        learn(&mut joints, first);
+        assert_eq!(joints.again(&joint(part), &window(&format!("{part}  "))), 0);
+        learn(&mut joints, part);
+        assert_eq!(after_first(&joints), (1, NONE));
+        // Another is, once it is there; and what goes on behind it is asked for first.
+        for text in [whole, part, whole] {
+            joints.lose();
+            learn(&mut joints, first);
+            assert_eq!(joints.again(&joint(part), &window(whole)), 0, "one is expected, and did not come");
+            learn(&mut joints, text);
         }
-        assert!(learn(r#","project":"#));
-        assert!(learn(r#","user_id":null,"c":null,"d":"#));
-        assert!(!learn(r#","project":"#));
+        assert_eq!(after_first(&joints), (2, 1));
+        joints.lose();
+        learn(&mut joints, first);
+        learn(&mut joints, part);
+        assert_eq!(after_first(&joints), (2, 1));
+    }
+
+    #[test]
+    fn too_many_are_forgotten() {
+        let mut joints = Joints { patience: 1000, ..Joints::default() };
+        for nth in 0..3 * MAX_JOINTS {
+            let text = format!(",\"m{nth}\":");
+            for _ in 0..2 {
+                joints.learn(joint(&text), &window(&text));
+                assert_eq!(joints.known.len(), nth % MAX_JOINTS + 1);
+                assert!(joints.known[usize::from(joints.last)].begins(BASE, &window(&text)));
+            }
+        }
     }
 
     #[test]
     fn one_body_leaves_its_joints_to_the_next() {
         let learnt = Learnt::default();
-        let mut window = [b' '; WINDOW];
-        window[..5].copy_from_slice(b",\"a\":");
-        let joint = Joint { len: 5, gap: 1, name: (2, 3), colon: 4, around: 1, ..Joint::default() };
+        let window = window(",\"a\":");
+        let joint = joint(",\"a\":");
         let mut first = Joints::default();
         first.learn(joint, &window);
         learnt.trade(&mut first);

@@ -36,7 +36,8 @@ impl Scanner {
             // Behind the chunk's end stand zeros, which are nothing in JSON: a token that reaches into them
             // is not as usual.
             let mut rest = &chunk[cursor.at..];
-            if rest.len() < WINDOW {
+            let is_end = rest.len() < WINDOW;
+            if is_end {
                 padded = [0; 2 * WINDOW];
                 padded[..rest.len()].copy_from_slice(rest);
                 rest = &padded;
@@ -61,12 +62,16 @@ impl Scanner {
                     let joint = match followed.met {
                         Some(joint) if joint.fits(&self.nest) => joint,
                         _ => {
-                            let joint = joint::read(wide, window, &self.nest, self.joints.fold(), sink);
+                            let again = |joint: &_| self.joints.again(joint, window);
+                            let joint = joint::read(wide, window, &self.nest, again, sink);
                             let Some(joint) = joint.filter(|joint| joint.fits(&self.nest)) else {
                                 cursor.at = (from - cursor.base) as usize;
                                 break 'run;
                             };
-                            self.joints.learn(joint, window);
+                            // At the chunk's end it may be seen in part only.
+                            if !is_end {
+                                self.joints.learn(joint, window);
+                            }
                             read = joint;
                             &read
                         }
