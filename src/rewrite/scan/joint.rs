@@ -210,6 +210,8 @@ pub(super) fn read(
         && let value @ 1.. = again(&joint)
         && let Some(part) = Part::new(wide, window, usize::from(joint.len) + value)
         && let Some(longer) = part.read(joint, nest, sink)
+        // Before a container the way ends: it may be in a joint that begins later.
+        && !matches!(window[usize::from(longer.len)], b'{' | b'[')
     {
         joint = longer;
     }
@@ -252,7 +254,7 @@ mod tests {
         for (text, whole, part) in [
             (r#","a":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null,"b":1"#, r#","a":null,"b":"#, r#","a":"#),
-            (r#","a": "x" , "b" : 0,"c":{}"#, r#","a": "x" , "b" : 0,"c":"#, r#","a": "#),
+            (r#","a": "x" , "b" : 0,"c":-1"#, r#","a": "x" , "b" : 0,"c":"#, r#","a": "#),
             (r#","a":null},{"b":1"#, r#","a":null},{"b":"#, r#","a":"#),
             (r#"},{"a":null,"b":1"#, r#"},{"a":null,"b":"#, r#"},{"a":"#),
             (r#","a":null}]},{"b":[{"c":null,"d":"e""#, r#","a":null}]},{"b":[{"c":null,"d":"#, r#","a":"#),
@@ -265,6 +267,8 @@ mod tests {
             (r#","a":12e3,"b":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null],"b":1"#, r#","a":"#, r#","a":"#),
             (r#","a":null"#, r#","a":"#, r#","a":"#),
+            (r#","a":null,"b":[1]"#, r#","a":"#, r#","a":"#),
+            (r#","a":null,"b":{}"#, r#","a":"#, r#","a":"#),
             (&long(59), &long(59)[..9 + PART - 1], r#","a":"#),
             (&long(60), r#","a":"#, r#","a":"#),
             (&many, &many[..13 * 9 + 5], r#","a":"#),
