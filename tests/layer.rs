@@ -480,16 +480,19 @@ async fn a_fault_weighs_the_same_in_one_frame_as_in_many() {
 /// Nor which of many frames the edits came in that alone make a body long.
 #[tokio::test]
 async fn edits_weigh_the_same_in_one_frame_as_in_many() {
-    let text = format!("[{}", r#"{"api_key_id":0},"#.repeat(12_000));
-    let weight = text.len() + 12_001 * 40 - (224 << 10);
+    let rows = format!("[{}", r#"{"api_key_id":0},"#.repeat(12_000));
     let last = format!(r#"{{"api_key_id":0,"pad":"{}""#, "x".repeat(300));
+    // Here one byte brings an edit.
+    let deep = format!("{}0{}]", r#"{"api_key_id":"#.repeat(300), "}".repeat(300));
     for (last, end) in [
+        (deep, Step::Trailers(trailers())),
         (format!("{last}}}]"), Step::Trailers(trailers())),
         (format!("{last}}}]"), Step::Data(Bytes::new())),
         (last, Step::Error("broken")),
     ] {
-        let text = format!("{text}{last}");
-        for limit in (weight - 18_000..weight + 1_000).step_by(2_777) {
+        let text = format!("{rows}{last}");
+        let weight = text.len() + (12_000 + last.matches("_id").count()) * 40 - (224 << 10);
+        for limit in (weight - 18_000..weight + 1_000).step_by(887) {
             let whole = went(&text, text.len(), &end, limit).await;
             for size in [20_000, 2_500, 1_500] {
                 assert!(went(&text, size, &end, limit).await == whole, "limit {limit}, frames of {size}");

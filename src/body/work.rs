@@ -11,9 +11,10 @@ use http_body::{Frame, SizeHint};
 use super::into_bytes;
 use crate::report::Report;
 use crate::rewrite::amend::Amender;
+use crate::rewrite::edit::WEIGHT;
 use crate::rewrite::lookout::Seam;
 use crate::rewrite::rules::Rules;
-use crate::rewrite::scan::Fault;
+use crate::rewrite::scan::{Fault, MAX_DEPTH};
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;
 use crate::total::Share;
@@ -23,8 +24,12 @@ use crate::{Counts, Outcome, Skip, head};
 /// connection, more than any row. So `limit(0)` names keys too.
 const MIN_WINDOW: u64 = 16 * 1024;
 
-/// As how many bytes the edits may count, at most, that are found in one: `{"api_key_id":0},` has seventeen.
-const MOST_WEIGHT: u64 = 3;
+/// As how many bytes edits may count, at most, that are found in so many. `{"api_key_id":0},` has seventeen, and where
+/// its value is an object, that of the one before may end with the next byte.
+fn heaviest(bytes: u64) -> u64 {
+    const EACH: u64 = WEIGHT.div_ceil(14);
+    EACH * bytes + WEIGHT * MAX_DEPTH as u64
+}
 
 /// What has come of a body and was not sent, how it is to be amended, and how it ended.
 pub(super) struct Work<E> {
@@ -140,8 +145,8 @@ impl<E> Work<E> {
             return;
         }
         let is_little = !self.unsent.has_batch(self.amender.scanned());
-        let heaviest = MOST_WEIGHT * (self.unsent.len() - self.amender.scanned() + 64);
-        if is_little && matches!(self.end, End::Open) && self.weight() + heaviest <= self.most() {
+        let heaviest = self.weight() + heaviest(self.unsent.len() - self.amender.scanned());
+        if is_little && matches!(self.end, End::Open) && heaviest <= self.most() {
             return;
         }
         let Self { unsent, share, amender, report, .. } = self;
