@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_joint_goes_on_behind_what_comes_again() {
         let long = |len| format!(r#","a":null,"{}":1"#, "b".repeat(len));
-        let many = format!(r#"{},"b":1"#, r#","a":null"#.repeat(16));
+        let many = |len| format!(r#"{},"{}":1"#, r#","a":null"#.repeat(13), "b".repeat(len));
         let longer = |len| format!(r#","a":"{}","b":1"#, "c".repeat(len));
         for (text, whole, part) in [
             (r#","a":1"#, r#","a":"#, r#","a":"#),
@@ -271,7 +271,9 @@ mod tests {
             (r#","a":null,"b":{}"#, r#","a":"#, r#","a":"#),
             (&long(59), &long(59)[..9 + PART - 1], r#","a":"#),
             (&long(60), r#","a":"#, r#","a":"#),
-            (&many, &many[..13 * 9 + 5], r#","a":"#),
+            (&many(4), &many(4)[..13 * 9 + 8], r#","a":"#),
+            (&many(6), &many(6)[..MAX_JOINT], r#","a":"#),
+            (&many(7), &many(7)[..12 * 9 + 5], r#","a":"#),
             (&longer(58), &longer(58)[..70], r#","a":"#),
         ] {
             // In a row of a bucket.
