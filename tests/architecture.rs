@@ -81,7 +81,7 @@ const ONE_HOME: &[(&str, &str)] = &[
 ];
 
 /// The one file that calls SIMD intrinsics, and says why that is sound.
-const UNSAFE_HOME: &str = "rewrite/wide";
+const UNSAFE_HOME: &str = "rewrite/wide/x86";
 
 /// Names that say nothing about what happens in a room.
 const NO_ROOM: &[&str] =
@@ -156,7 +156,7 @@ fn outside_crates_stay_on_their_floor() {
         if room != "shared" && tokens.iter().any(|token| token.starts_with("ArcSwap")) {
             faults.push(format!("{file}: `ArcSwap`, which `shared` does not show"));
         }
-        if room != UNSAFE_HOME && tokens.iter().any(|token| token == "unsafe") {
+        if file != UNSAFE_HOME && tokens.iter().any(|token| token == "unsafe") {
             faults.push(format!("{file}: `unsafe`"));
         }
     }
