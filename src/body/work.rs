@@ -10,11 +10,10 @@ use http_body::{Frame, SizeHint};
 
 use super::into_bytes;
 use crate::report::Report;
-use crate::rewrite::amend::Amender;
-use crate::rewrite::edit::WEIGHT;
+use crate::rewrite::amend::{Amender, most_surcharge};
 use crate::rewrite::lookout::Seam;
 use crate::rewrite::rules::Rules;
-use crate::rewrite::scan::{Fault, MAX_DEPTH};
+use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
 use crate::settings::MEMBERS;
 use crate::total::Share;
@@ -23,13 +22,6 @@ use crate::{Counts, Outcome, Skip, head};
 /// An object may stay undecided for at least this long, whatever the limit: less than one read of a usual
 /// connection, more than any row. So `limit(0)` names keys too.
 const MIN_WINDOW: u64 = 16 * 1024;
-
-/// As how many bytes edits may count, at most, that are found in so many. `{"api_key_id":0},` has seventeen, and where
-/// its value is an object, that of the one before may end with the next byte.
-fn heaviest(bytes: u64) -> u64 {
-    const EACH: u64 = WEIGHT.div_ceil(14);
-    EACH * bytes + WEIGHT * MAX_DEPTH as u64
-}
 
 /// What has come of a body and was not sent, how it is to be amended, and how it ended.
 pub(super) struct Work<E> {
@@ -145,8 +137,9 @@ impl<E> Work<E> {
             return;
         }
         let is_little = !self.unsent.has_batch(self.amender.scanned());
-        let heaviest = self.weight() + heaviest(self.unsent.len() - self.amender.scanned());
-        if is_little && matches!(self.end, End::Open) && heaviest <= self.most() {
+        let waiting = self.unsent.len() - self.amender.scanned();
+        let may_be_long = self.weight() + most_surcharge(waiting) > self.most();
+        if is_little && matches!(self.end, End::Open) && !may_be_long {
             return;
         }
         let Self { unsent, share, amender, report, .. } = self;

@@ -12,6 +12,7 @@ mod marks;
 mod unknowns;
 
 use self::marker::Marker;
+pub(crate) use self::marks::most_surcharge;
 use self::marks::{Marks, surcharge};
 #[cfg(test)]
 pub(crate) use self::unknowns::MAX_UNMATCHED;

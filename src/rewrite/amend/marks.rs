@@ -3,7 +3,7 @@
 use super::unknowns::Unknowns;
 use crate::rewrite::edit::{Edit, Edits, Lead, Tally, Text, WEIGHT};
 use crate::rewrite::rules::Rules;
-use crate::rewrite::scan::Member;
+use crate::rewrite::scan::{MAX_DEPTH, Member};
 
 /// How much the edits that wait may weigh before they count as bytes do. An edit is 40 bytes, a row of compact
 /// completions 355: of a page that is held, those count if it is made for it, or almost 2 MiB long.
@@ -12,6 +12,14 @@ const FREE: u64 = 224 * 1024;
 /// As how many bytes so many edits count, where they wait with those of their body.
 pub(super) fn surcharge(edits: u64) -> u64 {
     (edits * WEIGHT).saturating_sub(FREE)
+}
+
+/// As how many bytes the edits may count, at most, that are found in so many. Each is that of a member of its own, which
+/// has no fewer than the fourteen of `{"api_key_id":`, or began before and has an object for its value: such edits
+/// come with the brackets that end these, one byte each.
+pub(crate) fn most_surcharge(bytes: u64) -> u64 {
+    const SHORTEST: u64 = 14;
+    WEIGHT.div_ceil(SHORTEST) * bytes + WEIGHT * MAX_DEPTH as u64
 }
 
 /// How often a member was seen in an object.
