@@ -87,8 +87,9 @@ pub(crate) enum Member {
 pub(crate) trait Sink {
     /// What stands in the names of all that are wanted, without escapes: so far behind the quote, this byte.
     fn hint(&self) -> (u32, u8);
-    /// Whether an object is open in which a wanted member was found.
-    fn watches(&self) -> bool;
+    /// Of which depth the next container's end is to be told, where any has to be: of an object in which a wanted member
+    /// was found, or of a wanted value.
+    fn watched(&self) -> Option<usize>;
     /// Which member it is that is named `raw` (the bytes between the quotes), if it is wanted.
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member>;
     /// A wanted member was found.

@@ -4,17 +4,24 @@
 //! and all are tested against the plain words of RFC 8259. [`widest`] does a task with the best that the
 //! machine has.
 
+mod blocks;
+#[cfg(any(test, feature = "_internal"))]
+mod oracle;
 #[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]
 mod words;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod x86;
 
+use self::blocks::ByOne;
+pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Places, Sequence, both, kind};
+#[cfg(any(test, feature = "_internal"))]
+pub(crate) use self::oracle::{Agrees, AgreesByBlocks};
 #[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]
 pub(crate) use self::words::Words;
 
 /// Judges thirty-two bytes: bit `n` of an answer is for byte `n`.
-pub(crate) trait Wide: Copy {
+pub(crate) trait Wide: Copy + 'static {
     /// What is not plain in a string: a quote, a backslash, a control, a byte that is not ASCII.
     fn stops(self, block: &[u8; 32]) -> u32;
     /// Controls, and bytes that are not ASCII.
@@ -23,21 +30,24 @@ pub(crate) trait Wide: Copy {
     fn digits(self, block: &[u8; 32]) -> u32;
     /// White space (RFC 8259 §2).
     fn white(self, block: &[u8; 32]) -> u32;
-    /// Brackets and braces.
-    fn brackets(self, block: &[u8; 32]) -> u32;
+    /// Brackets and braces that begin a container.
+    fn begin(self, block: &[u8; 32]) -> u32;
+    /// Those that end one.
+    fn end(self, block: &[u8; 32]) -> u32;
+    /// Of brackets and braces, the braces; may mark other bytes too.
+    fn braces(self, block: &[u8; 32]) -> u32;
     /// Where two blocks are equal.
     fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32;
     /// For each bit, whether the number of bits that are set up to it, itself included, is odd.
     fn parity(self, bits: u64) -> u64;
+    /// The place of the bit that so many others come before, fewer than there may be.
+    fn place(self, bits: u64, before: usize) -> usize;
     /// Does a task in code of its own, out of the way of what calls this.
     fn apart<T: Task>(self, task: T) -> T::Output;
-}
-
-/// What is asked of two blocks, one behind the other.
-#[inline(always)]
-pub(crate) fn both(blocks: &[u8; 64], ask: impl Fn(&[u8; 32]) -> u32) -> u64 {
-    let ([one, two], _) = blocks.as_chunks() else { return 0 };
-    u64::from(ask(one)) | u64::from(ask(two)) << 32
+    /// The same, with what judges most blocks at once.
+    fn by_blocks<T: BlockTask>(self, task: T) -> T::Output {
+        self.apart(ByOne(task))
+    }
 }
 
 /// The parity of each bit, by halves.
@@ -47,6 +57,15 @@ fn folded(mut bits: u64) -> u64 {
         bits ^= bits << by;
     }
     bits
+}
+
+/// Takes one bit after the other.
+#[inline(always)]
+fn nth_place(mut bits: u64, before: usize) -> usize {
+    for _ in 0..before {
+        bits &= bits.wrapping_sub(1);
+    }
+    bits.trailing_zeros() as usize
 }
 
 /// Something to be done with the best `Wide` there is. `run` has to be inlined, and all that it calls in a
@@ -99,67 +118,17 @@ fn until(bytes: &[u8], marks: impl Fn(&[u8; 32]) -> u32) -> usize {
     bytes.len() - rest.len() + rest.len().min(marks(&last).trailing_zeros() as usize)
 }
 
-/// What RFC 8259 calls each byte, beside what each `Wide` makes of it.
+/// Does a task with each `Wide` that this machine has, and what comes of it by its name.
 #[cfg(any(test, feature = "_internal"))]
-pub(crate) fn all_agree(block: &[u8; 32]) {
-    agrees(Words, block);
-    agrees(BASE, block);
+pub(crate) fn each<T: Task>(task: impl Fn() -> T) -> Vec<(&'static str, T::Output)> {
+    let mut done = vec![("words", task().run(Words)), ("what every machine has", task().run(BASE))];
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = x86::Avx2::detect() {
-        agrees(avx2, block);
+        done.push(("AVX2", x86::run(task(), avx2.alone())));
+        done.push(("all that is there", x86::run(task(), avx2)));
     }
-}
-
-#[cfg(any(test, feature = "_internal"))]
-fn agrees(wide: impl Wide, block: &[u8; 32]) {
-    let expect = |is: fn(u8) -> bool| (0..32).fold(0, |mask, n| mask | u32::from(is(block[n])) << n);
-    let stops = |byte| !matches!(byte, b' '..=0x7F) || matches!(byte, b'"' | b'\\');
-    assert_eq!(wide.stops(block), expect(stops), "{block:?}");
-    assert_eq!(wide.odd(block), expect(|byte| !matches!(byte, b' '..=0x7F)), "{block:?}");
-    assert_eq!(wide.brackets(block), expect(|byte| b"[]{}".contains(&byte)), "{block:?}");
-    assert_eq!(wide.digits(block), expect(|byte| byte.is_ascii_digit()), "{block:?}");
-    assert_eq!(wide.white(block), expect(|b| matches!(b, b' ' | b'\n' | b'\r' | b'\t')), "{block:?}");
-    let bits = u64::from(wide.digits(block)) << 31 | u64::from(wide.odd(block));
-    let parity = (0..64).fold(0, |mask, n| mask | u64::from((bits << (63 - n)).count_ones() % 2) << n);
-    assert_eq!(wide.parity(bits), parity, "{bits:b}");
-    assert_eq!(wide.equal(block, block), u32::MAX);
-    for at in 0..32 {
-        let mut other = *block;
-        other[at] ^= 1 << (at % 8);
-        assert_eq!(wide.equal(block, &other), !(1 << at), "{block:?}");
-    }
+    done
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{BASE, all_agree, plain, white_space};
-
-    #[test]
-    fn all_know_every_byte_at_every_place() {
-        for fill in [b'a', b'0', b' ', b'"', 0x80, 0xFF, 0] {
-            for at in 0..32 {
-                for byte in 0..=255 {
-                    let mut block = [fill; 32];
-                    block[at] = byte;
-                    all_agree(&block);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn runs_end_where_they_end() {
-        for len in 0..100 {
-            let mut text = vec![b'7'; len];
-            assert_eq!(plain(BASE, &text), len);
-            text.push(b'"');
-            assert_eq!(plain(BASE, &text), len);
-            text.fill(b'\t');
-            assert_eq!(white_space(BASE, &text), len + 1);
-            text.push(0x0b);
-            assert_eq!(white_space(BASE, &text), len + 1);
-        }
-        let text = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop\u{e9}";
-        assert_eq!(plain(BASE, text.as_bytes()), 42);
-    }
-}
+mod tests;

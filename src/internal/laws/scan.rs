@@ -27,20 +27,23 @@ pub fn hold(input: &[u8]) {
     for chunks in [&[&*body][..], &cuts, &crumbs] {
         let widest = Listener::of(chunks, |scanner, chunk, sink| scanner.feed(chunk, sink));
         assert_eq!(widest, whole, "{chunks:?}");
-        let base = Listener::of(chunks, |scanner, chunk, sink| scanner.feed_by(wide::BASE, chunk, sink));
-        assert_eq!(base, whole, "with what every machine has: {chunks:?}");
-        let words = Listener::of(chunks, |scanner, chunk, sink| scanner.feed_by(wide::Words, chunk, sink));
-        assert_eq!(words, whole, "with words: {chunks:?}");
-        // The way through members in no order, on which a page with some order never comes.
-        assert_eq!(Listener::swept_by(wide::BASE, chunks), whole, "in no order: {chunks:?}");
-        assert_eq!(Listener::swept_by(wide::Words, chunks), whole, "in no order, with words: {chunks:?}");
+        // The way through members in no order, on which a page with some order never comes, too.
+        for is_swept in [false, true] {
+            for (by, heard) in wide::each(|| Listen { chunks, is_swept }) {
+                assert_eq!(heard, whole, "by {by}, in no order: {is_swept}: {chunks:?}");
+            }
+        }
 
         let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
         let spots = chunks.iter().any(|chunk| lookout.spots(chunk, &mut seam));
         assert_eq!(spots, may_hold_an_id, "{chunks:?}");
     }
     for block in body.as_chunks().0.iter().take(2) {
-        wide::all_agree(block);
+        wide::each(|| wide::Agrees(block));
+    }
+    if !body.is_empty() {
+        let bytes = std::array::from_fn(|at| body[at % body.len()]);
+        wide::each(|| wide::AgreesByBlocks { bytes: &bytes, hint: body[0] & 0x7F });
     }
 }
 
@@ -49,12 +52,10 @@ fn is_the_same_anywhere(body: &[u8], pads: [usize; 2]) {
     let [before, behind] = pads.map(|pad| "x".repeat(pad).into_bytes());
     let text = [b"[0,\"", &*before, b"\",", body, b",\"", &behind, b"\"]"].concat();
     let stepped = Listener::of(&crumbs(&text), |scanner, chunk, sink| scanner.feed(chunk, sink));
-    let swept = Listener::of(&[&text], |scanner, chunk, sink| {
-        scanner.recall(&Learnt::disorder());
-        scanner.feed(chunk, sink)
-    });
-    assert_eq!(swept, stepped, "{}", String::from_utf8_lossy(&text));
-    assert_eq!(Listener::swept_by(wide::Words, &[&text]), stepped, "{}", String::from_utf8_lossy(&text));
+    let chunks: &[&[u8]] = &[&text];
+    for (by, swept) in wide::each(|| Listen { chunks, is_swept: true }) {
+        assert_eq!(swept, stepped, "by {by}: {}", String::from_utf8_lossy(&text));
+    }
 }
 
 fn may_hold_an_id(body: &[u8]) -> bool {
@@ -116,11 +117,22 @@ impl Listener {
         this.fault = fed.and_then(|()| scanner.finish()).err();
         this
     }
+}
 
-    /// By the way through members in no order.
-    fn swept_by(wide: impl wide::Wide, chunks: &[&[u8]]) -> Self {
-        Self::of(chunks, |scanner, chunk, sink| {
-            scanner.recall(&Learnt::disorder());
+/// Listens to what some `Wide` makes of a body, from the beginning as if it came in no order or not.
+struct Listen<'a> {
+    chunks: &'a [&'a [u8]],
+    is_swept: bool,
+}
+
+impl wide::Task for Listen<'_> {
+    type Output = Listener;
+
+    fn run(self, wide: impl wide::Wide) -> Listener {
+        Listener::of(self.chunks, |scanner, chunk, sink| {
+            if self.is_swept {
+                scanner.recall(&Learnt::disorder());
+            }
             scanner.feed_by(wide, chunk, sink)
         })
     }
@@ -132,8 +144,8 @@ impl Sink for Listener {
         (0, b'"')
     }
 
-    fn watches(&self) -> bool {
-        !self.open.is_empty()
+    fn watched(&self) -> Option<usize> {
+        self.open.last().map(|depth| depth + usize::from(self.awaits(*depth)))
     }
 
     fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {

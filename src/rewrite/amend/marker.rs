@@ -45,8 +45,8 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn watches(&self) -> bool {
-        !self.marks.open.is_empty()
+    fn watched(&self) -> Option<usize> {
+        self.marks.open.last().map(|object| object.depth + usize::from(self.awaits(object.depth)))
     }
 
     #[inline(always)]

@@ -1,161 +1,168 @@
-//! The grammar of a block of a page, for all of its bytes at once.
+//! The grammar of some blocks of a page, for all of their bytes at once.
 //!
 //! Which tokens begin where is a bit a byte; what may follow a token is such bits too, moved on by one, and over white
-//! space. So a block is judged by some hundred operations whatever stands in it, and in whatever order.
+//! space. So blocks are judged by some hundred operations whatever stands in them, and in whatever order.
 //!
 //! What is as it should be is said to be so. The rest (an error; an exponent; an escape in a name) is left for `step` to
 //! judge.
 
 use super::nest::Around;
-use super::token::{character, ends_number, escape};
-use crate::rewrite::wide::{Wide, both};
+use super::token::{character, ends_number, escape, literal};
+use crate::rewrite::wide::{BLOCK, Bits, Blocks, Places, Sequence, kind};
 
-/// How many bytes are judged at once.
-pub(super) const BLOCK: usize = 64;
-
-/// What a block has to know of the one before it. Most are a bit that goes into the lowest place.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Grammar {
+/// What blocks have to know of those before them.
+#[derive(Clone, Copy)]
+pub(super) struct Grammar<B: Bits> {
     /// All ones within a string.
     inside: u64,
     /// The first byte is escaped.
-    escaped: u64,
-    /// Up to here characters were looked at as a whole, in bytes from the block's beginning.
+    escaped: bool,
+    /// Up to here characters were looked at as a whole, in bytes from where the blocks begin.
     characters: usize,
     /// Within a name.
     name: u64,
     /// A name is to follow, a colon, a value, or what stands behind one; or a container began.
-    names: u64,
-    colons: u64,
-    values: u64,
-    ends: u64,
-    begins: u64,
+    names: B::Carry,
+    colons: B::Carry,
+    values: B::Carry,
+    ends: B::Carry,
+    begins: B::Carry,
     /// Within a number or a literal.
-    primitive: u64,
-    number: Number,
-    /// Where names began in the block before.
-    named: u64,
+    primitive: B::Carry,
+    number: Number<B>,
+    /// Where names began.
+    named: B,
 }
 
-/// What a block has to know of a number or a literal that goes on in it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Number {
+/// What blocks have to know of a number or a literal that goes on in them.
+#[derive(Clone, Copy)]
+struct Number<B: Bits> {
     /// Behind a leading zero; behind a digit.
-    zero: u64,
-    digit: u64,
+    zero: B::Carry,
+    digit: B::Carry,
     /// So much of a literal is left.
     literal: u64,
     /// Behind a decimal point; within a fraction.
-    point: u64,
+    point: B::Carry,
     fraction: u64,
-    /// Either of these two: all else that goes on shows by more than digits.
-    goes_on: u64,
+    /// There may be either of these two: all else that goes on shows by more than digits.
+    goes_on: bool,
 }
 
-/// What stands in a block.
+/// What stands in some blocks.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Seen<B> {
     /// What is not as it should be, or cannot be told: from the lowest of these on nothing is certain.
-    pub(super) faults: u64,
-    pub(super) commas: u64,
-    pub(super) brackets: u64,
-    /// Those that end a container.
-    pub(super) ended: u64,
+    pub(super) faults: B,
+    pub(super) commas: B,
+    pub(super) brackets: B,
+    /// These in their order.
+    pub(super) sequence: Sequence,
     /// In names: what stands where it may make them wanted ones.
-    pub(super) hints: u64,
+    pub(super) hints: B,
 }
 
-/// Where in a block which tokens are.
-struct Tokens {
-    inside: u64,
-    white: u64,
+impl<B> Seen<B> {
+    /// Whether a container ends in them.
+    #[inline(always)]
+    pub(super) fn ends(&self) -> bool {
+        (self.sequence.begin.count_ones() as usize) < self.sequence.many
+    }
+}
+
+/// Where which tokens are.
+struct Tokens<B> {
+    inside: B,
+    white: B,
     /// The quotes that begin a string, and those that end one.
-    opening: u64,
-    closing: u64,
-    colons: u64,
-    commas: u64,
+    opening: B,
+    closing: B,
+    colons: B,
+    commas: B,
     /// What stands in an object.
-    in_object: u64,
+    in_object: B,
     /// The brackets that begin a container; those of them that begin an object; those that end one.
-    begun: u64,
-    objects: u64,
-    ended: u64,
+    begun: B,
+    objects: B,
+    ended: B,
     /// The first bytes of numbers and literals, and the bytes behind the last.
-    first: u64,
-    passed: u64,
+    first: B,
+    passed: B,
 }
 
-/// What follows tokens, of which the last bytes are given, and tokens that ended before these places; and some white
-/// space, which is no token.
+/// What follows tokens, of which the last bytes are given, and white space behind them, which is no token.
 #[inline(always)]
-fn following<const COMPACT: bool>(carry: &mut u64, last: u64, before: u64, white: u64) -> u64 {
-    let behind = last << 1 | *carry | before;
-    if COMPACT {
-        *carry = last >> 63;
-        return behind;
-    }
-    // The sum carries over white space.
-    let (sum, over) = behind.overflowing_add(white);
-    *carry = last >> 63 | u64::from(over);
-    sum
+fn behind<const COMPACT: bool, B: Bits>(tokens: B, white: B, carry: &mut B::Carry) -> B {
+    let next = tokens.next(carry);
+    if COMPACT { next } else { next.through(white, carry) }
 }
 
-impl Grammar {
+impl<B: Bits> Grammar<B> {
     /// Behind a value.
-    pub(super) fn after() -> Self {
-        Self { ends: 1, ..Self::default() }
+    #[inline(always)]
+    pub(super) fn after<A: Blocks<Bits = B>>(by: A) -> Self {
+        let none = by.bits(|_| 0);
+        let nothing = none.carry();
+        let last = by.bits(|nth| u64::from(nth + 1 == A::MANY) << 63);
+        Self {
+            inside: 0,
+            escaped: false,
+            characters: 0,
+            name: 0,
+            names: nothing,
+            colons: nothing,
+            values: nothing,
+            ends: last.carry(),
+            begins: nothing,
+            primitive: nothing,
+            number: Number {
+                zero: nothing,
+                digit: nothing,
+                literal: 0,
+                point: nothing,
+                fraction: 0,
+                goes_on: false,
+            },
+            named: none,
+        }
     }
 
-    /// Judges the block that stands in a chunk from `at` on.
+    /// Judges blocks of these kinds of bytes, with which `bytes` begin. A wanted name has a hint so far from its quote.
     #[inline(always)]
     pub(super) fn judge(
         &mut self,
-        wide: impl Wide,
-        block: &[u8; BLOCK],
-        chunk: &[u8],
-        at: usize,
+        by: impl Blocks<Bits = B>,
+        kinds: impl Fn(usize) -> B,
+        bytes: &[u8],
         around: &mut Around,
-        (distance, hint): &(u32, [u8; BLOCK / 2]),
-    ) -> Seen {
-        let is = |byte: u8| both(block, |half| wide.equal(half, &[byte; BLOCK / 2]));
-        let mut faults = 0;
-        let escapes = is(b'\\');
-        let mut quotes = is(b'"');
-        if escapes | self.escaped != 0 {
-            let (escaped, invalid) = self.escaped(escapes, &chunk[at..]);
-            quotes &= !escaped;
-            faults |= invalid;
+        distance: u32,
+    ) -> Seen<B> {
+        let mut faults = by.bits(|_| 0);
+        let (mut quotes, escapes) = (kinds(kind::QUOTE), kinds(kind::BACKSLASH));
+        if self.escaped || !escapes.is_none() {
+            let (escaped, invalid) = self.escaped(escapes.places(), bytes);
+            quotes = quotes & !by.bits(|nth| escaped.as_ref()[nth]);
+            faults = by.bits(|nth| invalid.as_ref()[nth]);
         }
-        let inside = wide.parity(quotes) ^ self.inside;
-        self.inside = (inside.cast_signed() >> 63).cast_unsigned();
-        let odd = both(block, |half| wide.odd(half)) & inside;
-        if odd != 0 {
-            faults |= self.not_text(odd, &chunk[at..]);
+        let inside = by.parity(quotes, &mut self.inside);
+        let odd = kinds(kind::ODD) & inside;
+        if !odd.is_none() {
+            let not_text = self.not_text(odd.places(), bytes);
+            faults = faults | by.bits(|nth| not_text.as_ref()[nth]);
         }
 
         let outside = !(inside | quotes);
-        let white = both(block, |half| wide.white(half)) & outside;
-        let colons = is(b':') & outside;
-        let commas = is(b',') & outside;
-        let brackets = both(block, |half| wide.brackets(half)) & outside;
+        let white = kinds(kind::WHITE) & outside;
+        let (colons, commas) = (kinds(kind::COLON) & outside, kinds(kind::COMMA) & outside);
+        let (begun, ended) = (kinds(kind::BEGIN) & outside, kinds(kind::END) & outside);
+        let brackets = begun | ended;
         let primitive = outside & !(white | colons | commas | brackets);
-
-        let mut in_object = if around.in_object() { u64::MAX } else { 0 };
-        let (mut begun, mut objects) = (0, 0);
-        let mut left = brackets;
-        while left != 0 {
-            let nth = left.trailing_zeros();
-            let (bracket, bit) = (block[nth as usize % BLOCK], 1 << nth);
-            left &= left - 1;
-            if !around.pass(bracket) {
-                faults |= bit;
-                break;
-            }
-            begun |= u64::from(bracket >> 1 & 1) << nth;
-            objects |= u64::from(bracket == b'{') << nth;
-            let behind = u64::MAX << nth;
-            in_object = if around.in_object() { in_object | behind } else { in_object & !behind };
+        let (in_object, sequence, unpaired) = containers(by, brackets, begun, kinds(kind::BRACE), around);
+        if let Some(place) = unpaired {
+            faults = faults | by.bits(|nth| u64::from(nth == place / BLOCK) << (place % BLOCK));
         }
+        let behind = primitive.next(&mut self.primitive);
+        let first = primitive & !behind;
         let tokens = Tokens {
             inside,
             white,
@@ -165,77 +172,82 @@ impl Grammar {
             commas,
             in_object,
             begun,
-            objects,
-            ended: brackets & !begun,
-            first: primitive & !(primitive << 1 | self.primitive),
-            passed: (primitive << 1 | self.primitive) & !primitive,
+            objects: kinds(kind::BRACE) & begun,
+            ended,
+            first,
+            passed: behind & !primitive,
         };
-        self.primitive = primitive >> 63;
-        let (named, wrong) = if white == 0 {
+        let carries = [self.names, self.colons, self.values, self.ends, self.begins];
+        let is_compact = white.is_none() && !carries.into_iter().any(B::goes_through);
+        let (named, misplaced) = if is_compact {
             self.order::<true>(&tokens, escapes)
         } else {
             self.order::<false>(&tokens, escapes)
         };
-        faults |= wrong;
 
-        let first = tokens.first;
-        let digits = both(block, |half| wide.digits(half)) & primitive;
-        let zeros = is(b'0') & first;
-        faults |= (zeros << 1 | self.number.zero) & digits;
-        self.number.zero = zeros >> 63;
-        let others = primitive & !digits;
-        if others | self.number.goes_on != 0 {
-            faults |= self.number.others(is(b'.') & others, first, digits, others, &chunk[at..]);
-        }
-        self.number.digit = digits >> 63;
+        faults = faults | misplaced | self.number.judge(by, &kinds, primitive, first, bytes);
 
-        let hints = both(block, |half| wide.equal(half, hint));
-        let hints = hints & (named << distance | self.named >> 1 >> (63 - distance));
+        let hints = kinds(kind::HINT) & named.moved(distance, self.named);
         self.named = named;
-        Seen { faults, commas, brackets, ended: tokens.ended, hints }
+        Seen { faults, commas, brackets, sequence, hints }
     }
 
     /// Where names begin, and which tokens do not stand where they may.
     #[inline(always)]
-    fn order<const COMPACT: bool>(&mut self, tokens: &Tokens, escapes: u64) -> (u64, u64) {
+    fn order<const COMPACT: bool>(&mut self, tokens: &Tokens<B>, escapes: B) -> (B, B) {
         let Tokens {
-            inside, white, opening, closing, colons, commas, in_object, begun, objects, ended, ..
+            inside,
+            white,
+            opening,
+            closing,
+            colons,
+            commas,
+            in_object,
+            begun,
+            objects,
+            ended,
+            first,
+            passed,
         } = *tokens;
-        let names = following::<COMPACT>(&mut self.names, objects | commas & in_object, 0, white);
+        let names = behind::<COMPACT, B>(objects | commas & in_object, white, &mut self.names);
         let named = opening & names;
         // The sum carries over the name.
-        let (sum, over) = inside.overflowing_add(named | self.name);
-        let name_ends = sum & closing;
-        let mut faults = escapes & name_ends.wrapping_sub(named | self.name);
-        self.name = u64::from(over);
+        let over_names = named.plus(inside, &mut self.name);
+        let name_ends = over_names & closing;
+        let mut faults = escapes & inside & !over_names;
 
-        let to_colon = following::<COMPACT>(&mut self.colons, name_ends, 0, white);
-        let to_value = colons | begun & !objects | commas & !in_object;
-        let to_value = following::<COMPACT>(&mut self.values, to_value, 0, white);
-        let ends = following::<COMPACT>(&mut self.ends, closing & !name_ends | ended, tokens.passed, white);
-        faults |= opening & !(names | to_value);
-        faults |= (tokens.first | begun) & !to_value;
-        faults |= colons & !to_colon;
-        faults |= commas & !ends;
+        let to_colon = behind::<COMPACT, B>(name_ends, white, &mut self.colons);
+        let to_value =
+            behind::<COMPACT, B>(colons | begun & !objects | commas & !in_object, white, &mut self.values);
+        let mut ends = (closing & !name_ends | ended).next(&mut self.ends) | passed;
+        if !COMPACT {
+            ends = ends.through(white, &mut self.ends);
+        }
+        faults = faults | opening & !(names | to_value);
+        faults = faults | (first | begun) & !to_value;
+        faults = faults | colons & !to_colon;
+        faults = faults | commas & !ends;
         // What is empty ends where it began.
-        let begins = following::<COMPACT>(&mut self.begins, begun, 0, white);
-        faults |= ended & !(ends | begins);
+        let begins = behind::<COMPACT, B>(begun, white, &mut self.begins);
+        faults = faults | ended & !(ends | begins);
         (named, faults)
     }
 
     /// The bytes that are escaped, and the backslashes that begin no valid escape (RFC 8259 §7).
     #[inline(never)]
-    fn escaped(&mut self, escapes: u64, bytes: &[u8]) -> (u64, u64) {
-        let (mut escaped, mut invalid) = (self.escaped, 0);
-        let mut left = escapes & !self.escaped;
-        self.escaped = 0;
-        while left != 0 {
-            let (nth, bit) = (left.trailing_zeros() as usize, left & left.wrapping_neg());
-            left &= !(bit | bit << 1);
-            escaped |= bit << 1;
-            self.escaped = bit >> 63;
-            if escape(&bytes[nth..]).is_none() {
-                invalid |= bit;
+    fn escaped(&mut self, escapes: Places<B::Words>, bytes: &[u8]) -> (B::Words, B::Words) {
+        let (mut escaped, mut invalid) = (B::Words::default(), B::Words::default());
+        let mut last = self.escaped.then_some(0);
+        escaped.as_mut()[0] = u64::from(self.escaped);
+        self.escaped = false;
+        for place in escapes {
+            if last == Some(place) {
+                continue;
+            }
+            last = Some(place + 1);
+            self.escaped = !set(&mut escaped, place + 1, 1);
+            if escape(&bytes[place..]).is_none() {
+                set(&mut invalid, place, 1);
             }
         }
         (escaped, invalid)
@@ -243,53 +255,107 @@ impl Grammar {
 
     /// What of these bytes, which are odd, may not stand in a string: controls, and what is not UTF-8 (§7, §8.1).
     #[inline(never)]
-    fn not_text(&mut self, odd: u64, bytes: &[u8]) -> u64 {
-        let mut left = odd;
-        while left != 0 {
-            let nth = left.trailing_zeros() as usize;
-            left &= left - 1;
-            if nth < self.characters {
+    fn not_text(&mut self, odd: Places<B::Words>, bytes: &[u8]) -> B::Words {
+        let mut faults = B::Words::default();
+        for place in odd {
+            if place < self.characters {
                 continue;
             }
-            match character(&bytes[nth..]) {
-                Some(len) => self.characters = nth + len,
-                None => return 1 << nth,
-            }
+            let Some(len) = character(&bytes[place..]) else {
+                set(&mut faults, place, 1);
+                break;
+            };
+            self.characters = place + len;
         }
-        self.characters = self.characters.saturating_sub(BLOCK);
-        0
+        self.characters = self.characters.saturating_sub(faults.as_ref().len() * BLOCK);
+        faults
     }
 }
 
-impl Number {
-    /// What of these parts of numbers and literals, which are no digits, stands where it may not (§3, §6).
-    #[inline(always)]
-    fn others(&mut self, points: u64, first: u64, digits: u64, others: u64, bytes: &[u8]) -> u64 {
-        let mut faults = points & !(digits << 1 | self.digit) | (points << 1 | self.point) & !digits;
-        // The sum carries over the fraction.
-        let (sum, over) = (points << 1 | self.point | self.fraction).overflowing_add(digits);
-        faults |= sum & !digits & points;
-        (self.point, self.fraction) = (points >> 63, u64::from(over));
-
-        let (mut literals, mut more) = (self.literal, 0);
-        let mut left = first & others;
-        while left != 0 {
-            let nth = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let len = match bytes[nth..] {
-                [b'-', b'0', b'0'..=b'9', ..] => 0,
-                [b'-', b'0'..=b'9', ..] => 1,
-                [b'n', b'u', b'l', b'l', end, ..] if ends_number(end) => 4,
-                [b't', b'r', b'u', b'e', end, ..] if ends_number(end) => 4,
-                [b'f', b'a', b'l', b's', b'e', end, ..] if ends_number(end) => 5,
-                _ => 0,
-            };
-            let literal = u128::from(!(u64::MAX << len)) << nth;
-            literals |= literal as u64;
-            more |= (literal >> 64) as u64;
-        }
-        self.literal = more;
-        self.goes_on = self.point | self.fraction;
-        faults | others & !(points | literals)
+/// Sets bits from a place on, as far as there are such places. Says whether there is the first.
+#[inline(always)]
+fn set(words: &mut impl AsMut<[u64]>, place: usize, bits: u64) -> bool {
+    let words = words.as_mut().get_mut(place / BLOCK..).unwrap_or_default();
+    let bits = u128::from(bits) << (place % BLOCK);
+    for (word, bits) in words.iter_mut().zip([bits as u64, (bits >> 64) as u64]) {
+        *word |= bits;
     }
+    !words.is_empty()
+}
+
+impl<B: Bits> Number<B> {
+    /// What of numbers and literals, of which these are the bytes and the first bytes, stands where it may not (§3, §6).
+    #[inline(always)]
+    fn judge(
+        &mut self,
+        by: impl Blocks<Bits = B>,
+        kinds: &impl Fn(usize) -> B,
+        primitive: B,
+        first: B,
+        bytes: &[u8],
+    ) -> B {
+        let digits = kinds(kind::DIGIT) & primitive;
+        let behind_digits = digits.next(&mut self.digit);
+        let behind_zeros = (kinds(kind::ZERO) & first).next(&mut self.zero);
+        let faults = behind_zeros & digits;
+        let others = primitive & !digits;
+        if others.is_none() && !self.goes_on {
+            return faults;
+        }
+        let points = kinds(kind::POINT) & others;
+        let behind_points = points.next(&mut self.point);
+        let faults = faults | points & !behind_digits | behind_points & !digits;
+        // The sum carries over the fraction.
+        let over_fractions = behind_points.plus(digits, &mut self.fraction);
+        self.goes_on = !points.is_none() || self.fraction != 0;
+        let literals = self.literals((first & others).places(), bytes);
+        let literals = by.bits(|nth| literals.as_ref()[nth]);
+        faults | over_fractions & !digits & points | others & !(points | literals)
+    }
+
+    /// What of the literals that begin at these places, and of the one that goes on, is as it should be; a sign too.
+    fn literals(&mut self, first: Places<B::Words>, bytes: &[u8]) -> B::Words {
+        let mut literals = B::Words::default();
+        let size = literals.as_ref().len() * BLOCK;
+        literals.as_mut()[0] = std::mem::take(&mut self.literal);
+        for place in first {
+            let len = literal_or_sign(&bytes[place..]);
+            set(&mut literals, place, !(u64::MAX << len));
+            self.literal = !(u64::MAX << (place + len).saturating_sub(size));
+        }
+        literals
+    }
+}
+
+/// The length of a literal, or of the sign of a number, where it and what follows is as it should be; else 0.
+fn literal_or_sign(bytes: &[u8]) -> usize {
+    match (literal(bytes), bytes) {
+        (len @ 1.., _) if bytes.get(len).is_some_and(|byte| ends_number(*byte)) => len,
+        (_, [b'-', b'1'..=b'9', ..]) => 1,
+        (_, [b'-', b'0', behind, ..]) if !behind.is_ascii_digit() => 1,
+        _ => 0,
+    }
+}
+
+/// What stands in an object; and which bracket may not stand where it does, or is one too many to be looked at.
+#[inline(always)]
+fn containers<B: Bits>(
+    by: impl Blocks<Bits = B>,
+    brackets: B,
+    begun: B,
+    braces: B,
+    around: &mut Around,
+) -> (B, Sequence, Option<usize>) {
+    let (before, mut are_pairs) = (*around, true);
+    let (in_object, sequence) = by.walk(brackets, begun, braces, around.in_object(), |bracket| {
+        are_pairs &= around.pass(bracket);
+        around.in_object()
+    });
+    if are_pairs && sequence.many <= Sequence::MOST {
+        return (in_object, sequence, None);
+    }
+    let mut around = before;
+    let unpaired = (0..Sequence::MOST.min(sequence.many)).find(|nth| !around.pass(sequence.nth(*nth)));
+    let place = sequence.place(by.wide(), &brackets.words(), unpaired.unwrap_or(Sequence::MOST));
+    (in_object, sequence, Some(place))
 }

@@ -231,8 +231,8 @@ mod tests {
         fn hint(&self) -> (u32, u8) {
             (0, b'"')
         }
-        fn watches(&self) -> bool {
-            false
+        fn watched(&self) -> Option<usize> {
+            None
         }
         fn wants(&mut self, raw: &[u8], _: bool) -> Option<Member> {
             (raw == b"id").then_some(Member::Id)

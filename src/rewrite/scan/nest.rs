@@ -88,23 +88,19 @@ impl Around {
         self.0.ilog2() as usize
     }
 
+    /// A bit: set in an object.
     #[inline(always)]
-    pub(super) fn in_object(self) -> bool {
-        self.0 & 1 == 1
+    pub(super) fn in_object(self) -> u64 {
+        self.0 & 1
     }
 
-    /// Begins or ends a container, if that may be: neither the outermost, nor one too many, nor one of another kind.
+    /// Begins or ends a container, given a bit for one that begins, and one for an object. Says whether that may be:
+    /// neither of the outermost, nor of one too many, nor of another kind; if not, this means nothing any more.
     #[inline(always)]
-    pub(super) fn pass(&mut self, bracket: u8) -> bool {
-        // As in ASCII: braces and brackets are a bit apart, and so are what begins and what ends.
-        let object = u64::from(bracket >> 5 & 1);
-        if bracket & 2 != 0 {
-            let may_begin = self.0 >> Self::MOST == 0;
-            self.0 = self.0 << 1 | object;
-            return may_begin;
-        }
-        let may_end = self.0 & 1 == object && self.0 > 0b11;
-        self.0 >>= 1;
-        may_end
+    pub(super) fn pass(&mut self, [begins, object]: [u64; 2]) -> bool {
+        let may_begin = self.0 >> Self::MOST == 0;
+        let may_end = (self.0 & 1 == object) & (self.0 > 0b11);
+        self.0 = if begins == 1 { self.0 << 1 | object } else { self.0 >> 1 };
+        if begins == 1 { may_begin } else { may_end }
     }
 }

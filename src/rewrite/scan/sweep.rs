@@ -4,11 +4,11 @@
 //! told. From the last comma or bracket of what was swept, or the end of a wanted member, `step` goes on: where
 //! something is not as usual, and at a chunk's end. Behind it what is left of a block is judged anew.
 
-use super::grammar::{BLOCK, Grammar, Seen};
+use super::grammar::Grammar;
 use super::nest::Around;
 use super::token::{ends_number, is_white};
 use super::{Cursor, MAX_GAP, MAX_RAW_TEXT, Scanner, Sink, State, Value};
-use crate::rewrite::wide::{self, Task, Wide};
+use crate::rewrite::wide::{self, BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Places, Sequence, Task, Wide};
 
 impl Scanner {
     /// Whether it is behind a value, not too deep, and far enough from the chunk's end to be worth it.
@@ -27,59 +27,56 @@ pub(super) struct Sweep<'a, 'c, S> {
     pub(super) sink: &'a mut S,
 }
 
-impl<S: Sink> Task for Sweep<'_, '_, S> {
+impl<S: Sink> BlockTask for Sweep<'_, '_, S> {
     type Output = usize;
 
     #[inline(always)]
-    fn run(self, wide: impl Wide) -> usize {
+    fn run<B: Blocks>(self, by: B) -> usize {
         let Self { scanner, cursor, sink } = self;
         let chunk = cursor.chunk;
         let mut around = scanner.nest.around();
-        let mut grammar = Grammar::after();
+        let mut grammar = Grammar::after(by);
         // Behind the last comma or bracket that is as it should be, and behind the last value that was told of.
         let (mut token, mut value) = (0, cursor.at);
         let mut at = cursor.at;
         let (distance, hint) = sink.hint();
-        let hint = (distance, [hint; BLOCK / 2]);
+        let table = by.table(hint);
+        let size = B::MANY * BLOCK;
         let mut padded;
         let upto = loop {
-            let rest = chunk.get(at..).unwrap_or_default();
-            let block = match rest.first_chunk() {
-                Some(block) => block,
-                None if rest.is_empty() => break chunk.len(),
+            let bytes = chunk.get(at..).unwrap_or_default();
+            let blocks = match bytes.get(..size) {
+                Some(blocks) => blocks,
+                None if bytes.is_empty() => break chunk.len(),
                 None => {
-                    padded = [b' '; BLOCK];
-                    padded[..rest.len()].copy_from_slice(rest);
-                    &padded
+                    padded = [b' '; MOST_BLOCKS * BLOCK];
+                    padded[..bytes.len()].copy_from_slice(bytes);
+                    &padded[..size]
                 }
             };
             let before = around;
-            let seen = grammar.judge(wide, block, chunk, at, &mut around, &hint);
-            let mut needs_care = seen.faults;
-            if seen.hints != 0 || seen.ended != 0 && sink.watches() {
-                let depth = before.depth();
-                let tell = Tell { seen, chunk, at, base: cursor.base, depth, distance, sink };
-                let told = wide.apart(tell);
+            let seen = grammar.judge(by, by.kinds(blocks, &table), bytes, &mut around, distance);
+            // So many bytes are as they should be.
+            let mut sure = seen.faults.places().next().unwrap_or(size);
+            if !seen.hints.is_none() || sink.watched().is_some() && seen.ends() {
+                let (brackets, sequence) = (seen.brackets.words(), seen.sequence);
+                let ends = Ends::<B::Bits> { brackets, sequence, nth: 0, depth: before.depth() };
+                let (hints, base) = (seen.hints.places(), cursor.base);
+                let told = by.wide().apart(Tell { hints, ends, sure, chunk, at, base, distance, sink });
                 value = value.max(told.value);
-                needs_care |= told.needs_care;
+                sure = told.sure;
             }
-            let mut certain = seen.commas | seen.brackets;
-            if needs_care != 0 {
-                certain &= before_first(needs_care);
+            if let Some(last) = last(seen.commas | seen.brackets, sure) {
+                token = at + last + 1;
+            }
+            if sure < size {
                 around = before;
-                let mut left = seen.brackets & certain;
-                while left != 0 {
-                    around.pass(block[left.trailing_zeros() as usize % BLOCK]);
-                    left &= left - 1;
+                for nth in 0..seen.sequence.index(&seen.brackets.words(), sure) {
+                    around.pass(seen.sequence.nth(nth));
                 }
+                break at + sure + 1;
             }
-            if certain != 0 {
-                token = at + BLOCK - certain.leading_zeros() as usize;
-            }
-            if needs_care != 0 {
-                break at + needs_care.trailing_zeros() as usize + 1;
-            }
-            at += BLOCK;
+            at += size;
         };
         scanner.nest.set(around);
         (scanner.state, cursor.at) = match chunk[..token].last() {
@@ -93,75 +90,121 @@ impl<S: Sink> Task for Sweep<'_, '_, S> {
     }
 }
 
-/// What the sink wants to know of a block.
-struct Tell<'a, S> {
-    seen: Seen,
+/// The last of some places before this one, if there is any.
+#[inline(always)]
+fn last(places: impl Bits, before: usize) -> Option<usize> {
+    let words = places.words();
+    let words = words.as_ref().iter().enumerate().rev();
+    let mut words = words.map(|(nth, word)| match before.saturating_sub(nth * BLOCK) {
+        many @ 0..BLOCK => (nth, word & !(u64::MAX << many)),
+        _ => (nth, *word),
+    });
+    let (nth, word) = words.find(|(_, word)| *word != 0)?;
+    Some(nth * BLOCK + word.ilog2() as usize)
+}
+
+/// What the sink wants to know of some blocks.
+struct Tell<'a, S, B: Bits> {
+    hints: Places<B::Words>,
+    ends: Ends<B>,
+    /// So many bytes are as they should be.
+    sure: usize,
     chunk: &'a [u8],
-    /// Where the block stands in the chunk, and the chunk in the body.
+    /// Where they stand in the chunk, and the chunk in the body.
     at: usize,
     base: u64,
-    /// How many containers there are around the block's beginning.
-    depth: usize,
     /// How far hints are from their quotes.
     distance: u32,
     sink: &'a mut S,
 }
 
 /// What came of it.
-#[derive(Default)]
+#[derive(Clone, Copy)]
 struct Told {
     /// Behind the last value.
     value: usize,
-    /// The name that needs more care, as the bit of its hint; what follows was not told.
-    needs_care: u64,
+    /// So many bytes need no more care.
+    sure: usize,
+}
+
+impl<S: Sink, B: Bits> Task for Tell<'_, S, B> {
+    type Output = Told;
+
+    /// Tells of wanted members and of containers that end.
+    #[inline(always)]
+    fn run(self, wide: impl Wide) -> Told {
+        let Self { hints, mut ends, sure, chunk, at, base, distance, sink } = self;
+        let mut told = Told { value: 0, sure };
+        for hint in hints.take_while(|hint| *hint < sure) {
+            ends.tell(wide, hint, base + at as u64, sink);
+            match member(wide, chunk, base, at + hint - distance as usize, ends.depth, sink) {
+                Some(Found::Wanted(end)) => told.value = end,
+                Some(Found::Other) => {}
+                None => {
+                    told.sure = hint;
+                    return told;
+                }
+            }
+        }
+        ends.tell(wide, sure, base + at as u64, sink);
+        told
+    }
+}
+
+/// Tells of containers that end.
+struct Ends<B: Bits> {
+    brackets: B::Words,
+    sequence: Sequence,
+    /// So many brackets were passed.
+    nth: usize,
+    depth: usize,
+}
+
+impl<B: Bits> Ends<B> {
+    /// Goes on to this place; all are somewhere behind this offset.
+    #[inline(always)]
+    fn tell(&mut self, wide: impl Wide, upto: usize, from: u64, sink: &mut impl Sink) {
+        let last = self.sequence.index(&self.brackets, upto);
+        while let Some(depth) = sink.watched()
+            && let Some(nth) = self.next(last, depth)
+        {
+            (self.nth, self.depth) = (nth + 1, depth - 1);
+            sink.leave(from + self.sequence.place(wide, &self.brackets, nth) as u64 + 1, depth);
+        }
+        let begin = (self.between(self.nth, last) & self.sequence.begin).count_ones() as usize;
+        self.depth = self.depth + 2 * begin - (last - self.nth);
+        self.nth = last;
+    }
+
+    /// The next bracket before the last one that ends a container at this depth.
+    #[inline(always)]
+    fn next(&self, last: usize, depth: usize) -> Option<usize> {
+        let mut left = self.between(self.nth, last) & !self.sequence.begin;
+        // How deep it is before the bracket, less those passed, but for twice as many ends.
+        let mut before = self.depth.wrapping_sub(self.nth);
+        while left != 0 {
+            let nth = left.trailing_zeros() as usize;
+            if before.wrapping_add(nth) == depth {
+                return Some(nth);
+            }
+            before = before.wrapping_sub(2);
+            left &= left - 1;
+        }
+        None
+    }
+
+    /// A bit for each of these brackets.
+    #[inline(always)]
+    fn between(&self, from: usize, to: usize) -> u64 {
+        let upto = |nth: usize| if nth < Sequence::MOST { !(u64::MAX << nth) } else { u64::MAX };
+        upto(to) & !upto(from)
+    }
 }
 
 /// A wanted member, or another.
 enum Found {
     Wanted(usize),
     Other,
-}
-
-/// All places before the first of these, if there is any.
-fn before_first(places: u64) -> u64 {
-    (places & places.wrapping_neg()).wrapping_sub(1)
-}
-
-impl<S: Sink> Task for Tell<'_, S> {
-    type Output = Told;
-
-    /// Tells of wanted members and of containers that end.
-    #[inline(always)]
-    fn run(self, wide: impl Wide) -> Told {
-        let Self { seen, chunk, at, base, depth, distance, sink } = self;
-        let mut told = Told::default();
-        let sure = before_first(seen.faults);
-        let (hints, ended) = (seen.hints & sure, seen.ended & sure);
-        let begun = seen.brackets & !seen.ended;
-        let mut left = if sink.watches() { hints | ended } else { hints };
-        while left != 0 {
-            let bit = left & left.wrapping_neg();
-            let behind = !(bit | (bit - 1));
-            let many = |brackets: u64| (brackets & (bit - 1)).count_ones() as usize;
-            let depth = depth + many(begun) - many(ended);
-            let place = at + bit.trailing_zeros() as usize;
-            if ended & bit != 0 {
-                let place = base + place as u64 + 1;
-                sink.leave(place, depth);
-            } else {
-                match member(wide, chunk, base, place - distance as usize, depth, sink) {
-                    Some(Found::Wanted(end)) => told.value = end,
-                    Some(Found::Other) => {}
-                    None => {
-                        told.needs_care = bit;
-                        break;
-                    }
-                }
-            }
-            left = behind & if sink.watches() { hints | ended } else { hints };
-        }
-        told
-    }
 }
 
 /// Tells of the member whose name begins with the quote at `open`, if it is wanted. `None` where it needs more care.

@@ -1,7 +1,7 @@
 //! How long a value is that holds no member, where the whole of it is seen.
 
 use super::joint::{MAX_JOINT, WINDOW};
-use super::token::{character, escape};
+use super::token::{character, escape, literal};
 use crate::rewrite::wide::{self, BASE, Wide};
 
 /// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.
@@ -42,13 +42,7 @@ pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> usize
                 digits => len + 1 + digits,
             }
         }
-        _ => {
-            let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
-            let this = first.first_chunk().map_or(0, word);
-            let four = (this == word(b"null")) | (this == word(b"true"));
-            let five = (this == word(b"fals")) & (first[4] == b'e');
-            4 * usize::from(four) + 5 * usize::from(five)
-        }
+        _ => literal(first),
     }
 }
 

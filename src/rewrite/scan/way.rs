@@ -1,9 +1,8 @@
 //! Which way a chunk is gone over: by what was expected, block by block, or step by step.
 
-use super::grammar::BLOCK;
 use super::sweep::Sweep;
 use super::{Cursor, Fault, Scanner, Sink};
-use crate::rewrite::wide::{Task, Wide};
+use crate::rewrite::wide::{BLOCK, Task, Wide};
 
 /// Scans what is left of a chunk.
 pub(super) struct Way<'a, 'c, S> {
@@ -23,7 +22,7 @@ impl<S: Sink> Task for Way<'_, '_, S> {
             let mut upto = from;
             let sweeps = scanner.joints.pauses();
             if sweeps && scanner.may_sweep(cursor) {
-                upto = wide.apart(Sweep { scanner, cursor, sink });
+                upto = wide.by_blocks(Sweep { scanner, cursor, sink });
                 // Where most needs care, no byte is judged again and again before each step.
                 if cursor.at - from < BLOCK {
                     upto = upto.max(from + BLOCK);

@@ -113,10 +113,15 @@ fn a_token_is_the_same_in_every_place_of_a_block() {
         format!("0{digits}"),
         format!(r#"{{{white}"api_key_id"{white}:{white}"key_1"{white}}}"#),
         format!("{}1{}", "[".repeat(64), "]".repeat(64)),
+        // More brackets than are gone over at once, and one that is wrong behind those.
+        format!("[{}{{}}]", "[],".repeat(100)),
+        format!("[{}{{]]", "[],".repeat(100)),
+        format!("{}{}{}", r#"{"a":"#.repeat(40), r#"{"api_key_id":"key_1"}"#, "}".repeat(40)),
     ];
     let long = long.map(String::into_bytes);
     for value in values.iter().chain(&not_utf8).chain(&long) {
-        for pad in 0..66 {
+        // Up to eight blocks are judged at once.
+        for pad in (0..66).chain(440..514) {
             let (pad, tail) = ("x".repeat(pad), "y".repeat(70));
             let array = [b"[0,\"", pad.as_bytes(), b"\",", value, b",\"", tail.as_bytes(), b"\"]"].concat();
             let object =

@@ -1,6 +1,6 @@
 //! On any target, eight bytes at a time: the twin of what has intrinsics.
 
-use super::{Task, Wide, folded};
+use super::{Task, Wide, folded, nth_place};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Words;
@@ -64,11 +64,18 @@ impl Wide for Words {
     }
 
     #[inline(always)]
-    fn brackets(self, block: &[u8; 32]) -> u32 {
-        Self::mask(block, |word| {
-            let brace = word | (Self::ONES * 0x20);
-            Self::is(brace, b'{') | Self::is(brace, b'}')
-        })
+    fn begin(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| Self::is(word | (Self::ONES * 0x20), b'{'))
+    }
+
+    #[inline(always)]
+    fn end(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| Self::is(word | (Self::ONES * 0x20), b'}'))
+    }
+
+    #[inline(always)]
+    fn braces(self, block: &[u8; 32]) -> u32 {
+        Self::mask(block, |word| word << 2)
     }
 
     #[inline(always)]
@@ -80,6 +87,11 @@ impl Wide for Words {
     #[inline(always)]
     fn parity(self, bits: u64) -> u64 {
         folded(bits)
+    }
+
+    #[inline(always)]
+    fn place(self, bits: u64, before: usize) -> usize {
+        nth_place(bits, before)
     }
 
     fn apart<T: Task>(self, task: T) -> T::Output {

@@ -1,19 +1,30 @@
 //! On x86-64, which has SSE2 always and AVX2 most often.
 //!
-//! To call a function with a target feature is unsafe where the feature may be missing. A value of `Avx2` is
-//! only made where it was found; SSE2 is part of the target. Beyond that nothing here is unsafe: a block is
-//! loaded as numbers, by value, which compiles to the one instruction that it is.
+//! To call a function with a target feature is unsafe where the feature may be missing. A value of `Avx2` or `Avx512`
+//! is only made where it was found, and one of `Eight` by a value of `Avx512`; SSE2 is part of the target. Beyond that
+//! nothing here is unsafe but to take a register for the words in it: a block is loaded as numbers, by value, which
+//! compiles to the one instruction that it is.
+
+mod avx2;
+mod eight;
+mod sse2;
 
 use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::__m512i;
+use std::ops::{BitAnd, BitOr, Not};
 
-use super::{Task, Wide};
+use super::{BLOCK, Bits, BlockTask, Blocks, ByOne, MOST_BLOCKS, Sequence, Task, Wide};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Sse2;
 
-/// There is AVX2 here, and what counts bits.
+/// There is AVX2 here, and what counts bits; and perhaps more.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+pub(crate) struct Avx2(Option<Avx512>);
+
+/// There is AVX-512 here, as far as it is used, and AVX2.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
 
 impl Avx2 {
     #[inline(always)]
@@ -25,6 +36,27 @@ impl Avx2 {
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt")
             && is_x86_feature_detected!("pclmulqdq");
+        is_there.then(|| Self(Avx512::detect()))
+    }
+
+    /// Without what is more than that.
+    #[cfg(any(test, feature = "_internal"))]
+    pub(crate) fn alone(self) -> Self {
+        Self(None)
+    }
+}
+
+impl Avx512 {
+    /// Where AVX2 was found.
+    #[inline(always)]
+    fn detect() -> Option<Self> {
+        let is_there = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vbmi")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("gfni")
+            && is_x86_feature_detected!("vpclmulqdq");
         is_there.then_some(Self(()))
     }
 }
@@ -43,7 +75,7 @@ pub(crate) fn run<T: Task>(task: T, avx2: Avx2) -> T::Output {
 
 /// Implements [`Wide`] by functions of a target feature, which the type's existence vouches for.
 macro_rules! by_functions_of {
-    ($wide:ty, $functions:ident, $run:expr) => {
+    ($wide:ty, $functions:ident, $run:expr, $by_blocks:expr) => {
         impl Wide for $wide {
             #[inline(always)]
             fn stops(self, block: &[u8; 32]) -> u32 {
@@ -70,9 +102,21 @@ macro_rules! by_functions_of {
             }
 
             #[inline(always)]
-            fn brackets(self, block: &[u8; 32]) -> u32 {
+            fn begin(self, block: &[u8; 32]) -> u32 {
                 // SAFETY: see this module's own words.
-                unsafe { $functions::brackets(block) }
+                unsafe { $functions::begin(block) }
+            }
+
+            #[inline(always)]
+            fn end(self, block: &[u8; 32]) -> u32 {
+                // SAFETY: see this module's own words.
+                unsafe { $functions::end(block) }
+            }
+
+            #[inline(always)]
+            fn braces(self, block: &[u8; 32]) -> u32 {
+                // SAFETY: see this module's own words.
+                unsafe { $functions::braces(block) }
             }
 
             #[inline(always)]
@@ -88,179 +132,186 @@ macro_rules! by_functions_of {
             }
 
             #[inline(always)]
+            fn place(self, bits: u64, before: usize) -> usize {
+                // SAFETY: see this module's own words.
+                unsafe { $functions::place(bits, before) }
+            }
+
+            #[inline(always)]
             fn apart<T: Task>(self, task: T) -> T::Output {
                 $run(task, self)
+            }
+
+            #[inline(always)]
+            fn by_blocks<T: BlockTask>(self, task: T) -> T::Output {
+                $by_blocks(task, self)
             }
         }
     };
 }
 
-by_functions_of!(Avx2, avx2, run);
-by_functions_of!(Sse2, sse2, Task::run);
+by_functions_of!(Avx2, avx2, run, run_by_blocks);
+by_functions_of!(Sse2, sse2, Task::run, |task, sse2| Task::run(ByOne(task), sse2));
 
-mod avx2 {
-    use std::arch::x86_64::{
-        __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8,
-        _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_sub_epi8,
-    };
-
-    use crate::rewrite::wide::x86::numbers;
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn load(block: &[u8; 32]) -> __m256i {
-        let [a, b, c, d] = numbers(block);
-        _mm256_set_epi64x(d, c, b, a)
+/// Does a task in code that is compiled for the most that is there.
+#[inline(always)]
+fn run_by_blocks<T: BlockTask>(task: T, avx2: Avx2) -> T::Output {
+    #[inline(never)]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,gfni,vpclmulqdq")]
+    fn by_eight<T: BlockTask>(task: T, avx512: Avx512) -> T::Output {
+        task.run(avx512)
     }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn mask(block: __m256i) -> u32 {
-        _mm256_movemask_epi8(block) as u32
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn stops(block: &[u8; 32]) -> u32 {
-        let block = load(block);
-        let quote = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'"' as i8));
-        let escape = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'\\' as i8));
-        // As signed bytes, controls are below a space, and so is all that is not ASCII.
-        let below = _mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), block);
-        mask(_mm256_or_si256(_mm256_or_si256(quote, escape), below))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn digits(block: &[u8; 32]) -> u32 {
-        let value = _mm256_sub_epi8(load(block), _mm256_set1_epi8(b'0' as i8));
-        mask(_mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn odd(block: &[u8; 32]) -> u32 {
-        mask(_mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), load(block)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn white(block: &[u8; 32]) -> u32 {
-        // By the lower half of a byte: the white space that has it, or a byte that has another.
-        let [s, t, n, r, x] = [b' ', b'\t', b'\n', b'\r', 1].map(|byte| byte as i8);
-        let which = _mm256_setr_epi8(
-            s, 0, x, x, x, x, x, x, x, t, n, x, x, r, x, x, //
-            s, 0, x, x, x, x, x, x, x, t, n, x, x, r, x, x,
-        );
-        let block = load(block);
-        mask(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(which, block), block))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn brackets(block: &[u8; 32]) -> u32 {
-        // Braces are brackets with a bit set.
-        let block = _mm256_or_si256(load(block), _mm256_set1_epi8(0x20));
-        let [open, close] = [b'{', b'}'].map(|byte| _mm256_cmpeq_epi8(block, _mm256_set1_epi8(byte as i8)));
-        mask(_mm256_or_si256(open, close))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
-        mask(_mm256_cmpeq_epi8(load(one), load(other)))
-    }
-
-    /// The product, without carries, with a number that is all ones.
-    #[inline]
-    #[target_feature(enable = "pclmulqdq")]
-    pub(super) fn parity(bits: u64) -> u64 {
-        let product = _mm_clmulepi64_si128::<0>(_mm_cvtsi64_si128(bits as i64), _mm_set1_epi8(-1));
-        _mm_cvtsi128_si64(product) as u64
+    match avx2.0 {
+        // SAFETY: `avx512` says that it is there, and is made only where the others are.
+        Some(avx512) => unsafe { by_eight(task, avx512) },
+        None => run(ByOne(task), avx2),
     }
 }
 
-mod sse2 {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
-        _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
-    };
+/// The bits of eight blocks. Only [`Avx512`] makes such.
+#[derive(Clone, Copy)]
+pub(crate) struct Eight(__m512i);
 
-    use crate::rewrite::wide::folded;
-    use crate::rewrite::wide::x86::numbers;
+/// What goes over from eight blocks into the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Carry {
+    /// The bits themselves, of which the highest does.
+    last: Eight,
+    /// What goes through others.
+    over: u64,
+}
 
-    /// Both halves of a block.
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn load(block: &[u8; 32]) -> [__m128i; 2] {
-        let [a, b, c, d] = numbers(block);
-        [_mm_set_epi64x(b, a), _mm_set_epi64x(d, c)]
+impl BitAnd for Eight {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitand(self, other: Self) -> Self {
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::and(self.0, other.0) })
+    }
+}
+
+impl BitOr for Eight {
+    type Output = Self;
+
+    #[inline(always)]
+    fn bitor(self, other: Self) -> Self {
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::or(self.0, other.0) })
+    }
+}
+
+impl Not for Eight {
+    type Output = Self;
+
+    #[inline(always)]
+    fn not(self) -> Self {
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::not(self.0) })
+    }
+}
+
+impl Bits for Eight {
+    type Words = [u64; MOST_BLOCKS];
+    type Carry = Carry;
+
+    #[inline(always)]
+    fn words(self) -> [u64; MOST_BLOCKS] {
+        // SAFETY: it is as long, and any bits are words.
+        unsafe { std::mem::transmute(self.0) }
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn mask([low, high]: [__m128i; 2]) -> u32 {
-        _mm_movemask_epi8(low) as u32 | (_mm_movemask_epi8(high) as u32) << 16
+    #[inline(always)]
+    fn which(self) -> u64 {
+        // SAFETY: see this module's own words.
+        unsafe { eight::which(self.0) }
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn stops(block: &[u8; 32]) -> u32 {
-        mask(load(block).map(|half| {
-            let quote = _mm_cmpeq_epi8(half, _mm_set1_epi8(b'"' as i8));
-            let escape = _mm_cmpeq_epi8(half, _mm_set1_epi8(b'\\' as i8));
-            let below = _mm_cmplt_epi8(half, _mm_set1_epi8(b' ' as i8));
-            _mm_or_si128(_mm_or_si128(quote, escape), below)
-        }))
+    #[inline(always)]
+    fn carry(self) -> Carry {
+        Carry { last: self, over: 0 }
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn digits(block: &[u8; 32]) -> u32 {
-        mask(load(block).map(|half| {
-            let value = _mm_sub_epi8(half, _mm_set1_epi8(b'0' as i8));
-            _mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value)
-        }))
+    #[inline(always)]
+    fn next(self, carry: &mut Carry) -> Self {
+        let last = std::mem::replace(&mut carry.last, self);
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::next(self.0, last.0) })
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn white(block: &[u8; 32]) -> u32 {
-        mask(load(block).map(|half| {
-            let [a, b, c, d] =
-                [b' ', b'\n', b'\r', b'\t'].map(|byte| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8)));
-            _mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))
-        }))
+    #[inline(always)]
+    fn through(self, others: Self, carry: &mut Carry) -> Self {
+        self.plus(others, &mut carry.over)
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn odd(block: &[u8; 32]) -> u32 {
-        mask(load(block).map(|half| _mm_cmplt_epi8(half, _mm_set1_epi8(b' ' as i8))))
+    #[inline(always)]
+    fn goes_through(carry: Carry) -> bool {
+        carry.over != 0
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn brackets(block: &[u8; 32]) -> u32 {
-        mask(load(block).map(|half| {
-            let half = _mm_or_si128(half, _mm_set1_epi8(0x20));
-            let [open, close] = [b'{', b'}'].map(|byte| _mm_cmpeq_epi8(half, _mm_set1_epi8(byte as i8)));
-            _mm_or_si128(open, close)
-        }))
+    #[inline(always)]
+    fn moved(self, by: u32, before: Self) -> Self {
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::moved(self.0, by, before.0) })
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> u32 {
-        let ([a, b], [c, d]) = (load(one), load(other));
-        mask([_mm_cmpeq_epi8(a, c), _mm_cmpeq_epi8(b, d)])
+    #[inline(always)]
+    fn plus(self, other: Self, over: &mut u64) -> Self {
+        // SAFETY: see this module's own words.
+        Self(unsafe { eight::plus(self.0, other.0, over) })
+    }
+}
+
+impl Blocks for Avx512 {
+    type Bits = Eight;
+    type Wide = Avx2;
+    type Table = eight::Table;
+    const MANY: usize = MOST_BLOCKS;
+
+    #[inline(always)]
+    fn wide(self) -> Avx2 {
+        Avx2(Some(self))
     }
 
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    pub(super) fn parity(bits: u64) -> u64 {
-        folded(bits)
+    #[inline(always)]
+    fn bits(self, word: impl FnMut(usize) -> u64) -> Eight {
+        // SAFETY: see this module's own words.
+        Eight(unsafe { eight::load(std::array::from_fn(word)) })
+    }
+
+    #[inline(always)]
+    fn table(self, hint: u8) -> eight::Table {
+        eight::table(hint)
+    }
+
+    #[inline(always)]
+    fn kinds<'b>(self, blocks: &'b [u8], table: &'b eight::Table) -> impl Fn(usize) -> Eight + 'b {
+        let blocks = blocks.first_chunk().unwrap_or(&[0; MOST_BLOCKS * BLOCK]);
+        // SAFETY: see this module's own words.
+        let kinds = unsafe { eight::kinds(blocks, table) };
+        move |kind| Eight(kinds[kind])
+    }
+
+    #[inline(always)]
+    fn parity(self, bits: Eight, odd: &mut u64) -> Eight {
+        // SAFETY: see this module's own words.
+        Eight(unsafe { eight::parity(bits.0, odd) })
+    }
+
+    #[inline(always)]
+    fn walk(
+        self,
+        brackets: Eight,
+        begin: Eight,
+        braces: Eight,
+        before: u64,
+        then: impl FnMut([u64; 2]) -> u64,
+    ) -> (Eight, Sequence) {
+        let [brackets, begin, braces] = [brackets, begin, braces].map(Eight::words);
+        // SAFETY: see this module's own words.
+        let (bits, sequence) = unsafe { eight::walk(brackets, begin, braces, before, then) };
+        (Eight(bits), sequence)
     }
 }
 
