@@ -235,7 +235,11 @@ impl Scanner {
     ) -> Result<(), Fault> {
         let mut cursor = Cursor { chunk, at: 0, base: self.scanned };
         // What this chunk begins with, and the one before ended with, is read step by step.
-        self.joints.lose();
+        if self.scanned == 0 {
+            self.joints.begin()
+        } else {
+            self.joints.lose()
+        }
         by(Way { scanner: self, cursor: &mut cursor, sink })?;
         self.keep_tail(&cursor);
         self.scanned += chunk.len() as u64;

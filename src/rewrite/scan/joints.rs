@@ -84,6 +84,9 @@ pub(super) struct Joints {
     /// The joint that was passed last, and the one that came next the last time.
     last: u8,
     next: u8,
+    /// The joint that came first in a body the last time; and whether none came yet in this one.
+    first: u8,
+    begins: bool,
     /// How many more surprises are borne.
     patience: u32,
     /// For how many bytes more nothing is expected.
@@ -97,6 +100,8 @@ impl Default for Joints {
             by_hash: [NONE; SLOTS],
             last: NONE,
             next: NONE,
+            first: NONE,
+            begins: false,
             patience: PATIENCE,
             pause: 0,
         }
@@ -140,9 +145,14 @@ impl Joints {
         (self.patience, self.pause) = (self.patience.max(WARY), 0);
     }
 
+    /// Says that a body begins.
+    pub(super) fn begin(&mut self) {
+        (self.last, self.next, self.begins) = (NONE, self.first, true);
+    }
+
     /// Says that joints may have been passed unseen.
     pub(super) fn lose(&mut self) {
-        self.last = NONE;
+        (self.last, self.begins) = (NONE, false);
     }
 
     /// Goes over as many members as come as they came before; `bytes` end at `end`.
@@ -207,6 +217,14 @@ impl Joints {
         if before == Some(&window[len..len + value]) { value } else { 0 }
     }
 
+    /// Whether this joint would be the same if more were seen than so many bytes: the value behind it is, and did not
+    /// come before.
+    pub(super) fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW], seen: usize) -> bool {
+        let len = usize::from(joint.len);
+        let value = scalar(BASE, window, len);
+        value > 0 && len + value < seen && self.again(joint, window) == 0
+    }
+
     /// Where in `by_hash` this joint is, or is to be.
     fn slot(&self, text: &[u8], name_end: usize) -> usize {
         let mut slot = hash(text, name_end);
@@ -228,7 +246,7 @@ impl Joints {
         if is_new {
             if self.known.len() == MAX_JOINTS {
                 self.known.clear();
-                (self.by_hash, self.last) = ([NONE; SLOTS], NONE);
+                (self.by_hash, self.last, self.first) = ([NONE; SLOTS], NONE, NONE);
                 slot = self.slot(text, joint.name.1.into());
             }
             self.by_hash[slot] = self.known.len() as u8;
@@ -247,6 +265,9 @@ impl Joints {
             && is_expected
         {
             (last.next, last.other) = if is_longer { (next, this) } else { (this, next) };
+        }
+        if self.last == NONE && self.begins {
+            (self.first, self.begins) = (this, false);
         }
         self.last = this;
         self.next = NONE;
@@ -342,6 +363,41 @@ mod tests {
         learn(&mut joints, first);
         learn(&mut joints, part);
         assert_eq!(after_first(&joints), (2, 1));
+    }
+
+    #[test]
+    fn a_body_is_expected_to_begin_as_the_one_before() {
+        let mut joints = Joints::default();
+        let [first, second, other] = [r#","data":"#, r#","object":"#, r#","id":"#];
+        for text in [first, second] {
+            joints.begin();
+            joints.learn(joint(text), &window(text));
+            joints.learn(joint(other), &window(other));
+            joints.lose();
+            // Not where a body begins.
+            joints.learn(joint(other), &window(other));
+            joints.begin();
+            assert!(joints.known[usize::from(joints.next)].begins(BASE, &window(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_chunk_ends_in_is_whole_if_its_end_is_seen_and_nothing_goes_on() {
+        let mut joints = Joints::default();
+        let (text, after) = (r#","has_more":"#, r#","has_more":true,"next_page":null}"#);
+        let is_whole = |joints: &Joints, seen| {
+            let mut window = [0; WINDOW];
+            window[..seen].copy_from_slice(&after.as_bytes()[..seen]);
+            joints.is_whole(&joint(text), &window, seen)
+        };
+        let end = text.len() + "true".len();
+        assert_eq!(
+            [end - 1, end, end + 1, after.len()].map(|seen| is_whole(&joints, seen)),
+            [false, false, true, true]
+        );
+        joints.learn(joint(text), &window(after));
+        joints.lose();
+        assert!(!is_whole(&joints, after.len()), "the value came before, and the joint goes on behind it");
     }
 
     #[test]

@@ -24,10 +24,11 @@ impl Scanner {
     }
 
     /// From the end or the beginning of a value in an object, over as many whole members as there are. Stops
-    /// where it may go no further, which may be where it began.
+    /// where it may go no further, which may be where it began, and says whether what stands there is to be stepped over.
     #[inline(always)]
-    pub(super) fn run(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
-        let chunk = cursor.chunk;
+    pub(super) fn run(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> bool {
+        let (chunk, from) = (cursor.chunk, cursor.at);
+        let mut needs_care = false;
         let mut at_value = self.state == State::Value;
         // The length of the value before `rest`, where it was read here.
         let mut passed = 0;
@@ -65,11 +66,12 @@ impl Scanner {
                             let again = |joint: &_| self.joints.again(joint, window);
                             let joint = joint::read(wide, window, &self.nest, again, sink);
                             let Some(joint) = joint.filter(|joint| joint.fits(&self.nest)) else {
-                                cursor.at = (from - cursor.base) as usize;
+                                (cursor.at, needs_care) = ((from - cursor.base) as usize, true);
                                 break 'run;
                             };
                             // At the chunk's end it may be seen in part only.
-                            if !is_end {
+                            let seen = (cursor.base + chunk.len() as u64 - from) as usize;
+                            if !is_end || self.joints.is_whole(&joint, window, seen) {
                                 self.joints.learn(joint, window);
                             }
                             read = joint;
@@ -121,5 +123,6 @@ impl Scanner {
             at_value = true;
         }
         self.state = if at_value { State::Value } else { State::After };
+        needs_care || cursor.at == from
     }
 }

@@ -28,9 +28,8 @@ impl<S: Sink> Task for Way<'_, '_, S> {
                     upto = upto.max(from + BLOCK);
                 }
             } else if !sweeps && scanner.may_run() {
-                scanner.run(wide, cursor, sink);
-                // A step at least.
-                upto = if cursor.at == from { from + 1 } else { from };
+                let needs_step = scanner.run(wide, cursor, sink);
+                upto = cursor.at + usize::from(needs_step);
             }
             scanner.walk(upto, cursor, sink)?;
             if sweeps {
