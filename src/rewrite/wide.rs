@@ -14,7 +14,7 @@ mod words;
 mod x86;
 
 use self::blocks::ByOne;
-pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Places, Sequence, both, kind};
+pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Sequence, both, kind};
 #[cfg(any(test, feature = "_internal"))]
 pub(crate) use self::oracle::{Agrees, AgreesByBlocks};
 #[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]

@@ -8,7 +8,7 @@
 
 use super::nest::Around;
 use super::token::{character, ends_number, escape, literal};
-use crate::rewrite::wide::{BLOCK, Bits, Blocks, Places, Sequence, kind};
+use crate::rewrite::wide::{BLOCK, Bits, Blocks, Sequence, kind};
 
 /// What blocks have to know of those before them.
 #[derive(Clone, Copy)]
@@ -235,7 +235,7 @@ impl<B: Bits> Grammar<B> {
 
     /// The bytes that are escaped, and the backslashes that begin no valid escape (RFC 8259 §7).
     #[inline(never)]
-    fn escaped(&mut self, escapes: Places<B::Words>, bytes: &[u8]) -> (B::Words, B::Words) {
+    fn escaped(&mut self, escapes: B::Places, bytes: &[u8]) -> (B::Words, B::Words) {
         let (mut escaped, mut invalid) = (B::Words::default(), B::Words::default());
         let mut last = self.escaped.then_some(0);
         escaped.as_mut()[0] = u64::from(self.escaped);
@@ -255,7 +255,7 @@ impl<B: Bits> Grammar<B> {
 
     /// What of these bytes, which are odd, may not stand in a string: controls, and what is not UTF-8 (§7, §8.1).
     #[inline(never)]
-    fn not_text(&mut self, odd: Places<B::Words>, bytes: &[u8]) -> B::Words {
+    fn not_text(&mut self, odd: B::Places, bytes: &[u8]) -> B::Words {
         let mut faults = B::Words::default();
         for place in odd {
             if place < self.characters {
@@ -314,7 +314,7 @@ impl<B: Bits> Number<B> {
     }
 
     /// What of the literals that begin at these places, and of the one that goes on, is as it should be; a sign too.
-    fn literals(&mut self, first: Places<B::Words>, bytes: &[u8]) -> B::Words {
+    fn literals(&mut self, first: B::Places, bytes: &[u8]) -> B::Words {
         let mut literals = B::Words::default();
         let size = literals.as_ref().len() * BLOCK;
         literals.as_mut()[0] = std::mem::take(&mut self.literal);

@@ -8,7 +8,7 @@ use super::grammar::Grammar;
 use super::nest::Around;
 use super::token::{ends_number, is_white};
 use super::{Cursor, MAX_GAP, MAX_RAW_TEXT, Scanner, Sink, State, Value};
-use crate::rewrite::wide::{self, BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Places, Sequence, Task, Wide};
+use crate::rewrite::wide::{self, BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Sequence, Task, Wide};
 
 impl Scanner {
     /// Whether it is behind a value, not too deep, and far enough from the chunk's end to be worth it.
@@ -105,7 +105,7 @@ fn last(places: impl Bits, before: usize) -> Option<usize> {
 
 /// What the sink wants to know of some blocks.
 struct Tell<'a, S, B: Bits> {
-    hints: Places<B::Words>,
+    hints: B::Places,
     ends: Ends<B>,
     /// So many bytes are as they should be.
     sure: usize,

@@ -19,6 +19,8 @@ pub(crate) trait Bits:
 {
     /// A word for each block.
     type Words: Copy + Default + AsRef<[u64]> + AsMut<[u64]>;
+    /// The places of those that are set, the first ones first.
+    type Places: Iterator<Item = usize>;
     /// What goes over into the blocks that follow.
     type Carry: Copy;
 
@@ -31,10 +33,7 @@ pub(crate) trait Bits:
         self.which() == 0
     }
 
-    #[inline(always)]
-    fn places(self) -> Places<Self::Words> {
-        Places { words: self.words(), which: self.which(), left: 0 }
-    }
+    fn places(self) -> Self::Places;
 
     /// With these bits as those before the first ones: nothing, if there are none.
     fn carry(self) -> Self::Carry;
@@ -54,6 +53,7 @@ pub(crate) trait Bits:
 
 impl Bits for u64 {
     type Words = [u64; 1];
+    type Places = PlacesInWord;
     type Carry = u64;
 
     #[inline(always)]
@@ -64,6 +64,11 @@ impl Bits for u64 {
     #[inline(always)]
     fn which(self) -> u64 {
         u64::from(self != 0)
+    }
+
+    #[inline(always)]
+    fn places(self) -> PlacesInWord {
+        PlacesInWord(self)
     }
 
     #[inline(always)]
@@ -103,30 +108,18 @@ impl Bits for u64 {
     }
 }
 
-/// The places of bits, the first ones first.
+/// The places of the bits of a word, the first ones first.
 #[derive(Clone, Copy)]
-pub(crate) struct Places<W> {
-    words: W,
-    /// The words that have any left, and what is left of the first of these.
-    which: u64,
-    left: u64,
-}
+pub(crate) struct PlacesInWord(pub(super) u64);
 
-impl<W: AsRef<[u64]>> Iterator for Places<W> {
+impl Iterator for PlacesInWord {
     type Item = usize;
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        let nth = self.which.trailing_zeros() as usize;
-        if self.left == 0 {
-            self.left = *self.words.as_ref().get(nth)?;
-        }
-        let place = nth * BLOCK + self.left.trailing_zeros() as usize;
-        self.left &= self.left - 1;
-        if self.left == 0 {
-            self.which &= self.which - 1;
-        }
-        Some(place)
+        let place = (self.0 != 0).then(|| self.0.trailing_zeros() as usize);
+        self.0 &= self.0.wrapping_sub(1);
+        place
     }
 }
 

@@ -214,6 +214,7 @@ impl Not for Eight {
 
 impl Bits for Eight {
     type Words = [u64; MOST_BLOCKS];
+    type Places = eight::Places;
     type Carry = Carry;
 
     #[inline(always)]
@@ -226,6 +227,11 @@ impl Bits for Eight {
     fn which(self) -> u64 {
         // SAFETY: see this module's own words.
         unsafe { eight::which(self.0) }
+    }
+
+    #[inline(always)]
+    fn places(self) -> eight::Places {
+        eight::Places::new(self.words(), self.which())
     }
 
     #[inline(always)]

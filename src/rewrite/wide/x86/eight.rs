@@ -14,7 +14,7 @@ use std::arch::x86_64::{
     _pext_u64,
 };
 
-use crate::rewrite::wide::blocks::kind;
+use crate::rewrite::wide::blocks::{PlacesInWord, kind};
 use crate::rewrite::wide::{BLOCK, MOST_BLOCKS, Sequence};
 
 /// By ASCII byte, a bit for each of the first eight kinds, and for each of the others.
@@ -265,4 +265,36 @@ pub(super) fn parity(bits: __m512i, odd: &mut u64) -> __m512i {
     let begin = (within << 1) ^ *odd;
     *odd = ((begin >> 8) & 1).wrapping_neg();
     _mm512_xor_si512(parity, _mm512_movm_epi64(begin as u8))
+}
+
+/// The places of the bits of eight words.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    words: [u64; MOST_BLOCKS],
+    /// The words behind this one that have any: a bit for each.
+    others: u64,
+    word: PlacesInWord,
+    /// Where this one begins.
+    from: usize,
+}
+
+impl Places {
+    #[inline(always)]
+    pub(super) fn new(words: [u64; MOST_BLOCKS], which: u64) -> Self {
+        Self { words, others: which, word: PlacesInWord(0), from: 0 }
+    }
+}
+
+impl Iterator for Places {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.word.0 == 0 {
+            let nth = self.others.trailing_zeros() as usize;
+            (self.word, self.from) = (PlacesInWord(*self.words.get(nth)?), nth * BLOCK);
+            self.others &= self.others - 1;
+        }
+        Some(self.from + self.word.next()?)
+    }
 }
