@@ -359,3 +359,54 @@ fn containers<B: Bits>(
     let place = sequence.place(by.wide(), &brackets.words(), unpaired.unwrap_or(Sequence::MOST));
     (in_object, sequence, Some(place))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rewrite::wide::{self, BlockTask, MOST_BLOCKS, Task, Wide};
+
+    /// Makes sure that a text is all right. It begins behind a value in an array, and fills all blocks.
+    struct IsRight<'a>(&'a [u8]);
+
+    impl Task for IsRight<'_> {
+        type Output = ();
+
+        fn run(self, wide: impl Wide) {
+            wide.by_blocks(self);
+        }
+    }
+
+    impl BlockTask for IsRight<'_> {
+        type Output = ();
+
+        fn run<B: Blocks>(self, by: B) {
+            let (mut grammar, mut around, table) = (Grammar::after(by), Around::of(0, 1), by.table(b'"'));
+            for from in (0..self.0.len()).step_by(B::MANY * BLOCK) {
+                let bytes = &self.0[from..];
+                let seen = grammar.judge(by, by.kinds(bytes, &table), bytes, &mut around, 0);
+                let fault = seen.faults.places().next();
+                assert_eq!(fault, None, "behind {from}: {}", String::from_utf8_lossy(self.0));
+            }
+        }
+    }
+
+    /// What is left for `step` though it is right makes the scanner slow, not wrong: no other test would tell.
+    #[test]
+    fn what_is_right_is_said_to_be() {
+        let compact =
+            r#",{"a":null,"é田🔑":[true,false,-0,10,-12.75,0.25,"\\\"\u00e9\n"],"b":{},"c":[[]],"d":"é🔑"}"#;
+        let spaced =
+            compact.replace(',', " , ").replace(':', "\t:\n").replace("[]", "[ ]").replace("{}", "{ }");
+        // These go through all of eight blocks.
+        let (x, white, zeros) = ("x".repeat(1100), " \n".repeat(550), "0".repeat(1100));
+        let long = format!(r#",{{"{x}":"{x}",{white}"b"{white}:{white}1.{zeros}{white},"c":1{zeros}}}"#);
+        for row in [compact, &spaced] {
+            for pad in 0..row.len() {
+                let mut text = format!(",\"{}\"{}{long}{row}", "x".repeat(pad), row.repeat(6));
+                let len = text.len().next_multiple_of(MOST_BLOCKS * BLOCK);
+                text.push_str(&" ".repeat(len - text.len()));
+                wide::each(|| IsRight(text.as_bytes()));
+            }
+        }
+    }
+}

@@ -95,6 +95,11 @@ fn a_token_is_the_same_in_every_place_of_a_block() {
         "false1",
         // A backslash that may be a block's last byte, before one without any.
         "\"\\\",1,\"",
+        // And one that is escaped, as a block's first byte.
+        "\"\\\\\",1,\"",
+        // The outermost container ends, and another one begins.
+        "1],[2",
+        r#"1},{"b":2"#,
     ];
     let values = values.map(|value| value.as_bytes().to_vec());
     let not_utf8 =
