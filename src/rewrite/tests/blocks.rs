@@ -97,9 +97,11 @@ fn a_token_is_the_same_in_every_place_of_a_block() {
         "\"\\\",1,\"",
         // And one that is escaped, as a block's first byte.
         "\"\\\\\",1,\"",
-        // The outermost container ends, and another one begins.
+        // The outermost container ends, and something follows as if it were in one.
         "1],[2",
+        r#"1],"b":[2"#,
         r#"1},{"b":2"#,
+        r#"1},"b":{"c":2"#,
     ];
     let values = values.map(|value| value.as_bytes().to_vec());
     let not_utf8 =
@@ -118,6 +120,9 @@ fn a_token_is_the_same_in_every_place_of_a_block() {
         format!("0{digits}"),
         format!(r#"{{{white}"api_key_id"{white}:{white}"key_1"{white}}}"#),
         format!("{}1{}", "[".repeat(64), "]".repeat(64)),
+        // A literal that ends in one block, and in the next one's first bytes what is as long, and none.
+        format!("null,\"{}\",1xx", "x".repeat(57)),
+        format!("null,\"{}\",1xx", "x".repeat(505)),
         // More brackets than are gone over at once, and one that is wrong behind those.
         format!("[{}{{}}]", "[],".repeat(100)),
         format!("[{}{{]]", "[],".repeat(100)),
