@@ -1,8 +1,9 @@
-//! What kind of bytes these are: thirty-two at a time, a bit for each.
+//! What kind of bytes these are, many at a time, a bit for each.
 //!
-//! [`Wide`] is that question; `Avx2`, `Sse2` and `Words` answer it, each for the machines that it can run on,
-//! and all are tested against the plain words of RFC 8259. [`widest`] does a task with the best that the
-//! machine has.
+//! [`Wide`] is that question for thirty-two bytes; `Avx2`, `Sse2` and `Words` answer it, each for the machines that it
+//! can run on. [`Blocks`] asks for whole blocks: one by any of these, eight by AVX-512. All are tested against the plain
+//! words of RFC 8259. [`widest`] does a task with the best that the machine has, and `Wide::by_blocks` with what judges
+//! most blocks at once.
 
 mod blocks;
 #[cfg(any(test, feature = "_internal"))]
@@ -13,8 +14,7 @@ mod words;
 #[allow(unsafe_code)]
 mod x86;
 
-use self::blocks::ByOne;
-pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Sequence, both, kind};
+pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, ByOne, MOST_BLOCKS, Sequence, both, kind};
 #[cfg(any(test, feature = "_internal"))]
 pub(crate) use self::oracle::{Agrees, AgreesByBlocks};
 #[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]

@@ -3,8 +3,8 @@
 //! Which tokens begin where is a bit a byte; what may follow a token is such bits too, moved on by one, and over white
 //! space. So blocks are judged by some hundred operations whatever stands in them, and in whatever order.
 //!
-//! What is as it should be is said to be so. The rest (an error; an exponent; an escape in a name) is left for `step` to
-//! judge.
+//! What is as it should be is said to be so. The rest (an error; an escape in a name; what reaches over a chunk's end) is
+//! left for `step` to judge.
 
 use super::nest::Around;
 use super::token::{character, ends_number, escape, literal};
@@ -16,7 +16,7 @@ pub(super) struct Grammar<B: Bits> {
     /// All ones within a string.
     inside: u64,
     /// The first byte is escaped.
-    escaped: bool,
+    is_escaped: bool,
     /// Up to here characters were looked at as a whole, in bytes from where the blocks begin.
     characters: usize,
     /// Within a name.
@@ -106,7 +106,7 @@ impl<B: Bits> Grammar<B> {
         let last = by.bits(|nth| u64::from(nth + 1 == A::MANY) << 63);
         Self {
             inside: 0,
-            escaped: false,
+            is_escaped: false,
             characters: 0,
             name: 0,
             names: nothing,
@@ -139,7 +139,7 @@ impl<B: Bits> Grammar<B> {
     ) -> Seen<B> {
         let mut faults = by.bits(|_| 0);
         let (mut quotes, escapes) = (kinds(kind::QUOTE), kinds(kind::BACKSLASH));
-        if self.escaped || !escapes.is_none() {
+        if self.is_escaped || !escapes.is_none() {
             let (escaped, invalid) = self.escaped(escapes.places(), bytes);
             quotes = quotes & !by.bits(|nth| escaped.as_ref()[nth]);
             faults = by.bits(|nth| invalid.as_ref()[nth]);
@@ -237,15 +237,15 @@ impl<B: Bits> Grammar<B> {
     #[inline(never)]
     fn escaped(&mut self, escapes: B::Places, bytes: &[u8]) -> (B::Words, B::Words) {
         let (mut escaped, mut invalid) = (B::Words::default(), B::Words::default());
-        let mut last = self.escaped.then_some(0);
-        escaped.as_mut()[0] = u64::from(self.escaped);
-        self.escaped = false;
+        let mut last = self.is_escaped.then_some(0);
+        escaped.as_mut()[0] = u64::from(self.is_escaped);
+        self.is_escaped = false;
         for place in escapes {
             if last == Some(place) {
                 continue;
             }
             last = Some(place + 1);
-            self.escaped = !set(&mut escaped, place + 1, 1);
+            self.is_escaped = !set(&mut escaped, place + 1, 1);
             if escape(&bytes[place..]).is_none() {
                 set(&mut invalid, place, 1);
             }
@@ -308,23 +308,39 @@ impl<B: Bits> Number<B> {
         // The sum carries over the fraction.
         let over_fractions = behind_points.plus(digits, &mut self.fraction);
         self.goes_on = !points.is_none() || self.fraction != 0;
-        let literals = self.literals((first & others).places(), bytes);
+        // Behind a digit nothing else may stand.
+        let exponents = others & behind_digits & !points;
+        let literals = self.literals((first & others).places(), exponents.places(), bytes);
         let literals = by.bits(|nth| literals.as_ref()[nth]);
         faults | over_fractions & !digits & points | others & !(points | literals)
     }
 
-    /// What of the literals that begin at these places, and of the one that goes on, is as it should be; a sign too.
-    fn literals(&mut self, first: B::Places, bytes: &[u8]) -> B::Words {
+    /// What is as it should be of the literals, and the signs of numbers, that begin at the first of these places, of
+    /// the exponents that begin at the others, and of what goes on.
+    fn literals(&mut self, first: B::Places, exponents: B::Places, bytes: &[u8]) -> B::Words {
         let mut literals = B::Words::default();
         let size = literals.as_ref().len() * BLOCK;
         literals.as_mut()[0] = std::mem::take(&mut self.literal);
-        for place in first {
-            let len = literal_or_sign(&bytes[place..]);
+        let first = first.map(|place| (place, literal_or_sign(&bytes[place..])));
+        let exponents = exponents.map(|place| (place, exponent(&bytes[place..])));
+        for (place, len) in first.chain(exponents) {
             set(&mut literals, place, !(u64::MAX << len));
-            self.literal = !(u64::MAX << (place + len).saturating_sub(size));
+            self.literal |= !(u64::MAX << (place + len).saturating_sub(size));
         }
         literals
     }
+}
+
+/// The length of what begins an exponent, where that is as it should be up to the number's end; else 0.
+fn exponent(bytes: &[u8]) -> usize {
+    let len = match bytes {
+        [b'e' | b'E', b'+' | b'-', ..] => 2,
+        [b'e' | b'E', ..] => 1,
+        _ => return 0,
+    };
+    let digits = bytes[len..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_right = digits > 0 && bytes.get(len + digits).is_some_and(|byte| ends_number(*byte));
+    if is_right { len } else { 0 }
 }
 
 /// The length of a literal, or of the sign of a number, where it and what follows is as it should be; else 0.

@@ -1,8 +1,8 @@
-//! The fast way through members in no order: block after block, whatever stands in it.
+//! The fast way through members in no order: block after block, or eight after eight, whatever stands in them.
 //!
-//! [`grammar`](super::grammar) says of a block that all is as it should be; then what the sink wants to know of it is
+//! [`grammar`](super::grammar) says of blocks that all is as it should be; then what the sink wants to know of them is
 //! told. From the last comma or bracket of what was swept, or the end of a wanted member, `step` goes on: where
-//! something is not as usual, and at a chunk's end. Behind it what is left of a block is judged anew.
+//! something is not as usual, and at a chunk's end. Behind it what is left of the blocks is judged anew.
 
 use super::grammar::Grammar;
 use super::nest::Around;
@@ -60,7 +60,7 @@ impl<S: Sink> BlockTask for Sweep<'_, '_, S> {
             let mut sure = seen.faults.places().next().unwrap_or(size);
             if !seen.hints.is_none() || sink.watched().is_some() && seen.ends() {
                 let (brackets, sequence) = (seen.brackets.words(), seen.sequence);
-                let ends = Ends::<B::Bits> { brackets, sequence, nth: 0, depth: before.depth() };
+                let ends = Ends { brackets, sequence, nth: 0, depth: before.depth() };
                 let (hints, base) = (seen.hints.places(), cursor.base);
                 let told = by.wide().apart(Tell { hints, ends, sure, chunk, at, base, distance, sink });
                 value = value.max(told.value);
@@ -104,9 +104,9 @@ fn last(places: impl Bits, before: usize) -> Option<usize> {
 }
 
 /// What the sink wants to know of some blocks.
-struct Tell<'a, S, B: Bits> {
-    hints: B::Places,
-    ends: Ends<B>,
+struct Tell<'a, S, P, W> {
+    hints: P,
+    ends: Ends<W>,
     /// So many bytes are as they should be.
     sure: usize,
     chunk: &'a [u8],
@@ -127,7 +127,7 @@ struct Told {
     sure: usize,
 }
 
-impl<S: Sink, B: Bits> Task for Tell<'_, S, B> {
+impl<S: Sink, P: Iterator<Item = usize>, W: AsRef<[u64]>> Task for Tell<'_, S, P, W> {
     type Output = Told;
 
     /// Tells of wanted members and of containers that end.
@@ -152,15 +152,15 @@ impl<S: Sink, B: Bits> Task for Tell<'_, S, B> {
 }
 
 /// Tells of containers that end.
-struct Ends<B: Bits> {
-    brackets: B::Words,
+struct Ends<W> {
+    brackets: W,
     sequence: Sequence,
     /// So many brackets were passed.
     nth: usize,
     depth: usize,
 }
 
-impl<B: Bits> Ends<B> {
+impl<W: AsRef<[u64]>> Ends<W> {
     /// Goes on to this place; all are somewhere behind this offset.
     #[inline(always)]
     fn tell(&mut self, wide: impl Wide, upto: usize, from: u64, sink: &mut impl Sink) {
@@ -181,13 +181,13 @@ impl<B: Bits> Ends<B> {
     fn next(&self, last: usize, depth: usize) -> Option<usize> {
         let mut left = self.between(self.nth, last) & !self.sequence.begin;
         // How deep it is before the bracket, less those passed, but for twice as many ends.
-        let mut before = self.depth.wrapping_sub(self.nth);
+        let mut depth_before = self.depth.wrapping_sub(self.nth);
         while left != 0 {
             let nth = left.trailing_zeros() as usize;
-            if before.wrapping_add(nth) == depth {
+            if depth_before.wrapping_add(nth) == depth {
                 return Some(nth);
             }
-            before = before.wrapping_sub(2);
+            depth_before = depth_before.wrapping_sub(2);
             left &= left - 1;
         }
         None

@@ -2,7 +2,7 @@
 
 use super::sweep::Sweep;
 use super::{Cursor, Fault, Scanner, Sink};
-use crate::rewrite::wide::{BLOCK, Task, Wide};
+use crate::rewrite::wide::{BLOCK, ByOne, MOST_BLOCKS, Task, Wide};
 
 /// Scans what is left of a chunk.
 pub(super) struct Way<'a, 'c, S> {
@@ -17,12 +17,16 @@ impl<S: Sink> Task for Way<'_, '_, S> {
     #[inline(always)]
     fn run(self, wide: impl Wide) -> Result<(), Fault> {
         let Self { scanner, cursor, sink } = self;
+        let mut is_rough = false;
         while cursor.at < cursor.chunk.len() {
             let from = cursor.at;
             let mut upto = from;
             let sweeps = scanner.joints.pauses();
             if sweeps && scanner.may_sweep(cursor) {
-                upto = wide.by_blocks(Sweep { scanner, cursor, sink });
+                let sweep = Sweep { scanner, cursor, sink };
+                upto = if is_rough { wide.apart(ByOne(sweep)) } else { wide.by_blocks(sweep) };
+                // What is judged behind what needs care is judged for nothing.
+                is_rough = cursor.at - from < MOST_BLOCKS * BLOCK;
                 // Where most needs care, no byte is judged again and again before each step.
                 if cursor.at - from < BLOCK {
                     upto = upto.max(from + BLOCK);

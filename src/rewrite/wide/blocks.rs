@@ -136,7 +136,7 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub(crate) const MOST: usize = u64::BITS as usize;
-    /// Where there is one block.
+    /// `before` where there is one block: no bracket is in another.
     const ONE: u64 = 0x7F7F_7F7F_7F7F_7F00;
 
     /// The bits of one of them.
@@ -145,7 +145,7 @@ impl Sequence {
         [self.begin, self.braces].map(|bits| bits >> nth & 1)
     }
 
-    /// How many of them come before this place, given all their places.
+    /// How many of them come before this place, given all their places; right where they are no more than are known.
     #[inline(always)]
     pub(crate) fn index(&self, places: &impl AsRef<[u64]>, place: usize) -> usize {
         let nth = place / BLOCK;
@@ -234,7 +234,7 @@ pub(crate) trait BlockTask {
 pub(crate) struct One<W>(pub(crate) W);
 
 /// A task done one block at a time.
-pub(super) struct ByOne<T>(pub(super) T);
+pub(crate) struct ByOne<T>(pub(crate) T);
 
 impl<T: BlockTask> Task for ByOne<T> {
     type Output = T::Output;

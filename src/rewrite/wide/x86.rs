@@ -1,12 +1,15 @@
-//! On x86-64, which has SSE2 always and AVX2 most often.
+//! On x86-64, which has SSE2 always, AVX2 most often, and AVX-512 where it is new.
 //!
 //! To call a function with a target feature is unsafe where the feature may be missing. A value of `Avx2` or `Avx512`
 //! is only made where it was found, and one of `Eight` by a value of `Avx512`; SSE2 is part of the target. Beyond that
 //! nothing here is unsafe but to take a register for the words in it: a block is loaded as numbers, by value, which
 //! compiles to the one instruction that it is.
 
+#[forbid(unsafe_code)]
 mod avx2;
+#[forbid(unsafe_code)]
 mod eight;
+#[forbid(unsafe_code)]
 mod sse2;
 
 use std::arch::is_x86_feature_detected;

@@ -174,20 +174,20 @@ pub(super) fn which(bits: __m512i) -> u64 {
 /// Each word one place on, and into the first the last one before.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn before(bits: __m512i, before: __m512i) -> __m512i {
-    _mm512_alignr_epi64::<7>(bits, before)
+fn words_before(bits: __m512i, last: __m512i) -> __m512i {
+    _mm512_alignr_epi64::<7>(bits, last)
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi2")]
 pub(super) fn next(bits: __m512i, last: __m512i) -> __m512i {
-    _mm512_shldi_epi64::<1>(bits, before(bits, last))
+    _mm512_shldi_epi64::<1>(bits, words_before(bits, last))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi2")]
 pub(super) fn moved(bits: __m512i, by: u32, last: __m512i) -> __m512i {
-    _mm512_shldv_epi64(bits, before(bits, last), _mm512_set1_epi64(by.into()))
+    _mm512_shldv_epi64(bits, words_before(bits, last), _mm512_set1_epi64(by.into()))
 }
 
 #[inline]
