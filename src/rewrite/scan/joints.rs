@@ -217,12 +217,18 @@ impl Joints {
         if before == Some(&window[len..len + value]) { value } else { 0 }
     }
 
-    /// Whether this joint would be the same if more were seen than so many bytes: the value behind it is, and did not
-    /// come before.
-    pub(super) fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW], seen: usize) -> bool {
+    /// Whether a joint at a chunk's end, behind which stand zeros, would be the same if more were seen: the value behind it
+    /// is, did not come before, and no joint is expected that goes on behind it.
+    fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW]) -> bool {
         let len = usize::from(joint.len);
         let value = scalar(BASE, window, len);
-        value > 0 && len + value < seen && self.again(joint, window) == 0
+        let is_seen = value > 0 && window.get(len + value).is_some_and(|behind| *behind != 0);
+        let goes_on = |nth: u8| {
+            self.known.get(usize::from(nth)).is_some_and(|known| known.text().starts_with(&window[..len]))
+        };
+        let expected =
+            self.known.get(usize::from(self.last)).map_or([NONE; 2], |last| [last.next, last.other]);
+        is_seen && self.again(joint, window) == 0 && !expected.into_iter().any(goes_on)
     }
 
     /// Where in `by_hash` this joint is, or is to be.
@@ -239,7 +245,11 @@ impl Joints {
     /// Keeps a joint that begins `window`. The second time it is expected after the last; the first time there is no
     /// telling which of its values come again.
     #[inline(never)]
-    pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW]) {
+    pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW], is_end: bool) {
+        // At a chunk's end it may be seen in part only.
+        if is_end && !self.is_whole(&joint, window) {
+            return;
+        }
         let text = &window[..joint.len.into()];
         let mut slot = self.slot(text, joint.name.1.into());
         let is_new = self.by_hash[slot] == NONE;
@@ -323,10 +333,10 @@ mod tests {
         let row = |value: &str| window(&format!(r#","project_id":{value},"user_id":"#));
         let (null, other) = (row("null"), row("\"x\""));
         assert_eq!(joints.again(&first, &null), 0, "nothing is known");
-        joints.learn(first, &null);
+        joints.learn(first, &null, false);
         joints.lose();
         assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [4, 0]);
-        joints.learn(first, &other);
+        joints.learn(first, &other, false);
         joints.lose();
         assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [0, 3]);
     }
@@ -336,7 +346,7 @@ mod tests {
         let mut joints = Joints::default();
         let [first, part, whole] = [r#","project_id":"#, r#","user_id":"#, r#","user_id":null,"model":"#];
         let learn = |joints: &mut Joints, text| {
-            joints.learn(joint(text), &window(if text == part { whole } else { text }));
+            joints.learn(joint(text), &window(if text == part { whole } else { text }), false);
         };
         let after_first = |joints: &Joints| (joints.known[0].next, joints.known[0].other);
         learn(&mut joints, first);
@@ -371,11 +381,11 @@ mod tests {
         let [first, second, other] = [r#","data":"#, r#","object":"#, r#","id":"#];
         for text in [first, second] {
             joints.begin();
-            joints.learn(joint(text), &window(text));
-            joints.learn(joint(other), &window(other));
+            joints.learn(joint(text), &window(text), false);
+            joints.learn(joint(other), &window(other), false);
             joints.lose();
             // Not where a body begins.
-            joints.learn(joint(other), &window(other));
+            joints.learn(joint(other), &window(other), false);
             joints.begin();
             assert!(joints.known[usize::from(joints.next)].begins(BASE, &window(text)), "{text}");
         }
@@ -388,16 +398,26 @@ mod tests {
         let is_whole = |joints: &Joints, seen| {
             let mut window = [0; WINDOW];
             window[..seen].copy_from_slice(&after.as_bytes()[..seen]);
-            joints.is_whole(&joint(text), &window, seen)
+            joints.is_whole(&joint(text), &window)
         };
         let end = text.len() + "true".len();
         assert_eq!(
             [end - 1, end, end + 1, after.len()].map(|seen| is_whole(&joints, seen)),
             [false, false, true, true]
         );
-        joints.learn(joint(text), &window(after));
+        joints.learn(joint(text), &window(after), false);
         joints.lose();
         assert!(!is_whole(&joints, after.len()), "the value came before, and the joint goes on behind it");
+        // One that goes on is expected, and was cut.
+        let mut joints = Joints::default();
+        for _ in 0..2 {
+            joints.lose();
+            joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), false);
+            joints.learn(joint(r#","has_more":true,"next_page":"#), &window(after), false);
+        }
+        joints.lose();
+        joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), false);
+        assert!(!is_whole(&joints, after.len()));
     }
 
     #[test]
@@ -406,7 +426,7 @@ mod tests {
         for nth in 0..3 * MAX_JOINTS {
             let text = format!(",\"m{nth}\":");
             for _ in 0..2 {
-                joints.learn(joint(&text), &window(&text));
+                joints.learn(joint(&text), &window(&text), false);
                 assert_eq!(joints.known.len(), nth % MAX_JOINTS + 1);
                 assert!(joints.known[usize::from(joints.last)].begins(BASE, &window(&text)));
             }
@@ -419,7 +439,7 @@ mod tests {
         let window = window(",\"a\":");
         let joint = joint(",\"a\":");
         let mut first = Joints::default();
-        first.learn(joint, &window);
+        first.learn(joint, &window, false);
         learnt.trade(&mut first);
 
         let (mut second, mut third) = (Joints::default(), Joints::default());

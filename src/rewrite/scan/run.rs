@@ -27,7 +27,7 @@ impl Scanner {
     /// where it may go no further, which may be where it began, and says whether what stands there is to be stepped over.
     #[inline(always)]
     pub(super) fn run(&mut self, wide: impl Wide, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> bool {
-        let (chunk, from) = (cursor.chunk, cursor.at);
+        let chunk = cursor.chunk;
         let mut needs_care = false;
         let mut at_value = self.state == State::Value;
         // The length of the value before `rest`, where it was read here.
@@ -69,11 +69,7 @@ impl Scanner {
                                 (cursor.at, needs_care) = ((from - cursor.base) as usize, true);
                                 break 'run;
                             };
-                            // At the chunk's end it may be seen in part only.
-                            let seen = (cursor.base + chunk.len() as u64 - from) as usize;
-                            if !is_end || self.joints.is_whole(&joint, window, seen) {
-                                self.joints.learn(joint, window);
-                            }
+                            self.joints.learn(joint, window, is_end);
                             read = joint;
                             &read
                         }
@@ -123,6 +119,6 @@ impl Scanner {
             at_value = true;
         }
         self.state = if at_value { State::Value } else { State::After };
-        needs_care || cursor.at == from
+        needs_care
     }
 }

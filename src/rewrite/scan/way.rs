@@ -33,7 +33,7 @@ impl<S: Sink> Task for Way<'_, '_, S> {
                 }
             } else if !sweeps && scanner.may_run() {
                 let needs_step = scanner.run(wide, cursor, sink);
-                upto = cursor.at + usize::from(needs_step);
+                upto = cursor.at + usize::from(needs_step || cursor.at == from);
             }
             scanner.walk(upto, cursor, sink)?;
             if sweeps {
