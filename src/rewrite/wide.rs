@@ -14,7 +14,9 @@ mod words;
 #[allow(unsafe_code)]
 mod x86;
 
-pub(crate) use self::blocks::{BLOCK, Bits, BlockTask, Blocks, ByOne, MOST_BLOCKS, Sequence, both, kind};
+pub(crate) use self::blocks::{
+    BLOCK, Bits, BlockTask, Blocks, ByOne, MOST_BLOCKS, Sequence, below, both, kind,
+};
 #[cfg(any(test, feature = "_internal"))]
 pub(crate) use self::oracle::{Agrees, AgreesByBlocks};
 #[cfg(any(not(target_arch = "x86_64"), test, feature = "_internal"))]

@@ -11,7 +11,6 @@ use super::token::{character, ends_number, escape, literal};
 use crate::rewrite::wide::{BLOCK, Bits, Blocks, Sequence, kind};
 
 /// What blocks have to know of those before them.
-#[derive(Clone, Copy)]
 pub(super) struct Grammar<B: Bits> {
     /// All ones within a string.
     inside: u64,
@@ -35,7 +34,6 @@ pub(super) struct Grammar<B: Bits> {
 }
 
 /// What blocks have to know of a number or a literal that goes on in them.
-#[derive(Clone, Copy)]
 struct Number<B: Bits> {
     /// Behind a leading zero; behind a digit.
     zero: B::Carry,
@@ -50,7 +48,6 @@ struct Number<B: Bits> {
 }
 
 /// What stands in some blocks.
-#[derive(Clone, Copy)]
 pub(super) struct Seen<B> {
     /// What is not as it should be, or cannot be told: from the lowest of these on nothing is certain.
     pub(super) faults: B,

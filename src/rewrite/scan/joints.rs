@@ -223,12 +223,16 @@ impl Joints {
         let len = usize::from(joint.len);
         let value = scalar(BASE, window, len);
         let is_seen = value > 0 && window.get(len + value).is_some_and(|behind| *behind != 0);
-        let goes_on = |nth: u8| {
-            self.known.get(usize::from(nth)).is_some_and(|known| known.text().starts_with(&window[..len]))
-        };
         let expected =
             self.known.get(usize::from(self.last)).map_or([NONE; 2], |last| [last.next, last.other]);
-        is_seen && self.again(joint, window) == 0 && !expected.into_iter().any(goes_on)
+        is_seen
+            && self.again(joint, window) == 0
+            && !expected.into_iter().any(|nth| self.goes_on(nth, &window[..len]))
+    }
+
+    /// Whether a joint begins with this text.
+    fn goes_on(&self, nth: u8, text: &[u8]) -> bool {
+        self.known.get(usize::from(nth)).is_some_and(|known| known.text().starts_with(text))
     }
 
     /// Where in `by_hash` this joint is, or is to be.
@@ -269,7 +273,7 @@ impl Joints {
         self.patience -= 1;
         let next = self.known.get(usize::from(self.last)).map_or(NONE, |last| last.next);
         // Both may stand here, where one goes on behind the other: the longer one is asked for first.
-        let is_longer = self.known.get(usize::from(next)).is_some_and(|next| next.text().starts_with(text));
+        let is_longer = self.goes_on(next, text);
         if let Some(last) = self.known.get_mut(usize::from(self.last))
             && next != this
             && is_expected

@@ -8,7 +8,7 @@ use super::grammar::Grammar;
 use super::nest::Around;
 use super::token::{ends_number, is_white};
 use super::{Cursor, MAX_GAP, MAX_RAW_TEXT, Scanner, Sink, State, Value};
-use crate::rewrite::wide::{self, BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Sequence, Task, Wide};
+use crate::rewrite::wide::{self, BLOCK, Bits, BlockTask, Blocks, MOST_BLOCKS, Sequence, Task, Wide, below};
 
 impl Scanner {
     /// Whether it is behind a value, not too deep, and far enough from the chunk's end to be worth it.
@@ -95,10 +95,7 @@ impl<S: Sink> BlockTask for Sweep<'_, '_, S> {
 fn last(places: impl Bits, before: usize) -> Option<usize> {
     let words = places.words();
     let words = words.as_ref().iter().enumerate().rev();
-    let mut words = words.map(|(nth, word)| match before.saturating_sub(nth * BLOCK) {
-        many @ 0..BLOCK => (nth, word & !(u64::MAX << many)),
-        _ => (nth, *word),
-    });
+    let mut words = words.map(|(nth, word)| (nth, word & below(before.saturating_sub(nth * BLOCK))));
     let (nth, word) = words.find(|(_, word)| *word != 0)?;
     Some(nth * BLOCK + word.ilog2() as usize)
 }
@@ -196,8 +193,7 @@ impl<W: AsRef<[u64]>> Ends<W> {
     /// A bit for each of these brackets.
     #[inline(always)]
     fn between(&self, from: usize, to: usize) -> u64 {
-        let upto = |nth: usize| if nth < Sequence::MOST { !(u64::MAX << nth) } else { u64::MAX };
-        upto(to) & !upto(from)
+        below(to) & !below(from)
     }
 }
 

@@ -10,6 +10,12 @@ use super::{Task, Wide};
 /// How many bytes a block has, and a word bits.
 pub(crate) const BLOCK: usize = u64::BITS as usize;
 
+/// All places of a word before this one; all there are, where it is behind them.
+#[inline(always)]
+pub(crate) fn below(place: usize) -> u64 {
+    if place < BLOCK { !(u64::MAX << place) } else { u64::MAX }
+}
+
 /// How many are judged at once, at most.
 pub(crate) const MOST_BLOCKS: usize = 8;
 
@@ -150,8 +156,7 @@ impl Sequence {
     pub(crate) fn index(&self, places: &impl AsRef<[u64]>, place: usize) -> usize {
         let nth = place / BLOCK;
         let Some(word) = places.as_ref().get(nth) else { return self.many };
-        let before = !(u64::MAX << (place % BLOCK));
-        (self.before >> (8 * nth)) as usize % 0x80 + (word & before).count_ones() as usize
+        (self.before >> (8 * nth)) as usize % 0x80 + (word & below(place % BLOCK)).count_ones() as usize
     }
 
     /// The place of the one that so many come before.

@@ -1,6 +1,6 @@
 //! What RFC 8259 calls each byte, beside what each `Wide` and each `Blocks` makes of it.
 
-use super::{BLOCK, Bits, BlockTask, Blocks, Sequence, Task, Wide, kind};
+use super::{BLOCK, Bits, BlockTask, Blocks, Sequence, Task, Wide, below, kind};
 
 fn is(kind: usize, byte: u8, hint: u8) -> bool {
     match kind {
@@ -133,10 +133,7 @@ impl BlockTask for AgreesByBlocks<'_> {
             let begun = kinds(kind::BEGIN);
             let (bits, sequence) = by.walk(places, begun, kinds(kind::BRACE), around, |[_, brace]| brace);
             let unknown = expected.get(Sequence::MOST).map_or(size, |n| n - from);
-            let unknown = by.bits(|nth| match unknown.saturating_sub(nth * BLOCK) {
-                known @ 0..BLOCK => u64::MAX << known,
-                _ => 0,
-            });
+            let unknown = by.bits(|nth| !below(unknown.saturating_sub(nth * BLOCK)));
             agree("walk", bits, unknown, &|n| {
                 (0..=n).rev().find(|n| brackets[*n]).is_some_and(|n| braces[n])
             });

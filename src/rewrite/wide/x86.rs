@@ -76,51 +76,24 @@ pub(crate) fn run<T: Task>(task: T, avx2: Avx2) -> T::Output {
     unsafe { compiled_for_it(task, avx2) }
 }
 
+/// Judges a block by functions of the same names.
+macro_rules! judges_by {
+    ($functions:ident: $($name:ident)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self, block: &[u8; 32]) -> u32 {
+                // SAFETY: see this module's own words.
+                unsafe { $functions::$name(block) }
+            }
+        )*
+    };
+}
+
 /// Implements [`Wide`] by functions of a target feature, which the type's existence vouches for.
 macro_rules! by_functions_of {
     ($wide:ty, $functions:ident, $run:expr, $by_blocks:expr) => {
         impl Wide for $wide {
-            #[inline(always)]
-            fn stops(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::stops(block) }
-            }
-
-            #[inline(always)]
-            fn odd(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::odd(block) }
-            }
-
-            #[inline(always)]
-            fn digits(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::digits(block) }
-            }
-
-            #[inline(always)]
-            fn white(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::white(block) }
-            }
-
-            #[inline(always)]
-            fn begin(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::begin(block) }
-            }
-
-            #[inline(always)]
-            fn end(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::end(block) }
-            }
-
-            #[inline(always)]
-            fn braces(self, block: &[u8; 32]) -> u32 {
-                // SAFETY: see this module's own words.
-                unsafe { $functions::braces(block) }
-            }
+            judges_by!($functions: stops odd digits white begin end braces);
 
             #[inline(always)]
             fn equal(self, one: &[u8; 32], other: &[u8; 32]) -> u32 {
