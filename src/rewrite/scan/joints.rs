@@ -166,30 +166,23 @@ impl Joints {
         sink: &mut impl Sink,
     ) -> Followed<'a, '_> {
         let Self { known, last, next, patience, .. } = self;
-        let (mut at_last, mut at_next) = (usize::from(*last), usize::from(*next));
-        let mut followed = Followed { rest: bytes, value: 0, met: None };
-        while let Some(window) = followed.rest.first_chunk::<WINDOW>()
-            && let Some((nth, known)) = expected(wide, known, at_last, at_next, window)
-        {
-            at_next = nth;
-            let at = usize::from(known.joint.len) & MAX_JOINT;
-            let len = scalar(wide, window, at);
-            let from = end - followed.rest.len() as u64;
-            if len == 0 || !known.is_plain && !known.joint.pass(window, len, from, nest, sink) {
-                followed.met = Some(&known.joint);
-                (*last, *next) = (at_next as u8, known.next);
+        let mut way = Passed { rest: bytes, value: 0, last: usize::from(*last), next: usize::from(*next) };
+        let mut met = None;
+        while let Some((this, len)) = over_plain(wide, known, &mut way) {
+            let joint = &this.joint;
+            let from = end - way.rest.len() as u64;
+            let window = way.rest.first_chunk();
+            if len == 0 || !window.is_some_and(|window| joint.pass(window, len, from, nest, sink)) {
+                met = Some(joint);
+                (way.last, way.next) = (way.next, usize::from(this.next));
                 break;
             }
-            (at_last, at_next) = (at_next, usize::from(known.next));
-            followed.value = len;
-            followed.rest = &followed.rest[at + len..];
+            way.pass(this, len);
         }
-        let passed = (bytes.len() - followed.rest.len()) as u32;
+        let passed = (bytes.len() - way.rest.len()) as u32;
         *patience = PATIENCE.min(*patience + passed / WORTH);
-        if followed.met.is_none() {
-            (*last, *next) = (at_last as u8, at_next as u8);
-        }
-        followed
+        (*last, *next) = (way.last as u8, way.next as u8);
+        Followed { rest: way.rest, value: way.value, met }
     }
 
     /// Whether nothing is expected here.
@@ -292,6 +285,41 @@ impl Joints {
         if self.patience == 0 {
             (self.patience, self.pause, self.next) = (WARY, PAUSE, NONE);
         }
+    }
+}
+
+/// How far members came as they came before.
+struct Passed<'a> {
+    /// Behind the last value, and its length.
+    rest: &'a [u8],
+    value: usize,
+    /// The last joint, and the one that is expected.
+    last: usize,
+    next: usize,
+}
+
+impl Passed<'_> {
+    #[inline(always)]
+    fn pass(&mut self, this: &Known, len: usize) {
+        (self.last, self.next) = (self.next, usize::from(this.next));
+        self.value = len;
+        self.rest = &self.rest[(usize::from(this.joint.len) & MAX_JOINT) + len..];
+    }
+}
+
+/// Goes over as many plain joints and scalars behind them as come as expected. Gives the joint that stands behind them
+/// as expected too, and the length of the scalar behind it, or 0.
+#[inline(always)]
+fn over_plain<'j>(wide: impl Wide, known: &'j [Known], way: &mut Passed<'_>) -> Option<(&'j Known, usize)> {
+    loop {
+        let window = way.rest.first_chunk::<WINDOW>()?;
+        let (nth, this) = expected(wide, known, way.last, way.next, window)?;
+        way.next = nth;
+        let len = scalar(wide, window, this.joint.len.into());
+        if len == 0 || !this.is_plain {
+            return Some((this, len));
+        }
+        way.pass(this, len);
     }
 }
 
