@@ -59,7 +59,7 @@ fn amend_by(
         }
     };
     let mut settle = |amender: &mut Amender, unsent: &mut Unsent| {
-        amender.settle(names, |edit| counts.add(edit.tally));
+        amender.settle(|edit| counts.add(edit.tally));
         while let Some(piece) = unsent.next(amender, names) {
             write(piece);
         }

@@ -50,6 +50,22 @@ pub struct KeyNames {
     partial: bool,
 }
 
+/// An entry that was found: where its stretch begins, and how long its id and its name as JSON are. Whoever keeps it need
+/// not go to the stretch to know how much the name will take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    entry: u32,
+    id: u16,
+    json: u16,
+}
+
+impl Found {
+    /// The length of the name as JSON.
+    pub(crate) fn len(self) -> usize {
+        self.json.into()
+    }
+}
+
 /// Where an entry's parts stand in `KeyNames::text`: lengths in bytes, one part after another.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -174,7 +190,7 @@ impl KeyNames {
 
     /// The name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        self.find(id.as_bytes()).map(|entry| text(self.name_of(entry)))
+        self.find(id.as_bytes()).map(|found| text(self.name_of(found.entry)))
     }
 
     /// The ids of all keys of this name, in the order in which they were given.
@@ -209,24 +225,25 @@ impl KeyNames {
 
     /// The entry of the key with this id: its bytes, unescaped. Expected constant time.
     #[inline]
-    pub(crate) fn find(&self, id: &[u8]) -> Option<u32> {
+    pub(crate) fn find(&self, id: &[u8]) -> Option<Found> {
         self.index.find(self.index.hash(id), |entry| {
-            let Entry { id_from, id: len, .. } = Entry::at(entry, &self.text);
-            self.text.get(id_from..id_from + len) == Some(id)
+            let Entry { id_from, id: len, json, .. } = Entry::at(entry, &self.text);
+            let is_it = self.text.get(id_from..id_from + len) == Some(id);
+            is_it.then_some(Found { entry, id: len as u16, json: json as u16 })
         })
     }
 
     /// An entry's name as a JSON string (RFC 8259 §7), quotes included.
     #[inline]
-    pub(crate) fn json(&self, entry: u32) -> &[u8] {
-        let entry = Entry::at(entry, &self.text);
-        &self.text[entry.json_from()..][..entry.json]
+    pub(crate) fn json(&self, found: Found) -> &[u8] {
+        let from = found.entry as usize + Entry::LENGTHS + usize::from(found.id);
+        &self.text[from..from + found.len()]
     }
 
     /// An entry's id and name.
     #[cfg(feature = "tracing")]
-    pub(crate) fn entry(&self, entry: u32) -> (&str, &str) {
-        (text(self.id_of(entry)), text(self.name_of(entry)))
+    pub(crate) fn entry(&self, found: Found) -> (&str, &str) {
+        (text(self.id_of(found.entry)), text(self.name_of(found.entry)))
     }
 
     /// Whether this could be the id of an entry.
@@ -283,7 +300,7 @@ impl KeyNames {
     /// Adds one entry that keeps the rules. The lengths fit: see `MAX_ID` and `MAX_NAME`.
     fn add_valid(&mut self, id: &str, name: &str) -> Result<(), Fault> {
         let hash = self.index.hash(id.as_bytes());
-        if self.index.find(hash, |entry| self.id_of(entry) == id.as_bytes()).is_some() {
+        if self.index.find(hash, |entry| (self.id_of(entry) == id.as_bytes()).then_some(())).is_some() {
             return Err(Fault::Twice);
         }
         let entry =

@@ -88,21 +88,20 @@ impl Report {
     #[inline(always)]
     pub(crate) fn settled(&self, _edit: &Settled) {
         #[cfg(feature = "tracing")]
-        if let Some(entry) = _edit.named
-            && LevelFilter::current() == LevelFilter::TRACE
-        {
-            self.trace_named(entry, _edit.at);
+        if LevelFilter::current() == LevelFilter::TRACE {
+            self.trace_named(_edit);
         }
     }
 
     #[cfg(feature = "tracing")]
     #[cold]
-    fn trace_named(&self, entry: u32, offset: u64) {
-        if !tracing::enabled!(tracing::Level::TRACE) {
-            return;
+    fn trace_named(&self, edit: &Settled) {
+        if let Some(found) = edit.named
+            && tracing::enabled!(tracing::Level::TRACE)
+        {
+            let (id, name) = self.snapshot.entry(found);
+            tracing::trace!(id, name, offset = edit.at, "named");
         }
-        let (id, name) = self.snapshot.entry(entry);
-        tracing::trace!(id, name, offset, "named");
     }
 
     /// Tells, the first time.

@@ -265,7 +265,7 @@ impl<E> Work<E> {
         // What is held and has a fault may yet go out as it came: then nobody is told of its ids.
         let tells = self.streaming || self.amender.fault().is_none();
         let Self { amender, report, counts, put, cut, changed, .. } = self;
-        amender.settle(report.names(), |edit| {
+        amender.settle(|edit| {
             counts.add(edit.tally);
             if tells {
                 report.settled(edit);

@@ -54,14 +54,14 @@ fn names_are_escaped_for_json_once_and_only_where_needed() {
         (r#"""#, r#""\"""#),
     ] {
         let names = KeyNames::new([("key_0", "first"), ("key_a", name)]).unwrap();
-        let entry = names.find(b"key_a").unwrap();
-        assert_eq!(names.json(entry), json.as_bytes());
+        let found = names.find(b"key_a").unwrap();
+        assert_eq!((names.json(found), found.len()), (json.as_bytes(), json.len()));
         assert_eq!(names.name("key_a"), Some(name));
         assert!(names.ids(name).eq(["key_a"]));
     }
     let longest = "\"".repeat(KeyNames::MAX_NAME);
     let names = KeyNames::new([("key_a", &longest)]).unwrap();
-    assert_eq!(serde_json::from_slice::<String>(names.json(0)).unwrap(), longest);
+    assert_eq!(serde_json::from_slice::<String>(names.json(names.find(b"key_a").unwrap())).unwrap(), longest);
 }
 
 #[test]

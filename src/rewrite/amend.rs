@@ -83,13 +83,13 @@ impl Amender {
 
     /// Settles what can no longer change and tells of each edit in it. The output is settled up to
     /// [`settled`](Self::settled); after a fault all of it is.
-    pub(crate) fn settle(&mut self, names: &KeyNames, tell: impl FnMut(&Settled)) {
+    pub(crate) fn settle(&mut self, tell: impl FnMut(&Settled)) {
         if self.settled == u64::MAX {
             return;
         }
         let scanned = self.fault.map_or(self.scanner.scanned(), Fault::offset);
         self.settled = self.marks.first_undecided(scanned);
-        self.marks.edits.settle(self.settled, names, tell);
+        self.marks.edits.settle(self.settled, tell);
         if self.fault.is_some() {
             self.settled = u64::MAX;
         }
@@ -116,9 +116,9 @@ impl Amender {
         self.marks.edits.ready(names)
     }
 
-    /// Says that the next edits were written, up to the `nth`, which made the body longer by `growth`; that wraps.
-    pub(crate) fn wrote(&mut self, nth: u64, growth: u64) {
-        self.marks.edits.wrote(nth, growth);
+    /// Says that so many of the next edits were written, which made the body longer by `growth`; that wraps.
+    pub(crate) fn wrote(&mut self, many: usize, growth: u64) {
+        self.marks.edits.wrote(many, growth);
     }
 
     /// How long `len` unsent bytes become, which hold all that is settled.

@@ -3,6 +3,7 @@
 use super::scan::Gaps;
 use super::text::MAX_NAME;
 use crate::KeyNames;
+use crate::names::Found;
 
 /// What became of an id; each member that is an id leaves exactly one in its object's edits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,19 +23,32 @@ pub(crate) enum Text {
     #[default]
     Nothing,
     /// The name of an entry of the map.
-    Name(u32),
+    Name(Found),
     Unknown,
     Null,
 }
+
+const UNKNOWN: &[u8] = b"\"unknown\"";
+const NULL: &[u8] = b"null";
 
 impl Text {
     #[inline]
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
             Text::Nothing => b"",
-            Text::Name(entry) => names.json(entry),
-            Text::Unknown => b"\"unknown\"",
-            Text::Null => b"null",
+            Text::Name(found) => names.json(found),
+            Text::Unknown => UNKNOWN,
+            Text::Null => NULL,
+        }
+    }
+
+    #[inline]
+    fn len(self) -> usize {
+        match self {
+            Text::Nothing => 0,
+            Text::Name(found) => found.len(),
+            Text::Unknown => UNKNOWN.len(),
+            Text::Null => NULL.len(),
         }
     }
 }
@@ -209,7 +223,7 @@ impl Edits {
     }
 
     /// Settles all edits before `offset`, and tells of each.
-    pub(crate) fn settle(&mut self, offset: u64, names: &KeyNames, mut tell: impl FnMut(&Settled)) {
+    pub(crate) fn settle(&mut self, offset: u64, mut tell: impl FnMut(&Settled)) {
         let from = self.index(self.settled);
         for edit in self.edits[from..].iter_mut().take_while(|edit| edit.at < offset) {
             self.settled += 1;
@@ -218,12 +232,12 @@ impl Edits {
                 continue;
             }
             let mut settled = Settled { at: edit.at, tally: edit.tally, changed: None, named: None };
-            if let Text::Name(entry) = edit.text {
-                settled.named = Some(entry);
+            if let Text::Name(found) = edit.text {
+                settled.named = Some(found);
             }
             if edit.text != Text::Nothing {
                 self.cut_to = edit.at + edit.cut;
-                let put = self.leads.bytes(edit.lead).len() + edit.text.json(names).len();
+                let put = self.leads.bytes(edit.lead).len() + edit.text.len();
                 settled.changed = Some((edit.cut, put as u64));
                 self.growth = self.growth.wrapping_add(put as u64).wrapping_sub(edit.cut);
             }
@@ -246,7 +260,7 @@ impl Edits {
     /// Where the next settled edit is that changes something.
     pub(crate) fn next(&mut self) -> Option<u64> {
         let idle = self.due().iter().take_while(|edit| edit.text == Text::Nothing).count();
-        self.wrote(idle as u64, 0);
+        self.wrote(idle, 0);
         self.due().first().map(|edit| edit.at)
     }
 
@@ -256,22 +270,22 @@ impl Edits {
         &self.edits[self.index(self.written)..self.index(self.settled)]
     }
 
-    /// The settled edits that change something, from the next on.
+    /// The settled edits from the next on, as they are to be written. One that changes nothing has nothing to cut, and
+    /// nothing to put there.
     #[inline(always)]
     pub(crate) fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
-        self.due().iter().zip(1..).filter(|(edit, _)| edit.text != Text::Nothing).map(|(edit, nth)| Splice {
-            nth,
-            at: edit.at,
-            cut: edit.cut,
-            lead: self.leads.bytes(edit.lead),
-            text: edit.text.json(names),
+        self.due().iter().map(|edit| match edit.text {
+            Text::Nothing => Splice { at: edit.at, cut: 0, put: [b"", b""] },
+            text => {
+                Splice { at: edit.at, cut: edit.cut, put: [self.leads.bytes(edit.lead), text.json(names)] }
+            }
         })
     }
 
-    /// Says that the next edits were written, up to the `nth`, which made the body longer by `growth`; that wraps.
-    pub(crate) fn wrote(&mut self, nth: u64, growth: u64) {
+    /// Says that so many of the next edits were written, which made the body longer by `growth`; that wraps.
+    pub(crate) fn wrote(&mut self, many: usize, growth: u64) {
         self.growth = self.growth.wrapping_sub(growth);
-        self.written += nth;
+        self.written += many as u64;
         if self.written == self.pushed() {
             self.edits.clear();
             self.before = self.written;
@@ -288,15 +302,13 @@ pub(crate) struct Settled {
     /// How many bytes it takes away and how many it brings, where it does either.
     pub(crate) changed: Option<(u64, u64)>,
     /// The entry of the map that it names.
-    pub(crate) named: Option<u32>,
+    pub(crate) named: Option<Found>,
 }
 
 /// A settled edit, ready to be written.
 pub(crate) struct Splice<'a> {
-    /// Which it is of those that were not written, from 1.
-    pub(crate) nth: u64,
     pub(crate) at: u64,
     pub(crate) cut: u64,
-    pub(crate) lead: &'a [u8],
-    pub(crate) text: &'a [u8],
+    /// What stands before a value, and the value.
+    pub(crate) put: [&'a [u8]; 2],
 }

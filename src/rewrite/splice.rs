@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::amend::Amender;
+use super::edit::Splice;
 use crate::KeyNames;
 
 /// The largest piece that is put together at once; a multiple of what goes through a socket at once.
@@ -133,31 +134,18 @@ impl Unsent {
     /// there is room, and an edit still to come.
     fn splice(&mut self, settled: u64, amender: &mut Amender, names: &KeyNames, piece: &mut Vec<u8>) -> bool {
         let Some(front) = self.frames.front() else { return false };
-        let upto = settled.min(self.at + front.len() as u64);
-        let slice = |from: u64, to: u64| &front[(from - self.at) as usize..(to - self.at) as usize];
-        let (mut at, mut end, mut is_full) = (self.at, upto, false);
-        let (mut wrote, mut growth) = (0, 0_u64);
-        for edit in amender.ready(names).take_while(|edit| edit.at < upto) {
-            let put = edit.lead.len() + edit.text.len();
-            if (edit.at - at) as usize + put > MAX_PIECE - piece.len() {
-                (end, is_full) = (edit.at, true);
-                break;
-            }
-            piece.extend_from_slice(slice(at, edit.at));
-            piece.extend_from_slice(edit.lead);
-            piece.extend_from_slice(edit.text);
-            at = edit.at + edit.cut;
-            (wrote, growth) = (edit.nth, growth.wrapping_add(put as u64).wrapping_sub(edit.cut));
-        }
-        amender.wrote(wrote, growth);
-        // A value that was cut may reach into the next frame.
+        let len = front.len().min((settled - self.at) as usize);
+        let before = piece.len();
+        let (many, mut at, full) = copy(&front[..len], self.at, amender.ready(names), piece);
+        let (end, mut is_full) = (full.unwrap_or(len), full.is_some());
+        amender.wrote(many, ((piece.len() - before) as u64).wrapping_sub(at as u64));
         if at < end {
-            let most = at + (MAX_PIECE - piece.len()) as u64;
+            let most = at + MAX_PIECE - piece.len();
             is_full |= end > most;
-            piece.extend_from_slice(slice(at, end.min(most)));
+            piece.extend_from_slice(&front[at..end.min(most)]);
             at = end.min(most);
         }
-        self.skip(at - self.at);
+        self.skip(at as u64);
         !is_full && amender.next().is_some()
     }
 
@@ -186,4 +174,32 @@ impl Unsent {
         self.at += n;
         self.len -= n;
     }
+}
+
+/// Copies a frame that begins at `from`, up to the last of its edits, into a piece, as far as there is room.
+#[inline(never)]
+fn copy<'a>(
+    frame: &[u8],
+    from: u64,
+    edits: impl Iterator<Item = Splice<'a>>,
+    piece: &mut Vec<u8>,
+) -> (usize, usize, Option<usize>) {
+    // Places in this frame. A value that was cut may reach into the next one.
+    let (mut at, mut many) = (0, 0);
+    for edit in edits {
+        let place = edit.at.wrapping_sub(from) as usize;
+        let [lead, text] = edit.put;
+        if !text.is_empty() {
+            let Some(before) = frame.get(at..place) else { break };
+            if before.len() + lead.len() + text.len() > MAX_PIECE - piece.len() {
+                return (many, at, Some(place));
+            }
+            piece.extend_from_slice(before);
+            piece.extend_from_slice(lead);
+            piece.extend_from_slice(text);
+            at = place + edit.cut as usize;
+        }
+        many += 1;
+    }
+    (many, at, None)
 }

@@ -187,7 +187,7 @@ fn an_id_is_looked_up_to_its_longest_escaped_form() {
             let mut amender = Amender::new(rules());
             chunks.iter().for_each(|chunk| amender.feed(chunk, &names));
             let mut counts = Counts::default();
-            amender.settle(&names, |edit| counts.add(edit.tally));
+            amender.settle(|edit| counts.add(edit.tally));
             assert_eq!((counts.named, counts.unmatched), (named, 1 - named));
         }
     }
@@ -258,7 +258,7 @@ fn pieces(frames: &[Bytes], rules: Rules) -> Vec<Bytes> {
         unsent.push(frame.clone());
     }
     amender.finish();
-    amender.settle(&names, |_| ());
+    amender.settle(|_| ());
     let pieces = std::iter::from_fn(|| unsent.next(&mut amender, &names)).collect();
     assert_eq!(amender.grown(0), 0, "all that was put and cut is accounted for");
     pieces

@@ -52,7 +52,7 @@ pub(super) fn is_valid(names: &KeyNames) {
         assert_eq!((flaw(id), flaw(name)), (None, None), "{id}: {name}");
         assert_eq!(names.name(id), Some(name));
         assert!(names.ids(name).any(|of_name| of_name == id));
-        let json = names.find(id.as_bytes()).map(|entry| names.json(entry));
+        let json = names.find(id.as_bytes()).map(|found| names.json(found));
         assert_eq!(json.and_then(|json| serde_json::from_slice::<String>(json).ok()).as_deref(), Some(name));
         let (longer, shorter) =
             (format!("{id}x"), &id[..id.len() - id.chars().last().map_or(0, char::len_utf8)]);

@@ -29,8 +29,8 @@ impl Marker<'_> {
             Value::Text(raw, true) => unescape(raw, &mut self.marks.unescaped),
         };
         if let Some(id) = id {
-            if let Some(entry) = self.names.find(id) {
-                return (Text::Name(entry), Tally::Named);
+            if let Some(found) = self.names.find(id) {
+                return (Text::Name(found), Tally::Named);
             }
             self.marks.unmatched.add(at, id);
         }
@@ -190,8 +190,8 @@ impl Marker<'_> {
 fn replace(object: &Open, natives: &[u8], edits: &mut Edits, names: &KeyNames) {
     let Some(id_edit) = object.id_edit.and_then(|which| edits.unsettled(which)) else { return };
     let text = std::mem::take(&mut id_edit.text);
-    let Text::Name(entry) = text else { return };
-    let name = names.json(entry);
+    let Text::Name(found) = text else { return };
+    let name = names.json(found);
     let same = object.native.is_some_and(|from| natives[from..] == name[1..name.len() - 1]);
     if let Some(name_edit) = object.name_edit.and_then(|which| edits.unsettled(which))
         && !same

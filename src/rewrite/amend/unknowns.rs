@@ -23,7 +23,7 @@ impl Unknowns {
             return;
         }
         let hash = self.index.hash(id.as_bytes());
-        if self.index.find(hash, |nth| *self.ids[nth as usize].1 == *id).is_none() {
+        if self.index.find(hash, |nth| (*self.ids[nth as usize].1 == *id).then_some(())).is_none() {
             self.index.insert(hash, self.ids.len() as u32);
             self.ids.push((at, id.into()));
         }
