@@ -19,20 +19,33 @@ pub(super) struct Marker<'a> {
 
 impl Marker<'_> {
     /// What stands beside an id, and how it counts.
+    #[inline(always)]
     fn look_up(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
-        let rules = &self.marks.rules;
+        // What by far the most are.
+        if let Value::Text(id, false) = value
+            && let Some(found) = self.names.find(id)
+        {
+            return (Text::Name(found), Tally::Named);
+        }
+        self.look_closer(at, value)
+    }
+
+    /// The same, whatever it is but a name that stands in the map as it stands there.
+    #[inline(never)]
+    fn look_closer(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
+        let Marks { rules, unescaped, unmatched, .. } = &mut *self.marks;
         let id = match value {
             Value::Other if rules.null_as_unmatched => return (rules.unmatched.text(), Tally::Null),
             Value::Other => return (Text::Null, Tally::Null),
             Value::LongText => None,
             Value::Text(raw, false) => Some(raw),
-            Value::Text(raw, true) => unescape(raw, &mut self.marks.unescaped),
+            Value::Text(raw, true) => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if let Some(found) = self.names.find(id) {
+            if let (Value::Text(_, true), Some(found)) = (value, self.names.find(id)) {
                 return (Text::Name(found), Tally::Named);
             }
-            self.marks.unmatched.add(at, id);
+            unmatched.add(at, id);
         }
         (rules.unmatched.text(), Tally::Unmatched)
     }

@@ -48,17 +48,26 @@ pub(super) struct Joint {
 
 impl Joint {
     /// Whether a joint that was read elsewhere means the same here: the same containers may end here, and then a
-    /// comma is followed by a name in an object, by an object in an array.
+    /// comma is followed by a name in an object, by an object in an array. It begins in an object, as it did there.
     #[inline(always)]
     pub(super) fn fits(&self, nest: &Nest) -> bool {
+        if self.stays() {
+            return true;
+        }
         let [closed, opened] = [self.closed, self.opened].map(usize::from);
         nest.ends_with(closed + 1, self.around) && nest.depth - closed + opened <= SHALLOW
+    }
+
+    /// Whether it leads from a member of an object to another.
+    #[inline(always)]
+    pub(super) fn stays(&self) -> bool {
+        self.closed + self.opened == 0
     }
 
     /// Ends the containers that end in this joint, which begins at `from`, and begins those that begin.
     #[inline(always)]
     pub(super) fn enter(&self, from: u64, nest: &mut Nest, sink: &mut impl Sink) {
-        if self.closed + self.opened == 0 {
+        if self.stays() {
             return;
         }
         let closed = usize::from(self.closed);

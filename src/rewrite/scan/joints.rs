@@ -56,7 +56,7 @@ pub(super) struct Known {
 impl Known {
     fn new(joint: Joint) -> Self {
         let mask = !(u128::MAX << joint.len);
-        let is_plain = joint.closed + joint.opened == 0 && joint.wanted.is_none();
+        let is_plain = joint.stays() && joint.wanted.is_none();
         let masks = [0, 32, 64, 96].map(|from| (mask >> from) as u32);
         Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, next: NONE, other: NONE }
     }
