@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
 use crate::rewrite::edit::Settled;
+#[cfg(feature = "tracing")]
+use crate::rewrite::edit::Text;
 use crate::settings::Settings;
 use crate::{Outcome, Snapshot};
 
@@ -96,7 +98,7 @@ impl Report {
     #[cfg(feature = "tracing")]
     #[cold]
     fn trace_named(&self, edit: &Settled) {
-        if let Some(found) = edit.named
+        if let Text::Name(found) = edit.text
             && tracing::enabled!(tracing::Level::TRACE)
         {
             let (id, name) = self.snapshot.entry(found);

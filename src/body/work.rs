@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use super::into_bytes;
 use crate::report::Report;
 use crate::rewrite::amend::{Amender, most_surcharge};
+use crate::rewrite::edit::Text;
 use crate::rewrite::lookout::Seam;
 use crate::rewrite::rules::Rules;
 use crate::rewrite::scan::Fault;
@@ -36,9 +37,6 @@ pub(super) struct Work<E> {
     /// The exact length of what is left to send, where it is known and may be said.
     length: Option<u64>,
     counts: Counts,
-    /// Bytes brought and taken away by settled edits.
-    put: u64,
-    cut: u64,
     changed: bool,
     /// The head is out, and did not wait for the body's end.
     streaming: bool,
@@ -76,8 +74,6 @@ impl<E> Work<E> {
             end: End::Open,
             length: None,
             counts: Counts::default(),
-            put: 0,
-            cut: 0,
             changed: false,
             streaming: false,
             report,
@@ -229,7 +225,7 @@ impl<E> Work<E> {
     /// Leaves the body as it came.
     fn abandon(&mut self) {
         self.amender.abandon();
-        (self.counts, self.put, self.cut, self.changed) = (Counts::default(), 0, 0, false);
+        (self.counts, self.changed) = (Counts::default(), false);
     }
 
     /// Amends a body that is all there.
@@ -255,7 +251,7 @@ impl<E> Work<E> {
     /// head, for a server believes both (§8.6 of RFC 9110).
     fn measure(&mut self, headers: &HeaderMap) {
         if matches!(self.end, End::Well(None)) && !head::announces_trailers(headers) {
-            let length = self.unsent.len() + self.put - self.cut;
+            let length = self.amender.grown(self.unsent.len());
             self.length = Some(length).filter(|length| self.changed || !head::denies(headers, *length));
         }
     }
@@ -264,17 +260,13 @@ impl<E> Work<E> {
     fn settle(&mut self) {
         // What is held and has a fault may yet go out as it came: then nobody is told of its ids.
         let tells = self.streaming || self.amender.fault().is_none();
-        let Self { amender, report, counts, put, cut, changed, .. } = self;
+        let Self { amender, report, counts, changed, .. } = self;
         amender.settle(|edit| {
             counts.add(edit.tally);
             if tells {
                 report.settled(edit);
             }
-            if let Some((less, more)) = edit.changed {
-                *changed = true;
-                *cut += less;
-                *put += more;
-            }
+            *changed |= edit.text != Text::Nothing;
         });
         if !tells {
             return;

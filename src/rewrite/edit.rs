@@ -225,24 +225,22 @@ impl Edits {
     /// Settles all edits before `offset`, and tells of each.
     pub(crate) fn settle(&mut self, offset: u64, mut tell: impl FnMut(&Settled)) {
         let from = self.index(self.settled);
-        for edit in self.edits[from..].iter_mut().take_while(|edit| edit.at < offset) {
-            self.settled += 1;
-            if edit.at < self.cut_to {
+        let Self { edits, leads, settled, growth, cut_to, .. } = self;
+        let (mut many, mut more, mut behind) = (0, *growth, *cut_to);
+        for edit in edits[from..].iter_mut().take_while(|edit| edit.at < offset) {
+            many += 1;
+            if edit.at < behind {
                 edit.text = Text::Nothing;
                 continue;
             }
-            let mut settled = Settled { at: edit.at, tally: edit.tally, changed: None, named: None };
-            if let Text::Name(found) = edit.text {
-                settled.named = Some(found);
-            }
             if edit.text != Text::Nothing {
-                self.cut_to = edit.at + edit.cut;
-                let put = self.leads.bytes(edit.lead).len() + edit.text.len();
-                settled.changed = Some((edit.cut, put as u64));
-                self.growth = self.growth.wrapping_add(put as u64).wrapping_sub(edit.cut);
+                behind = edit.at + edit.cut;
+                let put = leads.bytes(edit.lead).len() + edit.text.len();
+                more = more.wrapping_add(put as u64).wrapping_sub(edit.cut);
             }
-            tell(&settled);
+            tell(&Settled { at: edit.at, tally: edit.tally, text: edit.text });
         }
+        (*settled, *growth, *cut_to) = (*settled + many, more, behind);
     }
 
     /// How long `len` bytes become that hold all settled edits that are not written.
@@ -299,10 +297,7 @@ impl Edits {
 pub(crate) struct Settled {
     pub(crate) at: u64,
     pub(crate) tally: Tally,
-    /// How many bytes it takes away and how many it brings, where it does either.
-    pub(crate) changed: Option<(u64, u64)>,
-    /// The entry of the map that it names.
-    pub(crate) named: Option<Found>,
+    pub(crate) text: Text,
 }
 
 /// A settled edit, ready to be written.

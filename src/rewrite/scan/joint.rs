@@ -30,6 +30,8 @@ pub(super) struct Joint {
     pub(super) gap: u8,
     pub(super) name: (u8, u8),
     pub(super) colon: u8,
+    /// There is no white space in it.
+    pub(super) is_compact: bool,
     /// How many containers end.
     pub(super) closed: u8,
     /// Behind the bracket of each, the innermost first.
@@ -111,10 +113,10 @@ impl Joint {
     /// The white space in the last value's member, the joint's text being this.
     #[inline(always)]
     pub(super) fn gaps<'a>(&self, text: &'a [u8]) -> Gaps<'a> {
-        let [gap, start, end, colon] = [self.gap, self.name.0, self.name.1, self.colon].map(usize::from);
-        if (start, colon, text.len()) == (gap + 1, end + 1, colon + 1) {
+        if self.is_compact {
             return [&[]; 3];
         }
+        let [gap, start, end, colon] = [self.gap, self.name.0, self.name.1, self.colon].map(usize::from);
         [&text[gap..start - 1], &text[end + 1..colon], &text[colon + 1..]]
     }
 }
@@ -195,9 +197,10 @@ impl<'w> Part<'w> {
                 at = brace;
                 continue;
             }
+            let is_compact = (start, colon, value) == (gap + 1, end + 1, colon + 1);
             let [len, gap, start, end, colon, part] =
                 [value, gap, start, end, colon, self.from].map(|at| at as u8);
-            return Some(Joint { len, gap, name: (start, end), colon, wanted, part, ..joint });
+            return Some(Joint { len, gap, name: (start, end), colon, is_compact, wanted, part, ..joint });
         }
     }
 }
