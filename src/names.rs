@@ -50,19 +50,23 @@ pub struct KeyNames {
     partial: bool,
 }
 
-/// An entry that was found: where its stretch begins, and how long its id and its name as JSON are. Whoever keeps it need
-/// not go to the stretch to know how much the name will take.
+/// An entry that was found: where its name as JSON begins, how long that is, and the id before it. Whoever keeps it need not
+/// go to the entry's stretch to know how much the name will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    entry: u32,
-    id: u16,
+    json_from: u32,
     json: u16,
+    id: u16,
 }
 
 impl Found {
     /// The length of the name as JSON.
     pub(crate) fn len(self) -> usize {
         self.json.into()
+    }
+
+    fn entry(self) -> u32 {
+        self.json_from - u32::from(self.id) - Entry::LENGTHS as u32
     }
 }
 
@@ -190,7 +194,7 @@ impl KeyNames {
 
     /// The name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        self.find(id.as_bytes()).map(|found| text(self.name_of(found.entry)))
+        self.find(id.as_bytes()).map(|found| text(self.name_of(found.entry())))
     }
 
     /// The ids of all keys of this name, in the order in which they were given.
@@ -227,23 +231,22 @@ impl KeyNames {
     #[inline]
     pub(crate) fn find(&self, id: &[u8]) -> Option<Found> {
         self.index.find(self.index.hash(id), |entry| {
-            let Entry { id_from, id: len, json, .. } = Entry::at(entry, &self.text);
-            let is_it = self.text.get(id_from..id_from + len) == Some(id);
-            is_it.then_some(Found { entry, id: len as u16, json: json as u16 })
+            let at = Entry::at(entry, &self.text);
+            let is_it = self.text.get(at.id_from..at.json_from()).is_some_and(|this| this == id);
+            is_it.then(|| Found { json_from: at.json_from() as u32, json: at.json as u16, id: at.id as u16 })
         })
     }
 
     /// An entry's name as a JSON string (RFC 8259 §7), quotes included.
     #[inline]
     pub(crate) fn json(&self, found: Found) -> &[u8] {
-        let from = found.entry as usize + Entry::LENGTHS + usize::from(found.id);
-        &self.text[from..from + found.len()]
+        &self.text[found.json_from as usize..][..found.len()]
     }
 
     /// An entry's id and name.
     #[cfg(feature = "tracing")]
     pub(crate) fn entry(&self, found: Found) -> (&str, &str) {
-        (text(self.id_of(found.entry)), text(self.name_of(found.entry)))
+        (text(self.id_of(found.entry())), text(self.name_of(found.entry())))
     }
 
     /// Whether this could be the id of an entry.

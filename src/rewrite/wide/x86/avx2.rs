@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::{
     __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8, _mm256_cmpeq_epi8,
-    _mm256_cmpgt_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,
+    _mm256_cmpgt_epi8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,
     _mm256_set1_epi8, _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_sub_epi8, _pdep_u64,
 };
 
@@ -24,19 +24,25 @@ fn mask(block: __m256i) -> u32 {
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn stops(block: &[u8; 32]) -> u32 {
+    // By the lower half of a byte: the quote or the backslash that has it, or a byte that has another.
+    let [q, b, x] = [b'"', b'\\', 1].map(|byte| byte as i8);
+    let which = _mm256_setr_epi8(
+        x, 0, q, 0, 0, 0, 0, 0, 0, 0, 0, 0, b, 0, 0, 0, //
+        x, 0, q, 0, 0, 0, 0, 0, 0, 0, 0, 0, b, 0, 0, 0,
+    );
     let block = load(block);
-    let quote = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'"' as i8));
-    let escape = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'\\' as i8));
+    let ends = _mm256_cmpeq_epi8(_mm256_shuffle_epi8(which, block), block);
     // As signed bytes, controls are below a space, and so is all that is not ASCII.
     let below = _mm256_cmpgt_epi8(_mm256_set1_epi8(b' ' as i8), block);
-    mask(_mm256_or_si256(_mm256_or_si256(quote, escape), below))
+    mask(_mm256_or_si256(ends, below))
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn digits(block: &[u8; 32]) -> u32 {
-    let value = _mm256_sub_epi8(load(block), _mm256_set1_epi8(b'0' as i8));
-    mask(_mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value))
+    // Moved to where they are the lowest of signed bytes.
+    let moved = _mm256_sub_epi8(load(block), _mm256_set1_epi8((b'0' as i8).wrapping_sub(i8::MIN)));
+    !mask(_mm256_cmpgt_epi8(moved, _mm256_set1_epi8(i8::MIN + 9)))
 }
 
 #[inline]
