@@ -206,20 +206,20 @@ impl<'w> Part<'w> {
 }
 
 /// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes. It goes on
-/// behind values that are expected: `again` says how long the one behind it is, if it is.
+/// behind values that are expected: `again` says how long the one behind it is, where it is.
 #[inline(always)]
 pub(super) fn read(
     wide: impl Wide,
     window: &[u8; WINDOW],
     nest: &Nest,
-    again: impl Fn(&Joint) -> usize,
+    again: impl Fn(&Joint) -> Option<usize>,
     sink: &mut impl Sink,
 ) -> Option<Joint> {
     // It stands in an object.
     let first = Joint { around: 1, ..Joint::default() };
     let mut joint = Part::new(wide, window, 0)?.read(first, nest, sink)?;
     while joint.wanted.is_none()
-        && let value @ 1.. = again(&joint)
+        && let Some(value) = again(&joint)
         && let Some(part) = Part::new(wide, window, usize::from(joint.len) + value)
         && let Some(longer) = part.read(joint, nest, sink)
         // Before a container the way ends: it may be in a joint that begins later.
@@ -295,7 +295,7 @@ mod tests {
             window[..text.len()].copy_from_slice(text.as_bytes());
             for (comes_again, expected) in [(true, whole), (false, part)] {
                 let again = |joint: &Joint| {
-                    if comes_again { scalar(BASE, &window, joint.len.into()) } else { 0 }
+                    comes_again.then(|| scalar(BASE, &window, joint.len.into())).flatten()
                 };
                 let joint = read(BASE, &window, &nest, again, &mut Deaf).unwrap();
                 assert_eq!(&text[..joint.len.into()], expected, "{text} {comes_again}");

@@ -172,12 +172,15 @@ impl Joints {
             let joint = &this.joint;
             let from = end - way.rest.len() as u64;
             let window = way.rest.first_chunk();
-            if len == 0 || !window.is_some_and(|window| joint.pass(window, len, from, nest, sink)) {
-                met = Some(joint);
-                (way.last, way.next) = (way.next, usize::from(this.next));
-                break;
+            if let (Some(window), Some(len)) = (window, len)
+                && joint.pass(window, len, from, nest, sink)
+            {
+                way.pass(this, len);
+                continue;
             }
-            way.pass(this, len);
+            met = Some(joint);
+            (way.last, way.next) = (way.next, usize::from(this.next));
+            break;
         }
         let passed = (bytes.len() - way.rest.len()) as u32;
         *patience = PATIENCE.min(*patience + passed / WORTH);
@@ -197,29 +200,29 @@ impl Joints {
 
     /// The length of the value behind this joint, if that is what stood there when its last part was read before. Not
     /// where it was expected after the last joint and something else came: that is read member by member from then on.
-    pub(super) fn again(&self, joint: &Joint, window: &[u8; WINDOW]) -> usize {
+    pub(super) fn again(&self, joint: &Joint, window: &[u8; WINDOW]) -> Option<usize> {
         if self.known.get(usize::from(self.last)).is_some_and(|last| last.next != NONE) {
-            return 0;
+            return None;
         }
         let [part, len] = [joint.part, joint.len].map(usize::from);
         let text = &window[part..len];
         let slot = self.slot(text, usize::from(joint.name.1) - part);
-        let Some(known) = self.known.get(usize::from(self.by_hash[slot])) else { return 0 };
-        let value = scalar(BASE, window, len);
+        let known = self.known.get(usize::from(self.by_hash[slot]))?;
+        let value = scalar(BASE, window, len)?;
         let before = known.text[len - part..].get(..value);
-        if before == Some(&window[len..len + value]) { value } else { 0 }
+        (before == Some(&window[len..len + value])).then_some(value)
     }
 
     /// Whether a joint at a chunk's end, behind which stand zeros, would be the same if more were seen: the value behind it
     /// is, did not come before, and no joint is expected that goes on behind it.
     fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW]) -> bool {
         let len = usize::from(joint.len);
-        let value = scalar(BASE, window, len);
-        let is_seen = value > 0 && window.get(len + value).is_some_and(|behind| *behind != 0);
+        let behind = scalar(BASE, window, len).and_then(|value| window.get(len + value));
+        let is_seen = behind.is_some_and(|behind| *behind != 0);
         let expected =
             self.known.get(usize::from(self.last)).map_or([NONE; 2], |last| [last.next, last.other]);
         is_seen
-            && self.again(joint, window) == 0
+            && self.again(joint, window).is_none()
             && !expected.into_iter().any(|nth| self.goes_on(nth, &window[..len]))
     }
 
@@ -308,18 +311,21 @@ impl Passed<'_> {
 }
 
 /// Goes over as many plain joints and scalars behind them as come as expected. Gives the joint that stands behind them
-/// as expected too, and the length of the scalar behind it, or 0.
+/// as expected too, and the length of the scalar behind it.
 #[inline(always)]
-fn over_plain<'j>(wide: impl Wide, known: &'j [Known], way: &mut Passed<'_>) -> Option<(&'j Known, usize)> {
+fn over_plain<'j>(
+    wide: impl Wide,
+    known: &'j [Known],
+    way: &mut Passed<'_>,
+) -> Option<(&'j Known, Option<usize>)> {
     loop {
         let window = way.rest.first_chunk::<WINDOW>()?;
         let (nth, this) = expected(wide, known, way.last, way.next, window)?;
         way.next = nth;
-        let len = scalar(wide, window, this.joint.len.into());
-        if len == 0 || !this.is_plain {
-            return Some((this, len));
+        match scalar(wide, window, this.joint.len.into()) {
+            Some(len) if this.is_plain => way.pass(this, len),
+            len => return Some((this, len)),
         }
-        way.pass(this, len);
     }
 }
 
@@ -364,13 +370,13 @@ mod tests {
         let first = joint(r#","project_id":"#);
         let row = |value: &str| window(&format!(r#","project_id":{value},"user_id":"#));
         let (null, other) = (row("null"), row("\"x\""));
-        assert_eq!(joints.again(&first, &null), 0, "nothing is known");
+        assert_eq!(joints.again(&first, &null), None, "nothing is known");
         joints.learn(first, &null, false);
         joints.lose();
-        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [4, 0]);
+        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [Some(4), None]);
         joints.learn(first, &other, false);
         joints.lose();
-        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [0, 3]);
+        assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [None, Some(3)]);
     }
 
     #[test]
@@ -386,7 +392,7 @@ mod tests {
         assert_eq!(after_first(&joints), (NONE, NONE), "its value may come again");
         joints.lose();
         learn(&mut joints, first);
-        assert_eq!(joints.again(&Joint { part: 0, ..joint(part) }, &window(whole)), 4);
+        assert_eq!(joints.again(&Joint { part: 0, ..joint(part) }, &window(whole)), Some(4));
         learn(&mut joints, part);
         assert_eq!(after_first(&joints), (1, NONE));
         // Another is, once it is there; and what goes on behind it is asked for first.
@@ -395,7 +401,7 @@ mod tests {
             learn(&mut joints, first);
             assert_eq!(
                 joints.again(&Joint { part: 0, ..joint(part) }, &window(whole)),
-                0,
+                None,
                 "one is expected, and did not come"
             );
             learn(&mut joints, text);

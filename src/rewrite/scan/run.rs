@@ -74,8 +74,9 @@ impl Scanner {
                             &read
                         }
                     };
-                    let len = scalar(wide, window, joint.len.into());
-                    if len > 0 && joint.pass(window, len, from, &mut self.nest, sink) {
+                    if let Some(len) = scalar(wide, window, joint.len.into())
+                        && joint.pass(window, len, from, &mut self.nest, sink)
+                    {
                         passed = len;
                         rest = &rest[usize::from(joint.len) + passed..];
                         continue;
@@ -96,10 +97,8 @@ impl Scanner {
                 }
                 let Some(window) = rest.first_chunk::<WINDOW>() else { break };
                 // Behind a joint stands no scalar: it would have been passed with it.
-                passed = if value == 0 { scalar(wide, window, 0) } else { 0 };
-                if passed == 0 {
-                    passed = flat(&rest[value..]);
-                }
+                let scalar = if value == 0 { scalar(wide, window, 0) } else { None };
+                passed = scalar.unwrap_or_else(|| flat(&rest[value..]));
                 if passed == 0 {
                     cursor.at = (end - cursor.base) as usize - rest.len() + value;
                     break 'run;

@@ -4,45 +4,44 @@ use super::joint::{MAX_JOINT, WINDOW};
 use super::token::{character, escape, literal};
 use crate::rewrite::wide::{self, BASE, Wide};
 
-/// The length of the scalar that stands `at` this place, of up to about 60 bytes; 0 where it needs more care.
+/// The length of the scalar that stands `at` this place, of up to about 60 bytes; `None` where it needs more care.
 /// What follows a number is not looked at.
 #[inline(always)]
-pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> usize {
+pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> Option<usize> {
     let at = at & MAX_JOINT;
     let block = |at: usize| window[at..].first_chunk::<32>();
-    let (Some(first), Some(second)) = (block(at), block(at + 32)) else { return 0 };
+    let (first, second) = (block(at)?, block(at + 32)?);
     match first[0] {
         b'"' => {
             // Without the quote that begins it.
             let stops = wide.stops(first) & !1;
             if stops != 0 {
                 let len = stops.trailing_zeros() as usize;
-                return if first[len] == b'"' { len + 1 } else { 0 };
+                return (first[len] == b'"').then_some(len + 1);
             }
             let stops = wide.stops(second);
             if stops != 0 {
                 let len = stops.trailing_zeros() as usize;
-                return if second[len] == b'"' { 32 + len + 1 } else { 0 };
+                return (second[len] == b'"').then_some(32 + len + 1);
             }
-            0
+            None
         }
         digit @ b'0'..=b'9' => {
-            let digits = wide.digits(first);
+            let others = !wide.digits(first);
             // RFC 8259 §6: no leading zero. One question, for whether a number is 0 cannot be foreseen.
-            if digits & (u32::from(digit == b'0') << 1) != 0 {
-                return 0;
+            if !others & (u32::from(digit == b'0') << 1) != 0 {
+                return None;
             }
-            let len = (!digits).trailing_zeros() as usize;
+            let len = others.trailing_zeros() as usize;
             if window[at + len] != b'.' {
-                return len;
+                return Some(len);
             }
-            let Some(fraction) = block(at + len + 1) else { return 0 };
-            match (!wide.digits(fraction)).trailing_zeros() as usize {
-                0 | 32 => 0,
-                digits => len + 1 + digits,
+            match (!wide.digits(block(at + len + 1)?)).trailing_zeros() as usize {
+                0 | 32 => None,
+                digits => Some(len + 1 + digits),
             }
         }
-        _ => literal(first),
+        _ => Some(literal(first)).filter(|len| *len > 0),
     }
 }
 
@@ -63,10 +62,7 @@ fn array(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     loop {
         rest = &rest[wide::white_space(BASE, rest)..];
-        let len = match scalar(BASE, rest.first_chunk()?, 0) {
-            0 => text(rest),
-            len => len,
-        };
+        let len = scalar(BASE, rest.first_chunk()?, 0).unwrap_or_else(|| text(rest));
         if len == 0 {
             return None;
         }
