@@ -50,8 +50,8 @@ pub struct KeyNames {
     partial: bool,
 }
 
-/// An entry that was found: where its name as JSON begins, how long that is, and the id before it. Whoever keeps it need not
-/// go to the entry's stretch to know how much the name will take.
+/// An entry that was found: where its name as JSON begins, how long that is, and the id before it. Who has it knows how
+/// much the name will take, without going there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     json_from: u32,
@@ -82,6 +82,8 @@ struct Entry {
 impl Entry {
     /// How many bytes the lengths take.
     const LENGTHS: usize = 6;
+    /// Where one may begin at most: its name has a place too.
+    const LAST: u32 = Index::FREE - 1 - (Self::LENGTHS + KeyNames::MAX_ID) as u32;
 
     fn lengths(lengths: [usize; 3]) -> [u8; Self::LENGTHS] {
         let [[a, b], [c, d], [e, f]] = lengths.map(|len| (len as u16).to_le_bytes());
@@ -306,8 +308,8 @@ impl KeyNames {
         if self.index.find(hash, |entry| (self.id_of(entry) == id.as_bytes()).then_some(())).is_some() {
             return Err(Fault::Twice);
         }
-        let entry =
-            u32::try_from(self.text.len()).ok().filter(|&entry| entry < Index::FREE).ok_or(Fault::TooMany)?;
+        let entry = u32::try_from(self.text.len()).ok().filter(|&entry| entry <= Entry::LAST);
+        let entry = entry.ok_or(Fault::TooMany)?;
         // RFC 8259 §7: of what must be escaped only these two can occur in a valid name.
         let must_be_escaped = |byte: &u8| matches!(byte, b'"' | b'\\');
         let escapes = name.bytes().filter(must_be_escaped).count();

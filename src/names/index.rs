@@ -35,7 +35,7 @@ impl Index {
         hasher.finish() as u32
     }
 
-    /// What `found` says of the entry that it says anything of, among those with this hash.
+    /// The first that is found of the entries with this hash.
     #[inline]
     pub(crate) fn find<T>(&self, hash: u32, found: impl Fn(u32) -> Option<T>) -> Option<T> {
         let mask = self.slots.len().checked_sub(1)?;

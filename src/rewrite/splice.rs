@@ -136,9 +136,9 @@ impl Unsent {
         let Some(front) = self.frames.front() else { return false };
         let len = front.len().min((settled - self.at) as usize);
         let before = piece.len();
-        let (many, mut at, full) = copy(&front[..len], self.at, amender.ready(names), piece);
+        let Copied { edits, upto: mut at, full } = copy(&front[..len], self.at, amender.ready(names), piece);
+        amender.wrote(edits, ((piece.len() - before) as u64).wrapping_sub(at as u64));
         let (end, mut is_full) = (full.unwrap_or(len), full.is_some());
-        amender.wrote(many, ((piece.len() - before) as u64).wrapping_sub(at as u64));
         if at < end {
             let most = at + MAX_PIECE - piece.len();
             is_full |= end > most;
@@ -176,30 +176,36 @@ impl Unsent {
     }
 }
 
-/// Copies a frame that begins at `from`, up to the last of its edits, into a piece, as far as there is room.
+/// How far a frame was copied.
+struct Copied {
+    /// So many edits are in it.
+    edits: usize,
+    /// Up to this place; a value that was cut may reach into the next frame.
+    upto: usize,
+    /// Where the next edit stands, if there was no room for it.
+    full: Option<usize>,
+}
+
+/// Copies a frame that begins at `from`, up to the last edit in it, to the end of a piece. Out of line: what is in a loop
+/// with it would be kept in the registers that it needs.
 #[inline(never)]
-fn copy<'a>(
-    frame: &[u8],
-    from: u64,
-    edits: impl Iterator<Item = Splice<'a>>,
-    piece: &mut Vec<u8>,
-) -> (usize, usize, Option<usize>) {
-    // Places in this frame. A value that was cut may reach into the next one.
-    let (mut at, mut many) = (0, 0);
+fn copy<'a>(frame: &[u8], from: u64, edits: impl Iterator<Item = Splice<'a>>, piece: &mut Vec<u8>) -> Copied {
+    let mut copied = Copied { edits: 0, upto: 0, full: None };
     for edit in edits {
-        let place = edit.at.wrapping_sub(from) as usize;
         let [lead, text] = edit.put;
         if !text.is_empty() {
-            let Some(before) = frame.get(at..place) else { break };
+            let place = edit.at.wrapping_sub(from) as usize;
+            let Some(before) = frame.get(copied.upto..place).filter(|_| place < frame.len()) else { break };
             if before.len() + lead.len() + text.len() > MAX_PIECE - piece.len() {
-                return (many, at, Some(place));
+                copied.full = Some(place);
+                break;
             }
             piece.extend_from_slice(before);
             piece.extend_from_slice(lead);
             piece.extend_from_slice(text);
-            at = place + edit.cut as usize;
+            copied.upto = place + edit.cut as usize;
         }
-        many += 1;
+        copied.edits += 1;
     }
-    (many, at, None)
+    copied
 }

@@ -294,9 +294,8 @@ mod tests {
             let mut window = [0; WINDOW];
             window[..text.len()].copy_from_slice(text.as_bytes());
             for (comes_again, expected) in [(true, whole), (false, part)] {
-                let again = |joint: &Joint| {
-                    comes_again.then(|| scalar(BASE, &window, joint.len.into())).flatten()
-                };
+                let again =
+                    |joint: &Joint| comes_again.then(|| scalar(BASE, &window, joint.len.into())).flatten();
                 let joint = read(BASE, &window, &nest, again, &mut Deaf).unwrap();
                 assert_eq!(&text[..joint.len.into()], expected, "{text} {comes_again}");
                 let name = &text[joint.name.0.into()..joint.name.1.into()];
