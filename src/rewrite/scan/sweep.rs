@@ -60,8 +60,8 @@ impl<S: Sink> BlockTask for Sweep<'_, '_, S> {
             let mut sure = seen.faults.places().next().unwrap_or(size);
             if !seen.hints.is_none() || sink.watched().is_some() && seen.ends() {
                 let (brackets, sequence) = (seen.brackets.words(), seen.sequence);
-                let ends = Ends { brackets, sequence, nth: 0, depth: before.depth() };
-                let (hints, base) = (seen.hints.places(), cursor.base);
+                let ends = &mut Ends { brackets, sequence, nth: 0, depth: before.depth() };
+                let (hints, base) = (&mut seen.hints.places(), cursor.base);
                 let told = by.wide().apart(Tell { hints, ends, sure, chunk, at, base, distance, sink });
                 value = value.max(told.value);
                 sure = told.sure;
@@ -102,8 +102,8 @@ fn last(places: impl Bits, before: usize) -> Option<usize> {
 
 /// What the sink wants to know of some blocks.
 struct Tell<'a, S, P, W> {
-    hints: P,
-    ends: Ends<W>,
+    hints: &'a mut P,
+    ends: &'a mut Ends<W>,
     /// So many bytes are as they should be.
     sure: usize,
     chunk: &'a [u8],
@@ -130,7 +130,7 @@ impl<S: Sink, P: Iterator<Item = usize>, W: AsRef<[u64]>> Task for Tell<'_, S, P
     /// Tells of wanted members and of containers that end.
     #[inline(always)]
     fn run(self, wide: impl Wide) -> Told {
-        let Self { hints, mut ends, sure, chunk, at, base, distance, sink } = self;
+        let Self { hints, ends, sure, chunk, at, base, distance, sink } = self;
         let mut told = Told { value: 0, sure };
         for hint in hints.take_while(|hint| *hint < sure) {
             ends.tell(wide, hint, base + at as u64, sink);
