@@ -82,6 +82,6 @@ fn amend_by(
         amender.abandon();
     }
     settle(&mut amender, &mut unsent);
-    debug_assert_eq!(unsent.len(), 0);
+    debug_assert_eq!((unsent.len(), amender.grown(0)), (0, 0), "all that was put and cut is accounted for");
     (counts, fault)
 }

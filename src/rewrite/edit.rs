@@ -268,15 +268,13 @@ impl Edits {
         &self.edits[self.index(self.written)..self.index(self.settled)]
     }
 
-    /// The settled edits from the next on, as they are to be written. One that changes nothing has nothing to cut, and
-    /// nothing to put there.
+    /// The settled edits from the next on. One that changes nothing has no text.
     #[inline(always)]
     pub(crate) fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
-        self.due().iter().map(|edit| match edit.text {
-            Text::Nothing => Splice { at: edit.at, cut: 0, put: [b"", b""] },
-            text => {
-                Splice { at: edit.at, cut: edit.cut, put: [self.leads.bytes(edit.lead), text.json(names)] }
-            }
+        self.due().iter().map(|edit| {
+            let (lead, text) = (self.leads.bytes(edit.lead), edit.text.json(names));
+            debug_assert_eq!(text.len(), edit.text.len(), "the length that was told");
+            Splice { at: edit.at, cut: edit.cut, lead, text }
         })
     }
 
@@ -292,18 +290,18 @@ impl Edits {
 }
 
 /// What an edit comes to, once it is settled.
-// Where and what is named is asked by the log only.
-#[cfg_attr(not(feature = "tracing"), allow(dead_code))]
 pub(crate) struct Settled {
+    // Asked by the log only.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
     pub(crate) at: u64,
     pub(crate) tally: Tally,
     pub(crate) text: Text,
 }
 
-/// A settled edit, ready to be written.
+/// A settled edit, as it is to be written.
 pub(crate) struct Splice<'a> {
     pub(crate) at: u64,
     pub(crate) cut: u64,
-    /// What stands before a value, and the value.
-    pub(crate) put: [&'a [u8]; 2],
+    pub(crate) lead: &'a [u8],
+    pub(crate) text: &'a [u8],
 }

@@ -178,7 +178,7 @@ impl Unsent {
 
 /// How far a frame was copied.
 struct Copied {
-    /// So many edits are in it.
+    /// So many edits were passed, with those that change nothing.
     edits: usize,
     /// Up to this place; a value that was cut may reach into the next frame.
     upto: usize,
@@ -192,9 +192,9 @@ struct Copied {
 fn copy<'a>(frame: &[u8], from: u64, edits: impl Iterator<Item = Splice<'a>>, piece: &mut Vec<u8>) -> Copied {
     let mut copied = Copied { edits: 0, upto: 0, full: None };
     for edit in edits {
-        let [lead, text] = edit.put;
+        let Splice { at, cut, lead, text } = edit;
         if !text.is_empty() {
-            let place = edit.at.wrapping_sub(from) as usize;
+            let place = (at - from) as usize;
             let Some(before) = frame.get(copied.upto..place).filter(|_| place < frame.len()) else { break };
             if before.len() + lead.len() + text.len() > MAX_PIECE - piece.len() {
                 copied.full = Some(place);
@@ -203,7 +203,7 @@ fn copy<'a>(frame: &[u8], from: u64, edits: impl Iterator<Item = Splice<'a>>, pi
             piece.extend_from_slice(before);
             piece.extend_from_slice(lead);
             piece.extend_from_slice(text);
-            copied.upto = place + edit.cut as usize;
+            copied.upto = place + cut as usize;
         }
         copied.edits += 1;
     }

@@ -30,7 +30,7 @@ impl Marker<'_> {
         self.look_closer(at, value)
     }
 
-    /// The same, whatever it is but a name that stands in the map as it stands there.
+    /// The same, whatever it is but an id that stands in the map as it stands here.
     #[inline(never)]
     fn look_closer(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
         let Marks { rules, unescaped, unmatched, .. } = &mut *self.marks;
@@ -42,7 +42,9 @@ impl Marker<'_> {
             Value::Text(raw, true) => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if let (Value::Text(_, true), Some(found)) = (value, self.names.find(id)) {
+            if matches!(value, Value::Text(_, true))
+                && let Some(found) = self.names.find(id)
+            {
                 return (Text::Name(found), Tally::Named);
             }
             unmatched.add(at, id);

@@ -30,7 +30,7 @@ pub(super) struct Joint {
     pub(super) gap: u8,
     pub(super) name: (u8, u8),
     pub(super) colon: u8,
-    /// There is no white space in it.
+    /// There is no white space in that member.
     pub(super) is_compact: bool,
     /// How many containers end.
     pub(super) closed: u8,
@@ -206,7 +206,7 @@ impl<'w> Part<'w> {
 }
 
 /// Reads the joint that begins `window`, in an object; `None` where that needs more care, or more bytes. It goes on
-/// behind values that are expected: `again` says how long the one behind it is, where it is.
+/// behind values that are expected: `again` says how long the one behind it is, if it is.
 #[inline(always)]
 pub(super) fn read(
     wide: impl Wide,

@@ -166,26 +166,26 @@ impl Joints {
         sink: &mut impl Sink,
     ) -> Followed<'a, '_> {
         let Self { known, last, next, patience, .. } = self;
-        let mut way = Passed { rest: bytes, value: 0, last: usize::from(*last), next: usize::from(*next) };
+        let mut passed = Passed { rest: bytes, value: 0, last: usize::from(*last), next: usize::from(*next) };
         let mut met = None;
-        while let Some((this, len)) = over_plain(wide, known, &mut way) {
+        while let Some((this, len)) = over_plain(wide, known, &mut passed) {
             let joint = &this.joint;
-            let from = end - way.rest.len() as u64;
-            let window = way.rest.first_chunk();
+            let from = end - passed.rest.len() as u64;
+            let window = passed.rest.first_chunk();
             if let (Some(window), Some(len)) = (window, len)
                 && joint.pass(window, len, from, nest, sink)
             {
-                way.pass(this, len);
+                passed.pass(this, len);
                 continue;
             }
             met = Some(joint);
-            (way.last, way.next) = (way.next, usize::from(this.next));
+            (passed.last, passed.next) = (passed.next, usize::from(this.next));
             break;
         }
-        let passed = (bytes.len() - way.rest.len()) as u32;
-        *patience = PATIENCE.min(*patience + passed / WORTH);
-        (*last, *next) = (way.last as u8, way.next as u8);
-        Followed { rest: way.rest, value: way.value, met }
+        let many = (bytes.len() - passed.rest.len()) as u32;
+        *patience = PATIENCE.min(*patience + many / WORTH);
+        (*last, *next) = (passed.last as u8, passed.next as u8);
+        Followed { rest: passed.rest, value: passed.value, met }
     }
 
     /// Whether nothing is expected here.
@@ -316,14 +316,14 @@ impl Passed<'_> {
 fn over_plain<'j>(
     wide: impl Wide,
     known: &'j [Known],
-    way: &mut Passed<'_>,
+    passed: &mut Passed<'_>,
 ) -> Option<(&'j Known, Option<usize>)> {
     loop {
-        let window = way.rest.first_chunk::<WINDOW>()?;
-        let (nth, this) = expected(wide, known, way.last, way.next, window)?;
-        way.next = nth;
+        let window = passed.rest.first_chunk::<WINDOW>()?;
+        let (nth, this) = expected(wide, known, passed.last, passed.next, window)?;
+        passed.next = nth;
         match scalar(wide, window, this.joint.len.into()) {
-            Some(len) if this.is_plain => way.pass(this, len),
+            Some(len) if this.is_plain => passed.pass(this, len),
             len => return Some((this, len)),
         }
     }

@@ -27,12 +27,12 @@ pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> Optio
             None
         }
         digit @ b'0'..=b'9' => {
-            let others = !wide.digits(first);
+            let digits = wide.digits(first);
             // RFC 8259 §6: no leading zero. One question, for whether a number is 0 cannot be foreseen.
-            if !others & (u32::from(digit == b'0') << 1) != 0 {
+            if digits & (u32::from(digit == b'0') << 1) != 0 {
                 return None;
             }
-            let len = others.trailing_zeros() as usize;
+            let len = (!digits).trailing_zeros() as usize;
             if window[at + len] != b'.' {
                 return Some(len);
             }
