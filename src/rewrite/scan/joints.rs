@@ -311,7 +311,8 @@ impl Passed<'_> {
 }
 
 /// Goes over as many plain joints and scalars behind them as come as expected. Gives the joint that stands behind them
-/// as expected too, and the length of the scalar behind it.
+/// as expected too, and the length of the scalar behind it. In a loop of its own: in one with what is told of the others,
+/// each member would wait for what their telling takes of the registers.
 #[inline(always)]
 fn over_plain<'j>(
     wide: impl Wide,
