@@ -343,7 +343,7 @@ fn exponent(bytes: &[u8]) -> usize {
 /// The length of a literal, or of the sign of a number, where it and what follows is as it should be; else 0.
 fn literal_or_sign(bytes: &[u8]) -> usize {
     match (literal(bytes), bytes) {
-        (len @ 1.., _) if bytes.get(len).is_some_and(|byte| ends_number(*byte)) => len,
+        (Some(len), _) if bytes.get(len).is_some_and(|byte| ends_number(*byte)) => len,
         (_, [b'-', b'1'..=b'9', ..]) => 1,
         (_, [b'-', b'0', behind, ..]) if !behind.is_ascii_digit() => 1,
         _ => 0,

@@ -73,16 +73,20 @@ pub(super) fn character(bytes: &[u8]) -> Option<usize> {
     is_valid.then_some(1 + usize::from(more))
 }
 
-/// The length of the literal that begins `bytes`, where all of it is seen, and a byte more; else 0. No branch is taken
-/// by which one it is, for that cannot be foreseen.
+/// The length of the literal that begins `bytes`, where eight of these are seen. It is one question for all three,
+/// for which one it is cannot be foreseen: which it may be is looked up by the first letter.
 #[inline(always)]
-pub(super) fn literal(bytes: &[u8]) -> usize {
-    let Some((first, [fifth, ..])) = bytes.split_first_chunk() else { return 0 };
-    let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
-    let this = word(first);
-    let four = (this == word(b"null")) | (this == word(b"true"));
-    let five = (this == word(b"fals")) & (*fifth == b'e');
-    4 * usize::from(four) + 5 * usize::from(five)
+pub(super) fn literal(bytes: &[u8]) -> Option<usize> {
+    /// By bits 3 and 4 of the first letter. By the last, nothing does.
+    const LITERALS: [u64; 4] = [
+        u64::from_le_bytes(*b"false\0\0\0"),
+        u64::from_le_bytes(*b"null\0\0\0\0"),
+        u64::from_le_bytes(*b"true\0\0\0\0"),
+        u64::MAX,
+    ];
+    let first = u64::from_le_bytes(*bytes.first_chunk()?);
+    let len = 4 + usize::from(bytes[0] == b'f');
+    (first & (u64::MAX >> (64 - 8 * len)) == LITERALS[(first >> 3) as usize % LITERALS.len()]).then_some(len)
 }
 
 /// Whether a number may end before this byte.

@@ -27,12 +27,12 @@ pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> Optio
             None
         }
         digit @ b'0'..=b'9' => {
-            let digits = wide.digits(first);
-            // RFC 8259 §6: no leading zero. One question, for whether a number is 0 cannot be foreseen.
-            if digits & (u32::from(digit == b'0') << 1) != 0 {
+            let len = (!wide.digits(first)).trailing_zeros() as usize;
+            // RFC 8259 §6: no leading zero, so a zero is as long as one, and others as long as a block. It is one question,
+            // for whether a number is 0 cannot be foreseen.
+            if len > 1 + 32 * usize::from(digit - b'0') {
                 return None;
             }
-            let len = (!digits).trailing_zeros() as usize;
             if window[at + len] != b'.' {
                 return Some(len);
             }
@@ -41,7 +41,7 @@ pub(super) fn scalar(wide: impl Wide, window: &[u8; WINDOW], at: usize) -> Optio
                 digits => Some(len + 1 + digits),
             }
         }
-        _ => Some(literal(first)).filter(|len| *len > 0),
+        _ => literal(first),
     }
 }
 
