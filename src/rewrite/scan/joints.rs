@@ -4,7 +4,8 @@
 //! bytes stand again, in containers of the same kinds, they mean the same again.
 //!
 //! Rows repeat values too: what the page was not grouped by is null in each, and some strings and zeros stand in all.
-//! A value that came twice is made a part of the joint, so that it is compared with what stands around it.
+//! A value that came twice is made a part of the joint, so that it is compared with what stands around it. It stays one
+//! where something else comes for once: as a bucket's end does, and a page's.
 
 use std::mem;
 use std::sync::Mutex;
@@ -20,6 +21,9 @@ const MAX_JOINTS: usize = 128;
 
 /// Twice as many, so that few have to be looked for.
 const SLOTS: usize = 2 * MAX_JOINTS;
+
+/// How many may be expected after one: behind a row's last member the next row, the next bucket, and the page's end.
+const FOLLOWERS: usize = 3;
 
 /// No joint is expected.
 const NONE: u8 = u8::MAX;
@@ -48,9 +52,10 @@ pub(super) struct Known {
     joint: Joint,
     /// It leads from a member to the next, and nobody wants to know.
     is_plain: bool,
-    /// The joint that came after this one the last time, and the other one that did before.
-    next: u8,
-    other: u8,
+    /// Those that came after this one, in the order in which they are asked for.
+    then: [u8; FOLLOWERS],
+    /// The one that began as this one the last time, and went on.
+    longer: u8,
 }
 
 impl Known {
@@ -58,11 +63,20 @@ impl Known {
         let mask = !(u128::MAX << joint.len);
         let is_plain = joint.stays() && joint.wanted.is_none();
         let masks = [0, 32, 64, 96].map(|from| (mask >> from) as u32);
-        Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, next: NONE, other: NONE }
+        Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, then: [NONE; FOLLOWERS], longer: NONE }
     }
 
     fn text(&self) -> &[u8] {
         &self.text[..self.joint.len.into()]
+    }
+
+    /// Expects a joint after this one: before those that are, or behind the first of them.
+    fn expect(&mut self, joint: u8, is_second: bool) {
+        let [first, second, third] = self.then;
+        if first != joint {
+            let other = if second == joint { third } else { second };
+            self.then = if is_second { [first, joint, other] } else { [joint, first, other] };
+        }
     }
 
     #[inline(always)]
@@ -167,7 +181,7 @@ impl Joints {
     ) -> Followed<'a, '_> {
         let Self { known, last, next, patience, .. } = self;
         let mut passed = Passed { rest: bytes, value: 0, last: usize::from(*last), next: usize::from(*next) };
-        let mut met = None;
+        let mut is_met = false;
         while let Some((this, len)) = over_plain(wide, known, &mut passed) {
             let joint = &this.joint;
             let from = end - passed.rest.len() as u64;
@@ -175,16 +189,21 @@ impl Joints {
             if let (Some(window), Some(len)) = (window, len)
                 && joint.pass(window, len, from, nest, sink)
             {
+                let (before, nth, stays) = (passed.last, passed.next, joint.stays());
                 passed.pass(this, len);
+                if !stays {
+                    prefer(known, before, nth);
+                }
                 continue;
             }
-            met = Some(joint);
-            (passed.last, passed.next) = (passed.next, usize::from(this.next));
+            is_met = true;
+            (passed.last, passed.next) = (passed.next, usize::from(this.then[0]));
             break;
         }
         let many = (bytes.len() - passed.rest.len()) as u32;
         *patience = PATIENCE.min(*patience + many / WORTH);
         (*last, *next) = (passed.last as u8, passed.next as u8);
+        let met = known.get(passed.last).filter(|_| is_met).map(|known| &known.joint);
         Followed { rest: passed.rest, value: passed.value, met }
     }
 
@@ -201,7 +220,7 @@ impl Joints {
     /// The length of the value behind this joint, if that is what stood there when its last part was read before. Not
     /// where it was expected after the last joint and something else came: that is read member by member from then on.
     pub(super) fn again(&self, joint: &Joint, window: &[u8; WINDOW]) -> Option<usize> {
-        if self.known.get(usize::from(self.last)).is_some_and(|last| last.next != NONE) {
+        if self.known.get(usize::from(self.last)).is_some_and(|last| last.then[0] != NONE) {
             return None;
         }
         let [part, len] = [joint.part, joint.len].map(usize::from);
@@ -219,8 +238,7 @@ impl Joints {
         let len = usize::from(joint.len);
         let behind = scalar(BASE, window, len).and_then(|value| window.get(len + value));
         let is_seen = behind.is_some_and(|behind| *behind != 0);
-        let expected =
-            self.known.get(usize::from(self.last)).map_or([NONE; 2], |last| [last.next, last.other]);
+        let expected = self.known.get(usize::from(self.last)).map_or([NONE; FOLLOWERS], |last| last.then);
         is_seen
             && self.again(joint, window).is_none()
             && !expected.into_iter().any(|nth| self.goes_on(nth, &window[..len]))
@@ -229,6 +247,30 @@ impl Joints {
     /// Whether a joint begins with this text.
     fn goes_on(&self, nth: u8, text: &[u8]) -> bool {
         self.known.get(usize::from(nth)).is_some_and(|known| known.text().starts_with(text))
+    }
+
+    /// Remembers of a joint of several parts where it began.
+    fn go_on(&mut self, this: u8, text: &[u8]) {
+        for known in &mut self.known {
+            if known.joint.part == 0 && text.starts_with(known.text()) {
+                known.longer = this;
+            }
+        }
+    }
+
+    /// What stands here, given the joint that it begins with: that one, or the one that went on behind it.
+    fn whole(&self, this: u8, window: &[u8; WINDOW]) -> u8 {
+        let longer = self.known[usize::from(this)].longer;
+        let is_there = self.known.get(usize::from(longer)).is_some_and(|known| known.begins(BASE, window));
+        if is_there { longer } else { this }
+    }
+
+    /// Expects a joint after the last one. Where another goes on behind it both may stand there, and the longer one is
+    /// asked for first.
+    fn expect(&mut self, joint: u8) {
+        let Some(&Known { then: [first, ..], .. }) = self.known.get(usize::from(self.last)) else { return };
+        let is_second = self.goes_on(first, self.known[usize::from(joint)].text());
+        self.known[usize::from(self.last)].expect(joint, is_second);
     }
 
     /// Where in `by_hash` this joint is, or is to be.
@@ -265,26 +307,18 @@ impl Joints {
             self.known.push(Known::new(joint));
         }
         let this = self.by_hash[slot];
-        let is_expected = !is_new || joint.part > 0;
-        self.patience -= 1;
-        let next = self.known.get(usize::from(self.last)).map_or(NONE, |last| last.next);
-        // Both may stand here, where one goes on behind the other: the longer one is asked for first.
-        let is_longer = self.goes_on(next, text);
-        if let Some(last) = self.known.get_mut(usize::from(self.last))
-            && next != this
-            && is_expected
-        {
-            (last.next, last.other) = if is_longer { (next, this) } else { (this, next) };
+        self.known[usize::from(this)].text.copy_from_slice(&window[..MAX_JOINT + 1]);
+        if is_new && joint.part > 0 {
+            self.go_on(this, text);
+        }
+        if !is_new || joint.part > 0 {
+            self.expect(self.whole(this, window));
         }
         if self.last == NONE && self.begins {
             (self.first, self.begins) = (this, false);
         }
-        self.last = this;
-        self.next = NONE;
-        if let Some(known) = self.known.get_mut(usize::from(this)) {
-            known.text.copy_from_slice(&window[..MAX_JOINT + 1]);
-            self.next = known.next;
-        }
+        (self.last, self.next) = (this, self.known[usize::from(this)].then[0]);
+        self.patience -= 1;
         if self.patience == 0 {
             (self.patience, self.pause, self.next) = (WARY, PAUSE, NONE);
         }
@@ -304,7 +338,7 @@ struct Passed<'a> {
 impl Passed<'_> {
     #[inline(always)]
     fn pass(&mut self, this: &Known, len: usize) {
-        (self.last, self.next) = (self.next, usize::from(this.next));
+        (self.last, self.next) = (self.next, usize::from(this.then[0]));
         self.value = len;
         self.rest = &self.rest[(usize::from(this.joint.len) & MAX_JOINT) + len..];
     }
@@ -330,7 +364,15 @@ fn over_plain<'j>(
     }
 }
 
-/// The joint that begins `window`, with its number: the one that came next the last time, or before that.
+/// Asks first for a joint that ends a row where it came after the last one: where some do, most do.
+#[inline(always)]
+fn prefer(known: &mut [Known], last: usize, joint: usize) {
+    if let Some(last) = known.get_mut(last) {
+        last.expect(joint as u8, false);
+    }
+}
+
+/// The joint that begins `window`, with its number: one of those that came after the last one before.
 #[inline(always)]
 fn expected<'j>(
     wide: impl Wide,
@@ -340,7 +382,10 @@ fn expected<'j>(
     window: &[u8; WINDOW],
 ) -> Option<(usize, &'j Known)> {
     let as_before = |nth: usize| Some((nth, known.get(nth).filter(|known| known.begins(wide, window))?));
-    as_before(next).or_else(|| as_before(known.get(last)?.other.into()))
+    as_before(next).or_else(|| {
+        let [_, second, third] = known.get(last)?.then.map(usize::from);
+        as_before(second).or_else(|| as_before(third))
+    })
 }
 
 /// Of a joint's length and the end of its name, where names differ most.

@@ -1,4 +1,8 @@
 use super::*;
+use crate::KeyNames;
+use crate::rewrite::amend::Amender;
+use crate::rewrite::rules::{Rules, Unmatched};
+use crate::settings::MEMBERS;
 
 fn window(text: &str) -> [u8; WINDOW] {
     let mut window = [b' '; WINDOW];
@@ -34,15 +38,15 @@ fn what_came_twice_is_expected() {
     let learn = |joints: &mut Joints, text| {
         joints.learn(joint(text), &window(if text == part { whole } else { text }), false);
     };
-    let after_first = |joints: &Joints| (joints.known[0].next, joints.known[0].other);
+    let after_first = |joints: &Joints| joints.known[0].then;
     learn(&mut joints, first);
     learn(&mut joints, part);
-    assert_eq!(after_first(&joints), (NONE, NONE), "its value may come again");
+    assert_eq!(after_first(&joints), [NONE; 3], "its value may come again");
     joints.lose();
     learn(&mut joints, first);
     assert_eq!(joints.again(&Joint { part: 0, ..joint(part) }, &window(whole)), Some(4));
     learn(&mut joints, part);
-    assert_eq!(after_first(&joints), (1, NONE));
+    assert_eq!(after_first(&joints), [1, NONE, NONE]);
     // Another is, once it is there; and what goes on behind it is asked for first.
     for text in [whole, part, whole] {
         joints.lose();
@@ -54,11 +58,11 @@ fn what_came_twice_is_expected() {
         );
         learn(&mut joints, text);
     }
-    assert_eq!(after_first(&joints), (2, 1));
+    assert_eq!(after_first(&joints), [2, 1, NONE]);
     joints.lose();
     learn(&mut joints, first);
     learn(&mut joints, part);
-    assert_eq!(after_first(&joints), (2, 1));
+    assert_eq!(after_first(&joints), [2, 1, NONE]);
 }
 
 #[test]
@@ -138,4 +142,41 @@ fn one_body_leaves_its_joints_to_the_next() {
     learnt.trade(&mut third);
     assert!(second.known[0].begins(BASE, &window), "what the first body taught");
     assert!(third.known.is_empty(), "one body at a time");
+}
+
+#[test]
+fn rows_buckets_and_the_page_s_end_are_expected_side_by_side() {
+    let learnt = Learnt::default();
+    let bucket = |nth: usize| {
+        let row = |row: usize| {
+            let number = 10 * nth + row;
+            format!(r#"{{"object":"row","tokens":{number},"api_key_id":"key_{number}","model":"m{number}"}}"#)
+        };
+        format!(r#"{{"start_time":{nth},"results":[{}]}}"#, [1, 2, 3].map(row).join(","))
+    };
+    for nth in 0..4 {
+        let buckets = [1, 2, 3].map(bucket).join(",");
+        let body =
+            format!(r#"{{"object":"page","data":[{buckets}],"has_more":{},"next_page":null}}"#, nth % 2 == 0);
+        let rules = Rules {
+            members: MEMBERS,
+            unmatched: Unmatched::Unknown,
+            null_as_unmatched: false,
+            window: 1 << 20,
+        };
+        let mut amender = Amender::new(rules);
+        amender.recall(&learnt);
+        amender.feed(body.as_bytes(), &KeyNames::default());
+        amender.finish();
+        assert_eq!(amender.fault(), None);
+        amender.teach(&learnt);
+        let joints = learnt.0.lock().unwrap();
+        let text = |nth: u8| joints.known.get(usize::from(nth)).map_or(&b""[..], Known::text);
+        let last = joints.known.iter().find(|known| known.text() == br#","model":"#).unwrap();
+        if nth > 0 {
+            let then: [&[u8]; 3] =
+                [br#"}]}],"has_more":"#, br#"},{"object":"row","tokens":"#, br#"}]},{"start_time":"#];
+            assert_eq!(last.then.map(text), then, "the row as a whole, whatever else came: body {nth}");
+        }
+    }
 }
