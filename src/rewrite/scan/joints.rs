@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use super::Sink;
 use super::joint::{Joint, MAX_JOINT, WINDOW};
 use super::nest::Nest;
+use super::token::is_white;
 use super::value::scalar;
 use crate::rewrite::wide::{BASE, Wide};
 
@@ -233,15 +234,20 @@ impl Joints {
     }
 
     /// Whether a joint at a chunk's end, behind which stand zeros, would be the same if more were seen: the value behind it
-    /// is, did not come before, and no joint is expected that goes on behind it.
-    fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW]) -> bool {
+    /// is, and it is the document's last, or did not come before, and no joint is expected that goes on behind it. `depth`
+    /// is that of the value.
+    fn is_whole(&self, joint: &Joint, window: &[u8; WINDOW], depth: usize) -> bool {
         let len = usize::from(joint.len);
-        let behind = scalar(BASE, window, len).and_then(|value| window.get(len + value));
-        let is_seen = behind.is_some_and(|behind| *behind != 0);
+        let Some(value) = scalar(BASE, window, len) else { return false };
+        let behind = window[len + value..].iter().find(|byte| !is_white(**byte));
+        let is_last = depth == 1 && behind == Some(&b'}');
         let expected = self.known.get(usize::from(self.last)).map_or([NONE; FOLLOWERS], |last| last.then);
-        is_seen
-            && self.again(joint, window).is_none()
-            && !expected.into_iter().any(|nth| self.goes_on(nth, &window[..len]))
+        let may_go_on = || {
+            self.again(joint, window).is_some()
+                || expected.into_iter().any(|nth| self.goes_on(nth, &window[..len]))
+        };
+        let is_seen = window.get(len + value).is_some_and(|byte| *byte != 0);
+        is_seen && (is_last || !may_go_on())
     }
 
     /// Whether a joint begins with this text.
@@ -287,9 +293,10 @@ impl Joints {
     /// Keeps a joint that begins `window`. The second time it is expected after the last; the first time there is no
     /// telling which of its values come again.
     #[inline(never)]
-    pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW], is_end: bool) {
+    pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW], nest: &Nest, is_end: bool) {
+        let depth = nest.depth - usize::from(joint.closed) + usize::from(joint.opened);
         // At a chunk's end it may be seen in part only.
-        if is_end && !self.is_whole(&joint, window) {
+        if is_end && !self.is_whole(&joint, window, depth) {
             return;
         }
         let text = &window[..joint.len.into()];

@@ -69,7 +69,7 @@ impl Scanner {
                                 (cursor.at, needs_care) = ((from - cursor.base) as usize, true);
                                 break 'run;
                             };
-                            self.joints.learn(joint, window, is_end);
+                            self.joints.learn(joint, window, &self.nest, is_end);
                             read = joint;
                             &read
                         }

@@ -16,6 +16,13 @@ fn joint(text: &str) -> Joint {
     Joint { len, name: (from + 2, len - 2), colon: len - 1, around: 1, part: from, ..Joint::default() }
 }
 
+/// An object in an array.
+fn object() -> Nest {
+    let mut nest = Nest::default();
+    assert!(nest.push(false) && nest.push(true));
+    nest
+}
+
 #[test]
 fn what_came_twice_comes_again() {
     let mut joints = Joints::default();
@@ -23,10 +30,10 @@ fn what_came_twice_comes_again() {
     let row = |value: &str| window(&format!(r#","project_id":{value},"user_id":"#));
     let (null, other) = (row("null"), row("\"x\""));
     assert_eq!(joints.again(&first, &null), None, "nothing is known");
-    joints.learn(first, &null, false);
+    joints.learn(first, &null, &object(), false);
     joints.lose();
     assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [Some(4), None]);
-    joints.learn(first, &other, false);
+    joints.learn(first, &other, &object(), false);
     joints.lose();
     assert_eq!([&null, &other].map(|row| joints.again(&first, row)), [None, Some(3)]);
 }
@@ -36,7 +43,7 @@ fn what_came_twice_is_expected() {
     let mut joints = Joints::default();
     let [first, part, whole] = [r#","project_id":"#, r#","user_id":"#, r#","user_id":null,"model":"#];
     let learn = |joints: &mut Joints, text| {
-        joints.learn(joint(text), &window(if text == part { whole } else { text }), false);
+        joints.learn(joint(text), &window(if text == part { whole } else { text }), &object(), false);
     };
     let after_first = |joints: &Joints| joints.known[0].then;
     learn(&mut joints, first);
@@ -71,11 +78,11 @@ fn a_body_is_expected_to_begin_as_the_one_before() {
     let [first, second, other] = [r#","data":"#, r#","object":"#, r#","id":"#];
     for text in [first, second] {
         joints.begin();
-        joints.learn(joint(text), &window(text), false);
-        joints.learn(joint(other), &window(other), false);
+        joints.learn(joint(text), &window(text), &object(), false);
+        joints.learn(joint(other), &window(other), &object(), false);
         joints.lose();
         // Not where a body begins.
-        joints.learn(joint(other), &window(other), false);
+        joints.learn(joint(other), &window(other), &object(), false);
         joints.begin();
         assert!(joints.known[usize::from(joints.next)].begins(BASE, &window(text)), "{text}");
     }
@@ -88,26 +95,41 @@ fn what_a_chunk_ends_in_is_whole_if_its_end_is_seen_and_nothing_goes_on() {
     let is_whole = |joints: &Joints, seen| {
         let mut window = [0; WINDOW];
         window[..seen].copy_from_slice(&after.as_bytes()[..seen]);
-        joints.is_whole(&joint(text), &window)
+        joints.is_whole(&joint(text), &window, 1)
     };
     let end = text.len() + "true".len();
     assert_eq!(
         [end - 1, end, end + 1, after.len()].map(|seen| is_whole(&joints, seen)),
         [false, false, true, true]
     );
-    joints.learn(joint(text), &window(after), false);
+    joints.learn(joint(text), &window(after), &object(), false);
     joints.lose();
     assert!(!is_whole(&joints, after.len()), "the value came before, and the joint goes on behind it");
     // One that goes on is expected, and was cut.
     let mut joints = Joints::default();
     for _ in 0..2 {
         joints.lose();
-        joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), false);
-        joints.learn(joint(r#","has_more":true,"next_page":"#), &window(after), false);
+        joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), &object(), false);
+        joints.learn(joint(r#","has_more":true,"next_page":"#), &window(after), &object(), false);
     }
     joints.lose();
-    joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), false);
+    joints.learn(joint(r#","a":"#), &window(r#","a":1,"#), &object(), false);
     assert!(!is_whole(&joints, after.len()));
+}
+
+#[test]
+fn behind_a_document_s_last_value_nothing_goes_on() {
+    let text = r#","next_page":"#;
+    for (after, expected) in [("null}", true), ("null\n} ", true), ("null,", false), ("null", false)] {
+        let mut window = [0; WINDOW];
+        let seen = [text, after].concat();
+        window[..seen.len()].copy_from_slice(seen.as_bytes());
+        let mut joints = Joints::default();
+        joints.learn(joint(text), &window, &object(), false);
+        joints.lose();
+        let is_whole = |depth| joints.is_whole(&joint(text), &window, depth);
+        assert_eq!([is_whole(1), is_whole(2)], [expected, false], "{after}, the value came before");
+    }
 }
 
 #[test]
@@ -116,7 +138,7 @@ fn too_many_are_forgotten() {
     for nth in 0..3 * MAX_JOINTS {
         let text = format!(",\"m{nth}\":");
         for _ in 0..2 {
-            joints.learn(joint(&text), &window(&text), false);
+            joints.learn(joint(&text), &window(&text), &object(), false);
             assert_eq!(joints.known.len(), nth % MAX_JOINTS + 1);
             assert!(joints.known[usize::from(joints.last)].begins(BASE, &window(&text)));
         }
@@ -129,7 +151,7 @@ fn one_body_leaves_its_joints_to_the_next() {
     let window = window(",\"a\":");
     let joint = joint(",\"a\":");
     let mut first = Joints::default();
-    first.learn(joint, &window, false);
+    first.learn(joint, &window, &object(), false);
     learnt.trade(&mut first);
 
     let (mut second, mut third) = (Joints::default(), Joints::default());
