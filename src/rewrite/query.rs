@@ -21,7 +21,7 @@ const GROUP_BY: &str = "group_by";
 pub(crate) fn rewrite(query: &str, members: Members) -> Option<String> {
     let is_name = |token: &str| decode(token).eq(members.name().bytes());
     let is_id = |token: &str| decode(token).eq(members.id().bytes());
-    let asked = || query.split('&').filter_map(dimensions).flat_map(|(_, value)| tokens(value));
+    let asked = || pairs(query).filter_map(dimensions).flat_map(|(_, value)| tokens(value));
     if !asked().any(|token| is_name(token.text)) {
         return None;
     }
@@ -29,7 +29,7 @@ pub(crate) fn rewrite(query: &str, members: Members) -> Option<String> {
 
     let mut out = String::with_capacity(query.len());
     let mut first = true;
-    for pair in query.split('&') {
+    for pair in pairs(query) {
         let before = out.len();
         if !first {
             out.push('&');
@@ -62,9 +62,20 @@ pub(crate) fn rewrite(query: &str, members: Members) -> Option<String> {
     Some(out)
 }
 
+/// The pairs of a query.
+fn pairs(query: &str) -> impl Iterator<Item = &str> {
+    let ends = memchr::memchr_iter(b'&', query.as_bytes()).chain([query.len()]);
+    ends.scan(0, |from, end| Some(&query[std::mem::replace(from, end + 1)..end]))
+}
+
+/// Where a pair's equals sign is.
+fn equals(pair: &str) -> Option<usize> {
+    memchr::memchr(b'=', pair.as_bytes())
+}
+
 /// A pair that names dimensions, cut after its equals sign.
 fn dimensions(pair: &str) -> Option<(&str, &str)> {
-    let (parameter, value) = pair.split_at(pair.find('=')? + 1);
+    let (parameter, value) = pair.split_at(equals(pair)? + 1);
     match Form::of(&parameter[..parameter.len() - 1], GROUP_BY)? {
         Form::Plain | Form::Array { .. } => Some((parameter, value)),
         Form::Odd => None,

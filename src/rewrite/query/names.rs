@@ -9,7 +9,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{Form, decode, tokens};
+use super::{Form, decode, equals, pairs, tokens};
 use crate::KeyNames;
 
 const NAMES: &str = "api_key_names";
@@ -38,7 +38,7 @@ pub(crate) enum Fault {
 /// The ids stand where the first name stood, or behind those in a list with commas; each once, however often it is
 /// asked for.
 pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Option<String>, Fault> {
-    let mut asked = List::new(query.split('&').filter_map(|pair| Pair::of(pair, NAMES)));
+    let mut asked = List::new(pairs(query).filter_map(|pair| Pair::of(pair, NAMES)));
     if asked.pairs.is_empty() {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Opti
         asked.comma = None;
     }
     let id_pair = |pair| Pair::of(pair, IDS).filter(|pair| pair.form != Form::Odd);
-    let given = List::new(query.split('&').filter_map(id_pair));
+    let given = List::new(pairs(query).filter_map(id_pair));
 
     let ids = find(&asked, &given, names, room)?;
     let model = if given.pairs.is_empty() { &asked } else { &given };
@@ -59,17 +59,17 @@ pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Opti
         Some(comma) if given.pairs.is_empty() => vec![format!("{IDS}={}", ids.join(comma))],
         Some(_) => Vec::new(),
     };
-    let mut pairs: Vec<Cow<'_, str>> = Vec::new();
-    for pair in query.split('&') {
+    let mut written: Vec<Cow<'_, str>> = Vec::new();
+    for pair in pairs(query) {
         match given.comma {
-            _ if Pair::of(pair, NAMES).is_some() => pairs.extend(new.drain(..).map(Cow::from)),
+            _ if Pair::of(pair, NAMES).is_some() => written.extend(new.drain(..).map(Cow::from)),
             Some(comma) if id_pair(pair).is_some() => {
-                pairs.push(ids.iter().fold(pair.to_owned(), |list, id| list + comma + id).into());
+                written.push(ids.iter().fold(pair.to_owned(), |list, id| list + comma + id).into());
             }
-            _ => pairs.push(pair.into()),
+            _ => written.push(pair.into()),
         }
     }
-    let query = pairs.join("&");
+    let query = written.join("&");
     if query.len() <= room { Ok(Some(query)) } else { Err(Fault::TooLong) }
 }
 
@@ -83,7 +83,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// `None` where the pair is of another list. Without an equals sign its value is empty.
     fn of(pair: &'a str, list: &str) -> Option<Self> {
-        let (parameter, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (parameter, value) = equals(pair).map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..]));
         Some(Self { form: Form::of(parameter, list)?, value })
     }
 }
