@@ -56,8 +56,13 @@ impl Joint {
         if self.stays() {
             return true;
         }
-        let [closed, opened] = [self.closed, self.opened].map(usize::from);
-        nest.ends_with(closed + 1, self.around) && nest.depth - closed + opened <= SHALLOW
+        nest.ends_with(usize::from(self.closed) + 1, self.around) && self.depth(nest) <= SHALLOW
+    }
+
+    /// How many containers are around the value behind it, given those before it.
+    #[inline(always)]
+    pub(super) fn depth(&self, nest: &Nest) -> usize {
+        nest.depth - usize::from(self.closed) + usize::from(self.opened)
     }
 
     /// Whether it leads from a member of an object to another.

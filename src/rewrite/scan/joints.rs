@@ -55,8 +55,6 @@ pub(super) struct Known {
     is_plain: bool,
     /// Those that came after this one, in the order in which they are asked for.
     then: [u8; FOLLOWERS],
-    /// The one that began as this one the last time, and went on.
-    longer: u8,
 }
 
 impl Known {
@@ -64,7 +62,7 @@ impl Known {
         let mask = !(u128::MAX << joint.len);
         let is_plain = joint.stays() && joint.wanted.is_none();
         let masks = [0, 32, 64, 96].map(|from| (mask >> from) as u32);
-        Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, then: [NONE; FOLLOWERS], longer: NONE }
+        Self { text: [0; MAX_JOINT + 1], masks, joint, is_plain, then: [NONE; FOLLOWERS] }
     }
 
     fn text(&self) -> &[u8] {
@@ -192,8 +190,9 @@ impl Joints {
             {
                 let (before, nth, stays) = (passed.last, passed.next, joint.stays());
                 passed.pass(this, len);
-                if !stays {
-                    prefer(known, before, nth);
+                // Where one that ends a row came, most will.
+                if !stays && let Some(before) = known.get_mut(before) {
+                    before.expect(nth as u8, false);
                 }
                 continue;
             }
@@ -255,30 +254,6 @@ impl Joints {
         self.known.get(usize::from(nth)).is_some_and(|known| known.text().starts_with(text))
     }
 
-    /// Remembers of a joint of several parts where it began.
-    fn go_on(&mut self, this: u8, text: &[u8]) {
-        for known in &mut self.known {
-            if known.joint.part == 0 && text.starts_with(known.text()) {
-                known.longer = this;
-            }
-        }
-    }
-
-    /// What stands here, given the joint that it begins with: that one, or the one that went on behind it.
-    fn whole(&self, this: u8, window: &[u8; WINDOW]) -> u8 {
-        let longer = self.known[usize::from(this)].longer;
-        let is_there = self.known.get(usize::from(longer)).is_some_and(|known| known.begins(BASE, window));
-        if is_there { longer } else { this }
-    }
-
-    /// Expects a joint after the last one. Where another goes on behind it both may stand there, and the longer one is
-    /// asked for first.
-    fn expect(&mut self, joint: u8) {
-        let Some(&Known { then: [first, ..], .. }) = self.known.get(usize::from(self.last)) else { return };
-        let is_second = self.goes_on(first, self.known[usize::from(joint)].text());
-        self.known[usize::from(self.last)].expect(joint, is_second);
-    }
-
     /// Where in `by_hash` this joint is, or is to be.
     fn slot(&self, text: &[u8], name_end: usize) -> usize {
         let mut slot = hash(text, name_end);
@@ -294,9 +269,8 @@ impl Joints {
     /// telling which of its values come again.
     #[inline(never)]
     pub(super) fn learn(&mut self, joint: Joint, window: &[u8; WINDOW], nest: &Nest, is_end: bool) {
-        let depth = nest.depth - usize::from(joint.closed) + usize::from(joint.opened);
         // At a chunk's end it may be seen in part only.
-        if is_end && !self.is_whole(&joint, window, depth) {
+        if is_end && !self.is_whole(&joint, window, joint.depth(nest)) {
             return;
         }
         let text = &window[..joint.len.into()];
@@ -315,11 +289,13 @@ impl Joints {
         }
         let this = self.by_hash[slot];
         self.known[usize::from(this)].text.copy_from_slice(&window[..MAX_JOINT + 1]);
-        if is_new && joint.part > 0 {
-            self.go_on(this, text);
-        }
-        if !is_new || joint.part > 0 {
-            self.expect(self.whole(this, window));
+        // Both may stand here, where one goes on behind the other: the longer one is asked for first.
+        let next = self.known.get(usize::from(self.last)).map_or(NONE, |last| last.then[0]);
+        let is_second = self.goes_on(next, text);
+        if (!is_new || joint.part > 0)
+            && let Some(last) = self.known.get_mut(usize::from(self.last))
+        {
+            last.expect(this, is_second);
         }
         if self.last == NONE && self.begins {
             (self.first, self.begins) = (this, false);
@@ -368,14 +344,6 @@ fn over_plain<'j>(
             Some(len) if this.is_plain => passed.pass(this, len),
             len => return Some((this, len)),
         }
-    }
-}
-
-/// Asks first for a joint that ends a row where it came after the last one: where some do, most do.
-#[inline(always)]
-fn prefer(known: &mut [Known], last: usize, joint: usize) {
-    if let Some(last) = known.get_mut(last) {
-        last.expect(joint as u8, false);
     }
 }
 

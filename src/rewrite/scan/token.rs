@@ -77,7 +77,7 @@ pub(super) fn character(bytes: &[u8]) -> Option<usize> {
 /// for which one it is cannot be foreseen: which it may be is looked up by the first letter.
 #[inline(always)]
 pub(super) fn literal(bytes: &[u8]) -> Option<usize> {
-    /// By bits 3 and 4 of the first letter. By the last, nothing does.
+    /// What may stand there, by bits 3 and 4 of the first letter; the last one never does.
     const LITERALS: [u64; 4] = [
         u64::from_le_bytes(*b"false\0\0\0"),
         u64::from_le_bytes(*b"null\0\0\0\0"),
