@@ -13,6 +13,7 @@ pub use error::KeyNamesError;
 
 use error::{Fault, Flaw, Place, Side};
 use index::Index;
+use memchr::memchr_iter;
 use std::fmt;
 
 /// Which name each key id has: an immutable map, valid by construction.
@@ -43,7 +44,7 @@ pub struct KeyNames {
     /// allocation, and one cache line for most look-ups.
     text: Vec<u8>,
     index: Index,
-    /// Entries in the order of their names, for `ids`.
+    /// Entries, those of one name together and as they were given, for `ids`: see `place`.
     by_name: Vec<u32>,
     len: usize,
     left_out: usize,
@@ -201,10 +202,16 @@ impl KeyNames {
 
     /// The ids of all keys of this name, in the order in which they were given.
     pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let order = &self.by_name;
-        let from = order.partition_point(|&entry| self.name_of(entry) < name.as_bytes());
-        let count = order[from..].partition_point(|&entry| self.name_of(entry) == name.as_bytes());
+        let (order, sought) = (&self.by_name, self.place(name.as_bytes()));
+        let from = order.partition_point(|&entry| self.place(self.name_of(entry)) < sought);
+        let count = order[from..].partition_point(|&entry| self.place(self.name_of(entry)) == sought);
         order[from..from + count].iter().map(|&entry| text(self.id_of(entry)))
+    }
+
+    /// Where a name stands in `by_name`: nobody asks but for those that are equal, and most hashes are told apart
+    /// sooner than names.
+    fn place<'a>(&self, name: &'a [u8]) -> (u32, &'a [u8]) {
+        (self.index.hash(name), name)
     }
 
     /// Every pair of id and name, in the order in which they were given.
@@ -332,11 +339,12 @@ impl KeyNames {
         Ok(())
     }
 
-    /// The last step of every way to make a map: order it by name, and give back spare room.
+    /// The last step of every way to make a map: put it in order by name, and give back spare room.
     fn sealed(mut self) -> Self {
-        let mut order: Vec<u32> = self.entries().collect();
-        order.sort_unstable_by_key(|&entry| (self.name_of(entry), entry));
-        self.by_name = order;
+        let mut order: Vec<_> =
+            self.entries().map(|entry| (self.place(self.name_of(entry)), entry)).collect();
+        order.sort_unstable();
+        self.by_name = order.into_iter().map(|(_, entry)| entry).collect();
         self.text.shrink_to_fit();
         self
     }
@@ -383,8 +391,9 @@ fn check(label: &str, longest: usize) -> Result<(), Flaw> {
 ///
 /// What looks like a secret is neither taken into a map nor written to a log.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
-    text.match_indices("sk-").any(|(at, found)| {
-        let (before, after) = (&text.as_bytes()[..at], &text.as_bytes()[at + found.len()..]);
+    let text = text.as_bytes();
+    memchr_iter(b's', text).any(|at| {
+        let (before, Some(after)) = (&text[..at], text[at..].strip_prefix(b"sk-")) else { return false };
         let is_key = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         match before.last() {
             None => true,

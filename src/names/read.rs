@@ -4,17 +4,20 @@
 use super::error::{Fault, KeyNamesError, Place, Side};
 use super::{KeyNames, looks_like_secret};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// What a JSON text holds, with member names in order and repeated ones kept: a
-/// `serde_json::Value` would let the last one win.
-enum Value {
-    Object(Vec<(String, Value)>),
-    Array(Vec<Value>),
-    Text(String),
+/// `serde_json::Value` would let the last one win. A text without escapes stays where it stands.
+enum Value<'de> {
+    Object(Vec<Member<'de>>),
+    Array(Vec<Value<'de>>),
+    Text(Cow<'de, str>),
     True,
     Other(&'static str),
 }
+
+type Member<'de> = (Cow<'de, str>, Value<'de>);
 
 pub(super) fn read(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
     let text = text(json)?;
@@ -54,7 +57,7 @@ fn text(json: &[u8]) -> Result<&str, KeyNamesError> {
 }
 
 /// A map that somebody wrote: every entry counts, so every fault is theirs to hear of.
-fn written(text: &str, members: &[(String, Value)]) -> Result<KeyNames, KeyNamesError> {
+fn written(text: &str, members: &[Member<'_>]) -> Result<KeyNames, KeyNamesError> {
     let mut names = KeyNames::default();
     for (nth, (id, value)) in members.iter().enumerate() {
         let added = match value {
@@ -72,7 +75,7 @@ fn written(text: &str, members: &[(String, Value)]) -> Result<KeyNames, KeyNames
 }
 
 /// A list page that the API wrote: what cannot be used is counted, not refused.
-fn saved(members: Vec<(String, Value)>) -> KeyNames {
+fn saved(members: Vec<Member<'_>>) -> KeyNames {
     let mut names = KeyNames::default();
     for (name, value) in members {
         match value {
@@ -98,7 +101,7 @@ fn saved(members: Vec<(String, Value)>) -> KeyNames {
 
 // === impl Value ===
 
-impl Value {
+impl Value<'_> {
     /// A list item's two labels. With either of them given twice it is anyone's guess which counts.
     fn id_and_name(&self) -> Option<(&str, &str)> {
         let Self::Object(members) = self else {
@@ -107,7 +110,7 @@ impl Value {
         let only = |wanted: &str| {
             let mut found = members.iter().filter(|(name, _)| name == wanted);
             match (found.next(), found.next()) {
-                (Some((_, Self::Text(text))), None) => Some(text.as_str()),
+                (Some((_, Self::Text(text))), None) => Some(&**text),
                 _ => None,
             }
         };
@@ -125,7 +128,7 @@ impl Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)
     }
@@ -134,37 +137,41 @@ impl<'de> Deserialize<'de> for Value {
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Value::Other("null"))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
         Ok(if value { Value::True } else { Value::Other("false") })
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
         Ok(Value::Other("a number"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
         Ok(Value::Other("a number"))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
         Ok(Value::Other("a number"))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.into())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut array = Vec::new();
         while let Some(item) = items.next_element()? {
             array.push(item);
@@ -172,10 +179,11 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut object = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            object.push(member);
+        // A member's name is text.
+        while let Some(Value::Text(name)) = members.next_key()? {
+            object.push((name, members.next_value()?));
         }
         Ok(Value::Object(object))
     }
