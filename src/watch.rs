@@ -35,9 +35,9 @@ const QUIET: Duration = Duration::from_millis(25);
 /// … but so long after the first at the latest: a busy directory must not hold a change back.
 const CAP: Duration = Duration::from_millis(80);
 
-/// … and never for more than this part of the time: 100,000 names take a core for 60 ms, and whoever writes them
+/// … and never for more than this part of the time: 100,000 names take a core for 40 ms, and whoever writes them
 /// without pause must not take it from those who are served.
-const SHARE: u32 = 20;
+const SHARE: u32 = 50;
 
 /// Why watching could not begin: the file, with line and column where there is one, what is
 /// wrong, and what to do. Never what stands in the file: it may be a secret.
@@ -70,9 +70,10 @@ impl SharedKeyNames {
     ///
     /// The files are read now, and again when they change: within about 100 ms after a save,
     /// rename or swapped link (as in a mounted Kubernetes ConfigMap) where the system tells of it,
-    /// and within 5 s everywhere else, by looking. Reading takes no more than a twentieth of the time: of 100,000
-    /// names that are saved again and again, about one version a second is read. A generation begins where the content of a file
-    /// changed, not where it was touched or saved as it was.
+    /// and within 5 s everywhere else, by looking. Reading takes no more than a fiftieth of the time: of
+    /// 100,000 names that are saved again and again, about one version in two seconds is read. A
+    /// generation begins where the content of a file changed, not where it was touched or saved as it
+    /// was.
     ///
     /// Once running, a file that is missing, empty (zero bytes: it is being written), cut off,
     /// invalid or over 64 MiB leaves its own last good map in use.
