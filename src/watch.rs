@@ -39,6 +39,12 @@ const CAP: Duration = Duration::from_millis(80);
 /// without pause must not take it from those who are served.
 const SHARE: u32 = 50;
 
+/// How long nothing is read after a reading that took so long. No longer than a change may stay unseen anyway: a
+/// reading takes its time where a disk hangs, too, or where the process stood still in the midst of it.
+fn pause(reading: Duration) -> Duration {
+    reading.saturating_mul(SHARE - 1).min(POLL)
+}
+
 /// Why watching could not begin: the file, with line and column where there is one, what is
 /// wrong, and what to do. Never what stands in the file: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +76,10 @@ impl SharedKeyNames {
     ///
     /// The files are read now, and again when they change: within about 100 ms after a save,
     /// rename or swapped link (as in a mounted Kubernetes ConfigMap) where the system tells of it,
-    /// and within 5 s everywhere else, by looking. Reading takes no more than a fiftieth of the time: of
-    /// 100,000 names that are saved again and again, about one version in two seconds is read. A
-    /// generation begins where the content of a file changed, not where it was touched or saved as it
-    /// was.
+    /// and within 5 s everywhere else, by looking. Reading takes no more than a fiftieth of the time:
+    /// after a map of 100,000 names the next one is read two seconds later, after a larger one five at
+    /// most. A generation begins where the content of a file changed, not where it was touched or saved
+    /// as it was.
     ///
     /// Once running, a file that is missing, empty (zero bytes: it is being written), cut off,
     /// invalid or over 64 MiB leaves its own last good map in use.
@@ -245,7 +251,7 @@ impl Feed {
             let reloaded = self.files.reload();
             self.tell(&board, &reloaded);
             patience = if moved { Duration::ZERO } else { poll };
-            ready = Instant::now() + began.elapsed() * (SHARE - 1);
+            ready = Instant::now() + pause(began.elapsed());
         }
     }
 

@@ -28,10 +28,10 @@ impl Index {
     pub(crate) const FREE: u32 = u32::MAX;
     const EMPTY: Slot = Slot { hash: 0, entry: Self::FREE };
 
-    pub(crate) fn hash(&self, id: &[u8]) -> u32 {
-        // `hash_one` would hash the length too, which tells two ids apart no better.
+    pub(crate) fn hash(&self, label: &[u8]) -> u32 {
+        // `hash_one` would hash the length too, which tells two labels apart no better.
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(id);
+        hasher.write(label);
         hasher.finish() as u32
     }
 

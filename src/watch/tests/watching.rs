@@ -207,7 +207,10 @@ fn files_that_take_long_to_read_are_not_read_without_pause() {
     let (bell, wakes) = channel();
     let noise = bell.clone();
     let noise = thread::spawn(move || while noise.send(Wake::Touched).is_ok() {});
-    let ready = Instant::now() + CAP * 4;
+    let short = CAP / 10;
+    assert_eq!(short + pause(short), short * SHARE, "a part of the time");
+    assert!([POLL, Duration::MAX].iter().all(|long| pause(*long) == POLL), "not for longer than by looking");
+    let ready = Instant::now() + pause(short);
     assert!(feed.rest(&wakes, NEVER, ready));
     assert!(Instant::now() >= ready, "not before it is ready for it, whatever happens");
 
