@@ -44,7 +44,7 @@ pub struct KeyNames {
     /// allocation, and one cache line for most look-ups.
     text: Vec<u8>,
     index: Index,
-    /// Entries, those of one name together and as they were given, for `ids`: see `place`.
+    /// Entries, those of one name together and as they were given, for `ids`: see `rank`.
     by_name: Vec<u32>,
     len: usize,
     left_out: usize,
@@ -202,15 +202,15 @@ impl KeyNames {
 
     /// The ids of all keys of this name, in the order in which they were given.
     pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let (order, sought) = (&self.by_name, self.place(name.as_bytes()));
-        let from = order.partition_point(|&entry| self.place(self.name_of(entry)) < sought);
-        let count = order[from..].partition_point(|&entry| self.place(self.name_of(entry)) == sought);
+        let (order, sought) = (&self.by_name, self.rank(name.as_bytes()));
+        let from = order.partition_point(|&entry| self.rank(self.name_of(entry)) < sought);
+        let count = order[from..].partition_point(|&entry| self.name_of(entry) == name.as_bytes());
         order[from..from + count].iter().map(|&entry| text(self.id_of(entry)))
     }
 
-    /// Where a name stands in `by_name`: nobody asks but for those that are equal, and most hashes are told apart
-    /// sooner than names.
-    fn place<'a>(&self, name: &'a [u8]) -> (u32, &'a [u8]) {
+    /// What names are ordered by in `by_name`: nobody asks but for those that are equal, and hashes are told apart
+    /// sooner than names, which mostly begin alike.
+    fn rank<'a>(&self, name: &'a [u8]) -> (u32, &'a [u8]) {
         (self.index.hash(name), name)
     }
 
@@ -339,10 +339,9 @@ impl KeyNames {
         Ok(())
     }
 
-    /// The last step of every way to make a map: put it in order by name, and give back spare room.
+    /// The last step of every way to make a map: bring those of one name together, and give back spare room.
     fn sealed(mut self) -> Self {
-        let mut order: Vec<_> =
-            self.entries().map(|entry| (self.place(self.name_of(entry)), entry)).collect();
+        let mut order: Vec<_> = self.entries().map(|entry| (self.rank(self.name_of(entry)), entry)).collect();
         order.sort_unstable();
         self.by_name = order.into_iter().map(|(_, entry)| entry).collect();
         self.text.shrink_to_fit();

@@ -35,15 +35,9 @@ const QUIET: Duration = Duration::from_millis(25);
 /// … but so long after the first at the latest: a busy directory must not hold a change back.
 const CAP: Duration = Duration::from_millis(80);
 
-/// … and never for more than this part of the time: 100,000 names take a core for 40 ms, and whoever writes them
-/// without pause must not take it from those who are served.
+/// … and for no more than this part of the time, as far as `pause` allows: 100,000 names take a core for 40 ms, and
+/// whoever writes them without pause must not take it from those who are served.
 const SHARE: u32 = 50;
-
-/// How long nothing is read after a reading that took so long. No longer than a change may stay unseen anyway: a
-/// reading takes its time where a disk hangs, too, or where the process stood still in the midst of it.
-fn pause(reading: Duration) -> Duration {
-    reading.saturating_mul(SHARE - 1).min(POLL)
-}
 
 /// Why watching could not begin: the file, with line and column where there is one, what is
 /// wrong, and what to do. Never what stands in the file: it may be a secret.
@@ -76,10 +70,9 @@ impl SharedKeyNames {
     ///
     /// The files are read now, and again when they change: within about 100 ms after a save,
     /// rename or swapped link (as in a mounted Kubernetes ConfigMap) where the system tells of it,
-    /// and within 5 s everywhere else, by looking. Reading takes no more than a fiftieth of the time:
-    /// after a map of 100,000 names the next one is read two seconds later, after a larger one five at
-    /// most. A generation begins where the content of a file changed, not where it was touched or saved
-    /// as it was.
+    /// and within 5 s everywhere else, by looking. After a reading there is none for 49 times as long,
+    /// but 5 s at most: two seconds after one of 100,000 names. A generation begins where the content of
+    /// a file changed, not where it was touched or saved as it was.
     ///
     /// Once running, a file that is missing, empty (zero bytes: it is being written), cut off,
     /// invalid or over 64 MiB leaves its own last good map in use.
@@ -302,6 +295,12 @@ impl Feed {
         #[cfg(feature = "tracing")]
         self.files.warn_if_partial();
     }
+}
+
+/// How long nothing is read after a reading that took so long. No longer than a change may stay unseen anyway: a
+/// reading takes its time where a disk hangs, too, or where the process stood still in the midst of it.
+fn pause(reading: Duration) -> Duration {
+    reading.saturating_mul(SHARE - 1).min(POLL)
 }
 
 // === Eyes ===
