@@ -48,10 +48,12 @@ pin_project! {
 }
 
 pin_project! {
-    pub(crate) struct Counted<B> {
+    pub(crate) struct Counted<B: Body> {
         #[pin]
         inner: B,
         call: Arc<Call>,
+        // The error that it ends with.
+        failed: Option<B::Error>,
     }
 }
 
@@ -72,6 +74,7 @@ impl<S> Counting<S> {
 impl<S, B> hyper::service::Service<Request<Incoming>> for Counting<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+    B: Body,
 {
     type Response = Response<Counted<B>>;
     type Error = S::Error;
@@ -105,6 +108,7 @@ impl Drop for Call {
 impl<S, B> Future for CallFuture<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
 {
     type Output = Result<Response<Counted<B>>, S::Error>;
 
@@ -115,7 +119,7 @@ where
             StateProj::Waits { answer } => answer.as_mut().poll(cx),
         })?;
         this.call.who.give(this.call.number, 0);
-        Poll::Ready(Ok(response.map(|inner| Counted { inner, call: this.call.clone() })))
+        Poll::Ready(Ok(response.map(|inner| Counted { inner, call: this.call.clone(), failed: None })))
     }
 }
 
@@ -134,16 +138,22 @@ where
     ) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
         let this = self.project();
         let call = this.call;
+        if let Some(e) = this.failed.take() {
+            if call.ends_with_connection {
+                call.who.break_off();
+            }
+            return Poll::Ready(Some(Err(e)));
+        }
         match this.inner.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame.map_data(|bytes| {
                 call.who.give(call.number, bytes.len());
                 Chunk { bytes, _call: call.clone() }
             })))),
             Poll::Ready(Some(Err(e))) => {
-                if call.ends_with_connection {
-                    call.who.break_off();
-                }
-                Poll::Ready(Some(Err(e)))
+                // A turn later, for hyper writes what came before when nothing more comes, and lets go of it at an error.
+                *this.failed = Some(e);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {

@@ -119,7 +119,7 @@ where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
 {
     let load = Load::new(limits);
     let builder = Arc::new(protocols());

@@ -178,6 +178,18 @@ async fn out_of_the_layers_hands_a_broken_body_breaks_as_well() {
     assert!(answer.len() < 100 + answer.find("\r\n\r\n").unwrap_or(0), "{answer}");
 }
 
+#[tokio::test]
+async fn what_came_before_a_break_is_passed_on() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun").await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let answer = exchange(proxy.address, &format!("GET {COSTS} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nbegun"), "{answer}");
+}
+
 /// Nothing but the connection's end tells HTTP/1.0 that an answer without a length is over.
 #[tokio::test]
 async fn over_http_1_0_a_broken_body_ends_in_a_reset() {
