@@ -58,18 +58,22 @@ impl Base {
         Ok(Self { scheme, authority, prefix: prefix.trim_end_matches('/').to_owned() })
     }
 
-    /// The same path and query at the upstream. `None`: longer than a URI can be.
-    pub(crate) fn join(&self, target: &PathAndQuery) -> Option<Uri> {
-        let target = if self.prefix.is_empty() {
-            target.clone()
-        } else {
-            PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{}{target}", self.prefix))).ok()?
-        };
+    /// The same path and query, as they are asked for there. `None`: longer than a URI can be.
+    pub(crate) fn join(&self, target: &PathAndQuery) -> Option<PathAndQuery> {
+        if self.prefix.is_empty() {
+            return Some(target.clone());
+        }
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{}{target}", self.prefix))).ok()
+    }
+
+    /// The whole address of such a path.
+    pub(crate) fn with_path(&self, path: PathAndQuery) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).ok()
+        parts.path_and_query = Some(path);
+        // That one of them is missing is all that could fail.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -87,14 +91,12 @@ impl Base {
         self.authority.port_u16().unwrap_or(default)
     }
 
-    /// What `Host` says of it, where HTTP/1.1 is sure to be spoken: without the scheme's own port
-    /// (RFC 9110 §4.2.1).
-    pub(crate) fn host_line(&self) -> Option<HeaderValue> {
-        let host = match self.authority.port_u16() {
-            Some(80) => self.authority.host(),
-            _ => self.authority.as_str(),
-        };
-        (!self.is_https()).then(|| HeaderValue::from_str(host).ok()).flatten()
+    /// What Host says of it: without the scheme's own port (RFC 9110 §4.2.1).
+    pub(crate) fn host_line(&self) -> HeaderValue {
+        let is_default = self.port() == if self.is_https() { 443 } else { 80 };
+        let host = if is_default { self.authority.host() } else { self.authority.as_str() };
+        // An authority has no bytes that a header could not have.
+        HeaderValue::from_str(host).unwrap_or(const { HeaderValue::from_static("") })
     }
 
     /// What may be told of it: gateways have secrets in their paths.

@@ -12,7 +12,6 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::{Outcome, Skip};
@@ -36,8 +35,10 @@ pub(crate) enum Failure {
     ClientSilent,
     /// The client's body broke off or was no HTTP.
     ClientBroke,
-    /// No connection, or it broke.
-    Transport(legacy::Error),
+    /// No connection.
+    Unreachable(BoxError),
+    /// It broke, or what came is no HTTP.
+    Transport(hyper::Error),
     /// A body that broke while it was held.
     BrokeOff(BoxError),
     /// An answer that nobody asked for.
@@ -107,7 +108,7 @@ impl Failure {
             Self::ClientBroke => {
                 (StatusCode::BAD_REQUEST, "request_broken", "The request's body broke off or is not HTTP.")
             }
-            Self::Transport(e) if e.is_connect() => {
+            Self::Unreachable(_) => {
                 (StatusCode::BAD_GATEWAY, "upstream_transport_error", "The upstream cannot be reached.")
             }
             Self::Transport(_) | Self::BrokeOff(_) => (
@@ -135,6 +136,7 @@ impl fmt::Display for Failure {
             Self::Late => "the call takes too long",
             Self::ClientSilent => "the client's body does not go on",
             Self::ClientBroke => "the client's body broke off",
+            Self::Unreachable(_) => "no connection to the upstream",
             Self::Transport(_) => "no answer from the upstream",
             Self::BrokeOff(_) => "the upstream's body broke off",
             Self::Unusable => "an answer that nobody asked for",
@@ -146,7 +148,7 @@ impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Transport(e) => Some(e),
-            Self::BrokeOff(e) => Some(&**e),
+            Self::Unreachable(e) | Self::BrokeOff(e) => Some(&**e),
             _ => None,
         }
     }

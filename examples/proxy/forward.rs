@@ -1,14 +1,13 @@
-//! What a gateway changes in a message that it passes on: the target, Host, Via, and whatever belongs to
-//! one connection only (RFC 9110 §7.6).
+//! What a gateway changes in a message that it passes on: the target, Via, and whatever belongs to one connection
+//! only (RFC 9110 §7.6).
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, SET_COOKIE, TE, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
-use hyper_util::client::legacy;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -49,7 +48,6 @@ pub(crate) struct Forward<S> {
 /// Made once, so that a request costs no formatting.
 struct Here {
     base: Base,
-    host: Option<HeaderValue>,
     pseudonym: String,
     via_1_0: HeaderValue,
     via_1_1: HeaderValue,
@@ -83,14 +81,7 @@ impl Here {
             HeaderValue::try_from(format!("{protocol} {pseudonym}"))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
         };
-        Self {
-            base: base.clone(),
-            host: base.host_line(),
-            via_1_0: via("1.0"),
-            via_1_1: via("1.1"),
-            via_2: via("2.0"),
-            pseudonym,
-        }
+        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
     }
 
     /// `received-protocol` is that of the message that came (RFC 9110 §7.6.3).
@@ -106,7 +97,7 @@ impl Here {
     fn send<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let came_as = request.version();
         let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
-        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?.into();
         // What the next hop speaks is decided by its connection.
         *request.version_mut() = Version::HTTP_11;
 
@@ -119,19 +110,8 @@ impl Here {
         }
         strip(headers);
         hide(headers);
-        // RFC 9110 §7.2: that of the target that is asked now. HTTP/2, which only TLS leads to here, says it
-        // in `:authority`; there, and in HTTP/1.1 over TLS, hyper makes it.
-        match &self.host {
-            Some(host) => drop(headers.insert(HOST, host.clone())),
-            None => drop(headers.remove(HOST)),
-        }
         // Trailers are passed on, so they are welcome (RFC 9110 §6.5.1, §10.1.4).
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        if !self.base.is_https() {
-            // In HTTP/1.1 TE is named in Connection. In HTTP/2, which only TLS leads to here, Connection
-            // is an error, and hyper drops with it what it names.
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        }
         headers.append(VIA, self.via(came_as));
         Ok(())
     }
@@ -207,14 +187,14 @@ impl<S> Layer<S> for ForwardLayer {
 
 impl<S, A, B> Service<Request<A>> for Forward<S>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = legacy::Error>,
+    S: Service<Request<A>, Response = Response<B>, Error = Failure>,
 {
     type Response = Response<B>;
     type Error = Failure;
     type Future = ForwardFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx).map_err(Failure::Transport)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
@@ -230,7 +210,7 @@ where
 
 impl<F, B> Future for ForwardFuture<F>
 where
-    F: Future<Output = Result<Response<B>, legacy::Error>>,
+    F: Future<Output = Result<Response<B>, Failure>>,
 {
     type Output = Result<Response<B>, Failure>;
 
@@ -239,7 +219,7 @@ where
         Poll::Ready(match this.state.project() {
             StateProj::Sent { answer } => match ready!(answer.poll(cx)) {
                 Ok(mut response) => this.here.answer(&mut response).map(|()| response),
-                Err(e) => Err(Failure::Transport(e)),
+                Err(failure) => Err(failure),
             },
             StateProj::Refused { failure } => Err(failure.take().unwrap_or(Failure::Unusable)),
         })

@@ -1,52 +1,63 @@
-//! Connections to the upstream: TLS, HTTP/2 where ALPN (RFC 7301) agrees on it, a pool.
+//! The upstream: a call takes a connection that waits, or makes one.
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tower::Service;
 
+use super::errors::Failure;
+use super::exchange::Answer;
+use super::pool::Pool;
 use super::stack::Settings;
 use super::timeouts::Upload;
 
-/// Clients for all; each is made of a dozen shared parts, which are not cloned for each call.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    clients: Arc<Clients>,
-}
-
-struct Clients {
-    pooled: Client<HttpsConnector<HttpConnector>, Upload>,
-    /// For bodies of unknown length. On a connection whose other side has spoken HTTP/1.0 hyper would send the
-    /// head of such a request and no body, and nobody would be told.
-    fresh: Client<HttpsConnector<HttpConnector>, Upload>,
+    pool: Arc<Pool>,
 }
 
 impl Service<Request<Upload>> for Upstream {
-    type Response = Response<Incoming>;
-    type Error = legacy::Error;
-    type Future = legacy::ResponseFuture;
+    type Response = Response<Answer>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), legacy::Error>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         // The pool takes any number of calls.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Upload>) -> Self::Future {
-        let body = request.body();
-        let is_measured = body.is_end_stream() || body.size_hint().exact().is_some();
-        let client = if is_measured { &self.clients.pooled } else { &self.clients.fresh };
-        client.request(request)
+        Box::pin(ask(self.pool.clone(), request))
     }
+}
+
+async fn ask(pool: Arc<Pool>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
+    let body = request.body();
+    let is_measured = body.is_end_stream() || body.size_hint().exact().is_some();
+    if let Some(connection) = pool.take(is_measured) {
+        let target = request.uri().clone();
+        match connection.send(request, &pool).await {
+            Ok(answer) => return Ok(answer),
+            // It was closed meanwhile, and nothing was sent (RFC 9112 §9.3.1).
+            Err(mut e) => request = e.take_message().ok_or_else(|| Failure::Transport(e.into_error()))?,
+        }
+        *request.uri_mut() = target;
+    }
+    // In a box of its own, for it is large, and seldom done.
+    Box::pin(async move {
+        let answer = pool.connect().await?.send(request, &pool).await;
+        answer.map_err(|e| Failure::Transport(e.into_error()))
+    })
+    .await
 }
 
 /// Whose word is taken for an upstream's name.
@@ -72,18 +83,7 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(tcp);
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        // Shorter than what stands between here and the API keeps an idle connection (60 s and more):
-        // one that the other side has closed already fails the call that is sent on it.
-        .pool_idle_timeout(Duration::from_secs(30))
-        // A dead HTTP/2 connection is found out by asking it.
-        .http2_keep_alive_interval(Duration::from_secs(20));
-    let pooled = builder.build(connector.clone());
-    let fresh = builder.pool_max_idle_per_host(0).build(connector);
-    Ok(Upstream { clients: Arc::new(Clients { pooled, fresh }) })
+    Ok(Upstream { pool: Pool::new(connector, &settings.base) })
 }
 
 pub(crate) fn tls(settings: &Settings) -> io::Result<ClientConfig> {

@@ -20,6 +20,7 @@ mod limits;
 mod log;
 mod maps;
 mod peer;
+mod pool;
 mod scope;
 #[cfg(unix)]
 mod secrets;

@@ -1,5 +1,6 @@
 //! TLS to the upstream: HTTP/2 where it is offered, HTTP/1.1 otherwise, and nobody without a known root.
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::{Request, Version};
@@ -23,6 +24,7 @@ pub(crate) struct Secure {
     #[cfg_attr(not(feature = "directory"), allow(dead_code))]
     pub(crate) root: String,
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// An authority of its own, that vouches for `localhost`.
@@ -71,9 +73,11 @@ pub(crate) async fn secure(protocols: &[&str]) -> Secure {
     let acceptor = authority.acceptor(protocols);
     let (listener, address) = listen().await;
     let asked = Arc::<Mutex<Vec<Asked>>>::default();
-    let up = asked.clone();
+    let connections = Arc::<AtomicUsize>::default();
+    let (up, count) = (asked.clone(), connections.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
             let (acceptor, up) = (acceptor.clone(), up.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
@@ -87,7 +91,7 @@ pub(crate) async fn secure(protocols: &[&str]) -> Secure {
             });
         }
     });
-    Secure { address, roots: authority.roots(), root: authority.root.pem(), asked }
+    Secure { address, roots: authority.roots(), root: authority.root.pem(), asked, connections }
 }
 
 impl Secure {
@@ -133,6 +137,22 @@ async fn http_2_by_alpn_http_1_1_otherwise() {
                 assert!(reply.header("via").unwrap().starts_with("1.1 "));
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_shared_in_http_2() {
+    for (protocols, most) in [(["h2"], 1), (["http/1.1"], 4)] {
+        let upstream = secure(&protocols).await;
+        let proxy = upstream.proxy("localhost").await;
+        assert_eq!(proxy.get(COSTS).await.text(), NAMED);
+        for _ in 0..4 {
+            let get = || proxy.get(COSTS);
+            let (a, b, c, d) = tokio::join!(get(), get(), get(), get());
+            assert!([a, b, c, d].iter().all(|reply| reply.text() == NAMED));
+        }
+        let connections = upstream.connections.load(Ordering::SeqCst);
+        assert!(connections <= most, "{protocols:?} {connections}");
     }
 }
 

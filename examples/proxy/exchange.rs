@@ -1,0 +1,188 @@
+//! One call on one connection to the upstream.
+//!
+//! In HTTP/1.1 a connection has one call at a time, and whoever waits for the answer drives it. No task stands between
+//! socket and call: nobody has to be woken for bytes that came, and they are taken up while they are near. In HTTP/2
+//! calls share a connection, which has a task of its own.
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::pool::Pool;
+use super::timeouts::Upload;
+
+pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// A connection, or a share in one.
+pub(crate) enum Connection {
+    Http1(Http1),
+    Http2(http2::SendRequest<Upload>),
+}
+
+/// It does nothing unless it is driven.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<Upload>,
+    /// In a box, for it goes from the pool to the call, to the answer, and back. `None`: it has come to its end.
+    connection: Option<Box<http1::Connection<Stream, Upload>>>,
+}
+
+/// An answer's body. At its end the connection goes back to the pool; dropped before, it ends.
+pub(crate) struct Answer {
+    inner: Incoming,
+    /// What has to be driven for it.
+    driven: Option<(Http1, Arc<Pool>)>,
+}
+
+/// Polls what only [`Http1::drive`] can move on: nobody is to be woken for it. Nor has it to wait when the task had its
+/// share, for which tokio would have to wake it.
+pub(crate) fn silently<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(tokio::task::unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Sends a request, whose target is a path, and waits for the answer's head. What was not sent, the error has.
+    pub(crate) async fn send(
+        self,
+        mut request: Request<Upload>,
+        pool: &Arc<Pool>,
+    ) -> Result<Response<Answer>, TrySendError<Request<Upload>>> {
+        let headers = request.headers_mut();
+        match self {
+            Self::Http1(mut connection) => {
+                headers.insert(HOST, pool.host());
+                // RFC 9110 §10.1.4.
+                headers.insert(CONNECTION, HeaderValue::from_static("te"));
+                let is_upload = !request.body().is_end_stream();
+                let answer = connection.send(request).await?;
+                Ok(answer.map(|inner| Answer::driven(inner, connection, pool.clone(), is_upload)))
+            }
+            Self::Http2(mut sender) => {
+                // RFC 9113 §8.2.2, §8.3.1: no Connection, and `:authority` in place of Host. They are there where a
+                // connection of the other kind gave the request back.
+                headers.remove(CONNECTION);
+                headers.remove(HOST);
+                pool.complete(request.uri_mut());
+                let answer = sender.try_send_request(request).await?;
+                Ok(answer.map(|inner| Answer { inner, driven: None }))
+            }
+        }
+    }
+}
+
+// === impl Http1 ===
+
+impl Http1 {
+    pub(crate) fn new(
+        sender: http1::SendRequest<Upload>,
+        connection: http1::Connection<Stream, Upload>,
+    ) -> Self {
+        Self { sender, connection: Some(Box::new(connection)) }
+    }
+
+    /// Reads and writes what can be, until it has come to its end. How it ended is told to the call: by the answer, or by
+    /// its body.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+        let _ = ready!(Pin::new(&mut **connection).poll(cx));
+        self.connection = None;
+        Poll::Ready(())
+    }
+
+    /// Whether it is between two calls, and open as far as one can see.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        silently(|cx| self.drive(cx)).is_pending() && self.sender.is_ready()
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
+        let mut head = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            let _ = self.drive(cx);
+            silently(|cx| head.as_mut().poll(cx))
+        })
+        .await
+    }
+
+    /// Drives it until its call is over.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.drive(cx).is_ready() { Poll::Ready(()) } else { self.sender.poll_ready(cx).map(drop) }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn driven(inner: Incoming, mut connection: Http1, pool: Arc<Pool>, is_upload: bool) -> Self {
+        if is_upload {
+            // It goes on even if nobody takes of the answer.
+            tokio::spawn(async move {
+                poll_fn(|cx| connection.poll_idle(cx)).await;
+                pool.put(connection);
+            });
+            return Self { inner, driven: None };
+        }
+        let mut this = Self { inner, driven: Some((connection, pool)) };
+        if this.inner.is_end_stream() {
+            this.rest();
+        }
+        this
+    }
+
+    /// Gives the connection back, when no more comes of it.
+    fn rest(&mut self) {
+        if let Some((connection, pool)) = self.driven.take() {
+            pool.put(connection);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { inner, driven } = &mut *self;
+        let mut inner = Pin::new(inner);
+        let Some((connection, _)) = driven else { return inner.poll_frame(cx) };
+        let mut frame = silently(|cx| inner.as_mut().poll_frame(cx));
+        if frame.is_pending() {
+            let _ = connection.drive(cx);
+            frame = silently(|cx| inner.as_mut().poll_frame(cx));
+        }
+        let is_last = match &frame {
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers() || self.inner.is_end_stream(),
+            // Where its length is not known.
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if is_last {
+            self.rest();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,139 @@
+//! The connections to the upstream that wait for a call, and how one is made: TLS, HTTP/2 where ALPN (RFC 7301) agrees
+//! on it.
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
+use hyper::client::conn::{http1, http2};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower::ServiceExt;
+
+use super::base::Base;
+use super::errors::Failure;
+use super::exchange::{Connection, Http1};
+use super::timeouts::Upload;
+
+/// How often those that wait are looked through.
+const TURN: Duration = Duration::from_secs(10);
+
+/// How many turns one waits, at most: half a minute. That is shorter than what stands between here and the API keeps an
+/// idle connection (60 s and more): one that the other side has closed already may fail the call that is sent on it.
+const TURNS: u8 = 3;
+
+/// How much is read at once. A page that comes in larger pieces has left the nearer caches when it is looked at.
+const READ: usize = 128 * 1024;
+
+/// A dead HTTP/2 connection is found out by asking it.
+const ASK: Duration = Duration::from_secs(20);
+
+pub(crate) struct Pool {
+    connector: HttpsConnector<HttpConnector>,
+    base: Base,
+    host: HeaderValue,
+    waiting: Mutex<Waiting>,
+}
+
+/// Each with the number of turns that it waited.
+#[derive(Default)]
+struct Waiting {
+    /// The one that was used last comes last, and is taken first.
+    http1: Vec<(u8, Http1)>,
+    /// It waits for more calls than it has.
+    http2: Option<(u8, http2::SendRequest<Upload>)>,
+}
+
+impl Pool {
+    /// Within a runtime, in which it looks through those that wait for as long as anybody can use them.
+    pub(crate) fn new(connector: HttpsConnector<HttpConnector>, base: &Base) -> Arc<Self> {
+        let (base, host) = (base.clone(), base.host_line());
+        let pool = Arc::new(Self { connector, base, host, waiting: Mutex::default() });
+        let weak = Arc::downgrade(&pool);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(TURN).await;
+                let Some(pool) = weak.upgrade() else { return };
+                pool.turn();
+            }
+        });
+        pool
+    }
+
+    /// What Host says.
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.host.clone()
+    }
+
+    /// Puts the upstream's scheme and authority before a path.
+    pub(crate) fn complete(&self, target: &mut Uri) {
+        if let Some(path) = target.path_and_query() {
+            *target = self.base.with_path(path.clone());
+        }
+    }
+
+    /// A connection that waits, if there is one. Over HTTP/1.1 nothing of unknown length is sent on one: if its other side
+    /// has spoken HTTP/1.0, hyper would send the head of such a request and no body, and nobody would be told.
+    pub(crate) fn take(&self, is_measured: bool) -> Option<Connection> {
+        if let Some((turns, sender)) = &mut self.waiting().http2
+            && !sender.is_closed()
+        {
+            *turns = 0;
+            return Some(Connection::Http2(sender.clone()));
+        }
+        if !is_measured {
+            return None;
+        }
+        // If it was closed meanwhile, it says so and gives the request back.
+        self.waiting().http1.pop().map(|(_, connection)| Connection::Http1(connection))
+    }
+
+    /// Takes one back whose call is over, for the next.
+    pub(crate) fn put(&self, mut connection: Http1) {
+        if connection.is_idle() {
+            self.waiting().http1.push((0, connection));
+        }
+    }
+
+    /// Makes a connection.
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+        let upstream = self.base.with_path(PathAndQuery::from_static("/"));
+        let stream = self.connector.clone().oneshot(upstream).await.map_err(Failure::Unreachable)?;
+        if !stream.connected().is_negotiated_h2() {
+            let mut builder = http1::Builder::new();
+            let (sender, connection) =
+                builder.max_buf_size(READ).handshake(stream).await.map_err(Failure::Transport)?;
+            return Ok(Connection::Http1(Http1::new(sender, connection)));
+        }
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).keep_alive_interval(ASK);
+        let (mut sender, connection) = builder.handshake(stream).await.map_err(Failure::Transport)?;
+        // How it ends is told to its calls.
+        tokio::spawn(async { drop(connection.await) });
+        sender.ready().await.map_err(Failure::Transport)?;
+        // Another may have been made meanwhile: it has the calls that it has.
+        self.waiting().http2 = Some((0, sender.clone()));
+        Ok(Connection::Http2(sender))
+    }
+
+    /// Lets go of those that waited too long, or have come to their end.
+    fn turn(&self) {
+        let mut waiting = self.waiting();
+        let Waiting { http1, http2 } = &mut *waiting;
+        http1.retain_mut(|(turns, connection)| {
+            *turns += 1;
+            *turns <= TURNS && connection.is_idle()
+        });
+        if let Some((turns, sender)) = http2 {
+            *turns += 1;
+            if *turns > TURNS || sender.is_closed() {
+                *http2 = None;
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
