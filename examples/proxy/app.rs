@@ -6,6 +6,7 @@
 //!                              │                                                    │
 //!                   health      upstream ◀─ forward ◀─ timeouts ◀───────────────────┘
 //!
+//! upstream: exchange (one call, one connection) ◀─▶ pool (the connections that wait)
 //! server: limits ─▶ load (what is open, who makes room) ◀─ connection (how long) ◀─ calls (how many)
 //! ```
 pub(crate) mod base;

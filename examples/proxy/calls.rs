@@ -4,16 +4,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 use tower::Service;
 use tower::util::Oneshot;
 
 use super::connection::Activity;
+
+/// How long the end of an answer that breaks off is put off. hyper writes what came before when no more comes, and lets go
+/// of it at an error; in HTTP/2 it is another task that writes.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// The stack, for one connection, which has one of its own and calls it through a shared reference: nobody
 /// waits for the lock.
@@ -52,8 +58,8 @@ pin_project! {
         #[pin]
         inner: B,
         call: Arc<Call>,
-        // The error that it ends with.
-        failed: Option<B::Error>,
+        // The error that it ends with, and when that is told.
+        failed: Option<(B::Error, Pin<Box<Sleep>>)>,
     }
 }
 
@@ -138,29 +144,29 @@ where
     ) -> Poll<Option<Result<Frame<Chunk>, B::Error>>> {
         let this = self.project();
         let call = this.call;
-        if let Some(e) = this.failed.take() {
+        if this.failed.is_none() {
+            match this.inner.poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    return Poll::Ready(Some(Ok(frame.map_data(|bytes| {
+                        call.who.give(call.number, bytes.len());
+                        Chunk { bytes, _call: call.clone() }
+                    }))));
+                }
+                Poll::Ready(Some(Err(e))) => *this.failed = Some((e, Box::pin(sleep(MOMENT)))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    call.who.wait_for_more(call.number);
+                    return Poll::Pending;
+                }
+            }
+        }
+        if let Some((_, moment)) = this.failed {
+            ready!(moment.as_mut().poll(cx));
             if call.ends_with_connection {
                 call.who.break_off();
             }
-            return Poll::Ready(Some(Err(e)));
         }
-        match this.inner.poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame.map_data(|bytes| {
-                call.who.give(call.number, bytes.len());
-                Chunk { bytes, _call: call.clone() }
-            })))),
-            Poll::Ready(Some(Err(e))) => {
-                // A turn later, for hyper writes what came before when nothing more comes, and lets go of it at an error.
-                *this.failed = Some(e);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                call.who.wait_for_more(call.number);
-                Poll::Pending
-            }
-        }
+        Poll::Ready(this.failed.take().map(|(e, _)| Err(e)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
@@ -34,6 +34,8 @@ pub(crate) struct Http1 {
     sender: http1::SendRequest<Upload>,
     /// In a box, for it goes from the pool to the call, to the answer, and back. `None`: it has come to its end.
     connection: Option<Box<http1::Connection<Stream, Upload>>>,
+    /// Its other side has spoken HTTP/1.0.
+    is_old: bool,
 }
 
 /// An answer's body. At its end the connection goes back to the pool; dropped before, it ends.
@@ -88,7 +90,7 @@ impl Http1 {
         sender: http1::SendRequest<Upload>,
         connection: http1::Connection<Stream, Upload>,
     ) -> Self {
-        Self { sender, connection: Some(Box::new(connection)) }
+        Self { sender, connection: Some(Box::new(connection)), is_old: false }
     }
 
     /// Reads and writes what can be, until it has come to its end. How it ended is told to the call: by the answer, or by
@@ -100,9 +102,10 @@ impl Http1 {
         Poll::Ready(())
     }
 
-    /// Whether it is between two calls, and open as far as one can see.
+    /// Whether it is between two calls, open as far as one can see, and good for any: where HTTP/1.0 was spoken hyper would
+    /// send the head of an upload of unknown length and no body (RFC 9112 §6.1), and nobody would be told.
     pub(crate) fn is_idle(&mut self) -> bool {
-        silently(|cx| self.drive(cx)).is_pending() && self.sender.is_ready()
+        silently(|cx| self.drive(cx)).is_pending() && self.sender.is_ready() && !self.is_old
     }
 
     async fn send(
@@ -110,11 +113,13 @@ impl Http1 {
         request: Request<Upload>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
         let mut head = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
+        let answer = poll_fn(|cx| {
             let _ = self.drive(cx);
             silently(|cx| head.as_mut().poll(cx))
         })
-        .await
+        .await?;
+        self.is_old = answer.version() < Version::HTTP_11;
+        Ok(answer)
     }
 
     /// Drives it until its call is over.

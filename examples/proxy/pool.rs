@@ -19,7 +19,7 @@ use super::timeouts::Upload;
 /// How often those that wait are looked through.
 const TURN: Duration = Duration::from_secs(10);
 
-/// How many turns one waits, at most: half a minute. That is shorter than what stands between here and the API keeps an
+/// At which turn it goes, after half a minute at most. That is shorter than what stands between here and the API keeps an
 /// idle connection (60 s and more): one that the other side has closed already may fail the call that is sent on it.
 const TURNS: u8 = 3;
 
@@ -73,20 +73,16 @@ impl Pool {
         }
     }
 
-    /// A connection that waits, if there is one. Over HTTP/1.1 nothing of unknown length is sent on one: if its other side
-    /// has spoken HTTP/1.0, hyper would send the head of such a request and no body, and nobody would be told.
-    pub(crate) fn take(&self, is_measured: bool) -> Option<Connection> {
-        if let Some((turns, sender)) = &mut self.waiting().http2
+    /// A connection that waits, if there is one. If it was closed meanwhile, it says so and gives the request back.
+    pub(crate) fn take(&self) -> Option<Connection> {
+        let mut waiting = self.waiting();
+        if let Some((turns, sender)) = &mut waiting.http2
             && !sender.is_closed()
         {
             *turns = 0;
             return Some(Connection::Http2(sender.clone()));
         }
-        if !is_measured {
-            return None;
-        }
-        // If it was closed meanwhile, it says so and gives the request back.
-        self.waiting().http1.pop().map(|(_, connection)| Connection::Http1(connection))
+        waiting.http1.pop().map(|(_, connection)| Connection::Http1(connection))
     }
 
     /// Takes one back whose call is over, for the next.
@@ -123,11 +119,11 @@ impl Pool {
         let Waiting { http1, http2 } = &mut *waiting;
         http1.retain_mut(|(turns, connection)| {
             *turns += 1;
-            *turns <= TURNS && connection.is_idle()
+            *turns < TURNS && connection.is_idle()
         });
         if let Some((turns, sender)) = http2 {
             *turns += 1;
-            if *turns > TURNS || sender.is_closed() {
+            if *turns >= TURNS || sender.is_closed() {
                 *http2 = None;
             }
         }

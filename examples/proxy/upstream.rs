@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use http_body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -41,9 +40,7 @@ impl Service<Request<Upload>> for Upstream {
 }
 
 async fn ask(pool: Arc<Pool>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
-    let body = request.body();
-    let is_measured = body.is_end_stream() || body.size_hint().exact().is_some();
-    if let Some(connection) = pool.take(is_measured) {
+    if let Some(connection) = pool.take() {
         let target = request.uri().clone();
         match connection.send(request, &pool).await {
             Ok(answer) => return Ok(answer),
@@ -75,7 +72,7 @@ pub(crate) fn client(settings: &Settings) -> io::Result<Upstream> {
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(60)));
-    // Whoever asked has gone after that long; this ends an attempt that was made for them.
+    // Shared among the addresses of a name: one that does not answer leaves time for the others.
     tcp.set_connect_timeout(Some(settings.timeout));
 
     let connector = HttpsConnectorBuilder::new()
