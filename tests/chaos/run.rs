@@ -144,9 +144,7 @@ fn reckon_acts(tally: &BTreeMap<&'static str, BTreeMap<Outcome, u64>>, requests:
             Usual::Error(status) => of(Outcome::Error(status)),
             Usual::Varies => all,
         };
-        // Of few, what a busy machine does to two or three is more than a fifth.
-        let of_ten = if all < 30 { 5 } else { 8 };
-        if usual * 10 < all * of_ten || (all == 0 && requests >= 20_000) {
+        if usual * 10 < all * 8 || (all == 0 && requests >= 20_000) {
             faults.push(format!(
                 "{}: {usual} of {all} are {:?}: {:?}",
                 act.name,
