@@ -87,13 +87,16 @@ impl Base {
     }
 
     pub(crate) fn port(&self) -> u16 {
-        let default = if self.is_https() { 443 } else { 80 };
-        self.authority.port_u16().unwrap_or(default)
+        self.authority.port_u16().unwrap_or(self.default_port())
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.is_https() { 443 } else { 80 }
     }
 
     /// What Host says of it: without the scheme's own port (RFC 9110 §4.2.1).
     pub(crate) fn host_line(&self) -> HeaderValue {
-        let is_default = self.port() == if self.is_https() { 443 } else { 80 };
+        let is_default = self.port() == self.default_port();
         let host = if is_default { self.authority.host() } else { self.authority.as_str() };
         // An authority has no bytes that a header could not have.
         HeaderValue::from_str(host).unwrap_or(const { HeaderValue::from_static("") })

@@ -217,10 +217,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         Poll::Ready(match this.state.project() {
-            StateProj::Sent { answer } => match ready!(answer.poll(cx)) {
-                Ok(mut response) => this.here.answer(&mut response).map(|()| response),
-                Err(failure) => Err(failure),
-            },
+            StateProj::Sent { answer } => {
+                let mut response = ready!(answer.poll(cx))?;
+                this.here.answer(&mut response).map(|()| response)
+            }
             StateProj::Refused { failure } => Err(failure.take().unwrap_or(Failure::Unusable)),
         })
     }

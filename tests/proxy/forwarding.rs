@@ -214,7 +214,7 @@ async fn a_redirect_is_the_clients_to_follow() {
 }
 
 /// Of no length that is known: over HTTP/1.1 trailers follow chunks only.
-fn with_trailers(text: &'static str, name: &'static str, value: &'static str) -> AnyBody {
+pub(crate) fn with_trailers(text: &'static str, name: &'static str, value: &'static str) -> AnyBody {
     let (mut send, body) = Channel::<Bytes, std::io::Error>::new(2);
     let trailers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
     send.try_send(Frame::data(Bytes::from_static(text.as_bytes()))).unwrap();

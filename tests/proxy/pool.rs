@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::app::exchange::silently;
+use crate::forwarding::with_trailers;
 use crate::peer::{COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, read_head, scripted, soon};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
@@ -36,10 +37,6 @@ async fn answering(text: &'static str, calls: usize) -> (SocketAddr, mpsc::Unbou
     (address, told)
 }
 
-fn trailers() -> HeaderMap {
-    HeaderMap::from_iter([(HeaderName::from_static("x-trailer"), HeaderValue::from_static("1"))])
-}
-
 #[tokio::test]
 async fn one_serves_all_calls_that_come_one_after_another() {
     // One that had an upload, of either kind, goes back a moment after its answer.
@@ -60,7 +57,7 @@ async fn one_serves_all_calls_that_come_one_after_another() {
             let mut answer = json(ROWS).map(|rows| match nth {
                 0 => rows,
                 1 => rows.map_frame(|frame| frame).boxed(),
-                _ => rows.map_frame(|frame| frame).with_trailers(async { Some(Ok(trailers())) }).boxed(),
+                _ => with_trailers(ROWS, "x-trailer", "1"),
             });
             answer.headers_mut().insert("trailer", HeaderValue::from_static("x-trailer"));
             answer
@@ -131,9 +128,9 @@ async fn one_that_waits_for_half_a_minute_is_closed() {
     let proxy = Proxy::to(&format!("http://{address}")).await;
     proxy.get(COSTS).await;
     tokio::time::pause();
-    for seconds in [11, 11, 11] {
+    for _ in 0..3 {
         assert!(ended.try_recv().is_err(), "too early");
-        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::advance(Duration::from_secs(11)).await;
         // The timer's turn, then the pool's.
         for _ in 0..8 {
             tokio::task::yield_now().await;
