@@ -35,6 +35,11 @@ struct Call {
     ends_with_connection: bool,
 }
 
+/// That a request's content is on its way: among its extensions, for who reads that to keep.
+pub(crate) struct Uploading {
+    who: Arc<Activity>,
+}
+
 pin_project! {
     pub(crate) struct CallFuture<S: Service<Request<Incoming>>> {
         #[pin]
@@ -87,11 +92,15 @@ where
     type Future = CallFuture<S>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let (number, overload) = self.who.begin(request.version() == Version::HTTP_2);
+        let uploads = !request.body().is_end_stream();
+        let (number, overload) = self.who.begin(request.version() == Version::HTTP_2, uploads);
         let ends_with_connection = request.version() < Version::HTTP_11;
         let call = Arc::new(Call { who: self.who.clone(), number, ends_with_connection });
         if let Some(overload) = overload {
             request.extensions_mut().insert(overload);
+        }
+        if uploads {
+            request.extensions_mut().insert(Arc::new(Uploading { who: self.who.clone() }));
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let state = match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -106,6 +115,12 @@ where
 impl Drop for Call {
     fn drop(&mut self) {
         self.who.end(self.number);
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.who.end_upload();
     }
 }
 

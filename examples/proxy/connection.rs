@@ -36,7 +36,7 @@ const TOO_LARGE: &[u8] =
 pub(crate) struct Activity {
     number: u64,
     pub(crate) load: Arc<Load>,
-    /// No call is in flight: what comes is a head, or the beginning of HTTP/2.
+    /// No call is in flight, no content is on its way: what comes is a head, or the beginning of HTTP/2.
     rests: AtomicBool,
     /// Bytes that have come while it rests.
     heard: AtomicUsize,
@@ -53,6 +53,8 @@ struct Calls {
     /// Many at a time on one connection: HTTP/2.
     many: bool,
     in_flight: Vec<InFlight>,
+    /// How many have content that is on its way, which may go on behind the answer.
+    uploads: usize,
     /// Or since when there is a connection.
     last_end: Instant,
     /// When the connection's present turn began.
@@ -112,7 +114,8 @@ enum Verdict {
 impl Activity {
     pub(crate) fn new(number: u64, load: Arc<Load>) -> Self {
         let now = Instant::now();
-        let calls = Calls { begun: 0, many: false, in_flight: Vec::new(), last_end: now, turn: now };
+        let calls =
+            Calls { begun: 0, many: false, in_flight: Vec::new(), uploads: 0, last_end: now, turn: now };
         Self {
             number,
             load,
@@ -133,16 +136,16 @@ impl Activity {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A head is there. Gives the call's number, and whether it is one too many.
-    pub(crate) fn begin(&self, many: bool) -> (usize, Option<Overload>) {
-        self.rest(false);
+    /// A head is there, which content may follow. Gives the call's number, and whether it is one too many.
+    pub(crate) fn begin(&self, many: bool, uploads: bool) -> (usize, Option<Overload>) {
         let mut calls = self.calls();
         let number = calls.begun;
         calls.begun += 1;
         calls.many = many;
+        calls.uploads += usize::from(uploads);
         let since = calls.now();
         calls.in_flight.push(InFlight { number, since, untaken: None });
-        drop(calls);
+        self.rest(calls);
         (number, self.load.begin())
     }
 
@@ -169,12 +172,20 @@ impl Activity {
         let mut calls = self.calls();
         calls.in_flight.retain(|call| call.number != number);
         calls.last_end = calls.now();
-        self.rest(!calls.many && calls.in_flight.is_empty());
-        drop(calls);
+        self.rest(calls);
         self.load.end();
     }
 
-    fn rest(&self, rests: bool) {
+    /// The last byte of a request's content has come, or nobody waits for it.
+    pub(crate) fn end_upload(&self) {
+        let mut calls = self.calls();
+        calls.uploads -= 1;
+        calls.last_end = calls.now();
+        self.rest(calls);
+    }
+
+    fn rest(&self, calls: MutexGuard<'_, Calls>) {
+        let rests = !calls.many && calls.in_flight.is_empty() && calls.uploads == 0;
         self.rests.store(rests, Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);
     }
@@ -367,6 +378,8 @@ impl Watch {
         let kept_alive = calls.begun > 0 && self.head.is_none();
         let until = match self.finishing {
             Some(asked) => asked.max(since) + LINGER,
+            // The answer is out before it.
+            None if calls.uploads > 0 => since + limits.deadline,
             None if kept_alive => since + limits.idle_timeout,
             None => since + limits.head_timeout,
         };

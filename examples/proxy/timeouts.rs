@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, Layer, Service};
 
+use super::calls::Uploading;
 use super::errors::Failure;
 
 #[derive(Clone)]
@@ -45,6 +46,7 @@ pin_project! {
 pub(crate) struct Upload {
     inner: Incoming,
     progress: Option<Arc<Progress>>,
+    _uploading: Option<Arc<Uploading>>,
 }
 
 pin_project! {
@@ -109,9 +111,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let progress = (!request.body().is_end_stream()).then(Arc::<Progress>::default);
-        let request = request.map(|inner| Upload { inner, progress: progress.clone() });
+        let uploading = request.extensions_mut().remove();
+        let request =
+            request.map(|inner| Upload { inner, progress: progress.clone(), _uploading: uploading });
         let clock = Some(Box::pin(Clock::new(self.timeout, self.deadline)));
         HeadFuture { answer: self.inner.call(request), clock, progress }
     }

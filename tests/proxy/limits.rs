@@ -237,6 +237,14 @@ fn connect(limits: Limits, pieces: usize) -> DuplexStream {
     let load = Load::new(limits);
     let who = load.enter();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| async move {
+        if request.uri().path().ends_with("/early") {
+            // What is in the extensions goes with the body.
+            tokio::spawn(async move {
+                let (_head, body) = request.into_parts();
+                body.collect().await
+            });
+            return Ok(Response::new(full("ok")));
+        }
         if !request.uri().path().ends_with("/big") {
             return Ok::<_, std::convert::Infallible>(Response::new(full("ok")));
         }
@@ -275,7 +283,11 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 const BIG: &[u8] = b"GET /big HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 async fn answered(stream: &mut DuplexStream) {
-    stream.write_all(GET).await.unwrap();
+    answered_to(stream, GET).await;
+}
+
+async fn answered_to(stream: &mut DuplexStream, head: &[u8]) {
+    stream.write_all(head).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"ok") {
         assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
@@ -314,6 +326,24 @@ async fn a_connection_without_a_call_is_kept_for_a_while() {
     }
     answered(&mut stream).await;
     about(until_closed(&mut stream).await, limits.idle_timeout);
+}
+
+/// What comes then was taken for a head: it was refused for its size, or cut when a head's time was over.
+#[tokio::test(start_paused = true)]
+async fn an_upload_may_go_on_behind_its_answer_until_the_deadline() {
+    let limits = limits();
+    let mut stream = connect(limits, 0);
+    for _ in 0..2 {
+        answered_to(&mut stream, b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stream.write_all(&[b'x'; 20_000]).await.unwrap();
+        }
+    }
+    answered(&mut stream).await;
+
+    answered_to(&mut stream, b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx").await;
+    about(until_closed(&mut stream).await, limits.deadline);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use tower::{ServiceBuilder, service_fn};
 
 use crate::app::errors::{ErrorsLayer, Failure};
 use crate::app::timeouts::{TimeoutsLayer, Upload};
-use crate::peer::{Proxy, exchange, read_head, scripted, soon, write_then_wait};
+use crate::peer::{Proxy, exchange, read_answer, read_head, scripted, soon, write_then_wait};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -180,6 +180,32 @@ async fn an_upload_is_streamed_and_the_answer_may_come_first() {
         .unwrap();
     let head = soon(read_head(&mut stream)).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+/// What came of it then counted as the next call's head, and was refused as one that is too large: the refusal stood where
+/// the next answer was to be.
+#[tokio::test]
+async fn what_follows_an_early_answer_is_no_head() {
+    const LENGTH: usize = 400_000;
+    let address = scripted(|mut stream| async move {
+        while read_head(&mut stream).await.starts_with("POST") {
+            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let mut upload = vec![0; LENGTH];
+            stream.read_exact(&mut upload).await.unwrap();
+        }
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    for _ in 0..3 {
+        let head =
+            format!("POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = soon(read_answer(&mut stream)).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("early"), "{answer}");
+        soon(stream.write_all(&vec![b'x'; LENGTH])).await.unwrap();
+    }
 }
 
 /// RFC 9112 §6.1: whoever has spoken HTTP/1.0 is sent no chunks. A connection of the pool that had done so was, and the
