@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 
 use super::pool::Pool;
@@ -38,11 +39,26 @@ pub(crate) struct Http1 {
     is_old: bool,
 }
 
+/// A connection with a call on it, and where it goes when that is over.
+type Driven = (Http1, Arc<Pool>);
+
+/// What comes of a request that is sent.
+type Answered<B> = Result<Response<B>, TrySendError<Request<Upload>>>;
+
+pin_project! {
+    /// A call until the head of its answer is there.
+    #[project = SentProj]
+    pub(crate) enum Sent<F, G> {
+        Http1 { #[pin] head: F, driven: Option<Driven>, is_upload: bool },
+        Http2 { #[pin] head: G },
+    }
+}
+
 /// An answer's body. At its end the connection goes back to the pool; dropped before, it ends.
 pub(crate) struct Answer {
     inner: Incoming,
     /// What has to be driven for it.
-    driven: Option<(Http1, Arc<Pool>)>,
+    driven: Option<Driven>,
 }
 
 /// Polls what only [`Http1::drive`] can move on: nobody is to be woken for it. Nor has it to wait when the task had its
@@ -54,32 +70,66 @@ pub(crate) fn silently<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll
 // === impl Connection ===
 
 impl Connection {
-    /// Sends a request, whose target is a path, and waits for the answer's head. What was not sent, the error has.
-    pub(crate) async fn send(
+    /// Sends a request, whose target is a path, or what another connection gave back. What was not sent, the error has.
+    /// At once, for each `async` on its way would keep a copy.
+    pub(crate) fn send(
         self,
         mut request: Request<Upload>,
-        pool: &Arc<Pool>,
-    ) -> Result<Response<Answer>, TrySendError<Request<Upload>>> {
-        let headers = request.headers_mut();
+        pool: Arc<Pool>,
+    ) -> Sent<impl Future<Output = Answered<Incoming>>, impl Future<Output = Answered<Incoming>>> {
         match self {
             Self::Http1(mut connection) => {
+                if request.uri().scheme().is_some()
+                    && let Some(path) = request.uri().path_and_query()
+                {
+                    *request.uri_mut() = path.clone().into();
+                }
+                let headers = request.headers_mut();
                 headers.insert(HOST, pool.host());
                 // RFC 9110 §10.1.4.
                 headers.insert(CONNECTION, HeaderValue::from_static("te"));
                 let is_upload = !request.body().is_end_stream();
-                let answer = connection.send(request).await?;
-                Ok(answer.map(|inner| Answer::driven(inner, connection, pool.clone(), is_upload)))
+                let head = connection.sender.try_send_request(request);
+                Sent::Http1 { head, driven: Some((connection, pool)), is_upload }
             }
             Self::Http2(mut sender) => {
-                // RFC 9113 §8.2.2, §8.3.1: no Connection, and `:authority` in place of Host. They are there where a
-                // connection of the other kind gave the request back.
+                // RFC 9113 §8.2.2, §8.3.1: no Connection, and `:authority` in place of Host.
+                let headers = request.headers_mut();
                 headers.remove(CONNECTION);
                 headers.remove(HOST);
                 pool.complete(request.uri_mut());
-                let answer = sender.try_send_request(request).await?;
-                Ok(answer.map(|inner| Answer { inner, driven: None }))
+                Sent::Http2 { head: sender.try_send_request(request) }
             }
         }
+    }
+}
+
+// === impl Sent ===
+
+impl<F, G> Future for Sent<F, G>
+where
+    F: Future<Output = Answered<Incoming>>,
+    G: Future<Output = Answered<Incoming>>,
+{
+    type Output = Answered<Answer>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.project() {
+            SentProj::Http1 { mut head, driven, is_upload } => {
+                if let Some((connection, _)) = driven {
+                    let _ = connection.drive(cx);
+                }
+                let answer = ready!(silently(|cx| head.as_mut().poll(cx)))?;
+                if let Some((connection, _)) = driven {
+                    connection.is_old = answer.version() < Version::HTTP_11;
+                }
+                Ok(answer.map(|inner| Answer::new(inner, driven.take(), *is_upload)))
+            }
+            SentProj::Http2 { head } => {
+                let answer = ready!(head.poll(cx))?;
+                Ok(answer.map(|inner| Answer::new(inner, None, false)))
+            }
+        })
     }
 }
 
@@ -108,20 +158,6 @@ impl Http1 {
         silently(|cx| self.drive(cx)).is_pending() && self.sender.is_ready() && !self.is_old
     }
 
-    async fn send(
-        &mut self,
-        request: Request<Upload>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
-        let mut head = pin!(self.sender.try_send_request(request));
-        let answer = poll_fn(|cx| {
-            let _ = self.drive(cx);
-            silently(|cx| head.as_mut().poll(cx))
-        })
-        .await?;
-        self.is_old = answer.version() < Version::HTTP_11;
-        Ok(answer)
-    }
-
     /// Drives it until its call is over.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.drive(cx).is_ready() { Poll::Ready(()) } else { self.sender.poll_ready(cx).map(drop) }
@@ -131,16 +167,15 @@ impl Http1 {
 // === impl Answer ===
 
 impl Answer {
-    fn driven(inner: Incoming, mut connection: Http1, pool: Arc<Pool>, is_upload: bool) -> Self {
-        if is_upload {
+    fn new(inner: Incoming, mut driven: Option<Driven>, is_upload: bool) -> Self {
+        if is_upload && let Some((mut connection, pool)) = driven.take() {
             // It goes on even if nobody takes of the answer.
             tokio::spawn(async move {
                 poll_fn(|cx| connection.poll_idle(cx)).await;
                 pool.put(connection);
             });
-            return Self { inner, driven: None };
         }
-        let mut this = Self { inner, driven: Some((connection, pool)) };
+        let mut this = Self { inner, driven };
         if this.inner.is_end_stream() {
             this.rest();
         }

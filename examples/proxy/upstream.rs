@@ -35,26 +35,26 @@ impl Service<Request<Upload>> for Upstream {
     }
 
     fn call(&mut self, request: Request<Upload>) -> Self::Future {
-        Box::pin(ask(self.pool.clone(), request))
+        let pool = self.pool.clone();
+        let Some(connection) = pool.take() else { return Box::pin(ask_anew(pool, request)) };
+        let sent = connection.send(request, pool.clone());
+        Box::pin(async move {
+            let mut e = match sent.await {
+                Ok(answer) => return Ok(answer),
+                Err(e) => e,
+            };
+            // It was closed meanwhile, and nothing was sent (RFC 9112 §9.3.1).
+            let request = e.take_message().ok_or_else(|| Failure::Transport(e.into_error()))?;
+            // In a box of its own, for it is large, and seldom done.
+            Box::pin(ask_anew(pool, request)).await
+        })
     }
 }
 
-async fn ask(pool: Arc<Pool>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
-    if let Some(connection) = pool.take() {
-        let target = request.uri().clone();
-        match connection.send(request, &pool).await {
-            Ok(answer) => return Ok(answer),
-            // It was closed meanwhile, and nothing was sent (RFC 9112 §9.3.1).
-            Err(mut e) => request = e.take_message().ok_or_else(|| Failure::Transport(e.into_error()))?,
-        }
-        *request.uri_mut() = target;
-    }
-    // In a box of its own, for it is large, and seldom done.
-    Box::pin(async move {
-        let answer = pool.connect().await?.send(request, &pool).await;
-        answer.map_err(|e| Failure::Transport(e.into_error()))
-    })
-    .await
+/// Asks on a connection that is made for it.
+async fn ask_anew(pool: Arc<Pool>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
+    let answer = pool.connect().await?.send(request, pool).await;
+    answer.map_err(|e| Failure::Transport(e.into_error()))
 }
 
 /// Whose word is taken for an upstream's name.
