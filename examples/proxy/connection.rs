@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -24,9 +23,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes a millisecond that whoever reads its answer takes at least: 8 KB a second.
 const SLOWEST: u64 = 8;
-
-/// Bytes that are joined to be sent: to copy so few takes less than writev(2) does over send(2).
-const SMALL: usize = 8 * 1024;
 
 /// RFC 6585 §5.
 const TOO_LARGE: &[u8] =
@@ -270,13 +266,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if bufs.iter().map(|buf| buf.len()).sum::<usize>() > SMALL {
-            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        }
-        let mut room = [MaybeUninit::uninit(); SMALL];
-        let mut joined = ReadBuf::uninit(&mut room);
-        bufs.iter().for_each(|buf| joined.put_slice(buf));
-        Pin::new(&mut self.stream).poll_write(cx, joined.filled())
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

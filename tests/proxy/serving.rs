@@ -2,14 +2,11 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::Buf;
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::app::connection::Heard;
 use crate::app::limits::Limits;
-use crate::app::load::Load;
 use crate::app::server::back_off;
 use crate::peer::{
     COSTS, NAMED, Proxy, Reply, Upstream, client, full, gated, limits, read_answer, read_head, scripted,
@@ -144,26 +141,6 @@ async fn many_calls_on_one_connection() {
     let mut answers = Vec::new();
     while answers.windows(NAMED.len()).filter(|w| *w == NAMED.as_bytes()).count() < 20 {
         assert_ne!(soon(stream.read_buf(&mut answers)).await.unwrap(), 0);
-    }
-}
-
-#[tokio::test]
-async fn what_is_joined_arrives_whole() {
-    // A head and a body, and how much of them is taken at a time: less than is joined, all of it, and more.
-    for (head, body, room) in
-        [(0, 10, 64), (300, 4_000, 100), (300, 7_892, 8_192), (300, 7_893, 9_000), (300, 20_000, 1_000)]
-    {
-        let (mut ours, theirs) = tokio::io::duplex(room);
-        let expected: Vec<_> = (0..head + body).map(|nth| nth as u8).collect();
-        let (head, body) = (expected[..head].to_vec(), expected[head..].to_vec());
-        let writing = tokio::spawn(async move {
-            let mut theirs = Heard::new(theirs, Load::new(limits()).enter(), |_| {});
-            theirs.write_all_buf(&mut Buf::chain(&*head, &*body)).await
-        });
-        let mut arrived = Vec::new();
-        soon(ours.read_to_end(&mut arrived)).await.unwrap();
-        assert!(arrived == expected, "{} of {} bytes", arrived.len(), expected.len());
-        writing.await.unwrap().unwrap();
     }
 }
 
