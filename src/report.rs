@@ -54,13 +54,13 @@ impl Report {
 
     /// Notes the ids that the map does not know, and warns of those it was not asked for before. `held` is
     /// the whole body, where it is held.
-    pub(crate) fn unmatched<'a>(
+    pub(crate) fn unmatched<'i, 'a>(
         &self,
-        ids: &[(u64, Box<str>)],
+        ids: impl Iterator<Item = (u64, &'i str)>,
         held: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
         let is_new = |id: &str| self.settings.names.note_unmatched(self.snapshot.generation(), id);
-        let fresh: Vec<_> = ids.iter().filter(|(_, id)| is_new(id)).collect();
+        let fresh: Vec<_> = ids.filter(|(_, id)| is_new(id)).collect();
         #[cfg(feature = "tracing")]
         self.warn_unmatched(&fresh, held);
         #[cfg(not(feature = "tracing"))]
@@ -68,7 +68,7 @@ impl Report {
     }
 
     #[cfg(feature = "tracing")]
-    fn warn_unmatched<'a>(&self, ids: &[&(u64, Box<str>)], held: Option<impl Iterator<Item = &'a [u8]>>) {
+    fn warn_unmatched<'a>(&self, ids: &[(u64, &str)], held: Option<impl Iterator<Item = &'a [u8]>>) {
         if ids.is_empty() || !tracing::enabled!(tracing::Level::WARN) {
             return;
         }
@@ -76,7 +76,7 @@ impl Report {
         let paths = held.map(|held| crate::rewrite::place::paths(held, &offsets)).unwrap_or_default();
         for (nth, (offset, id)) in ids.iter().enumerate() {
             tracing::warn!(
-                id = &**id,
+                id,
                 generation = self.snapshot.generation(),
                 path = self.asked.uri.path(),
                 offset,

@@ -272,7 +272,7 @@ impl<E> Work<E> {
             return;
         }
         let unmatched = amender.take_unmatched();
-        if !unmatched.is_empty() {
+        if unmatched.len() > 0 {
             report.unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
         }
     }

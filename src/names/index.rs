@@ -26,6 +26,8 @@ struct Slot {
 impl Index {
     /// Stands for no entry.
     pub(crate) const FREE: u32 = u32::MAX;
+    /// How many slots there are at once: room for what most pages have of ids without a name.
+    const FEWEST: usize = 32;
     const EMPTY: Slot = Slot { hash: 0, entry: Self::FREE };
 
     pub(crate) fn hash(&self, label: &[u8]) -> u32 {
@@ -56,7 +58,7 @@ impl Index {
 
     pub(crate) fn insert(&mut self, hash: u32, entry: u32) {
         if self.slots.len() <= self.used * 2 {
-            let room = (self.slots.len() * 2).max(8);
+            let room = (self.slots.len() * 2).max(Self::FEWEST);
             let old = std::mem::replace(&mut self.slots, vec![Self::EMPTY; room]);
             for slot in old {
                 if slot.entry != Self::FREE {

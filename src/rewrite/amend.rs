@@ -128,7 +128,7 @@ impl Amender {
 
     /// The ids found since the last call that the map does not know, each once in a body and no more than
     /// `MAX_UNMATCHED` of them, with the offset after each.
-    pub(crate) fn take_unmatched(&mut self) -> &[(u64, Box<str>)] {
+    pub(crate) fn take_unmatched(&mut self) -> impl ExactSizeIterator<Item = (u64, &str)> {
         self.marks.unmatched.take()
     }
 }
