@@ -176,8 +176,14 @@ impl Activity {
     pub(crate) fn end_upload(&self) {
         let mut calls = self.calls();
         calls.uploads -= 1;
-        calls.last_end = calls.now();
+        // It is told from elsewhere, in no turn of this connection's.
+        calls.last_end = Instant::now();
+        let was_last = calls.in_flight.is_empty();
         self.rest(calls);
+        if was_last {
+            // From now on it has less time.
+            self.wake();
+        }
     }
 
     fn rest(&self, calls: MutexGuard<'_, Calls>) {
@@ -201,7 +207,11 @@ impl Activity {
 
     fn ask(&self, order: u8) {
         self.order.fetch_max(order, Ordering::Relaxed);
-        // One that does not run yet sees it when it does.
+        self.wake();
+    }
+
+    /// One that does not run yet looks when it does.
+    fn wake(&self) {
         if let Some(task) = self.task.get() {
             task.wake_by_ref();
         }
@@ -368,7 +378,7 @@ impl Watch {
         let kept_alive = calls.begun > 0 && self.head.is_none();
         let until = match self.finishing {
             Some(asked) => asked.max(since) + LINGER,
-            // The answer is out before it.
+            // The answer is out before it. Who reads it minds its silences.
             None if calls.uploads > 0 => since + limits.deadline,
             None if kept_alive => since + limits.idle_timeout,
             None => since + limits.head_timeout,

@@ -3,6 +3,7 @@
 //! In HTTP/1.1 a connection has one call at a time, and whoever waits for the answer drives it. No task stands between
 //! socket and call: nobody has to be woken for bytes that came, and they are taken up while they are near. In HTTP/2
 //! calls share a connection, which has a task of its own.
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use super::pool::Pool;
-use super::timeouts::Upload;
+use super::timeouts::{Progress, Upload};
 
 pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -49,7 +51,7 @@ pin_project! {
     /// A call until the head of its answer is there.
     #[project = SentProj]
     pub(crate) enum Sent<F, G> {
-        Http1 { #[pin] head: F, driven: Option<Driven>, is_upload: bool },
+        Http1 { #[pin] head: F, driven: Option<Driven>, upload: Option<Arc<Progress>> },
         Http2 { #[pin] head: G },
     }
 }
@@ -59,6 +61,8 @@ pub(crate) struct Answer {
     inner: Incoming,
     /// What has to be driven for it.
     driven: Option<Driven>,
+    /// Where that is done elsewhere: dropped with this, it says that nobody waits for the rest.
+    _waits: Option<oneshot::Sender<Infallible>>,
 }
 
 /// Polls what only [`Http1::drive`] can move on: nobody is to be woken for it. Nor has it to wait when the task had its
@@ -88,9 +92,9 @@ impl Connection {
                 headers.insert(HOST, pool.host());
                 // RFC 9110 §10.1.4.
                 headers.insert(CONNECTION, HeaderValue::from_static("te"));
-                let is_upload = !request.body().is_end_stream();
+                let upload = request.body().progress();
                 let head = connection.sender.try_send_request(request);
-                Sent::Http1 { head, driven: Some((connection, pool)), is_upload }
+                Sent::Http1 { head, driven: Some((connection, pool)), upload }
             }
             Self::Http2(mut sender) => {
                 // RFC 9113 §8.2.2, §8.3.1: no Connection, and `:authority` in place of Host.
@@ -115,7 +119,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project() {
-            SentProj::Http1 { mut head, driven, is_upload } => {
+            SentProj::Http1 { mut head, driven, upload } => {
                 if let Some((connection, _)) = driven {
                     let _ = connection.drive(cx);
                 }
@@ -123,11 +127,11 @@ where
                 if let Some((connection, _)) = driven {
                     connection.is_old = answer.version() < Version::HTTP_11;
                 }
-                Ok(answer.map(|inner| Answer::new(inner, driven.take(), *is_upload)))
+                Ok(answer.map(|inner| Answer::new(inner, driven.take(), upload.take())))
             }
             SentProj::Http2 { head } => {
                 let answer = ready!(head.poll(cx))?;
-                Ok(answer.map(|inner| Answer::new(inner, None, false)))
+                Ok(answer.map(|inner| Answer::new(inner, None, None)))
             }
         })
     }
@@ -167,15 +171,26 @@ impl Http1 {
 // === impl Answer ===
 
 impl Answer {
-    fn new(inner: Incoming, mut driven: Option<Driven>, is_upload: bool) -> Self {
-        if is_upload && let Some((mut connection, pool)) = driven.take() {
-            // It goes on even if nobody takes of the answer.
+    fn new(inner: Incoming, mut driven: Option<Driven>, upload: Option<Arc<Progress>>) -> Self {
+        let mut waits = None;
+        if let Some(upload) = upload
+            && let Some((mut connection, pool)) = driven.take()
+        {
+            // It goes on even if nobody takes of the answer, and behind that for as long as it moves.
+            let (here, answer) = oneshot::channel();
+            waits = Some(here);
+            let overdue = async move {
+                let _ = answer.await;
+                upload.overdue().await;
+            };
             tokio::spawn(async move {
-                poll_fn(|cx| connection.poll_idle(cx)).await;
-                pool.put(connection);
+                tokio::select! {
+                    () = poll_fn(|cx| connection.poll_idle(cx)) => pool.put(connection),
+                    () = overdue => {}
+                }
             });
         }
-        let mut this = Self { inner, driven };
+        let mut this = Self { inner, driven, _waits: waits };
         if this.inner.is_end_stream() {
             this.rest();
         }
@@ -198,7 +213,7 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { inner, driven } = &mut *self;
+        let Self { inner, driven, .. } = &mut *self;
         let mut inner = Pin::new(inner);
         let Some((connection, _)) = driven else { return inner.poll_frame(cx) };
         let mut frame = silently(|cx| inner.as_mut().poll_frame(cx));

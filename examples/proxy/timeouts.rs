@@ -70,9 +70,11 @@ pin_project! {
     }
 }
 
-/// How far a request's body is, told to the future that waits for the answer's head.
+/// How far a request's body is, told to whoever waits: for the answer's head, or, behind that, for the body's end.
 pub(crate) struct Progress {
     start: Instant,
+    timeout: Duration,
+    deadline: Duration,
     /// Milliseconds from `start` to the last frame, or to the body's end.
     last: AtomicU64,
     turn: AtomicU8,
@@ -82,6 +84,7 @@ pub(crate) struct Progress {
 const UPSTREAMS: u8 = 0;
 const CLIENTS: u8 = 1;
 const BROKE: u8 = 2;
+const NOBODYS: u8 = 3;
 
 // === impl TimeoutsLayer, Timeouts ===
 
@@ -112,7 +115,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let progress = (!request.body().is_end_stream()).then(Arc::<Progress>::default);
+        let progress =
+            (!request.body().is_end_stream()).then(|| Arc::new(Progress::new(self.timeout, self.deadline)));
         let uploading = request.extensions_mut().remove();
         let request =
             request.map(|inner| Upload { inner, progress: progress.clone(), _uploading: uploading });
@@ -198,13 +202,27 @@ where
 
 // === impl Progress ===
 
-impl Default for Progress {
-    fn default() -> Self {
-        Self { start: Instant::now(), last: AtomicU64::new(0), turn: AtomicU8::new(UPSTREAMS) }
-    }
-}
-
 impl Progress {
+    fn new(timeout: Duration, deadline: Duration) -> Self {
+        let (last, turn) = (AtomicU64::new(0), AtomicU8::new(UPSTREAMS));
+        Self { start: Instant::now(), timeout, deadline, last, turn }
+    }
+
+    /// Ready when a body that did not end has been silent for too long, on whichever side, or takes longer than a call may.
+    pub(crate) async fn overdue(&self) {
+        let until = || (self.last() + self.timeout).min(self.start + self.deadline);
+        loop {
+            let waited = until();
+            sleep_until(waited).await;
+            if self.turn() == NOBODYS {
+                std::future::pending().await
+            }
+            if until() == waited {
+                return;
+            }
+        }
+    }
+
     fn tell(&self, turn: u8) {
         if turn != CLIENTS {
             let now = self.start.elapsed().as_millis();
@@ -223,6 +241,23 @@ impl Progress {
 }
 
 // === impl Upload ===
+
+impl Upload {
+    /// None where there is no content.
+    pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress
+            && progress.turn() != BROKE
+        {
+            progress.turn.store(NOBODYS, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Body for Upload {
     type Data = Bytes;

@@ -12,7 +12,7 @@ use tower::{ServiceBuilder, service_fn};
 
 use crate::app::errors::{ErrorsLayer, Failure};
 use crate::app::timeouts::{TimeoutsLayer, Upload};
-use crate::peer::{Proxy, exchange, read_answer, read_head, scripted, soon, write_then_wait};
+use crate::peer::{Proxy, exchange, read_answer, read_head, scripted, settings, soon, write_then_wait};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -206,6 +206,62 @@ async fn what_follows_an_early_answer_is_no_head() {
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("early"), "{answer}");
         soon(stream.write_all(&vec![b'x'; LENGTH])).await.unwrap();
     }
+}
+
+/// Nobody would end it: the answer is out, and hyper waits for as long as nothing is read or written.
+#[tokio::test]
+async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connections() {
+    let (ended, mut upstreams) = tokio::sync::mpsc::unbounded_channel();
+    let address = scripted(move |mut stream| {
+        let ended = ended.clone();
+        async move {
+            let mut asked = read_head(&mut stream).await.into_bytes();
+            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let _ = stream.read_to_end(&mut asked).await;
+            ended.send(asked).unwrap();
+        }
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.timeout = Duration::from_millis(300);
+    let proxy = Proxy::with(settings).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    stream
+        .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
+        .await
+        .unwrap();
+    assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
+    // It is cut, not ended as if it were whole.
+    assert!(soon(upstreams.recv()).await.unwrap().ends_with(b"\r\n\r\nhalf"));
+    assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or_default(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_does_not_end_its_answer() {
+    const PIECES: usize = 40;
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let said = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {PIECES}\r\n\r\n");
+        stream.write_all(said.as_bytes()).await.unwrap();
+        // It takes longer than either side may be silent.
+        for _ in 0..PIECES {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream.write_all(b"x").await.unwrap();
+        }
+        write_then_wait(&mut stream, "").await;
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.timeout = Duration::from_secs(1);
+    let proxy = Proxy::with(settings).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    stream
+        .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
+        .await
+        .unwrap();
+    let answer = soon(read_answer(&mut stream)).await;
+    assert!(answer.ends_with(&"x".repeat(PIECES)), "{answer}");
 }
 
 /// RFC 9112 §6.1: whoever has spoken HTTP/1.0 is sent no chunks. A connection of the pool that had done so was, and the
