@@ -1,5 +1,6 @@
 //! Bodies: streamed, and timed by their silences alone, those that the client sends above all. On a clock that stands still
 //! but for the waits, and connections in memory, so that no test takes the time it speaks of.
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http_body_util::{BodyExt, Channel};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
 use tower::{ServiceBuilder, service_fn};
 
 use crate::app::errors::{ErrorsLayer, Failure};
@@ -171,7 +173,7 @@ async fn an_upload_is_streamed_and_the_answer_may_come_first() {
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     stream
         .write_all(
             b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nfirst half",
@@ -197,7 +199,7 @@ async fn what_follows_an_early_answer_is_no_head() {
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     for _ in 0..3 {
         let head =
             format!("POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
@@ -206,6 +208,19 @@ async fn what_follows_an_early_answer_is_no_head() {
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("early"), "{answer}");
         soon(stream.write_all(&vec![b'x'; LENGTH])).await.unwrap();
     }
+}
+
+/// Of what is announced, to this upstream. Whoever is silent is waited for a second.
+async fn half_an_upload(upstream: SocketAddr) -> (Proxy, TcpStream) {
+    let mut settings = settings(&format!("http://{upstream}"));
+    settings.timeout = Duration::from_secs(1);
+    let proxy = Proxy::with(settings).await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream
+        .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
+        .await
+        .unwrap();
+    (proxy, stream)
 }
 
 /// Nobody would end it: the answer is out, and hyper waits for as long as nothing is read or written.
@@ -223,14 +238,7 @@ async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connection
         }
     })
     .await;
-    let mut settings = settings(&format!("http://{address}"));
-    settings.timeout = Duration::from_millis(300);
-    let proxy = Proxy::with(settings).await;
-    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
-    stream
-        .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
-        .await
-        .unwrap();
+    let (_proxy, mut stream) = half_an_upload(address).await;
     assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
     // It is cut, not ended as if it were whole.
     assert!(soon(upstreams.recv()).await.unwrap().ends_with(b"\r\n\r\nhalf"));
@@ -252,14 +260,7 @@ async fn an_upload_that_stands_still_does_not_end_its_answer() {
         write_then_wait(&mut stream, "").await;
     })
     .await;
-    let mut settings = settings(&format!("http://{address}"));
-    settings.timeout = Duration::from_secs(1);
-    let proxy = Proxy::with(settings).await;
-    let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
-    stream
-        .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
-        .await
-        .unwrap();
+    let (_proxy, mut stream) = half_an_upload(address).await;
     let answer = soon(read_answer(&mut stream)).await;
     assert!(answer.ends_with(&"x".repeat(PIECES)), "{answer}");
 }
