@@ -65,16 +65,21 @@ pin_project! {
     struct Clock {
         #[pin]
         sleep: Sleep,
-        timeout: Duration,
-        end: Instant,
+        bounds: Bounds,
     }
+}
+
+/// How long a call waits at a time, and when it ends at the latest.
+#[derive(Clone, Copy)]
+struct Bounds {
+    timeout: Duration,
+    end: Instant,
 }
 
 /// How far a request's body is, told to whoever waits: for the answer's head, or, behind that, for the body's end.
 pub(crate) struct Progress {
     start: Instant,
-    timeout: Duration,
-    deadline: Duration,
+    bounds: Bounds,
     /// Milliseconds from `start` to the last frame, or to the body's end.
     last: AtomicU64,
     turn: AtomicU8,
@@ -115,28 +120,31 @@ where
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let progress =
-            (!request.body().is_end_stream()).then(|| Arc::new(Progress::new(self.timeout, self.deadline)));
+        let now = Instant::now();
+        let bounds = Bounds { timeout: self.timeout, end: now + self.deadline };
+        let progress = (!request.body().is_end_stream()).then(|| Arc::new(Progress::new(now, bounds)));
         let uploading = request.extensions_mut().remove();
         let request =
             request.map(|inner| Upload { inner, progress: progress.clone(), _uploading: uploading });
-        let clock = Some(Box::pin(Clock::new(self.timeout, self.deadline)));
+        let clock = Some(Box::pin(Clock::new(now, bounds)));
         HeadFuture { answer: self.inner.call(request), clock, progress }
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    /// When a wait is over that began then.
+    fn until(&self, since: Instant) -> Instant {
+        self.end.min(since + self.timeout)
     }
 }
 
 // === impl Clock ===
 
 impl Clock {
-    fn new(timeout: Duration, deadline: Duration) -> Self {
-        let now = Instant::now();
-        let end = now + deadline;
-        Self { sleep: sleep_until(end.min(now + timeout)), timeout, end }
-    }
-
-    /// When a wait is over that began then.
-    fn until(&self, since: Instant) -> Instant {
-        self.end.min(since + self.timeout)
+    fn new(now: Instant, bounds: Bounds) -> Self {
+        Self { sleep: sleep_until(bounds.until(now)), bounds }
     }
 
     fn reset(self: Pin<&mut Self>, until: Instant) {
@@ -148,7 +156,7 @@ impl Clock {
     }
 
     fn silent_or_late(&self, now: Instant) -> Failure {
-        match now < self.end {
+        match now < self.bounds.end {
             true => Failure::Silent,
             false => Failure::Late,
         }
@@ -187,7 +195,7 @@ where
             let Some(progress) = this.progress else {
                 return Poll::Ready(Err(clock.silent_or_late(now)));
             };
-            let until = clock.until(progress.last());
+            let until = clock.bounds.until(progress.last());
             if until <= now {
                 return Poll::Ready(Err(match progress.turn() {
                     CLIENTS => Failure::ClientSilent,
@@ -203,21 +211,19 @@ where
 // === impl Progress ===
 
 impl Progress {
-    fn new(timeout: Duration, deadline: Duration) -> Self {
-        let (last, turn) = (AtomicU64::new(0), AtomicU8::new(UPSTREAMS));
-        Self { start: Instant::now(), timeout, deadline, last, turn }
+    fn new(start: Instant, bounds: Bounds) -> Self {
+        Self { start, bounds, last: AtomicU64::new(0), turn: AtomicU8::new(UPSTREAMS) }
     }
 
     /// Ready when a body that did not end has been silent for too long, on whichever side, or takes longer than a call may.
     pub(crate) async fn overdue(&self) {
-        let until = || (self.last() + self.timeout).min(self.start + self.deadline);
         loop {
-            let waited = until();
-            sleep_until(waited).await;
+            let until = self.bounds.until(self.last());
+            sleep_until(until).await;
             if self.turn() == NOBODYS {
                 std::future::pending().await
             }
-            if until() == waited {
+            if self.bounds.until(self.last()) == until {
                 return;
             }
         }
@@ -311,7 +317,7 @@ where
         };
         if !*this.armed {
             *this.armed = true;
-            let until = clock.until(Instant::now());
+            let until = clock.bounds.until(Instant::now());
             clock.as_mut().reset(until);
         }
         clock.as_mut().poll(cx).map(|()| Some(Err(BoxError::from(clock.silent_or_late(Instant::now())))))

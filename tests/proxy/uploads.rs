@@ -1,5 +1,6 @@
 //! Bodies: streamed, and timed by their silences alone, those that the client sends above all. On a clock that stands still
-//! but for the waits, and connections in memory, so that no test takes the time it speaks of.
+//! but for the waits, and connections in memory, so that a test does not take the time it speaks of; over sockets, and with a
+//! second in place of a minute, where it is about the upstream's connection.
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ use crate::peer::{Proxy, exchange, read_answer, read_head, scripted, settings, s
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An answer to a request whose content is not all there.
+const EARLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
 
 /// What the upstream does with the body.
 #[derive(Clone, Copy)]
@@ -191,8 +195,7 @@ async fn what_follows_an_early_answer_is_no_head() {
     const LENGTH: usize = 400_000;
     let address = scripted(|mut stream| async move {
         while read_head(&mut stream).await.starts_with("POST") {
-            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
-            stream.write_all(said.as_bytes()).await.unwrap();
+            stream.write_all(EARLY).await.unwrap();
             let mut upload = vec![0; LENGTH];
             stream.read_exact(&mut upload).await.unwrap();
         }
@@ -231,8 +234,7 @@ async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connection
         let ended = ended.clone();
         async move {
             let mut asked = read_head(&mut stream).await.into_bytes();
-            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
-            stream.write_all(said.as_bytes()).await.unwrap();
+            stream.write_all(EARLY).await.unwrap();
             let _ = stream.read_to_end(&mut asked).await;
             ended.send(asked).unwrap();
         }
