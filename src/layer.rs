@@ -5,8 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 use tower_layer::Layer;
 
-use crate::rewrite::lookout::Lookout;
-use crate::settings::{DEFAULT_LIMIT, MEMBERS, Settings};
+use crate::settings::{DEFAULT_LIMIT, Settings};
 use crate::total::Total;
 use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 
@@ -36,7 +35,6 @@ impl ApiKeyNameLayer {
         Self {
             settings: Arc::new(Settings {
                 names,
-                lookout: Lookout::new(MEMBERS),
                 learnt: Arc::default(),
                 limit: DEFAULT_LIMIT,
                 total: None,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use crate::rewrite::lookout::Lookout;
 use crate::rewrite::rules::Members;
 use crate::rewrite::scan::Learnt;
 use crate::total::Total;
@@ -25,8 +24,6 @@ pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) names: SharedKeyNames,
-    /// For `MEMBERS`; here because it is made once.
-    pub(crate) lookout: Lookout,
     /// What answers have taught of their form; shared by all services of one layer.
     pub(crate) learnt: Arc<Learnt>,
     pub(crate) limit: usize,

@@ -31,21 +31,21 @@ const ROOMS: &str = "
     rewrite/edit: names rewrite/scan rewrite/text
     rewrite/rules: rewrite/edit rewrite/text
     rewrite/amend: names rewrite/edit rewrite/rules rewrite/scan rewrite/text
-    rewrite/lookout: rewrite/rules
+    rewrite/lookout: rewrite/rules rewrite/wide
     rewrite/place:
     rewrite/query: names rewrite/rules
     rewrite/splice: names rewrite/amend rewrite/edit
 
     # Second floor: HTTP.
     outcome: rewrite/edit
-    settings: outcome rewrite/lookout rewrite/rules rewrite/scan shared total
+    settings: outcome rewrite/rules rewrite/scan shared total
     head: names outcome rewrite/query rewrite/rules settings
     refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared
     body: head outcome report rewrite/* settings total
     future: body head outcome report settings
     service: body future head outcome refusal report settings
-    layer: outcome rewrite/lookout rewrite/rules service settings shared total
+    layer: outcome rewrite/rules service settings shared total
 
     # For benches and fuzz targets: the first floor seen from outside, and the laws that every floor keeps.
     internal: names shared directory rewrite/* outcome settings layer

@@ -12,7 +12,7 @@ use super::into_bytes;
 use crate::report::Report;
 use crate::rewrite::amend::{Amender, most_surcharge};
 use crate::rewrite::edit::Text;
-use crate::rewrite::lookout::Seam;
+use crate::rewrite::lookout::Lookout;
 use crate::rewrite::rules::Rules;
 use crate::rewrite::scan::Fault;
 use crate::rewrite::splice::Unsent;
@@ -32,7 +32,7 @@ pub(super) struct Work<E> {
     /// In a box of its own: together they would be more than allocators keep at hand.
     amender: Box<Amender>,
     /// As long as nothing is spotted, the amender is fed nothing.
-    lookout: Option<Seam>,
+    lookout: Option<Lookout>,
     end: End<E>,
     /// The exact length of what is left to send, where it is known and may be said.
     length: Option<u64>,
@@ -70,7 +70,7 @@ impl<E> Work<E> {
             unsent: Unsent::default(),
             share: Share::new(settings.total.clone()),
             amender: Box::new(Amender::new(rules)),
-            lookout: Some(Seam::default()),
+            lookout: Some(Lookout::default()),
             end: End::Open,
             length: None,
             counts: Counts::default(),
@@ -105,8 +105,7 @@ impl<E> Work<E> {
     }
 
     fn take(&mut self, data: Bytes) {
-        let seam = self.lookout.as_mut();
-        if seam.is_some_and(|seam| self.report.settings().lookout.spots(&data, seam)) {
+        if self.lookout.as_mut().is_some_and(|lookout| lookout.spots(&data, MEMBERS)) {
             self.begin_feeding();
         }
         self.unsent.push(data);

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::amend::Amender;
-use super::lookout::{Lookout, Seam};
+use super::lookout::{self, Lookout};
 use super::place;
 use super::rules::{Members, Rules, Unmatched};
 use super::scan::{Fault, MAX_DEPTH};
@@ -336,13 +336,40 @@ fn short_frames_are_fed_together() {
 fn a_lookout_sees_across_seams() {
     for body in [&b"{\"api_key_id\":1}"[..], b"{\"\\u0061\":1}"] {
         for chunk in 1..body.len() {
-            let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
-            assert!(body.chunks(chunk).any(|chunk| lookout.spots(chunk, &mut seam)), "{chunk}");
+            let mut lookout = Lookout::default();
+            assert!(body.chunks(chunk).any(|chunk| lookout.spots(chunk, MEMBERS)), "{chunk}");
         }
     }
-    let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
+    let mut lookout = Lookout::default();
     let body = b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2}";
-    assert!(!body.chunks(3).any(|chunk| lookout.spots(chunk, &mut seam)));
+    assert!(!body.chunks(3).any(|chunk| lookout.spots(chunk, MEMBERS)));
+}
+
+/// Wherever in a block a text stands, beside others that begin or end as it does.
+#[test]
+fn a_lookout_sees_each_place() {
+    let spots = |body: &[u8]| {
+        let spots = Lookout::default().spots(body, MEMBERS);
+        assert_eq!(lookout::is_in_by_memchr(body, b"api_key_id"), spots, "{}", String::from_utf8_lossy(body));
+        spots
+    };
+    for before in 0..150 {
+        for behind in [0, 1, 2, 70] {
+            let [before, behind] =
+                [before, behind].map(|many| "y_i\\u0".repeat(many / 6 + 1)[..many].to_owned());
+            for (text, is_there) in [
+                ("api_key_id", true),
+                ("\\u00", true),
+                ("api_key_ie", false),
+                ("spi_key_id", false),
+                ("\\u01", false),
+                ("", false),
+            ] {
+                assert_eq!(spots(format!("{before} {text} {behind}").as_bytes()), is_there);
+                assert_eq!(spots(format!("{before} {text}").as_bytes()), is_there);
+            }
+        }
+    }
 }
 
 /// Rows teach the scanner what stands between values. The same bytes elsewhere, or others of the same length

@@ -3,7 +3,7 @@
 use super::amend::is_judged_right;
 use crate::internal::choices::{Choices, crumbs, cut};
 use crate::internal::documents;
-use crate::rewrite::lookout::{Lookout, Seam};
+use crate::rewrite::lookout::{Lookout, is_in_by_memchr};
 use crate::rewrite::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
 use crate::rewrite::wide;
 use crate::settings::MEMBERS;
@@ -24,6 +24,7 @@ pub fn hold(input: &[u8]) {
     let cuts = cut(&body, &cuts);
     let crumbs = crumbs(&body);
     let may_hold_an_id = may_hold_an_id(&body);
+    assert_eq!(is_in_by_memchr(&body, MEMBERS.id().as_bytes()), may_hold_an_id);
     for chunks in [&[&*body][..], &cuts, &crumbs] {
         let widest = Listener::of(chunks, |scanner, chunk, sink| scanner.feed(chunk, sink));
         assert_eq!(widest, whole, "{chunks:?}");
@@ -34,8 +35,8 @@ pub fn hold(input: &[u8]) {
             }
         }
 
-        let (lookout, mut seam) = (Lookout::new(MEMBERS), Seam::default());
-        let spots = chunks.iter().any(|chunk| lookout.spots(chunk, &mut seam));
+        let mut lookout = Lookout::default();
+        let spots = chunks.iter().any(|chunk| lookout.spots(chunk, MEMBERS));
         assert_eq!(spots, may_hold_an_id, "{chunks:?}");
     }
     for block in body.as_chunks().0.iter().take(2) {
