@@ -104,6 +104,10 @@ enum Fetching {
     Sent(Arc<KeyNames>),
 }
 
+/// Somebody who fetches names. Dropped before they were sent, they are not to come.
+#[cfg(feature = "directory")]
+pub(crate) struct Fetcher(Arc<Mutex<Fetching>>);
+
 /// The ids asked for in vain in one generation.
 struct Unmatched {
     generation: u64,
@@ -209,11 +213,12 @@ impl SharedKeyNames {
         std::mem::take(&mut self.board.unmatched().fresh)
     }
 
-    /// Says that somebody fetches names, or which ones are all.
+    /// Says that somebody fetches names from now on.
     #[cfg(feature = "directory")]
-    pub(crate) fn fetching(&self, all: Option<Arc<KeyNames>>) {
-        *self.board.fetching.lock().unwrap_or_else(PoisonError::into_inner) =
-            all.map_or(Fetching::Begun, Fetching::Sent);
+    pub(crate) fn begin_fetching(&self) -> Fetcher {
+        let fetcher = Fetcher(self.board.fetching.clone());
+        *fetcher.state() = Fetching::Begun;
+        fetcher
     }
 
     /// Waits until there is an unmatched id, then drains: see
@@ -283,6 +288,30 @@ impl Deref for Snapshot {
 
     fn deref(&self) -> &KeyNames {
         &self.0.names
+    }
+}
+
+// === impl Fetcher ===
+
+#[cfg(feature = "directory")]
+impl Fetcher {
+    /// Says that these are all; they come by the file.
+    pub(crate) fn sent(&self, all: Arc<KeyNames>) {
+        *self.state() = Fetching::Sent(all);
+    }
+
+    fn state(&self) -> MutexGuard<'_, Fetching> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "directory")]
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        let mut state = self.state();
+        if matches!(*state, Fetching::Begun) {
+            *state = Fetching::Done;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::names::looks_like_secret;
-use bytes::Buf;
+use bytes::{Buf, BufMut};
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -89,18 +89,13 @@ where
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(mut data) = frame.map_err(|error| transport(error.into()))?.into_data() else {
+        let Ok(data) = frame.map_err(|error| transport(error.into()))?.into_data() else {
             continue; // Trailers say nothing of a list.
         };
         if bytes.len() + data.remaining() > limit {
             return Err(Fault::TooLong { limit });
         }
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            bytes.extend_from_slice(chunk);
-            let read = chunk.len();
-            data.advance(read);
-        }
+        bytes.put(data);
     }
     Ok(bytes)
 }

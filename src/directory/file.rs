@@ -56,27 +56,8 @@ fn fault(path: &Path, why: String) -> DirectoryError {
 /// One id a line, in order: made to be read, and compared line by line.
 pub(super) fn rendered(names: &KeyNames) -> String {
     let sorted: BTreeMap<&str, &str> = names.iter().collect();
-    let mut text = String::from("{");
-    for (nth, (id, name)) in sorted.into_iter().enumerate() {
-        text.push_str(if nth == 0 { "\n  " } else { ",\n  " });
-        quote(&mut text, id);
-        text.push_str(": ");
-        quote(&mut text, name);
-    }
-    text.push_str(if text.len() == 1 { "}\n" } else { "\n}\n" });
-    text
-}
-
-/// RFC 8259 §7: of what must be escaped only these two can occur in a valid id or name.
-fn quote(text: &mut String, label: &str) {
-    text.push('"');
-    for character in label.chars() {
-        if matches!(character, '"' | '\\') {
-            text.push('\\');
-        }
-        text.push(character);
-    }
-    text.push('"');
+    // Of text to text: this does not fail.
+    serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
 }
 
 // === Writing ===

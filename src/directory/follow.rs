@@ -60,7 +60,7 @@ impl Directory {
     ) -> Infallible {
         let mut wanted = Wanted::default();
         let mut has_all = false;
-        names.fetching(None);
+        let fetcher = names.begin_fetching();
         loop {
             // Only what was seen before a walk can be known to be in no list.
             wanted.see(names.drain_unmatched());
@@ -72,7 +72,7 @@ impl Directory {
                 synced.as_ref().filter(|synced| !has_all && synced.listing().is_all_there_is())
             {
                 has_all = true;
-                names.fetching(Some(synced.names.clone()));
+                fetcher.sent(synced.names.clone());
             }
             let known = |id: &str| synced.as_ref().is_some_and(|synced| synced.names().name(id).is_some());
 

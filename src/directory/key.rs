@@ -75,6 +75,11 @@ impl AdminKey {
         }
     }
 
+    /// Whether to read it is to wait for a disk.
+    pub(super) fn is_in_file(&self) -> bool {
+        matches!(self.0, Source::File(_))
+    }
+
     /// The value of the header that carries it, behind `scheme`.
     pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, String> {
         let key = self.read()?;

@@ -1,11 +1,11 @@
 //! The walk itself: every list, page after page, a few requests at a time.
 
-use super::Directory;
 use super::api::List;
 use super::fault::Fault;
 use super::listing::{Learned, Listing};
 use super::page::Page;
 use super::retry::patiently;
+use super::{Directory, DirectoryError, aside};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{HeaderMap, Uri};
 use std::collections::{HashSet, VecDeque};
@@ -72,10 +72,15 @@ struct Job {
 
 pub(super) async fn walk(directory: &Directory) -> Listing {
     let mut notes = Notes::new(directory);
-    let headers = match directory.api.headers(&directory.key) {
+    let (api, key) = (directory.api, directory.key.clone());
+    let is_in_file = key.is_in_file();
+    let headers = move || api.headers(&key).map_err(DirectoryError::new);
+    let headers = if is_in_file { aside(headers).await } else { headers() };
+    let headers = match headers {
         Ok(headers) => headers,
         Err(why) => {
-            directory.api.lists().iter().for_each(|list| notes.learned.miss(list, &Fault::Key(why.clone())));
+            let why = Fault::Key(why.to_string());
+            api.lists().iter().for_each(|list| notes.learned.miss(list, &why));
             return notes.learned.into_listing(0, 0);
         }
     };

@@ -172,6 +172,18 @@ async fn a_new_key_gets_its_name_after_its_first_use() {
     }
 }
 
+/// Asks a layer for the keys of a name: 200, or how that was refused.
+fn asked(names: &SharedKeyNames) -> impl AsyncFn(&str) -> u16 {
+    let layer = ApiKeyNameLayer::new(names.clone());
+    async move |name| {
+        let api =
+            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+        let request =
+            Request::get(format!("/v1/organization/costs?api_key_names[]={name}")).body(()).unwrap();
+        layer.layer(api).oneshot(request).await.unwrap().status().as_u16()
+    }
+}
+
 /// A name that nobody has is one only once all names are here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filter_by_an_unknown_name_waits_for_the_first_whole_walk() {
@@ -180,15 +192,9 @@ async fn a_filter_by_an_unknown_name_waits_for_the_first_whole_walk() {
     let [ours, synced] = ["ours.json", "synced.json"].map(|name| folder.path().join(name));
     std::fs::write(&ours, r#"{"key_ours":"ours"}"#).unwrap();
     let names = SharedKeyNames::watch_with_synced([&ours], &synced).unwrap();
-    let ask = |name: &str| {
-        let api =
-            service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
-        let request =
-            Request::get(format!("/v1/organization/costs?api_key_names[]={name}")).body(()).unwrap();
-        ApiKeyNameLayer::new(names.clone()).layer(api).oneshot(request)
-    };
-    assert_eq!(ask("ours").await.unwrap().status(), 200);
-    assert_eq!(ask("nobody").await.unwrap().status(), 503, "the file has not come");
+    let ask = asked(&names);
+    assert_eq!(ask("ours").await, 200);
+    assert_eq!(ask("nobody").await, 503, "the file has not come");
 
     // A walk that did not see everything writes a file too.
     let path = "/v1/organization/projects/proj_0002/api_keys";
@@ -201,11 +207,30 @@ async fn a_filter_by_an_unknown_name_waits_for_the_first_whole_walk() {
         async move { match directory.follow(synced, &names, told).await {} }
     });
     names.wait_for(|status| status.entries > 1).await;
-    assert_eq!(ask("nobody").await.unwrap().status(), 503, "the file does not say all");
+    assert_eq!(ask("nobody").await, 503, "the file does not say all");
     organization.lists().always.clear();
-    while ask("nobody").await.unwrap().status() != 400 {
+    while ask("nobody").await != 400 {
         ends.recv().await.unwrap();
     }
-    assert_eq!(ask("service-1").await.unwrap().status(), 200);
+    assert_eq!(ask("service-1").await, 200);
     task.abort();
+}
+
+/// Who no longer fetches names has none to come.
+#[tokio::test]
+async fn a_filter_waits_for_nobody_who_has_stopped() {
+    let organization = Organization::new(3, 30);
+    organization
+        .lists()
+        .always
+        .insert("/v1/organization/admin_api_keys".into(), Fault::Wait(429, "3600".into()));
+    let mut follow = Follow::begin(directory(&organization), true);
+    let names = follow.names.clone();
+    names.wait_for(|status| status.entries > 0).await;
+    follow.next().await;
+    let ask = asked(&names);
+    assert_eq!(ask("nobody").await, 503, "the file does not say all");
+    follow.task.abort();
+    assert!((&mut follow.task).await.unwrap_err().is_cancelled());
+    assert_eq!(ask("nobody").await, 400);
 }
