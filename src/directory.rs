@@ -63,6 +63,7 @@ use tower_service::Service;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Directory {
     api: Api,
     key: AdminKey,
@@ -73,11 +74,11 @@ pub struct Directory {
     by_account: bool,
     concurrency: usize,
     timeout: Duration,
-    patience: Duration,
+    retry_timeout: Duration,
     deadline: Duration,
     page_limit: usize,
     interval: Duration,
-    gap: Duration,
+    min_interval: Duration,
     on_progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }
 
@@ -100,7 +101,7 @@ pub struct Synced {
 struct Turns {
     begun: AtomicU64,
     /// The last walk, by number, and what it learned.
-    last: Mutex<(u64, Arc<Listing>)>,
+    last: Mutex<Option<(u64, Arc<Listing>)>>,
 }
 
 /// What is learned from one page of keys, and the file that is made of it.
@@ -154,11 +155,11 @@ impl Directory {
             by_account: true,
             concurrency: 8,
             timeout: Duration::from_secs(30),
-            patience: Duration::from_secs(60),
+            retry_timeout: Duration::from_secs(60),
             deadline: Duration::from_secs(5 * 60),
             page_limit: 4 << 20,
             interval: Duration::from_secs(10 * 60),
-            gap: Duration::from_secs(30),
+            min_interval: Duration::from_secs(30),
             on_progress: Arc::new(|_| {}),
         }
     }
@@ -210,8 +211,8 @@ impl Directory {
     }
 
     /// How long one page is tried for, waits included. Default 60 s: rate limits count by the minute.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn retry_timeout(mut self, timeout: Duration) -> Self {
+        self.retry_timeout = timeout;
         self
     }
 
@@ -237,8 +238,8 @@ impl Directory {
 
     /// For [`follow`](Self::follow): how long after one walk the next is made for a key without a name. Default 30 s:
     /// new keys come in bursts, and whoever makes up ids must not make the API's admin endpoints busy.
-    pub fn gap(mut self, gap: Duration) -> Self {
-        self.gap = gap;
+    pub fn min_interval(mut self, interval: Duration) -> Self {
+        self.min_interval = interval;
         self
     }
 
@@ -257,13 +258,15 @@ impl Directory {
     pub async fn walk(&self) -> Arc<Listing> {
         let begun = self.turns.begun.load(SeqCst);
         let mut last = self.turns.last.lock().await;
-        let (number, listing) = &*last;
-        if *number > begun {
+        if let Some((number, listing)) = &*last
+            && *number > begun
+        {
             return listing.clone();
         }
         let number = 1 + self.turns.begun.fetch_add(1, SeqCst);
-        *last = (number, Arc::new(walk::walk(self).await));
-        last.1.clone()
+        let listing = Arc::new(walk::walk(self).await);
+        *last = Some((number, listing.clone()));
+        listing
     }
 
     /// Walks, and puts what was learned into a map file, over what already stands there: sorted, one id a line.

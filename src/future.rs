@@ -19,6 +19,11 @@ pin_project! {
     ///
     /// Out of scope it is the inner future. In scope it goes on until the body of the answer has ended or
     /// is longer than the limit. Where the layer answers itself, it is ready at once.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B: Body> {
         #[pin]
         stage: Stage<F, B>,

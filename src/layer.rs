@@ -25,6 +25,7 @@ use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct ApiKeyNameLayer {
     settings: Arc<Settings>,
 }

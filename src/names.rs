@@ -140,12 +140,12 @@ impl KeyNames {
     pub fn new<I, K, V>(pairs: I) -> Result<Self, KeyNamesError>
     where
         I: IntoIterator<Item = (K, V)>,
-        K: Into<String>,
-        V: Into<String>,
+        K: AsRef<str>,
+        V: AsRef<str>,
     {
         let mut names = Self::default();
         for (nth, (id, name)) in pairs.into_iter().enumerate() {
-            names.add(&id.into(), &name.into()).map_err(|fault| fault.at(Place::Pair(nth + 1)))?;
+            names.add(id.as_ref(), name.as_ref()).map_err(|fault| fault.at(Place::Pair(nth + 1)))?;
         }
         Ok(names.sealed())
     }

@@ -3,7 +3,7 @@
 use crate::rewrite::edit::Tally;
 
 /// How many ids stood in one response body, by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counts {
     /// Ids that the map knows. Each has its name beside it.
@@ -18,7 +18,7 @@ pub struct Counts {
 }
 
 /// Why a response in scope was left alone, wholly or from some byte on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Skip {
     /// The answer has no body: it came to `HEAD` or `CONNECT`, or is a 1xx, 204, 205 or 304.
@@ -49,7 +49,7 @@ pub enum Skip {
 
 /// Why a request in scope was answered by the layer itself, in OpenAI's error form with `param` `api_key_names`.
 /// The inner service is not called: without its filter the question would be another one, and cost more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
     /// 400: no key has one of the names that were asked for.
@@ -67,7 +67,7 @@ pub enum Refusal {
 
 /// What became of one response in scope. It is an extension of the response, as far as it is known when the
 /// head goes out, and the argument of [`on_outcome`](crate::ApiKeyNameLayer::on_outcome), once it is final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// Bytes were changed.
@@ -81,6 +81,36 @@ pub enum Outcome {
     Skipped(Skip, Counts),
     /// The layer answered itself, and the inner service was not called.
     Refused(Refusal),
+}
+
+impl Skip {
+    /// A word for it, made for the label of a metric: `not_json`, without the offset.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Skip::NoBody => "no_body",
+            Skip::Partial => "partial",
+            Skip::MediaType => "media_type",
+            Skip::ContentEncoding => "content_encoding",
+            Skip::NoTransform => "no_transform",
+            Skip::NotJson { .. } => "not_json",
+            Skip::TooDeep { .. } => "too_deep",
+            Skip::BodyFailed => "body_failed",
+            Skip::Dropped => "dropped",
+        }
+    }
+}
+
+impl Refusal {
+    /// The `code` of the answer: `unknown_api_key_name`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::UnknownName => "unknown_api_key_name",
+            Refusal::EmptyName => "empty_api_key_name",
+            Refusal::Form => "invalid_parameter",
+            Refusal::NamesIncomplete => "api_key_names_incomplete",
+            Refusal::UriTooLong => "uri_too_long",
+        }
+    }
 }
 
 impl Outcome {
@@ -101,6 +131,31 @@ impl Counts {
             Tally::Unmatched => self.unmatched += 1,
             Tally::Null => self.null += 1,
             Tally::Left => self.left += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels of metrics outlive versions of this crate.
+    #[test]
+    fn words_are_what_debug_says_in_lower_case() {
+        for skip in [
+            Skip::NoBody,
+            Skip::Partial,
+            Skip::MediaType,
+            Skip::ContentEncoding,
+            Skip::NoTransform,
+            Skip::NotJson { offset: 3 },
+            Skip::TooDeep { offset: 3 },
+            Skip::BodyFailed,
+            Skip::Dropped,
+        ] {
+            let name = format!("{skip:?}");
+            let name = name.split(' ').next().unwrap_or_default();
+            assert_eq!(skip.as_str().replace('_', ""), name.to_lowercase());
         }
     }
 }

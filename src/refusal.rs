@@ -33,29 +33,23 @@ pub(crate) fn answer(
     names: &Snapshot,
     suggest: bool,
 ) -> (Refusal, Response<Bytes>) {
-    let (refusal, status, code, mut message) = match fault {
+    let (refusal, status, mut message) = match fault {
         Fault::Form => (
             Refusal::Form,
             StatusCode::BAD_REQUEST,
-            "invalid_parameter",
             "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".to_owned(),
         ),
         Fault::Empty => (
             Refusal::EmptyName,
             StatusCode::BAD_REQUEST,
-            "empty_api_key_name",
             "A name in api_key_names is empty. To ask for all keys, leave the parameter out.".to_owned(),
         ),
-        Fault::Unknown { name, .. } if names.is_complete() => (
-            Refusal::UnknownName,
-            StatusCode::BAD_REQUEST,
-            "unknown_api_key_name",
-            format!("No API key is named {}.", shown(name)),
-        ),
+        Fault::Unknown { name, .. } if names.is_complete() => {
+            (Refusal::UnknownName, StatusCode::BAD_REQUEST, format!("No API key is named {}.", shown(name)))
+        }
         Fault::Unknown { name, .. } => (
             Refusal::NamesIncomplete,
             StatusCode::SERVICE_UNAVAILABLE,
-            "api_key_names_incomplete",
             format!(
                 "No API key is named {} as far as is known, but not all names are known yet. Try again later, or \
                  ask by api_key_ids.",
@@ -65,7 +59,6 @@ pub(crate) fn answer(
         Fault::TooLong => (
             Refusal::UriTooLong,
             StatusCode::URI_TOO_LONG,
-            "uri_too_long",
             "These names are of too many API keys for one request. Ask for fewer names at once.".to_owned(),
         ),
     };
@@ -80,7 +73,7 @@ pub(crate) fn answer(
             message += &format!(" Names like it: {}.", near.join(", "));
         }
     }
-    (refusal, response(status, code, &message, method))
+    (refusal, response(status, refusal.code(), &message, method))
 }
 
 /// All four members stand there, for the models of the SDKs require them.

@@ -46,7 +46,7 @@ pub struct SharedKeyNames {
 /// The map of one moment: it never changes, whatever is replaced meanwhile.
 ///
 /// Cheap to clone, and may be kept across an `await`. It reads like the [`KeyNames`] that it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot(Arc<Numbered>);
 
 /// What a handle holds at the moment, where that comes from, and what went wrong last.
@@ -84,7 +84,6 @@ pub(crate) struct Board {
     fetching: Arc<Mutex<Fetching>>,
 }
 
-#[derive(Debug)]
 struct Numbered {
     generation: u64,
     names: KeyNames,
@@ -92,7 +91,7 @@ struct Numbered {
 }
 
 /// Whether names are still to come.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[cfg_attr(not(feature = "directory"), allow(dead_code))]
 enum Fetching {
     /// Nobody fetches any, or all that were fetched are here.
@@ -223,7 +222,7 @@ impl SharedKeyNames {
 
     /// Waits until there is an unmatched id, then drains: see
     /// [`drain_unmatched`](Self::drain_unmatched). Never empty. Dropping the future loses nothing.
-    pub async fn unmatched(&self) -> Vec<String> {
+    pub async fn next_unmatched(&self) -> Vec<String> {
         loop {
             // Listen before looking (it counts from here): what comes between is not missed.
             let heard = self.board.heard.notified();
@@ -288,6 +287,15 @@ impl Deref for Snapshot {
 
     fn deref(&self) -> &KeyNames {
         &self.0.names
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation())
+            .field("names", &self.0.names)
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn known(path: &Path) -> Result<KeyNames, DirectoryError> {
 /// Puts what was learned over what the file says, and saves that if it says anything new.
 pub(super) fn save(path: &Path, listing: Arc<Listing>) -> Result<Synced, DirectoryError> {
     let before = bytes(path)?;
-    let (names, changes) = listing.over(&parsed(path, &before)?);
+    let (names, changes) = listing.merge_into(&parsed(path, &before)?);
     // A file is not made of nothing, unless nothing is all there is.
     let is_first = before.is_empty() && (!names.is_empty() || listing.is_complete());
     let written = is_first || changes.new + changes.renamed > 0;

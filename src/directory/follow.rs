@@ -22,7 +22,7 @@ struct Wanted {
 
 impl Directory {
     /// Keeps a map file current for as long as it is polled: it [`sync`](Self::sync)s at once, then regularly (see
-    /// [`interval`](Self::interval)), and soon after `names` is asked in vain for an id (see [`gap`](Self::gap)).
+    /// [`interval`](Self::interval)), and soon after `names` is asked in vain for an id (see [`min_interval`](Self::min_interval)).
     /// An id that a whole walk did not find waits for the regular one.
     ///
     /// Names arrive in `names` by the file alone: make it with [`SharedKeyNames::watch_with_synced`]. Nobody else
@@ -79,8 +79,9 @@ impl Directory {
             let ended = Instant::now();
             let regular = ended + self.interval;
             loop {
-                let next = if wanted.hungry.is_empty() { regular } else { regular.min(ended + self.gap) };
-                match timeout_at(next, names.unmatched()).await {
+                let next =
+                    if wanted.hungry.is_empty() { regular } else { regular.min(ended + self.min_interval) };
+                match timeout_at(next, names.next_unmatched()).await {
                     // What was learned just now is still on its way through the file.
                     Ok(ids) => wanted.see(ids.into_iter().filter(|id| !known(id))),
                     Err(_) => break,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 /// What one walk over the lists has learned.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Listing {
     names: KeyNames,
     /// Ids that are listed without a usable name.
@@ -96,7 +96,7 @@ impl Listing {
 
     /// A map of what was learned and what was known before: a name once learned is never forgotten, and where both
     /// have one, the learned one counts.
-    pub fn over(&self, known: &KeyNames) -> (KeyNames, Changes) {
+    pub fn merge_into(&self, known: &KeyNames) -> (KeyNames, Changes) {
         let mut changes = Changes::default();
         for (id, name) in self.names.iter() {
             match known.name(id) {
@@ -289,14 +289,14 @@ mod tests {
             (1, item("c", "c", "")),
             (1, item("null", "", "")),
         ]);
-        let (names, changes) = learned.over(&known);
+        let (names, changes) = learned.merge_into(&known);
         assert_eq!(changes, Changes { new: 1, renamed: 1, gone: Some(1) });
         let name = |id| names.name(id);
         assert_eq!((name("b"), name("gone"), name("null")), (Some("new"), Some("gone"), Some("before")));
         assert_eq!(names.len(), 5);
 
         learned.missing.push(Missing { list: "x".into(), why: "y".into(), lasting: false });
-        assert_eq!(learned.over(&known).1.gone, None);
+        assert_eq!(learned.merge_into(&known).1.gone, None);
         assert_eq!(learned.missing[0].to_string(), "x: y");
         assert!(!learned.is_all_there_is());
     }

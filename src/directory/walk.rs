@@ -119,7 +119,7 @@ impl Walk<'_> {
         let Ok(uri) = format!("{}{target}", self.directory.base).parse::<Uri>() else {
             return (job, Err(Fault::Transport("the URL is too long".into())));
         };
-        let give_up = self.end.min(Instant::now() + self.directory.patience);
+        let give_up = self.end.min(Instant::now() + self.directory.retry_timeout);
         let again = |fault: &Fault| {
             self.retries.fetch_add(1, Relaxed);
             if let Some(wait) = fault.retry_after() {

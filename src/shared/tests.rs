@@ -25,7 +25,7 @@ fn handles_and_snapshots_travel() {
     travels::<Status>();
     fn sends<T: Send>(_: &T) {}
     let names = SharedKeyNames::default();
-    sends(&names.unmatched());
+    sends(&names.next_unmatched());
     sends(&names.wait_for(|_| true));
 }
 
@@ -130,20 +130,20 @@ fn unmatched_ids_are_bounded() {
 async fn unmatched_ids_can_be_awaited() {
     let names = SharedKeyNames::default();
     {
-        let mut waiting = std::pin::pin!(names.unmatched());
+        let mut waiting = std::pin::pin!(names.next_unmatched());
         assert!(!is_ready(&mut waiting));
         // Given up, it takes nothing with it.
     }
     let waiter = tokio::spawn({
         let names = names.clone();
-        async move { names.unmatched().await }
+        async move { names.next_unmatched().await }
     });
     tokio::task::yield_now().await;
     names.note_unmatched(1, "key_a");
     assert_eq!(soon(waiter).await.unwrap(), ["key_a"]);
 
     names.note_unmatched(1, "key_b");
-    assert_eq!(soon(names.unmatched()).await, ["key_b"], "at once if there is one");
+    assert_eq!(soon(names.next_unmatched()).await, ["key_b"], "at once if there is one");
 }
 
 /// What the feeder holds of the handle does not keep it, and what the handle holds of the feeder

@@ -120,7 +120,7 @@ async fn a_flood_of_ids_is_a_walk_every_half_minute() {
         }
     }
     drop(follow);
-    let mut follow = Follow::begin(directory(&organization).gap(Duration::from_secs(300)), false);
+    let mut follow = Follow::begin(directory(&organization).min_interval(Duration::from_secs(300)), false);
     follow.next().await;
     follow.used("key_made_up").await;
     assert_eq!(follow.next().await, (300, true));
@@ -159,7 +159,8 @@ async fn a_file_that_cannot_be_written_is_told_and_tried_again() {
 async fn a_new_key_gets_its_name_after_its_first_use() {
     let organization = Organization::new(3, 30);
     // No regular walk, and no waiting: what comes, comes because it was used.
-    let directory = directory(&organization).interval(Duration::from_secs(86_400)).gap(Duration::ZERO);
+    let directory =
+        directory(&organization).interval(Duration::from_secs(86_400)).min_interval(Duration::ZERO);
     let mut follow = Follow::begin(directory, true);
     follow.next().await;
     follow.names.wait_for(|status| status.entries > 0).await;

@@ -118,7 +118,8 @@ async fn the_settings_of_patience() {
     let organization = Organization::new(3, 30);
     organization.lists().always.insert("/v1/organization/admin_api_keys".into(), Fault::Hang);
     let start = Instant::now();
-    let directory = directory(&organization).timeout(Duration::from_secs(2)).patience(Duration::from_secs(5));
+    let directory =
+        directory(&organization).timeout(Duration::from_secs(2)).retry_timeout(Duration::from_secs(5));
     let listing = directory.walk().await;
     assert!(start.elapsed() <= Duration::from_secs(8), "{:?}", start.elapsed());
     assert!(listing.missing()[0].why.contains("within 2 s"));

@@ -300,7 +300,7 @@ async fn a_key_in_two_lists_is_called_as_in_its_project() {
     // Whichever comes first.
     for slow in ["/v1/organization/admin_api_keys", "/v1/organization/projects/proj_0001/api_keys"] {
         organization.lists().faults.insert(slow.into(), [Fault::Status(503)].into());
-        let listing = directory(&organization).patience(Duration::from_secs(10)).walk().await;
+        let listing = directory(&organization).retry_timeout(Duration::from_secs(10)).walk().await;
         assert_eq!((listing.names().name("key_00001"), listing.keys()), (Some("service-1"), 12));
     }
 }

@@ -111,7 +111,7 @@ async fn a_key_has_its_name_soon_after_its_first_use() {
     let synced = folder.path().join("synced.json");
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let directory = Directory::openai(client, AdminKey::new("secret1".into()).unwrap());
-    let directory = directory.base_url(&upstream.base()).unwrap().gap(Duration::from_millis(50));
+    let directory = directory.base_url(&upstream.base()).unwrap().min_interval(Duration::from_millis(50));
     let names = SharedKeyNames::watch_with_synced([] as [&str; 0], &synced).unwrap();
     let proxy = Proxy::naming(names.clone(), settings(&upstream.base()), limits()).await;
     let following = tokio::spawn(async move { directory.follow(synced, &names, |_| ()).await });
