@@ -34,8 +34,8 @@ use tower_service::Service;
 
 /// Learns the name of every key of an organization from the lists of its admin API.
 ///
-/// It works over any [`Service`] from requests to responses, so TLS, proxies and tests are the user's choice. Below
-/// it stands nothing that follows redirects (they would carry the key elsewhere), and nothing that retries.
+/// It works over any [`Service`] from requests to responses, so TLS, proxies and tests are the user's choice. That
+/// service must not follow redirects, which would carry the key elsewhere, and must not retry.
 ///
 /// - OpenAI: every project, archived ones too, every key of each, then the admin keys. It takes an admin key with the
 ///   scope `api.management.read`.
@@ -82,8 +82,8 @@ pub struct Directory {
     on_progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }
 
-/// What went wrong before a walk, or after it: a setting, the key, the file. In one line, with what to do; never what
-/// stands in the key or in the file.
+/// Why a walk could not begin, or what it brought could not be saved: a setting, the admin key or the file. One line,
+/// with what to do; it never says what the key or the file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryError(String);
 
@@ -164,7 +164,7 @@ impl Directory {
         }
     }
 
-    /// Where the API is. Default: its own public address. A `/` or `/v1` at the end is understood.
+    /// Where the API is. Default: its own public address. A `/` or `/v1` at the end is taken off.
     ///
     /// # Errors
     ///
@@ -249,12 +249,13 @@ impl Directory {
         self
     }
 
-    /// Walks over all lists, and tells what it has learned: something, whatever went wrong.
+    /// Reads all lists, and says what they hold. Lists that cannot be read are [missing](Listing::missing), with the
+    /// reason.
     ///
-    /// There is one walk at a time, for all clones. Whoever asks while one is under way waits for it, since a key may
-    /// be newer than the page on which it would stand, and then shares the next with all who wait.
+    /// All clones together make one walk at a time. A call that comes during a walk waits for the next, and shares its
+    /// result with all that wait: the one under way may be past the page on which a new key stands.
     ///
-    /// It may be dropped at any time.
+    /// The future may be dropped at any time.
     pub async fn walk(&self) -> Arc<Listing> {
         let begun = self.turns.begun.load(SeqCst);
         let mut last = self.turns.last.lock().await;

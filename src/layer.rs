@@ -49,15 +49,15 @@ impl ApiKeyNameLayer {
         }
     }
 
-    /// The most bytes of one body that are held before its head goes out, inclusive. Default: 2 MiB, for a
-    /// daily page of a large organization (31 days × 20 keys × 5 models) is about 1.9 MB.
+    /// The most bytes of one body that are held before its head goes out, inclusive. Default: 2 MiB; a daily page of a
+    /// large organization (31 days × 20 keys × 5 models) has about 1.9 MB.
     ///
-    /// A longer body is amended as it streams: it is named from first to last as well, but goes out without
-    /// `Content-Length`, and a fault in it is found only when its first part is gone. `limit(0)` streams
-    /// from the first byte. Bytes are counted decoded, as they come to this layer. Edits are counted too, where
-    /// they weigh more than 224 KiB: a page of 2 MiB with more than 5,700 ids is streamed a little earlier. So for
-    /// each response in flight the limit and 512 KiB of memory are held at most, and what one frame of the body
-    /// below takes; see [`docs::design`](crate::docs::design).
+    /// A longer body is named from its first byte to its last too, but as it streams: it has no `Content-Length`, and
+    /// if it turns out not to be JSON, its first part is gone already. `limit(0)` streams from the first byte.
+    ///
+    /// Bytes are counted as they come to this layer, decoded. Edits that wait are counted too once they weigh more than
+    /// 224 KiB: a page of 2 MiB with more than 5,700 ids is streamed a little earlier. So one response in flight takes
+    /// at most the limit, 512 KiB, and one frame of the body below; see [`docs::design`](crate::docs::design).
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
     }
@@ -94,12 +94,14 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.honor_no_transform = yes)
     }
 
-    /// Whether the answer to a request for a name that no key has, [`Refusal::UnknownName`], says which names are like
-    /// it. Default: `false`, for the layer answers whoever asks, before the API has checked what they may see.
+    /// Whether the answer to a request for a name that the map does not have ([`Refusal::UnknownName`] or
+    /// [`Refusal::NamesIncomplete`]) says which names are like it, at most three. Default: `false`, because the layer
+    /// answers before the API has checked who asks.
     ///
-    /// At most three names are said. Each name of the map is looked at, which takes some milliseconds for 10,000.
+    /// Each name of the map is compared, which takes some milliseconds for 10,000.
     ///
     /// [`Refusal::UnknownName`]: crate::Refusal::UnknownName
+    /// [`Refusal::NamesIncomplete`]: crate::Refusal::NamesIncomplete
     pub fn suggest_names(self, yes: bool) -> Self {
         self.with(|settings| settings.suggest_names = yes)
     }
@@ -117,7 +119,8 @@ impl ApiKeyNameLayer {
     /// Called once for each response in scope, when its body has ended or was dropped, with the final counts.
     /// Default: nobody is.
     ///
-    /// It runs where the body is polled: it must not block, and should not panic.
+    /// It runs in the task that polls or drops the body, or the future while that holds the body. So it must not block,
+    /// and must not panic: a panic while another unwinds ends the process.
     pub fn on_outcome(self, tell: impl Fn(&Outcome) + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.on_outcome = Some(Arc::new(tell)))
     }

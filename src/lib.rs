@@ -46,9 +46,9 @@
 //!  response ◀─ body ◀─ amender (bytes) ◀┴── future ◀──────── upstream
 //! ```
 //!
-//! - [`KeyNames`] is an immutable map, valid by construction. [`SharedKeyNames`] is the handle to the map of
-//!   the moment, swapped without a lock while requests are in flight; each request takes one [`Snapshot`] and
-//!   keeps it to its last byte.
+//! - [`KeyNames`] is an immutable map, valid by construction. [`SharedKeyNames`] is a handle to the current map,
+//!   which can be replaced at any time. Each request takes one [`Snapshot`] of it, without a lock, and keeps it to its
+//!   last byte.
 //! - A body is held until it ends or is longer than the [limit](ApiKeyNameLayer::limit). One that ended goes
 //!   out amended, with an exact `Content-Length`; a longer one is amended as it streams, in bounded memory.
 //! - What cannot be amended passes untouched, and the response's [`Outcome`] says why.
@@ -77,9 +77,13 @@
 //!
 //! # What it does not do
 //!
-//! - The layer asks no network for names, and blocks on nothing. (`Directory` does, beside it.)
+//! - The layer asks no network for names, and waits for no disk. (`Directory` does, beside it.)
 //! - It touches no request and no answer outside of its [scope](ApiKeyNameLayer::scope).
-//! - It does not rename, reorder, reformat or drop anything, and rounds no number.
+//! - It does not rename, reorder, reformat or drop a member of an answer, and rounds no number.
+//! - It changes headers only where they would be wrong. A request in scope loses `Accept-Encoding`; a `GET` or `HEAD`
+//!   also `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. An answer whose bytes change loses `ETag`,
+//!   `Last-Modified`, `Accept-Ranges` and digests, among trailers too; its `Content-Length` is exact, or absent where
+//!   it streams.
 //! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`] is a response.
 //!
 //! # Features

@@ -24,7 +24,8 @@ use std::fmt;
 /// - id and name are 1 to 256 bytes of UTF-8, not blank, without control characters;
 /// - neither looks like a secret API key (`sk-…`);
 /// - no id stands there twice. A *name* may: names are not identities, and service-account keys
-///   are often all called "Secret Key".
+///   are often all called "Secret Key";
+/// - together they take less than 4 GiB.
 ///
 /// Looking a name up takes expected constant time, whatever the number of entries. Ids and names
 /// are compared byte for byte: no case folding, no trimming, no Unicode normalization.
@@ -224,8 +225,9 @@ impl KeyNames {
         std::iter::successors(Some(0), next).take(self.len)
     }
 
-    /// How many items of a saved list page could not be used: id or name is absent, null, blank,
-    /// too long, holds a control character or looks like a secret. Always 0 for any other map.
+    /// How many items of saved list pages could not be used: `id` or `name` is absent, stands there twice, is null,
+    /// blank or too long, holds a control character or looks like a secret; or the id came before, with another name.
+    /// 0 where no list page was read.
     pub fn left_out(&self) -> usize {
         self.left_out
     }

@@ -29,7 +29,7 @@ pub enum Skip {
     MediaType,
     /// It came with a `Content-Encoding`: no decompressing layer stands below this one.
     ContentEncoding,
-    /// `Cache-Control: no-transform`, where the layer was told to honour it.
+    /// `Cache-Control: no-transform`, where the layer was told to honor it.
     NoTransform,
     /// Not JSON (RFC 8259) in UTF-8.
     NotJson {
@@ -47,26 +47,31 @@ pub enum Skip {
     Dropped,
 }
 
-/// Why a request in scope was answered by the layer itself, in OpenAI's error form with `param` `api_key_names`.
-/// The inner service is not called: without its filter the question would be another one, and cost more.
+/// Why a request in scope was answered by the layer itself. The inner service is not called: without its filter the
+/// question would be another one, and cost more.
+///
+/// The body is `{"error":{"message":…,"type":…,"param":"api_key_names","code":…}}`, OpenAI's error form, under
+/// `/v1/organizations/` too. It comes with `Cache-Control: no-store`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// 400: no key has one of the names that were asked for.
+    /// 400 `unknown_api_key_name`: no key has one of the names that were asked for.
     UnknownName,
-    /// 400: one of the names is empty.
+    /// 400 `empty_api_key_name`: one of the names is empty.
     EmptyName,
-    /// 400: the parameter is written as no list is, `api_key_names[x]`, or is nearly it, `API_KEY_NAMES`.
+    /// 400 `invalid_parameter`: the parameter has none of the forms of a list (`api_key_names[x]`), or is nearly this one
+    /// (`API_KEY_NAMES`).
     Form,
-    /// 503, with `Retry-After`: one of the names is not known, and may still become so. Either no name has come to
-    /// the map yet, or [it is a part](crate::KeyNames::is_partial).
+    /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, which may not be all
+    /// there is. No name has come yet, or [it is a part](crate::KeyNames::is_partial), or a `Directory` has not fetched
+    /// all names yet.
     NamesIncomplete,
-    /// 414: with ids for names, the URI would be longer than 65,534 bytes, which is the most that `http::Uri` takes.
+    /// 414 `uri_too_long`: with ids for names, the URI would be longer than 65,534 bytes, which is the most that `http::Uri` takes.
     UriTooLong,
 }
 
-/// What became of one response in scope. It is an extension of the response, as far as it is known when the
-/// head goes out, and the argument of [`on_outcome`](crate::ApiKeyNameLayer::on_outcome), once it is final.
+/// What became of one response in scope. The response has it as an extension, as far as it is known when the head goes
+/// out; [`on_outcome`](crate::ApiKeyNameLayer::on_outcome) is told what it came to in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {

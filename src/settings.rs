@@ -12,7 +12,7 @@ use crate::{Outcome, SharedKeyNames, Unmatched};
 /// The members of the APIs' answers, and the dimensions of their queries.
 pub(crate) const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
 
-/// 2 MiB: the largest daily page of a large organization (31 days × 20 keys × 5 models) is about 1.9 MB.
+/// Why so many says [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit).
 pub(crate) const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Which requests are in scope.

@@ -17,8 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::{Notify, watch};
 
-/// A handle to the map of the moment. All clones share one map; replacing it in one replaces it
-/// in all.
+/// A handle to the current map. All clones share one map; replacing it in one replaces it in all.
 ///
 /// Made from a map, it holds that map until [`replace`](Self::replace) is called. Made by
 /// `SharedKeyNames::watch` (feature `watch`), it also follows a file, for as long as any clone of
@@ -49,7 +48,7 @@ pub struct SharedKeyNames {
 #[derive(Clone)]
 pub struct Snapshot(Arc<Numbered>);
 
-/// What a handle holds at the moment, where that comes from, and what went wrong last.
+/// What a handle holds now, where that comes from, and what went wrong last.
 ///
 /// Nothing in it repeats what stands in a map: it may be shown on a health page.
 #[derive(Clone, Debug)]
@@ -64,10 +63,11 @@ pub struct Status {
     /// Where this generation came from: the watched files, with commas between them, or `memory`.
     pub source: String,
     /// Why the last reload of a watched file failed, as `names.json:3:7: …`; the last good map is
-    /// still in use. `None` once all files are good again, and where none is watched.
+    /// still in use. Of several files, one after another with `; ` between them. `None` once all are
+    /// good again, and where none is watched.
     pub last_error: Option<String>,
-    /// What works less well than it should: here, that the system's file events cannot be had, so
-    /// that changes are found by looking only. `None` if all is well.
+    /// What works less well than it should: the system's file events cannot be had, so changes are
+    /// found only by looking every few seconds. `None` if all is well.
     pub warning: Option<String>,
     /// See [`KeyNames::left_out`].
     pub left_out: usize,
@@ -140,13 +140,13 @@ impl SharedKeyNames {
 
     /// Puts this map in place of the one before, as the next generation, in every clone.
     ///
-    /// An equal map is a new generation too: whether anything changed is known best to who calls.
+    /// An equal map is a new generation too.
     /// On a handle that watches files the map holds until their *content* next changes.
     pub fn replace(&self, names: KeyNames) {
         self.board.put(names, MEMORY, |_| {});
     }
 
-    /// What it holds at the moment, from where, and what went wrong last.
+    /// What it holds now, from where, and what went wrong last.
     pub fn status(&self) -> Status {
         self.board.status.borrow().clone()
     }
@@ -179,7 +179,7 @@ impl SharedKeyNames {
     }
 
     /// Notes that a request with a snapshot of this generation met an id without a name. True the
-    /// first time in this generation, while there is room; so it is also who may log it.
+    /// first time in this generation, while there is room: then the caller may log it.
     ///
     /// Late news of an older generation counts for nothing. What could not stand in a map, as too
     /// long or looking like a secret, is neither kept nor to be logged.
@@ -203,11 +203,11 @@ impl SharedKeyNames {
         true
     }
 
-    /// The ids that were asked for in vain in this generation and were not drained before, in the
-    /// order in which they came. For whoever can find their names.
+    /// Takes the ids that were looked up in vain in this generation and were not taken before, in
+    /// the order in which they came: for what can find their names.
     ///
-    /// Each id comes once a generation, at most 1024 of them: upstream decides which come. One of
-    /// over 256 bytes, or one that looks like a secret, never does.
+    /// Each id comes once a generation, at most 1,024 of them, for the upstream decides which come.
+    /// One of over 256 bytes, or one that looks like a secret, never does.
     pub fn drain_unmatched(&self) -> Vec<String> {
         std::mem::take(&mut self.board.unmatched().fresh)
     }
@@ -220,8 +220,8 @@ impl SharedKeyNames {
         fetcher
     }
 
-    /// Waits until there is an unmatched id, then drains: see
-    /// [`drain_unmatched`](Self::drain_unmatched). Never empty. Dropping the future loses nothing.
+    /// Waits until there are such ids, and takes them: see
+    /// [`drain_unmatched`](Self::drain_unmatched). Never empty. Dropping the future loses none.
     pub async fn next_unmatched(&self) -> Vec<String> {
         loop {
             // Listen before looking (it counts from here): what comes between is not missed.

@@ -45,7 +45,8 @@ const SHARE: u32 = 50;
 pub struct WatchError(String);
 
 impl SharedKeyNames {
-    /// A handle that follows this file: see [`watch_all`](Self::watch_all).
+    /// A handle that follows this file: see [`watch_all`](Self::watch_all). It reads the file before it returns: call it
+    /// at the start, or where blocking is allowed.
     ///
     /// # Errors
     ///
@@ -68,11 +69,11 @@ impl SharedKeyNames {
     /// first file that knows an id names it, so put what was written by hand before what a script
     /// saves.
     ///
-    /// The files are read now, and again when they change: within about 100 ms after a save,
-    /// rename or swapped link (as in a mounted Kubernetes ConfigMap) where the system tells of it,
-    /// and within 5 s everywhere else, by looking. After a reading there is none for 49 times as long,
-    /// but 5 s at most: two seconds after one of 100,000 names. A generation begins where the content of
-    /// a file changed, not where it was touched or saved as it was.
+    /// The files are read now, before this returns, and again when they change: within about 100 ms
+    /// after a save, a rename or a swapped link (as in a mounted Kubernetes ConfigMap) where the system
+    /// tells of it, elsewhere within 5 s, by looking. A reading that took *t* is followed by none for
+    /// 49 *t*, at most 5 s (two seconds for 100,000 names): so readings take a fiftieth of one core. A
+    /// new generation begins only where the content of a file has changed.
     ///
     /// Once running, a file that is missing, empty (zero bytes: it is being written), cut off,
     /// invalid or over 64 MiB leaves its own last good map in use.
@@ -102,7 +103,7 @@ impl SharedKeyNames {
     /// # Errors
     ///
     /// If the list is empty, any of the files cannot be read or is no valid map, or no thread can
-    /// be started. That the system's file events cannot be had is none: then
+    /// be started. It is no error if the system's file events cannot be had: then
     /// [`Status::warning`] says so, and changes are found by looking.
     ///
     /// [`KeyNames::from_json`]: crate::KeyNames::from_json
@@ -119,9 +120,9 @@ impl SharedKeyNames {
     /// A handle that follows these files and `synced`, which somebody is about to write, such as
     /// [`Directory::follow`](crate::Directory::follow): see [`watch_all`](Self::watch_all).
     ///
-    /// `synced` may be missing: until it first comes it is a map without names, and that is no
-    /// fault. Any other file must be there. Where it stands among `paths`, it counts in that
-    /// place, else behind all of them: what was written by hand goes before what was synced.
+    /// `synced` may be missing: until it first comes it counts as a map without names, of which more
+    /// is to come. All other files must be there. If it is among `paths` too, it counts in that place,
+    /// else behind all of them: what was written by hand goes before what was synced.
     ///
     /// # Errors
     ///

@@ -25,10 +25,10 @@ impl Directory {
     /// [`interval`](Self::interval)), and soon after `names` is asked in vain for an id (see [`min_interval`](Self::min_interval)).
     /// An id that a whole walk did not find waits for the regular one.
     ///
-    /// Names arrive in `names` by the file alone: make it with [`SharedKeyNames::watch_with_synced`]. Nobody else
-    /// may [`drain`](SharedKeyNames::drain_unmatched) it. `told` hears how each walk went; a walk that fails
-    /// changes nothing, and is followed by the next. Until a whole walk's names are in the handle, a filter by a
-    /// name that is not there is answered by a 503, not a 400: it may be a name that is still to come.
+    /// Names come to `names` only by way of the file: make it with [`SharedKeyNames::watch_with_synced`]. Nothing else
+    /// may [take its unmatched ids](SharedKeyNames::drain_unmatched). `told` is called with what each walk came to; one
+    /// that fails changes nothing, and is followed by the next. Until a whole walk's names are in the handle, a filter
+    /// by a name that is not there is answered by a 503, not a 400: it may be a name that is still to come.
     ///
     /// Spawn it, and abort it to end it. At whatever point that happens, the file is whole.
     ///

@@ -34,7 +34,8 @@ impl AdminKey {
         checked(&Zeroizing::new(key)).map(|key| Self(Source::Text(key))).map_err(DirectoryError::new)
     }
 
-    /// A file that holds the key and nothing else, such as a mounted secret. It is read now, and for every walk.
+    /// A file that holds the key and nothing else, such as a mounted secret. It is read now, before this returns, and
+    /// for every walk.
     ///
     /// # Errors
     ///

@@ -94,8 +94,8 @@ impl Listing {
         self.missing.iter().all(|missing| missing.lasting)
     }
 
-    /// A map of what was learned and what was known before: a name once learned is never forgotten, and where both
-    /// have one, the learned one counts.
+    /// What was known, with what was learned put over it: a learned name replaces a known one, and no known name is
+    /// dropped.
     pub fn merge_into(&self, known: &KeyNames) -> (KeyNames, Changes) {
         let mut changes = Changes::default();
         for (id, name) in self.names.iter() {
