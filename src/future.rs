@@ -44,6 +44,9 @@ pin_project! {
     }
 }
 
+/// Why a future has nothing more to give.
+const ONCE: &str = "polled after it was ready";
+
 struct Request {
     method: Method,
     report: Box<Report>,
@@ -89,23 +92,20 @@ where
                 }
                 StageProj::Head { inner, request } => {
                     let response = ready!(inner.poll(cx))?;
-                    let Some(request) = request.take() else { panic!("polled after it was ready") };
+                    let request = request.take().expect(ONCE);
                     match begin(request, response) {
                         Ok(held) => stage.set(Stage::Hold { held: Some(held) }),
                         Err(response) => return Poll::Ready(Ok(response)),
                     }
                 }
                 StageProj::Refused { answer } => {
-                    let Some(answer) = answer.take() else { panic!("polled after it was ready") };
-                    return Poll::Ready(Ok(*answer));
+                    return Poll::Ready(Ok(*answer.take().expect(ONCE)));
                 }
-                StageProj::Hold { held: waiting } => {
-                    let Some(mut held) = waiting.take() else { panic!("polled after it was ready") };
-                    if held.body.as_mut().poll_decided(cx).is_pending() {
-                        *waiting = Some(held);
-                        return Poll::Pending;
+                StageProj::Hold { held } => {
+                    if let Some(held) = held {
+                        ready!(held.body.as_mut().poll_decided(cx));
                     }
-                    let Held { mut head, mut body } = held;
+                    let Held { mut head, mut body } = held.take().expect(ONCE);
                     body.as_mut().decide(&mut head);
                     return Poll::Ready(Ok(Response::from_parts(head, ResponseBody::amended(body))));
                 }
@@ -118,15 +118,15 @@ where
 fn begin<B: Body>(request: Request, response: Response<B>) -> Result<Held<B>, Response<ResponseBody<B>>> {
     let Request { method, mut report } = request;
     let (mut head, body) = response.into_parts();
-    let Some(skip) = head::skip(&method, &head, report.settings().honor_no_transform) else {
+    let skip = head::skip(&method, &head, report.settings().honor_no_transform);
+    if skip.is_none() && method != Method::HEAD {
         report.set(Outcome::Skipped(Skip::Dropped, Counts::default()));
         return Ok(Held { head, body: Box::pin(Amended::new(body, report)) });
-    };
-    let describes_amended = head::describes_amended(&method, &head, report.settings().honor_no_transform);
-    let outcome = Outcome::Skipped(skip, Counts::default());
+    }
+    let outcome = Outcome::Skipped(skip.unwrap_or(Skip::NoBody), Counts::default());
     head.extensions.insert(outcome);
     report.set(outcome);
-    let body = if describes_amended {
+    let body = if skip.is_none() {
         head::amend_response(&mut head.headers, None);
         ResponseBody::unmeasured(body, report)
     } else {

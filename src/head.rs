@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, response};
 
 use crate::rewrite::query::{self, names::Fault};
-use crate::rewrite::rules::Members;
+use crate::settings::MEMBERS;
 use crate::{KeyNames, Skip};
 
 /// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may come as trailers too.
@@ -30,12 +30,8 @@ const MAX_URI: usize = u16::MAX as usize - 1;
 
 /// Makes a request in scope one that the API knows, and whose answer is whole and can be read; unless it asks for
 /// names that cannot become ids.
-pub(crate) fn amend_request<B>(
-    request: &mut Request<B>,
-    members: Members,
-    names: &KeyNames,
-) -> Result<(), Fault> {
-    if let Some(uri) = with_query(request.uri(), members, names)? {
+pub(crate) fn amend_request<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(), Fault> {
+    if let Some(uri) = with_query(request.uri(), names)? {
         *request.uri_mut() = uri;
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -59,9 +55,9 @@ fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
 }
 
 /// The URI that asks for ids where this one asks for names.
-fn with_query(uri: &Uri, members: Members, names: &KeyNames) -> Result<Option<Uri>, Fault> {
+fn with_query(uri: &Uri, names: &KeyNames) -> Result<Option<Uri>, Fault> {
     let Some(query) = uri.query() else { return Ok(None) };
-    let grouped = query::rewrite(query, members);
+    let grouped = query::rewrite(query, MEMBERS);
     let room = MAX_URI.saturating_sub(length(uri) - query.len());
     let filtered = query::names::rewrite(grouped.as_deref().unwrap_or(query), names, room)?;
     let Some(query) = filtered.or(grouped) else { return Ok(None) };
@@ -81,7 +77,8 @@ fn length(uri: &Uri) -> usize {
     scheme + authority + target
 }
 
-/// Why the body of an answer that came to `method` is not to be looked at.
+/// Why the body of an answer that came to `method` is not to be looked at, or described as one that was: an answer to
+/// `HEAD` has the head that one to `GET` has (RFC 9110 §9.3.2).
 pub(crate) fn skip(method: &Method, head: &response::Parts, honor_no_transform: bool) -> Option<Skip> {
     let headers = &head.headers;
     // RFC 9110 §6.4.1; 205 has no content either (§15.3.6).
@@ -111,13 +108,7 @@ pub(crate) fn skip(method: &Method, head: &response::Parts, honor_no_transform: 
     {
         return Some(Skip::NoTransform);
     }
-    // Last, for only what would have been amended loses what describes its bytes.
-    (*method == Method::HEAD).then_some(Skip::NoBody)
-}
-
-/// Whether an answer to `HEAD` describes bytes that an answer to `GET` would not have.
-pub(crate) fn describes_amended(method: &Method, head: &response::Parts, honor_no_transform: bool) -> bool {
-    *method == Method::HEAD && skip(&Method::GET, head, honor_no_transform).is_none()
+    None
 }
 
 /// `application/json` and `*/*+json` (RFC 8259 §11, RFC 6839 §3.1), in any case, with any parameters.

@@ -9,7 +9,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::report::Report;
-use crate::settings::{MEMBERS, Settings};
+use crate::settings::Settings;
 use crate::{ResponseBody, ResponseFuture, head, refusal};
 
 /// Names the keys in the answers of `S`. Made by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
@@ -46,7 +46,7 @@ where
         }
         let report = Box::new(Report::new(&self.settings, &request));
         let method = request.method().clone();
-        if let Err(fault) = head::amend_request(&mut request, MEMBERS, report.names()) {
+        if let Err(fault) = head::amend_request(&mut request, report.names()) {
             // What is below stays ready: for the next call of this instance, or until that is dropped.
             let answer = refusal::answer(&fault, &method, report.names(), self.settings.suggest_names);
             return ResponseFuture::refuse(answer, report);

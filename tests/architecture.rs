@@ -39,7 +39,7 @@ const ROOMS: &str = "
     # Second floor: HTTP.
     outcome: rewrite/edit
     settings: outcome rewrite/rules rewrite/scan shared total
-    head: names outcome rewrite/query rewrite/rules settings
+    head: names outcome rewrite/query settings
     refusal: names outcome rewrite/query shared
     report: outcome rewrite/edit rewrite/place settings shared
     body: head outcome report rewrite/* settings total
