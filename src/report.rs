@@ -52,9 +52,9 @@ impl Report {
         self.outcome = Some(outcome);
     }
 
-    /// Notes the ids that the map does not know, and warns of those it was not asked for before. `held` is
-    /// the whole body, where it is held.
-    pub(crate) fn unmatched<'i, 'a>(
+    /// Notes ids that the map does not know, and warns of those that are new in this generation. `held` is the whole
+    /// body, where it is held.
+    pub(crate) fn note_unmatched<'i, 'a>(
         &self,
         ids: impl Iterator<Item = (u64, &'i str)>,
         held: Option<impl Iterator<Item = &'a [u8]>>,
@@ -88,16 +88,16 @@ impl Report {
 
     /// Traces an id that was named.
     #[inline(always)]
-    pub(crate) fn settled(&self, _edit: &Settled) {
+    pub(crate) fn trace_named(&self, _edit: &Settled) {
         #[cfg(feature = "tracing")]
         if LevelFilter::current() == LevelFilter::TRACE {
-            self.trace_named(_edit);
+            self.trace(_edit);
         }
     }
 
     #[cfg(feature = "tracing")]
     #[cold]
-    fn trace_named(&self, edit: &Settled) {
+    fn trace(&self, edit: &Settled) {
         if let Text::Name(found) = edit.text
             && tracing::enabled!(tracing::Level::TRACE)
         {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// The most that all shares may hold together, and what they do.
 #[derive(Debug)]
 pub(crate) struct Total {
-    most: u64,
+    limit: u64,
     held: AtomicU64,
 }
 
@@ -23,8 +23,8 @@ pub(crate) struct Share {
 }
 
 impl Total {
-    pub(crate) fn new(most: u64) -> Self {
-        Self { most, held: AtomicU64::new(0) }
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, held: AtomicU64::new(0) }
     }
 }
 
@@ -36,11 +36,11 @@ impl Share {
         Self { total, held: 0 }
     }
 
-    /// Asks for as much as makes `most`. Gets what is free of it, and no more.
-    pub(crate) fn grow(&mut self, most: u64) {
+    /// Holds `wanted` bytes, if it does not hold more already; or as many as the total has left for it.
+    pub(crate) fn grow(&mut self, wanted: u64) {
         let Some(total) = &self.total else { return };
-        let wanted = most.saturating_sub(self.held);
-        let free = |held| wanted.min(total.most.saturating_sub(held));
+        let more = wanted.saturating_sub(self.held);
+        let free = |held| more.min(total.limit.saturating_sub(held));
         // It gives the value before, whatever that was.
         let Ok(before) = total.held.fetch_update(Relaxed, Relaxed, |held| Some(held + free(held))) else {
             return;
@@ -48,8 +48,8 @@ impl Share {
         self.held += free(before);
     }
 
-    /// The most that may be held with what was got.
-    pub(crate) fn most(&self) -> u64 {
+    /// The most that may be held with that.
+    pub(crate) fn allowed(&self) -> u64 {
         if self.total.is_some() { self.held } else { u64::MAX }
     }
 

@@ -17,8 +17,8 @@ use tower::util::Oneshot;
 
 use super::connection::Activity;
 
-/// How long the end of an answer that breaks off is put off. hyper writes what came before when no more comes, and lets go
-/// of it at an error; in HTTP/2 it is another task that writes.
+/// How long the error of an answer that breaks off is put off. hyper writes what came before while the body is pending,
+/// and drops it at an error; in HTTP/2 another task writes.
 const MOMENT: Duration = Duration::from_millis(10);
 
 /// The stack, for one connection, which has one of its own and calls it through a shared reference: nobody

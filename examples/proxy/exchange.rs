@@ -65,8 +65,8 @@ pub(crate) struct Answer {
     _waits: Option<oneshot::Sender<Infallible>>,
 }
 
-/// Polls what only [`Http1::drive`] can move on: nobody is to be woken for it. Nor has it to wait when the task had its
-/// share, for which tokio would have to wake it.
+/// Polls what only [`Http1::drive`] can move on, with a waker that does nothing: the one that counts is there. Without
+/// tokio's budget, whose end would need a wake-up.
 pub(crate) fn silently<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(tokio::task::unconstrained(poll_fn(poll))).poll(&mut Context::from_waker(Waker::noop()))
 }

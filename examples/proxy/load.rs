@@ -90,8 +90,8 @@ impl Load {
         self.places.clone().try_acquire_owned().ok()
     }
 
-    /// A place for one more, for which somebody has to go: who has been waited for longest, without a call
-    /// before with one. Where nobody has been for long enough it is who comes to be so first, or who leaves.
+    /// A place for one more, from another: from the connection that has been waited for longest, first of those without a
+    /// call, then of those whose client does not read. Waits until there is one, or somebody leaves.
     pub(crate) async fn place_of_another(&self) -> Option<OwnedSemaphorePermit> {
         let sent_away = async {
             // Who comes to wait after the look wakes all the same.

@@ -122,9 +122,9 @@ impl<E> Work<E> {
         self.amender.teach(&self.report.settings().learnt);
     }
 
-    /// Feeds what is held, slice by slice, and no further than it may be held: the edits in a frame of any size
-    /// would be too many. Asks for its share first. What is little can wait for more, as long as no edits that may be
-    /// found in it can make the body long: that is known of each frame before the next one is read.
+    /// Feeds what is held, slice by slice, up to what is allowed: the edits of a frame of any size could be more. Asks
+    /// for its share first. What is little waits for more, unless the edits that may be in it could make the body long:
+    /// whether it is, is known of each frame before the next is read.
     fn feed_held(&mut self) {
         let limit = self.report.settings().limit as u64;
         self.share.grow(self.unsent.len().min(limit));
@@ -133,14 +133,14 @@ impl<E> Work<E> {
         }
         let is_little = !self.unsent.has_batch(self.amender.scanned());
         let waiting = self.unsent.len() - self.amender.scanned();
-        let may_be_long = self.weight() + most_surcharge(waiting) > self.most();
+        let may_be_long = self.weight() + most_surcharge(waiting) > self.allowed();
         if is_little && matches!(self.end, End::Open) && !may_be_long {
             return;
         }
         let Self { unsent, share, amender, report, .. } = self;
         unsent.batches(amender.scanned(), |slice| {
-            let most = limit.min(share.most());
-            if amender.scanned() + amender.surcharge() > most || amender.fault().is_some() {
+            let allowed = limit.min(share.allowed());
+            if amender.scanned() + amender.surcharge() > allowed || amender.fault().is_some() {
                 return ControlFlow::Break(());
             }
             amender.feed(slice, report.names());
@@ -154,10 +154,10 @@ impl<E> Work<E> {
         self.unsent.len() + self.amender.surcharge()
     }
 
-    /// The most that may be held. Who may not have more is longer than that: that is an offset too, even where it
-    /// depends on what others hold.
-    fn most(&self) -> u64 {
-        self.share.most().min(self.report.settings().limit as u64)
+    /// The most that may be held; a body that needs more is long. It is an offset too, even where it depends on what
+    /// others hold.
+    fn allowed(&self) -> u64 {
+        self.share.allowed().min(self.report.settings().limit as u64)
     }
 
     /// Whether a held body may go out.
@@ -174,7 +174,7 @@ impl<E> Work<E> {
     }
 
     fn is_long(&self) -> bool {
-        self.weight() > self.most()
+        self.weight() > self.allowed()
     }
 
     pub(super) fn decide(&mut self, head: &mut response::Parts) {
@@ -205,7 +205,7 @@ impl<E> Work<E> {
     fn begin_streaming(&mut self) {
         self.begin_feeding();
         self.feed_held();
-        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= self.most();
+        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= self.allowed();
         self.streaming = self.amender.fault().is_none_or(was_long) || !self.is_hopeless();
         self.settle();
     }
@@ -263,7 +263,7 @@ impl<E> Work<E> {
         amender.settle(|edit| {
             counts.add(edit.tally);
             if tells {
-                report.settled(edit);
+                report.trace_named(edit);
             }
             *changed |= edit.text != Text::Nothing;
         });
@@ -272,7 +272,7 @@ impl<E> Work<E> {
         }
         let unmatched = amender.take_unmatched();
         if unmatched.len() > 0 {
-            report.unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
+            report.note_unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
         }
     }
 

@@ -19,8 +19,8 @@ pub(crate) const SLICE: usize = 32 * 1024;
 /// about what it measures.
 const SMALL: usize = 1024;
 
-/// A frame smaller than this is fed together with those beside it: who reads on behind a frame's end has to find out
-/// where it stands. One that was cut to fit a packet is.
+/// A frame smaller than this, as one that was cut to fit a packet, is fed together with those beside it: at the beginning
+/// of what it is fed the scanner has to find its place again.
 const SHORT: usize = 2 * 1024;
 
 /// As how many bytes such frames are fed, at most.

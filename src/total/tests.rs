@@ -9,17 +9,17 @@ fn a_share_gets_what_is_left() {
     let total = Arc::new(Total::new(100));
     let [mut first, mut second] = [(); 2].map(|()| Share::new(Some(total.clone())));
     first.grow(60);
-    assert_eq!((first.most(), held(&total)), (60, 60));
+    assert_eq!((first.allowed(), held(&total)), (60, 60));
     // No less than it has.
     first.grow(10);
-    assert_eq!((first.most(), held(&total)), (60, 60));
+    assert_eq!((first.allowed(), held(&total)), (60, 60));
     second.grow(50);
-    assert_eq!((second.most(), held(&total)), (40, 100));
+    assert_eq!((second.allowed(), held(&total)), (40, 100));
     first.grow(61);
-    assert_eq!((first.most(), held(&total)), (60, 100));
+    assert_eq!((first.allowed(), held(&total)), (60, 100));
     first.set(20);
     second.grow(50);
-    assert_eq!((second.most(), held(&total)), (50, 70));
+    assert_eq!((second.allowed(), held(&total)), (50, 70));
     drop(first);
     assert_eq!(held(&total), 50);
     drop(second);
@@ -33,10 +33,10 @@ fn what_is_not_asked_for_counts_all_the_same() {
     first.set(150);
     assert_eq!(held(&total), 150);
     second.grow(1);
-    assert_eq!((second.most(), held(&total)), (0, 150));
+    assert_eq!((second.allowed(), held(&total)), (0, 150));
     first.set(99);
     second.grow(2);
-    assert_eq!((second.most(), held(&total)), (1, 100));
+    assert_eq!((second.allowed(), held(&total)), (1, 100));
     drop(first);
     assert_eq!(held(&total), 1);
 }
@@ -46,7 +46,7 @@ fn without_a_total_there_is_no_end() {
     let mut share = Share::default();
     share.grow(u64::MAX);
     share.set(7);
-    assert_eq!((share.most(), share.held), (u64::MAX, 0));
+    assert_eq!((share.allowed(), share.held), (u64::MAX, 0));
 }
 
 #[test]

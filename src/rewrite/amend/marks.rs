@@ -5,8 +5,8 @@ use crate::rewrite::edit::{Edit, Edits, Lead, Tally, Text, WEIGHT};
 use crate::rewrite::rules::Rules;
 use crate::rewrite::scan::{MAX_DEPTH, Member};
 
-/// How much the edits that wait may weigh before they count as bytes do. An edit is 40 bytes, a row of compact
-/// completions 355: of a page that is held, those count if it is made for it, or almost 2 MiB long.
+/// How much the edits that wait may weigh before they count as bytes do. An edit weighs 40 bytes and a row of compact
+/// completions has 355: so they count only in a page of almost 2 MiB, or one that is made for it.
 const FREE: u64 = 224 * 1024;
 
 /// As how many bytes so many edits count, where they wait with those of their body.

@@ -123,7 +123,7 @@ impl Default for Joints {
 
 /// The joints that one body leaves to the next, which is probably made of the same.
 ///
-/// They say what a text means where it comes, not that it comes: who has them reads the same in fewer steps.
+/// They say what bytes mean that are there: with them the same is read in fewer steps.
 #[derive(Debug, Default)]
 pub(crate) struct Learnt(Mutex<Joints>);
 

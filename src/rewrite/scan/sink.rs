@@ -26,7 +26,7 @@ pub(crate) enum Member {
 
 /// Who listens to a scanner. `depth` counts the containers around a member, its own object included.
 pub(crate) trait Sink {
-    /// What stands in the names of all that are wanted, without escapes: so far behind the quote, this byte.
+    /// A byte that all wanted names have in the same place, and how far that is behind the quote before them.
     fn hint(&self) -> (u32, u8);
     /// Of which depth the next container's end is to be told, where any has to be: of an object in which a wanted member
     /// was found, or of a wanted value.
