@@ -32,6 +32,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tower_service::Service;
 
+/// As long as any wait can be: ten years, which a clock can still count to.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// Learns the name of every key of an organization from the lists of its admin API.
 ///
 /// It works over any [`Service`] from requests to responses, so TLS, proxies and tests are the user's choice. That
@@ -168,7 +171,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// If it is no absolute `http` or `https` address, or holds a user, a password or a query.
+    /// If it is no absolute `http` or `https` address, or holds a user, a password, a query or a fragment.
     pub fn base_url(mut self, url: &str) -> Result<Self, DirectoryError> {
         let refused = |why: &str| Err(DirectoryError::new(format!("the base URL {why}; give https://host")));
         let Ok(uri) = url.trim().parse::<Uri>() else {
@@ -180,8 +183,9 @@ impl Directory {
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return refused("is neither http nor https");
         }
-        if authority.as_str().contains('@') || uri.query().is_some() {
-            return refused("holds a user, a password or a query");
+        // `Uri` drops a fragment, which would swallow the paths that are put behind it here.
+        if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
+            return refused("holds a user, a password, a query or a fragment");
         }
         let url = url.trim().trim_end_matches('/');
         self.base = url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').into();
@@ -206,19 +210,19 @@ impl Directory {
 
     /// How long one request may take, to the last byte of its answer. Default 30 s: a page takes less than one.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(FOREVER);
         self
     }
 
     /// How long one page is tried for, waits included. Default 60 s: rate limits count by the minute.
     pub fn retry_timeout(mut self, timeout: Duration) -> Self {
-        self.retry_timeout = timeout;
+        self.retry_timeout = timeout.min(FOREVER);
         self
     }
 
     /// How long a walk may take. Default 5 min: half of the regular interval.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.deadline = deadline.min(FOREVER);
         self
     }
 
@@ -232,14 +236,14 @@ impl Directory {
     /// For [`follow`](Self::follow): how long after one walk the next is made in any case. Default 10 min: how long a
     /// renamed key keeps its old name.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.interval = interval.min(FOREVER);
         self
     }
 
     /// For [`follow`](Self::follow): how long after one walk the next is made for a key without a name. Default 30 s:
     /// new keys come in bursts, and whoever makes up ids must not make the API's admin endpoints busy.
     pub fn min_interval(mut self, interval: Duration) -> Self {
-        self.min_interval = interval;
+        self.min_interval = interval.min(FOREVER);
         self
     }
 

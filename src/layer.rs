@@ -57,7 +57,8 @@ impl ApiKeyNameLayer {
     ///
     /// Bytes are counted as they come to this layer, decoded. Edits that wait are counted too once they weigh more than
     /// 224 KiB: a page of 2 MiB with more than 5,700 ids is streamed a little earlier. So one response in flight takes
-    /// at most the limit, 512 KiB, and one frame of the body below; see [`docs::design`](crate::docs::design).
+    /// at most the limit, 512 KiB, and one frame of the body below; see [`docs::design`](crate::docs::design). A frame of
+    /// 1 KiB or more counts as its length: where it is a slice of a larger buffer, that lives as long as the frame.
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
     }

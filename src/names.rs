@@ -386,6 +386,11 @@ fn check(label: &str, longest: usize) -> Result<(), Flaw> {
     }
 }
 
+/// Text for a log or an answer: itself, unless it looks like a secret.
+pub(crate) fn shown(text: &str) -> &str {
+    if looks_like_secret(text) { "(not repeated: it looks like a secret API key)" } else { text }
+}
+
 /// Whether text holds what looks like an API key of OpenAI or Anthropic: `sk-` at its very
 /// beginning, or after a character that is no ASCII letter or digit with eight or more characters
 /// of a key behind it. So `task-runner-production` and "the sk-learn job" are names like any other.

@@ -60,7 +60,7 @@ pub enum Refusal {
     /// 400 `empty_api_key_name`: one of the names is empty.
     EmptyName,
     /// 400 `invalid_parameter`: the parameter has none of the forms of a list (`api_key_names[x]`), or is nearly this one
-    /// (`API_KEY_NAMES`).
+    /// (`apiKeyNames`, `api_key_name`).
     Form,
     /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, which may not be all
     /// there is. No name has come yet, or [it is a part](crate::KeyNames::is_partial), or a `Directory` has not fetched

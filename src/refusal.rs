@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 
-use crate::names::looks_like_secret;
+use crate::names::{looks_like_secret, shown};
 use crate::rewrite::query::names::Fault;
 use crate::{KeyNames, Refusal, Snapshot};
 
@@ -45,7 +45,7 @@ pub(crate) fn answer(
             "A name in api_key_names is empty. To ask for all keys, leave the parameter out.".to_owned(),
         ),
         Fault::Unknown { name, .. } if names.is_complete() => {
-            (Refusal::UnknownName, StatusCode::BAD_REQUEST, format!("No API key is named {}.", shown(name)))
+            (Refusal::UnknownName, StatusCode::BAD_REQUEST, format!("No API key is named {}.", quoted(name)))
         }
         Fault::Unknown { name, .. } => (
             Refusal::NamesIncomplete,
@@ -53,7 +53,7 @@ pub(crate) fn answer(
             format!(
                 "No API key is named {} as far as is known, but not all names are known yet. Try again later, or \
                  ask by api_key_ids.",
-                shown(name)
+                quoted(name)
             ),
         ),
         Fault::TooLong => (
@@ -69,7 +69,7 @@ pub(crate) fn answer(
         }
         let near = if suggest { near(name, names) } else { Vec::new() };
         if !near.is_empty() {
-            let near: Vec<_> = near.into_iter().map(shown).collect();
+            let near: Vec<_> = near.into_iter().map(quoted).collect();
             message += &format!(" Names like it: {}.", near.join(", "));
         }
     }
@@ -100,9 +100,9 @@ fn response(status: StatusCode, code: &str, message: &str, method: &Method) -> R
 }
 
 /// In quotes, and cut where it is longer than any name is. What looks like a secret is not repeated.
-fn shown(name: &str) -> String {
+fn quoted(name: &str) -> String {
     if looks_like_secret(name) {
-        return "(not repeated: it looks like a secret API key)".to_owned();
+        return shown(name).to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
     match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {

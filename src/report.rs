@@ -5,6 +5,8 @@ use std::sync::Arc;
 #[cfg(feature = "tracing")]
 use tracing::level_filters::LevelFilter;
 
+#[cfg(feature = "tracing")]
+use crate::names::shown;
 use crate::rewrite::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::rewrite::edit::Text;
@@ -78,7 +80,7 @@ impl Report {
             tracing::warn!(
                 id,
                 generation = self.snapshot.generation(),
-                path = self.asked.uri.path(),
+                path = shown(self.asked.uri.path()),
                 offset,
                 at = paths.get(nth),
                 "no name for this key id"
@@ -128,7 +130,7 @@ impl Report {
         };
         tracing::debug!(
             method = %self.asked.method,
-            path = self.asked.uri.path(),
+            path = shown(self.asked.uri.path()),
             generation = self.snapshot.generation(),
             outcome,
             reason = reason.map(tracing::field::debug),

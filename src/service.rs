@@ -23,6 +23,21 @@ impl<S> ApiKeyName<S> {
     pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
     }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service, to be changed.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service, without the names.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, A, B> Service<Request<A>> for ApiKeyName<S>
@@ -60,7 +75,10 @@ where
 #[cfg(feature = "tracing")]
 fn say_near_miss(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
-        tracing::debug!(path, "out of scope: its names are not looked up; see ApiKeyNameLayer::scope");
+        tracing::debug!(
+            path = crate::names::shown(path),
+            "out of scope: its names are not looked up; see ApiKeyNameLayer::scope"
+        );
     }
 }
 

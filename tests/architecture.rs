@@ -41,10 +41,10 @@ const ROOMS: &str = "
     settings: outcome rewrite/rules rewrite/scan shared total
     head: names outcome rewrite/query settings
     refusal: names outcome rewrite/query shared
-    report: outcome rewrite/edit rewrite/place settings shared
+    report: names outcome rewrite/edit rewrite/place settings shared
     body: head outcome report rewrite/* settings total
     future: body head outcome report settings
-    service: body future head outcome refusal report settings
+    service: body future head names outcome refusal report settings
     layer: outcome rewrite/rules service settings shared total
 
     # For benches and fuzz targets: the first floor seen from outside, and the laws that every floor keeps.

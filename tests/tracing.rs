@@ -135,6 +135,8 @@ fn a_path_out_of_scope_that_looks_like_it_is_pointed_out() {
     let [line] = &lines[..] else { panic!("{lines:#?}") };
     assert!(line.contains("out of scope") && line.contains("/openai/v1/organization/costs"), "{line}");
     assert!(said("/v1/chat/completions?organization").is_empty());
+    let lines = said("/openai/v1/organization/admin_api_keys/sk-admin-0123456789abcdef");
+    assert!(lines.len() == 1 && !lines[0].contains("sk-"), "{lines:#?}");
 }
 
 #[test]
@@ -153,8 +155,14 @@ fn a_refusal_is_an_event_that_repeats_nothing() {
 #[test]
 fn no_secret_is_ever_said() {
     for limit in [0, 1 << 20] {
-        let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).limit(limit), COSTS, PAGE);
-        assert!(!lines.is_empty());
-        assert!(lines.iter().all(|line| !line.contains("sk-") && !line.contains("results\":")), "{lines:#?}");
+        // One pasted where an id belongs, too.
+        for uri in [COSTS, "/v1/organization/admin_api_keys/sk-admin-0123456789abcdef"] {
+            let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).limit(limit), uri, PAGE);
+            assert!(!lines.is_empty());
+            assert!(
+                lines.iter().all(|line| !line.contains("sk-") && !line.contains("results\":")),
+                "{lines:#?}"
+            );
+        }
     }
 }

@@ -65,8 +65,9 @@ pub(super) fn rendered(names: &KeyNames) -> String {
 /// Puts these bytes in place of the file, in one step: whoever reads it meanwhile, and whatever breaks meanwhile,
 /// there is the old file or the new one. Only its owner may read it: names of keys tell what a company is up to.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A link stays: what it leads to is replaced.
-    let path = fs::canonicalize(path).or_else(|_| std::path::absolute(path))?;
+    // A link stays: what it leads to is replaced, or made.
+    let target = || Ok::<_, io::Error>(path.with_file_name(fs::read_link(path)?));
+    let path = fs::canonicalize(path).or_else(|_| target()).or_else(|_| std::path::absolute(path))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(io::Error::other("this is no path of a file"));
     };

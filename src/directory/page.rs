@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// A JSON object, with its members as they stand in the text.
 type Object<'a> = BTreeMap<String, &'a RawValue>;
 
+/// A page of more items is none: a full one has 1,000 at most.
+const MAX_ITEMS: usize = 10_000;
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) items: Vec<Item>,
@@ -30,6 +33,9 @@ impl Page {
         let page: Object<'_> = serde_json::from_slice(json).map_err(|_| Fault::NotAList)?;
         let data = page.get("data").ok_or(Fault::NotAList)?;
         let data: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| Fault::NotAList)?;
+        if data.len() > MAX_ITEMS {
+            return Err(Fault::NotAList);
+        }
         let items: Vec<Item> = data.into_iter().map(Item::read).collect();
         let has_more = page.get("has_more").is_some_and(|value| value.get() == "true");
         let next = has_more.then(|| {

@@ -127,11 +127,11 @@ impl Walk<'_> {
                 *pause = (*pause).max(Instant::now() + wait);
             }
         };
-        let page = patiently(|| self.attempt(&uri), give_up, again).await;
+        let page = patiently(|| self.attempt(&uri, give_up), give_up, again).await;
         (job, page)
     }
 
-    async fn attempt(&self, uri: &Uri) -> Result<Page, Fault> {
+    async fn attempt(&self, uri: &Uri, give_up: Instant) -> Result<Page, Fault> {
         loop {
             let pause = *self.pause.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -141,12 +141,15 @@ impl Walk<'_> {
             if now >= pause {
                 break;
             }
-            sleep_until(pause.min(self.end)).await;
+            if now >= give_up {
+                return Err(Fault::Slow(self.directory.retry_timeout));
+            }
+            sleep_until(pause.min(give_up)).await;
         }
         self.requests.fetch_add(1, Relaxed);
         let directory = self.directory;
         let body = directory.ask.get(uri.clone(), self.headers.clone(), directory.page_limit);
-        match timeout_at(self.end.min(Instant::now() + directory.timeout), body).await {
+        match timeout_at(give_up.min(Instant::now() + directory.timeout), body).await {
             Ok(body) => Page::read(&body?),
             Err(_) if Instant::now() >= self.end => Err(Fault::Late),
             Err(_) => Err(Fault::Slow(directory.timeout)),

@@ -3,11 +3,11 @@
 
 use super::error::{Fault, KeyNamesError, Place, Side};
 use super::{KeyNames, looks_like_secret};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a JSON text holds, with member names in order and repeated ones kept: a
+/// What is read of a JSON text, with member names in order and repeated ones kept: a
 /// `serde_json::Value` would let the last one win. A text without escapes stays where it stands.
 enum Value<'de> {
     Object(Vec<Member<'de>>),
@@ -21,7 +21,9 @@ type Member<'de> = (Cow<'de, str>, Value<'de>);
 
 pub(super) fn read(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
     let text = text(json)?;
-    let value = serde_json::from_str(text).map_err(|error| syntax(text, &error))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Part::Whole.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    let value = value.map_err(|error| syntax(text, &error))?;
     let Value::Object(members) = value else {
         let start = text.len() - text.trim_start().len();
         return Err(Fault::NotAMap { kind: value.kind() }.at(place(text, start)));
@@ -128,15 +130,29 @@ impl Value<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+/// How deep a part of the text is read. What lies deeper is passed over: a wrong file may be large, and what nobody
+/// reads need not make sense to a parser (a number beyond all range, half a surrogate pair).
+#[derive(Clone, Copy)]
+enum Part {
+    /// Its members.
+    Whole,
+    /// `data`: its items.
+    Items,
+    /// An item: its `id` and `name`.
+    Item,
+    /// Text, or what else it is.
+    Label,
+}
+
+impl<'de> DeserializeSeed<'de> for Part {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> Visitor<'de> for Part {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,8 +188,12 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let Self::Items = self else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Value::Other("an array"));
+        };
         let mut array = Vec::new();
-        while let Some(item) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(Self::Item)? {
             array.push(item);
         }
         Ok(Value::Array(array))
@@ -182,8 +202,16 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut object = Vec::new();
         // A member's name is text.
-        while let Some(Value::Text(name)) = members.next_key()? {
-            object.push((name, members.next_value()?));
+        while let Some(Value::Text(name)) = members.next_key_seed(Self::Label)? {
+            let part = match (self, &*name) {
+                (Self::Whole, "data") => Self::Items,
+                (Self::Whole, _) | (Self::Item, "id" | "name") => Self::Label,
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            object.push((name, members.next_value_seed(part)?));
         }
         Ok(Value::Object(object))
     }

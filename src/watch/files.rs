@@ -24,7 +24,7 @@ struct File {
     /// The bytes of the last good reading, to compare: times and sizes miss edits.
     good: Option<Vec<u8>>,
     names: KeyNames,
-    /// Whether it may be missing until it first comes: somebody is about to write it.
+    /// Whether it may be missing, or empty, until it first comes: somebody is about to write it.
     awaited: bool,
     /// Why the last reading was not good.
     fault: Option<String>,
@@ -129,12 +129,11 @@ impl File {
 
     /// Reads the file again: whether its content changed, or why it is not good.
     fn reload(&mut self) -> Result<bool, String> {
-        let Some(bytes) = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))? else {
-            if self.awaited && self.good.is_none() {
-                return Ok(false);
-            }
-            return Err(format!("{}: there is no such file", self.shown));
-        };
+        let bytes = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))?;
+        if self.awaited && self.good.is_none() && bytes.as_ref().is_none_or(Vec::is_empty) {
+            return Ok(false);
+        }
+        let Some(bytes) = bytes else { return Err(format!("{}: there is no such file", self.shown)) };
         let changed = self.good.as_ref() != Some(&bytes);
         if changed {
             let names = KeyNames::from_json(&bytes);

@@ -247,6 +247,8 @@ fn a_file_that_is_awaited_may_be_missing_until_it_comes() {
     assert_eq!((files.error(), files.names().len()), (None, 2));
     assert!(files.names().is_partial(), "names are still to come");
     assert_eq!(files.reload(), Reloaded::default());
+    fs::write(&synced, "").unwrap();
+    assert_eq!(files.reload(), Reloaded::default(), "made, to be written");
     fs::write(&synced, r#"{"a":"synced","b":"synced"}"#).unwrap();
     assert!(files.reload().changed);
     assert_eq!((files.names().name("a"), files.names().name("b")), (Some("ours"), Some("synced")));

@@ -4,6 +4,7 @@ use super::organization::{Fault, Organization};
 use super::{assert_names, directory, missing};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
+use tower_api_key_name::SharedKeyNames;
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_day_costs_one_retry_a_fault_and_no_name() {
@@ -111,6 +112,41 @@ async fn a_walk_ends_in_time_whatever_happens() {
     assert!(start.elapsed() < Duration::from_secs(61));
     assert_eq!((listing.missing().len(), listing.keys()), (2, 0));
     assert!(organization.requests() < 40);
+}
+
+/// One list is told to wait, and so do the others; none of them longer than one page is tried for.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_another_list_was_told_counts() {
+    let organization = Organization::new(3, 30);
+    organization.lists().always.insert("/v1/organization/projects".into(), Fault::Wait(429, "55".into()));
+    organization.lists().always.insert("/v1/organization/admin_api_keys".into(), Fault::Hang);
+    let start = Instant::now();
+    let listing = directory(&organization).walk().await;
+    assert_eq!(listing.missing().len(), 2);
+    assert!(start.elapsed() <= Duration::from_secs(61), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_without_end_is_one() {
+    let organization = Organization::new(3, 30);
+    let forever = directory(&organization)
+        .timeout(Duration::MAX)
+        .retry_timeout(Duration::MAX)
+        .deadline(Duration::MAX)
+        .interval(Duration::MAX)
+        .min_interval(Duration::MAX);
+    assert!(forever.walk().await.is_complete());
+    let (sender, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let (folder, names) = (tempfile::tempdir().unwrap(), SharedKeyNames::default());
+    let file = folder.path().join("synced.json");
+    let follow = tokio::spawn({
+        let names = names.clone();
+        async move { match forever.follow(file, &names, |went| sender.send(went.is_ok()).unwrap()).await {} }
+    });
+    assert_eq!(ends.recv().await, Some(true));
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert!(!follow.is_finished());
+    follow.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -287,7 +287,17 @@ fn a_base_url_is_one() {
         assert!(shown.contains(&format!("base: \"{want}\"")), "{shown}");
         assert!(!shown.contains(SECRET), "{shown}");
     }
-    for bad in ["", "api.openai.com", "/v1", "ftp://x", "https://a:b@host", "https://host?x=1", "https://"] {
+    for bad in [
+        "",
+        "api.openai.com",
+        "/v1",
+        "ftp://x",
+        "https://a:b@host",
+        "https://host?x=1",
+        "https://host#",
+        "https://host/v1#x",
+        "https://",
+    ] {
         let error = base(bad).unwrap_err().to_string();
         assert!(error.starts_with("the base URL "), "{bad}: {error}");
     }

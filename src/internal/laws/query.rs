@@ -72,6 +72,8 @@ const PARTS: &[&str] = &[
     "api_key_names%5B%5D=",
     "api_key_names[1]=",
     "API_KEY_NAMES",
+    "apiKeyNames",
+    "&api_key_name=",
     "api_key_ids",
     "api%5Fkey_ids",
     "api_key_ids=",
@@ -222,15 +224,23 @@ fn values(found: &[(&str, &str)], is_name: impl Fn(&str) -> bool) -> Vec<String>
     }
 }
 
+/// The same letters, or those of the singular, with anything between them, and none of the forms.
+fn is_nearly_names(parameter: &str) -> bool {
+    let name = parameter.split('[').next().unwrap_or_default().to_ascii_lowercase();
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let form = parameter.strip_prefix("api_key_names");
+    ["apikeynames", "apikeyname"].contains(&&*letters) && form.is_none_or(is_odd)
+}
+
 /// Every id that is asked for, or what is wrong.
 fn asked_for(query: &str, names: &KeyNames) -> Result<Option<Vec<String>>, Fault> {
     let pairs = pairs(query);
     let asked = list(&pairs, "api_key_names");
+    if pairs.iter().any(|(name, _)| is_nearly_names(name)) || asked.iter().any(|(form, _)| is_odd(form)) {
+        return Err(Fault::Form);
+    }
     if asked.is_empty() {
         return Ok(None);
-    }
-    if asked.iter().any(|(form, _)| is_odd(form)) {
-        return Err(Fault::Form);
     }
     let mut ids = values(&proper(&pairs, "api_key_ids"), |_| false);
     for name in values(&asked, |value| names.iter().any(|(_, name)| name == value)) {

@@ -13,13 +13,15 @@ use super::{Form, decode, equals, pairs, tokens};
 use crate::KeyNames;
 
 const NAMES: &str = "api_key_names";
+/// Its letters, and those of its singular.
+const LETTERS: [&str; 2] = ["apikeynames", "apikeyname"];
 const IDS: &str = "api_key_ids";
 
 /// Why names cannot become ids. The question must not go on without them: the API leaves out of account what it
 /// does not know, and would answer for all keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Written as no list is: `api_key_names[x]`, `API_KEY_NAMES`.
+    /// Written as no list is, `api_key_names[x]`, or nearly this one: `API_KEY_NAMES`, `apiKeyNames`, `api_key_name`.
     Form,
     /// One of the names is empty.
     Empty,
@@ -38,6 +40,9 @@ pub(crate) enum Fault {
 /// The ids stand where the first name stood, or behind those in a list with commas; each once, however often it is
 /// asked for.
 pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Option<String>, Fault> {
+    if pairs(query).any(is_nearly_names) {
+        return Err(Fault::Form);
+    }
     let mut asked = List::new(pairs(query).filter_map(|pair| Pair::of(pair, NAMES)));
     if asked.pairs.is_empty() {
         return Ok(None);
@@ -71,6 +76,18 @@ pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Opti
     }
     let query = written.join("&");
     if query.len() <= room { Ok(Some(query)) } else { Err(Fault::TooLong) }
+}
+
+/// Whether a pair's parameter has the letters of `api_key_names`, and is none of its forms: the API would leave it out of
+/// account.
+fn is_nearly_names(pair: &str) -> bool {
+    let parameter = &pair[..equals(pair).unwrap_or(pair.len())];
+    let letters = || {
+        let name = decode(parameter).take_while(|byte| *byte != b'[').map(|byte| byte.to_ascii_lowercase());
+        name.filter(u8::is_ascii_alphanumeric)
+    };
+    LETTERS.iter().any(|nearly| letters().eq(nearly.bytes()))
+        && matches!(Form::of(parameter, NAMES), None | Some(Form::Odd))
 }
 
 /// A pair that belongs to a list.
