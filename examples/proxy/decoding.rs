@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, Entry};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Either;
 use pin_project_lite::pin_project;
@@ -78,8 +78,9 @@ where
     type Output = Result<Response<Decoded<B>>, Failure>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().answer.poll(cx))?;
-        if !response.headers().contains_key(CONTENT_ENCODING) {
+        let mut response = ready!(self.project().answer.poll(cx))?;
+        let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+        if is_part || !is_coded_once(response.headers_mut()) {
             return Poll::Ready(Ok(response.map(Either::Left)));
         }
         let Poll::Ready(decoded) = pin!(decode(response)).poll(cx) else {
@@ -87,6 +88,21 @@ where
         };
         Poll::Ready(decoded.map(|response| response.map(|body| Either::Right(Box::pin(body)))))
     }
+}
+
+/// Whether there is one line of Content-Encoding: of several, tower-http would take off the first, and the labels of all
+/// (RFC 9110 §5.3). It is written as that knows it: codings are called alike in any case of letters, and gzip had another
+/// name (§8.4.1).
+fn is_coded_once(headers: &mut HeaderMap) -> bool {
+    let mut lines = headers.get_all(CONTENT_ENCODING).iter();
+    let (Some(coding), None) = (lines.next(), lines.next()) else { return false };
+    let known = match coding.as_bytes().to_ascii_lowercase().as_slice() {
+        b"gzip" | b"x-gzip" => "gzip",
+        b"br" => "br",
+        _ => return true,
+    };
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(known));
+    true
 }
 
 /// Ready at once: only tower-http's service makes its decoder, so it is given one to call that has its answer.

@@ -82,7 +82,9 @@ fn with_trailers(teller: &mut Teller<'_>) -> Script {
 fn coded(teller: &mut Teller<'_>) -> Script {
     let coding = *teller.random.pick(&["gzip", "br"]);
     let body = coding::encode(coding, &teller.raw());
-    let head = format!("{}content-encoding: {coding}\r\n", teller.ok());
+    // In any case of letters (RFC 9110 §8.4.1).
+    let said = if teller.random.below(4) == 0 { coding.to_uppercase() } else { coding.into() };
+    let head = format!("{}content-encoding: {said}\r\n", teller.ok());
     let message = Teller::measured(head, &body);
     Script::new(teller.pieces(message)).is(200, teller.amended())
 }

@@ -272,7 +272,7 @@ fn switches(teller: &mut Teller<'_>) -> Script {
 
 fn no_gzip(teller: &mut Teller<'_>) -> Script {
     let (said, body) = match teller.random.below(4) {
-        0 => ("gzip", teller.raw()),
+        0 => (*teller.random.pick(&["gzip", "GZIP", "x-gzip"]), teller.raw()),
         1 => ("br", coding::encode("gzip", &teller.raw())),
         2 => ("gzip", coding::encode("br", &teller.raw())),
         _ => {
@@ -298,7 +298,7 @@ fn cuts_coded(teller: &mut Teller<'_>) -> Script {
 
 /// Passed on as it came, with its label.
 fn unknown_coding(teller: &mut Teller<'_>) -> Script {
-    let coding = *teller.random.pick(&["zstd", "x-snappy", "gzip, gzip", "GZIP"]);
+    let coding = *teller.random.pick(&["zstd", "x-snappy", "gzip, gzip", "compress"]);
     let raw = teller.raw();
     let head = format!("{}content-encoding: {coding}\r\n", teller.ok());
     let mut script = Script::send(Teller::measured(head, &raw));

@@ -169,6 +169,52 @@ async fn a_coding_that_nobody_asked_for_passes() {
     assert_eq!(reply.text(), "\u{1}\u{2}\u{3} zstd, let us say");
 }
 
+/// Of two lines one was taken off, and the labels of both; of a part, the coding and not its place in the whole.
+#[tokio::test]
+async fn what_cannot_be_decoded_whole_passes_as_it_came() {
+    let bytes = encoded("gzip", ROWS).await;
+    for (status, headers) in [
+        (200, &[("content-encoding", "gzip"), ("content-encoding", "aes128gcm")][..]),
+        (200, &[("content-encoding", "gzip"), ("content-encoding", "gzip")]),
+        (200, &[("content-encoding", "gzip, gzip")]),
+        (206, &[("content-encoding", "gzip"), ("content-range", "bytes 0-9/100")]),
+    ] {
+        let answer = bytes.clone();
+        let upstream = Upstream::answering(move |_| {
+            let mut response = json(answer.clone());
+            *response.status_mut() = status.try_into().unwrap();
+            for (name, value) in headers {
+                response.headers_mut().append(*name, value.parse().unwrap());
+            }
+            response
+        })
+        .await;
+        let reply = Proxy::to(&upstream.base()).await.get(COSTS).await;
+        assert_eq!((reply.status.as_u16(), &reply.body[..]), (status, &bytes[..]), "{headers:?}");
+        for (name, _) in headers {
+            let said = reply.headers.get_all(*name).iter().map(|value| value.to_str().unwrap());
+            let came = headers.iter().filter(|(other, _)| other == name).map(|(_, value)| *value);
+            assert!(said.eq(came), "{headers:?}");
+        }
+    }
+}
+
+/// RFC 9110 §8.4.1: in any case of letters, and gzip by its old name.
+#[tokio::test]
+async fn a_coding_is_known_however_it_is_written() {
+    for (said, coding) in [("GZIP", "gzip"), ("x-gzip", "gzip"), ("X-GZip", "gzip"), ("Br", "br")] {
+        let bytes = encoded(coding, ROWS).await;
+        let upstream = Upstream::answering(move |_| {
+            let mut response = json(bytes.clone());
+            response.headers_mut().insert("content-encoding", said.parse().unwrap());
+            response
+        })
+        .await;
+        let reply = Proxy::to(&upstream.base()).await.get(COSTS).await;
+        assert_eq!((reply.text(), reply.header("content-encoding")), (NAMED, None), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn conditions_are_not_asked_upstream() {
     let upstream = Upstream::rows().await;
