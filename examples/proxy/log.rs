@@ -3,6 +3,7 @@
 //!
 //! A line costs more than half of what a small answer does, so a request that went well has one only where it was
 //! asked for (`--access-log`): its level is INFO, of a target of its own. What went wrong is told at WARN.
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
@@ -120,13 +121,22 @@ impl Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, status) = (self.uri.path(), self.status.as_u16());
+        let (path, status) = (shown(self.uri.path()), self.status.as_u16());
         write!(f, "{} {path} {status}{}", self.method, Told(self.outcome.as_ref()))?;
         if matches!(self.end, End::BrokeOff) {
             f.write_str(" broke off")?;
         }
         self.start.map_or(Ok(()), |start| write!(f, " {} ms", start.elapsed().as_millis()))
     }
+}
+
+/// A path, without what looks like a key in the place of its id.
+fn shown(path: &str) -> Cow<'_, str> {
+    if !path.contains("/sk-") {
+        return path.into();
+    }
+    let segments = path.split('/').map(|segment| if segment.starts_with("sk-") { "…" } else { segment });
+    segments.collect::<Vec<_>>().join("/").into()
 }
 
 /// ` amended named=12 unmatched=1 null=0`

@@ -81,7 +81,11 @@ async fn one_line_a_request() {
     proxy.get("/elsewhere?q=1").await;
     let text = log.until("/elsewhere").await;
     assert!(text.contains("GET /elsewhere 404 "), "{text}");
-    assert_eq!(text.lines().filter(|line| line.contains("INFO")).count(), 3, "{text}");
+    // A key pasted where its id belongs.
+    proxy.get("/v1/organization/admin_api_keys/sk-admin-0123456789abcdef/x").await;
+    let text = log.until("/x 200").await;
+    assert!(text.contains("GET /v1/organization/admin_api_keys/…/x 200 ") && !text.contains("sk-"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("INFO")).count(), 4, "{text}");
 }
 
 #[tokio::test]
