@@ -21,6 +21,7 @@ pub(crate) mod flags;
 pub(crate) mod forward;
 pub(crate) mod framing;
 pub(crate) mod health;
+pub(crate) mod heard;
 pub(crate) mod limits;
 pub(crate) mod lines;
 pub(crate) mod load;

@@ -38,6 +38,7 @@ struct Call {
 /// That a request's content is on its way: among its extensions, for who reads that to keep.
 pub(crate) struct Uploading {
     who: Arc<Activity>,
+    number: usize,
 }
 
 pin_project! {
@@ -100,7 +101,7 @@ where
             request.extensions_mut().insert(overload);
         }
         if uploads {
-            request.extensions_mut().insert(Arc::new(Uploading { who: self.who.clone() }));
+            request.extensions_mut().insert(Arc::new(Uploading { who: self.who.clone(), number }));
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let state = match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {
@@ -120,7 +121,7 @@ impl Drop for Call {
 
 impl Drop for Uploading {
     fn drop(&mut self) {
-        self.who.end_upload();
+        self.who.end_upload(self.number);
     }
 }
 

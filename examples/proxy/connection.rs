@@ -2,7 +2,6 @@
 //! anew only where it would ring too late: a call that goes well does not touch it.
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,10 +10,8 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::limits::HEAD_BYTES;
 use super::load::{Load, Overload, PATIENCE, Wait, What};
 
 /// For the timeouts below to make a 504 of a deadline, where there is still somebody to tell, and for whoever
@@ -23,10 +20,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes a millisecond that whoever reads its answer takes at least: 8 KB a second.
 const SLOWEST: u64 = 8;
-
-/// RFC 6585 §5.
-const TOO_LARGE: &[u8] =
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// What goes on, told by those who do it: the stream, the calls, the load.
 pub(crate) struct Activity {
@@ -49,8 +42,8 @@ struct Calls {
     /// Many at a time on one connection: HTTP/2.
     many: bool,
     in_flight: Vec<InFlight>,
-    /// How many have content that is on its way, which may go on behind the answer.
-    uploads: usize,
+    /// Those that have content on its way, which may go on behind the answer.
+    uploads: Vec<usize>,
     /// Or since when there is a connection.
     last_end: Instant,
     /// When the connection's present turn began.
@@ -68,15 +61,6 @@ struct InFlight {
 const GO_ON: u8 = 0;
 const FINISH: u8 = 1;
 const LEAVE: u8 = 2;
-
-/// A client's stream that tells when bytes come, and refuses a head that is too large: hyper's own bound for it is
-/// one for what is written at a time as well, and there less is slower.
-pub(crate) struct Heard<I> {
-    stream: I,
-    who: Arc<Activity>,
-    /// Has the system drop what was written and not taken, which it would keep for minutes.
-    reset: fn(&I),
-}
 
 pin_project! {
     /// hyper's, with an end to each wait.
@@ -110,8 +94,14 @@ enum Verdict {
 impl Activity {
     pub(crate) fn new(number: u64, load: Arc<Load>) -> Self {
         let now = Instant::now();
-        let calls =
-            Calls { begun: 0, many: false, in_flight: Vec::new(), uploads: 0, last_end: now, turn: now };
+        let calls = Calls {
+            begun: 0,
+            many: false,
+            in_flight: Vec::new(),
+            uploads: Vec::new(),
+            last_end: now,
+            turn: now,
+        };
         Self {
             number,
             load,
@@ -138,7 +128,9 @@ impl Activity {
         let number = calls.begun;
         calls.begun += 1;
         calls.many = many;
-        calls.uploads += usize::from(uploads);
+        if uploads {
+            calls.uploads.push(number);
+        }
         let since = calls.now();
         calls.in_flight.push(InFlight { number, since, untaken: None });
         self.rest(calls);
@@ -168,18 +160,26 @@ impl Activity {
         let mut calls = self.calls();
         calls.in_flight.retain(|call| call.number != number);
         calls.last_end = calls.now();
+        let is_over = !calls.uploads.contains(&number);
         self.rest(calls);
-        self.load.end();
+        if is_over {
+            self.load.end();
+        }
     }
 
-    /// The last byte of a request's content has come, or nobody waits for it.
-    pub(crate) fn end_upload(&self) {
+    /// The last byte of a request's content has come, or nobody waits for it. Until then the call counts, answered or
+    /// not: it has a connection to the upstream.
+    pub(crate) fn end_upload(&self, number: usize) {
         let mut calls = self.calls();
-        calls.uploads -= 1;
+        calls.uploads.retain(|upload| *upload != number);
         // It is told from elsewhere, in no turn of this connection's.
         calls.last_end = Instant::now();
+        let is_over = calls.get(number).is_none();
         let was_last = calls.in_flight.is_empty();
         self.rest(calls);
+        if is_over {
+            self.load.end();
+        }
         if was_last {
             // From now on it has less time.
             self.wake();
@@ -187,9 +187,34 @@ impl Activity {
     }
 
     fn rest(&self, calls: MutexGuard<'_, Calls>) {
-        let rests = !calls.many && calls.in_flight.is_empty() && calls.uploads == 0;
+        let rests = !calls.many && calls.in_flight.is_empty() && calls.uploads.is_empty();
         self.rests.store(rests, Ordering::Relaxed);
         self.heard.store(0, Ordering::Relaxed);
+    }
+
+    /// What comes is a head, or the beginning of HTTP/2.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    /// How much has come meanwhile.
+    pub(crate) fn heard(&self) -> usize {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hear(&self, bytes: usize) {
+        self.heard.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// It is HTTP/2: any number of heads come at once, and each is bounded there.
+    pub(crate) fn hear_many(&self) {
+        let mut calls = self.calls();
+        calls.many = true;
+        self.rest(calls);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Whatever is written ends in a reset: what there is of an answer must not pass for all of it.
@@ -226,69 +251,6 @@ impl Calls {
 
     fn get(&mut self, number: usize) -> Option<&mut InFlight> {
         self.in_flight.iter_mut().find(|call| call.number == number)
-    }
-}
-
-// === impl Heard ===
-
-impl<I> Heard<I> {
-    pub(crate) fn new(stream: I, who: Arc<Activity>, reset: fn(&I)) -> Self {
-        Self { stream, who, reset }
-    }
-}
-
-impl<I> Drop for Heard<I> {
-    fn drop(&mut self) {
-        if self.who.cut.load(Ordering::Relaxed) {
-            (self.reset)(&self.stream);
-        }
-    }
-}
-
-impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Heard<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.who.rests.load(Ordering::Relaxed) {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        if self.who.heard.load(Ordering::Relaxed) > HEAD_BYTES {
-            // Nothing else is being written. Whoever cannot be told now is not waited for.
-            let _ = Pin::new(&mut self.stream).poll_write(cx, TOO_LARGE);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a head is too large")));
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.who.heard.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -372,14 +334,14 @@ impl Watch {
     /// Without a call.
     fn judge_rest(&mut self, calls: &Calls, now: Instant) -> Verdict {
         let limits = &self.who.load.limits;
-        let a_head_comes = calls.begun > 0 && self.who.heard.load(Ordering::Relaxed) > 0;
+        let a_head_comes = calls.begun > 0 && self.who.heard() > 0;
         self.head = a_head_comes.then(|| self.head.unwrap_or(now));
         let since = self.head.unwrap_or(calls.last_end);
         let kept_alive = calls.begun > 0 && self.head.is_none();
         let until = match self.finishing {
-            Some(asked) => asked.max(since) + LINGER,
             // The answer is out before it. Who reads it minds its silences.
-            None if calls.uploads > 0 => since + limits.deadline,
+            _ if !calls.uploads.is_empty() => since + limits.deadline,
+            Some(asked) => asked.max(since) + LINGER,
             None if kept_alive => since + limits.idle_timeout,
             None => since + limits.head_timeout,
         };
@@ -395,7 +357,8 @@ impl Watch {
     fn judge_calls(&mut self, calls: &Calls, now: Instant) -> Verdict {
         let limits = &self.who.load.limits;
         self.head = None;
-        let untaken = calls.in_flight.iter().filter_map(|call| call.untaken).min();
+        // Since when the first, if all are: who does not take one answer may wait for another.
+        let untaken = calls.in_flight.iter().map(|call| call.untaken).min().flatten();
         let ends = calls.in_flight.iter().map(|call| {
             let end = call.since + limits.deadline + LINGER;
             call.untaken.map_or(end, |since| end.min(since + limits.timeout))
@@ -423,6 +386,7 @@ impl Watch {
         let in_flight = self.who.calls().in_flight.len();
         if in_flight > 0 {
             tracing::debug!("a connection is cut with {in_flight} calls whose answers are not taken");
+            self.who.load.cut(in_flight);
             self.who.break_off();
         }
     }

@@ -2,15 +2,17 @@
 //!
 //! In HTTP/1.1 a connection has one call at a time, and whoever waits for the answer drives it. No task stands between
 //! socket and call: nobody has to be woken for bytes that came, and they are taken up while they are near. In HTTP/2
-//! calls share a connection, which has a task of its own.
+//! calls share a connection, which has a task of its own; but not those with content, which may keep what they have of
+//! it for as long as the upstream reads nothing, and whose end is that of the connection.
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -21,6 +23,7 @@ use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::forward::without_hops;
 use super::pool::Pool;
 use super::timeouts::{Progress, Upload};
 
@@ -29,7 +32,20 @@ pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// A connection, or a share in one.
 pub(crate) enum Connection {
     Http1(Http1),
-    Http2(http2::SendRequest<Upload>),
+    Http2(Shared),
+    /// All of one of HTTP/2, for one call.
+    Own(http2::SendRequest<Upload>, Driver),
+}
+
+/// Drives a connection to its end.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A connection of HTTP/2 that is driven elsewhere.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    sender: http2::SendRequest<Upload>,
+    /// As many as there are calls on it, and one.
+    share: Arc<()>,
 }
 
 /// It does nothing unless it is driven.
@@ -52,7 +68,7 @@ pin_project! {
     #[project = SentProj]
     pub(crate) enum Sent<F, G> {
         Http1 { #[pin] head: F, driven: Option<Driven>, upload: Option<Arc<Progress>> },
-        Http2 { #[pin] head: G },
+        Http2 { #[pin] head: G, kept: Kept },
     }
 }
 
@@ -61,7 +77,15 @@ pub(crate) struct Answer {
     inner: Incoming,
     /// What has to be driven for it.
     driven: Option<Driven>,
-    /// Where that is done elsewhere: dropped with this, it says that nobody waits for the rest.
+    _kept: Kept,
+}
+
+/// What is held for as long as somebody waits for an answer.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Of the connection, where that is shared.
+    _share: Option<Arc<()>>,
+    /// Where it is driven elsewhere for this call alone: dropped, it says that nobody waits for the rest.
     _waits: Option<oneshot::Sender<Infallible>>,
 }
 
@@ -81,7 +105,9 @@ impl Connection {
         mut request: Request<Upload>,
         pool: Arc<Pool>,
     ) -> Sent<impl Future<Output = Answered<Incoming>>, impl Future<Output = Answered<Incoming>>> {
-        match self {
+        let upload = request.body().progress();
+        let is_endless = upload.is_some() && request.body().size_hint().exact().is_none();
+        let (mut sender, kept) = match self {
             Self::Http1(mut connection) => {
                 if request.uri().scheme().is_some()
                     && let Some(path) = request.uri().path_and_query()
@@ -92,19 +118,25 @@ impl Connection {
                 headers.insert(HOST, pool.host());
                 // RFC 9110 §10.1.4.
                 headers.insert(CONNECTION, HeaderValue::from_static("te"));
-                let upload = request.body().progress();
+                if is_endless {
+                    // Without it hyper leaves out the content of a GET.
+                    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+                }
                 let head = connection.sender.try_send_request(request);
-                Sent::Http1 { head, driven: Some((connection, pool)), upload }
+                return Sent::Http1 { head, driven: Some((connection, pool)), upload };
             }
-            Self::Http2(mut sender) => {
-                // RFC 9113 §8.2.2, §8.3.1: no Connection, and `:authority` in place of Host.
-                let headers = request.headers_mut();
-                headers.remove(CONNECTION);
-                headers.remove(HOST);
-                pool.complete(request.uri_mut());
-                Sent::Http2 { head: sender.try_send_request(request) }
+            Self::Http2(Shared { sender, share }) => {
+                (sender, Kept { _share: Some(share), ..Kept::default() })
             }
+            Self::Own(sender, driver) => (sender, Kept::until(driver, upload)),
+        };
+        // RFC 9113 §8.2.2, §8.3.1: no Connection, no Transfer-Encoding, and `:authority` in place of Host.
+        let headers = request.headers_mut();
+        for name in [CONNECTION, TRANSFER_ENCODING, HOST] {
+            headers.remove(name);
         }
+        pool.complete(request.uri_mut());
+        Sent::Http2 { head: sender.try_send_request(request), kept }
     }
 }
 
@@ -129,9 +161,9 @@ where
                 }
                 Ok(answer.map(|inner| Answer::new(inner, driven.take(), upload.take())))
             }
-            SentProj::Http2 { head } => {
+            SentProj::Http2 { head, kept } => {
                 let answer = ready!(head.poll(cx))?;
-                Ok(answer.map(|inner| Answer::new(inner, None, None)))
+                Ok(answer.map(|inner| Answer { inner, driven: None, _kept: mem::take(kept) }))
             }
         })
     }
@@ -168,29 +200,66 @@ impl Http1 {
     }
 }
 
+// === impl Kept ===
+
+impl Kept {
+    /// Drives a connection with an upload on it. That goes on even if nobody takes of the answer, and behind it for as
+    /// long as it moves.
+    fn until(driver: Driver, upload: Option<Arc<Progress>>) -> Self {
+        let (here, answer) = oneshot::channel();
+        let overdue = async move {
+            let _ = answer.await;
+            if let Some(upload) = upload {
+                upload.overdue().await;
+            }
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                // First, for it may be at its end already.
+                biased;
+                () = driver => {}
+                () = overdue => {}
+            }
+        });
+        Self { _waits: Some(here), ..Self::default() }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// As many streams as RFC 9113 §6.5.2 asks for at least.
+    const MOST: usize = 100;
+
+    pub(crate) fn new(sender: http2::SendRequest<Upload>) -> Self {
+        Self { sender, share: Arc::default() }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether the upstream has a stream for one more call: past what it allows, one would wait unseen.
+    pub(crate) fn has_room(&self) -> bool {
+        Arc::strong_count(&self.share) <= Self::MOST
+    }
+}
+
 // === impl Answer ===
 
 impl Answer {
     fn new(inner: Incoming, mut driven: Option<Driven>, upload: Option<Arc<Progress>>) -> Self {
-        let mut waits = None;
-        if let Some(upload) = upload
+        let mut kept = Kept::default();
+        if upload.is_some()
             && let Some((mut connection, pool)) = driven.take()
         {
-            // It goes on even if nobody takes of the answer, and behind that for as long as it moves.
-            let (here, answer) = oneshot::channel();
-            waits = Some(here);
-            let overdue = async move {
-                let _ = answer.await;
-                upload.overdue().await;
+            let driver = async move {
+                poll_fn(|cx| connection.poll_idle(cx)).await;
+                pool.put(connection);
             };
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = poll_fn(|cx| connection.poll_idle(cx)) => pool.put(connection),
-                    () = overdue => {}
-                }
-            });
+            kept = Kept::until(Box::pin(driver), upload);
         }
-        let mut this = Self { inner, driven, _waits: waits };
+        let mut this = Self { inner, driven, _kept: kept };
         if this.inner.is_end_stream() {
             this.rest();
         }
@@ -215,7 +284,7 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Self { inner, driven, .. } = &mut *self;
         let mut inner = Pin::new(inner);
-        let Some((connection, _)) = driven else { return inner.poll_frame(cx) };
+        let Some((connection, _)) = driven else { return inner.poll_frame(cx).map(without_hops) };
         let mut frame = silently(|cx| inner.as_mut().poll_frame(cx));
         if frame.is_pending() {
             let _ = connection.drive(cx);
@@ -230,7 +299,7 @@ impl Body for Answer {
         if is_last {
             self.rest();
         }
-        frame
+        frame.map(without_hops)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use http_body::Frame;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -108,7 +109,13 @@ impl Here {
         if !framing::is_plain(headers) {
             return Err(Failure::Coded);
         }
+        if !framing::say_once(headers) {
+            return Err(Failure::ClientBroke);
+        }
         strip(headers);
+        if came_as == Version::HTTP_2 {
+            join_cookies(headers);
+        }
         hide(headers);
         // Trailers are passed on, so they are welcome (RFC 9110 §6.5.1, §10.1.4).
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -157,6 +164,26 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
     for name in going {
         headers.remove(name);
+    }
+}
+
+/// Of trailers, too: HTTP/2 would have none of it (RFC 9113 §8.2.2), and break the stream.
+pub(crate) fn without_hops<D, E>(frame: Option<Result<Frame<D>, E>>) -> Option<Result<Frame<D>, E>> {
+    frame.map(|frame| {
+        frame.map(|mut frame| {
+            frame.trailers_mut().into_iter().for_each(strip);
+            frame
+        })
+    })
+}
+
+/// One line of several, which HTTP/2 allows and HTTP/1.1 does not (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
     }
 }
 

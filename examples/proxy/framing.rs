@@ -26,13 +26,14 @@ pub(crate) fn settle(status: StatusCode, headers: &mut HeaderMap) -> Result<(), 
         // RFC 9110 §8.6: 204 has none, and that of 304 would be of bytes that were not amended.
         headers.remove(CONTENT_LENGTH);
     }
-    let said = headers.get_all(CONTENT_LENGTH);
-    let is_one = said.iter().count() == 1 && said.iter().all(is_number);
-    if !is_one && headers.contains_key(CONTENT_LENGTH) {
-        let length = repeated(headers).ok_or(Failure::Unusable)?;
-        headers.insert(CONTENT_LENGTH, length);
-    }
-    Ok(())
+    if say_once(headers) { Ok(()) } else { Err(Failure::Unusable) }
+}
+
+/// Makes one of a length that is said several times. False where it is none, or not the same each time (RFC 9110 §8.6).
+pub(crate) fn say_once(headers: &mut HeaderMap) -> bool {
+    let mut said = headers.get_all(CONTENT_LENGTH).iter();
+    let is_one = said.next().is_none_or(is_number) && said.next().is_none();
+    is_one || repeated(headers).map(|length| headers.insert(CONTENT_LENGTH, length)).is_some()
 }
 
 fn is_number(value: &HeaderValue) -> bool {

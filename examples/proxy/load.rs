@@ -32,6 +32,7 @@ pub(crate) struct Load {
     pub(crate) limits: Limits,
     places: Arc<Semaphore>,
     in_flight: AtomicUsize,
+    cut: AtomicUsize,
     number: AtomicU64,
     roll: Mutex<Roll>,
     /// Somebody has come to wait.
@@ -74,6 +75,7 @@ impl Load {
             limits,
             places: Arc::new(Semaphore::new(limits.max_connections)),
             in_flight: AtomicUsize::new(0),
+            cut: AtomicUsize::new(0),
             number: AtomicU64::new(0),
             roll: Mutex::default(),
             waits: Notify::new(),
@@ -151,6 +153,15 @@ impl Load {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// So many are cut, with a connection.
+    pub(crate) fn cut(&self, calls: usize) {
+        self.cut.fetch_add(calls, Ordering::Relaxed);
+    }
+
+    pub(crate) fn all_cut(&self) -> usize {
+        self.cut.load(Ordering::Relaxed)
     }
 
     // === the end ===

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::calls::Counting;
-use super::connection::{Connection, Heard};
+use super::connection::Connection;
+use super::heard::Heard;
 use super::limits::{HEAD_BYTES, Limits};
 use super::load::Load;
 
@@ -175,13 +176,17 @@ where
     if open > 0 {
         tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
     }
-    let why = tokio::select! {
-        () = load.finish() => return 0,
-        () = tokio::time::sleep(limits.grace) => "the time to finish is over (--grace)",
-        () = stop.asked(2) => "asked a second time",
+    let before = load.all_cut();
+    let (left, why) = tokio::select! {
+        // What is left of an upload is no more on its way.
+        () = load.finish() => (0, "their clients did not take their answers"),
+        () = tokio::time::sleep(limits.grace) => (load.in_flight(), "the time to finish is over (--grace)"),
+        () = stop.asked(2) => (load.in_flight(), "asked a second time"),
     };
-    let cut = load.in_flight();
-    tracing::warn!("stopped with {cut} calls in flight: {why}");
+    let cut = left + load.all_cut() - before;
+    if cut > 0 {
+        tracing::warn!("stopped with {cut} calls in flight: {why}");
+    }
     cut
 }
 

@@ -17,6 +17,7 @@ use tower::{BoxError, Layer, Service};
 
 use super::calls::Uploading;
 use super::errors::Failure;
+use super::forward::without_hops;
 
 #[derive(Clone)]
 pub(crate) struct TimeoutsLayer {
@@ -215,15 +216,17 @@ impl Progress {
         Self { start, bounds, last: AtomicU64::new(0), turn: AtomicU8::new(UPSTREAMS) }
     }
 
-    /// Ready when a body that did not end has been silent for too long, on whichever side, or takes longer than a call may.
+    /// Ready when a body has been silent for too long, on whichever side, or takes longer than a call may. One that has
+    /// all come has as long to go out.
     pub(crate) async fn overdue(&self) {
+        let asked = Instant::now();
         loop {
-            let until = self.bounds.until(self.last());
+            let has_come = self.turn() == NOBODYS;
+            let last = self.last();
+            let until =
+                if has_come { last.max(asked) + self.bounds.timeout } else { self.bounds.until(last) };
             sleep_until(until).await;
-            if self.turn() == NOBODYS {
-                std::future::pending().await
-            }
-            if self.bounds.until(self.last()) == until {
+            if (self.turn() == NOBODYS, self.last()) == (has_come, last) {
                 return;
             }
         }
@@ -281,7 +284,7 @@ impl Body for Upload {
                 Poll::Ready(_) => UPSTREAMS,
             });
         }
-        polled
+        polled.map(without_hops)
     }
 
     fn is_end_stream(&self) -> bool {

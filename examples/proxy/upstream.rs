@@ -36,7 +36,9 @@ impl Service<Request<Upload>> for Upstream {
 
     fn call(&mut self, request: Request<Upload>) -> Self::Future {
         let pool = self.pool.clone();
-        let Some(connection) = pool.take() else { return Box::pin(ask_anew(pool, request)) };
+        let Some(connection) = pool.take(request.body().progress().is_some()) else {
+            return Box::pin(ask_anew(pool, request));
+        };
         let sent = connection.send(request, pool.clone());
         Box::pin(async move {
             let mut e = match sent.await {
@@ -53,7 +55,8 @@ impl Service<Request<Upload>> for Upstream {
 
 /// Asks on a connection that is made for it.
 async fn ask_anew(pool: Arc<Pool>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
-    let answer = pool.connect().await?.send(request, pool).await;
+    let connection = pool.connect(request.body().progress().is_some()).await?;
+    let answer = connection.send(request, pool).await;
     answer.map_err(|e| Failure::Transport(e.into_error()))
 }
 

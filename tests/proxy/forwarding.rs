@@ -251,6 +251,58 @@ async fn trailers_come_through_both_ways_in_both_protocols() {
     }
 }
 
+/// An HTTP/2 client would get nothing of the whole answer (RFC 9113 §8.2.2).
+#[tokio::test]
+async fn what_belongs_to_one_connection_is_no_trailer() {
+    for name in ["connection", "keep-alive", "proxy-connection", "upgrade"] {
+        let upstream = Upstream::answering(move |_| {
+            Response::builder()
+                .header("content-type", "application/json")
+                .header("trailer", name)
+                .body(with_trailers(ROWS, name, "x"))
+                .unwrap()
+        })
+        .await;
+        let proxy = Proxy::to(&upstream.base()).await;
+        for h2 in [false, true] {
+            let body = if h2 { full("{}") } else { with_trailers("{}", name, "x") };
+            let request = Request::post(proxy.url(COSTS)).header("te", "trailers").header("trailer", name);
+            let request = request.body(body).unwrap();
+            let reply = Reply::read(soon(client(h2).request(request)).await.unwrap()).await.unwrap();
+            assert_eq!(reply.text(), NAMED, "{name} {h2}");
+            assert!(reply.trailers.is_none_or(|trailers| trailers.is_empty()), "{name} {h2}");
+            assert!(upstream.last().trailers.is_none_or(|trailers| trailers.is_empty()), "{name} {h2}");
+        }
+    }
+}
+
+/// RFC 9113 §8.2.3.
+#[tokio::test]
+async fn cookies_of_http_2_go_on_in_one_line() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    let request = Request::get(proxy.url(COSTS)).header("cookie", "a=1").header("cookie", "b=2; c=3");
+    let reply = soon(client(true).request(request.body(full("")).unwrap())).await.unwrap();
+    assert_eq!(reply.status(), 200);
+    let asked = upstream.last();
+    assert!(asked.headers.get_all("cookie").iter().eq(["a=1; b=2; c=3"]), "{:?}", asked.headers);
+}
+
+/// hyper sends no content with a GET, unless its head says that there is some.
+#[tokio::test]
+async fn content_of_unknown_length_goes_on_with_any_method() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    for method in ["GET", "DELETE", "POST"] {
+        let asked = format!(
+            "{method} {COSTS} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\n\r\n"
+        );
+        assert!(exchange(proxy.address, &asked).await.starts_with("HTTP/1.1 200 "), "{method}");
+        assert_eq!((upstream.last().method.as_str(), &upstream.last().body[..]), (method, &b"hello"[..]));
+    }
+}
+
 #[tokio::test]
 async fn http_1_0_upstreams_do_not_bring_the_client_down_to_1_0() {
     let address = scripted(|mut stream| async move {

@@ -2,7 +2,7 @@
 use http::Request;
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{COSTS, Proxy, Upstream, client, exchange, full, read_head, scripted, soon};
+use crate::peer::{COSTS, Proxy, Reply, Upstream, client, exchange, full, read_head, scripted, soon};
 
 /// Before an upstream that says just this and ends.
 async fn before(said: &str) -> Proxy {
@@ -104,6 +104,23 @@ async fn a_length_is_said_once() {
 }
 
 /// The upstream would take coded bytes for plain ones, and be told nothing.
+/// RFC 9110 §8.6.
+#[tokio::test]
+async fn a_requests_length_goes_on_once() {
+    let address = scripted(|mut stream| async move {
+        let lines = read_head(&mut stream).await.matches("content-length: 5\r\n").count();
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1\r\n\r\n{lines}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    let said = Request::post(proxy.url("/v1/organization/projects"));
+    let said = said.header("content-length", "5").header("content-length", "5").body(full("hello")).unwrap();
+    let reply = Reply::read(soon(client(true).request(said)).await.unwrap()).await.unwrap();
+    assert_eq!(reply.text(), "1");
+}
+
 #[tokio::test]
 async fn a_request_in_a_transfer_coding_is_a_501() {
     let upstream = Upstream::rows().await;

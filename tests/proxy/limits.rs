@@ -1,5 +1,6 @@
 //! Each bound, and what lies beyond it. Where time counts, on a clock that stands still but for the waits, and with
 //! connections in memory.
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use crate::app::calls::Counting;
-use crate::app::connection::{Connection, Heard};
+use crate::app::connection::Connection;
+use crate::app::heard::Heard;
 use crate::app::limits::Limits;
 use crate::app::load::Load;
 use crate::app::server::protocols;
@@ -165,6 +167,35 @@ async fn heads_are_bounded_in_size_and_number() {
     }
 }
 
+/// A head of HTTP/2 (RFC 9113 §6.2) with a field of 4,000 bytes, each as it is (RFC 7541 §6.2.2).
+fn large_head(stream: u32) -> Vec<u8> {
+    let mut block = b"\x82\x86\x04\x16/v1/organization/costs\x01\x01x\x00\x01x\x7f\xa1\x1e".to_vec();
+    block.extend([b'x'; 4_000]);
+    let length = u32::try_from(block.len()).unwrap().to_be_bytes();
+    [&length[1..], &[1, 5], &stream.to_be_bytes(), &block].concat()
+}
+
+/// Each of them is small. What has come before the first call was taken for one head.
+#[tokio::test]
+async fn many_heads_of_http_2_at_once_are_no_large_one() {
+    const MANY: u32 = 30;
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    (0..MANY).for_each(|nth| said.extend(large_head(2 * nth + 1)));
+    stream.write_all(&said).await.unwrap();
+    let mut answers = 0;
+    while answers < MANY {
+        let mut head = [0; 9];
+        soon(stream.read_exact(&mut head)).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        soon(stream.read_exact(&mut vec![0; length as usize])).await.unwrap();
+        assert!(head[3] < 10, "no frame of HTTP/2: {head:?}");
+        answers += u32::from(head[3] == 1);
+    }
+}
+
 #[tokio::test]
 async fn an_upstreams_head_is_bounded_too() {
     // A field without end, fields without end, and more fields than anybody needs.
@@ -234,8 +265,11 @@ async fn a_deadline_ends_what_goes_on_and_on() {
 
 /// One connection, in front of an answer of so many bytes, or without end, a piece at a time.
 fn connect(limits: Limits, pieces: usize) -> DuplexStream {
+    connect_with(&Load::new(limits), pieces)
+}
+
+fn connect_with(load: &Arc<Load>, pieces: usize) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(4_096);
-    let load = Load::new(limits);
     let who = load.enter();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| async move {
         if request.uri().path().ends_with("/early") {
@@ -348,6 +382,27 @@ async fn an_upload_may_go_on_behind_its_answer_until_the_deadline() {
 }
 
 /// Who reads an upload sees its end in a task of its own.
+#[tokio::test(start_paused = true)]
+async fn an_upload_behind_its_answer_is_finished_before_a_stop() {
+    let load = Load::new(limits());
+    let mut stream = connect_with(&load, 0);
+    let place = load.place();
+    answered_to(&mut stream, b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n").await;
+    let finish = tokio::spawn({
+        let load = load.clone();
+        async move { load.finish().await }
+    });
+    for byte in b"hello" {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(load.open(), 1);
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    assert!(until_closed(&mut stream).await < Duration::from_secs(3));
+    assert_eq!(load.all_cut(), 0);
+    drop(place);
+    finish.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn behind_an_upload_a_connection_is_kept_for_a_while() {
     let limits = limits();

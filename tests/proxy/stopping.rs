@@ -177,6 +177,26 @@ async fn what_is_cut_is_counted_and_is_a_3() {
 }
 
 #[tokio::test]
+async fn who_does_not_take_its_answer_is_cut_and_counted() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 100000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        while stream.write_all(&[b'x'; 64 * 1024]).await.is_ok() {}
+    })
+    .await;
+    let names = names();
+    let running = start(&format!("http://{address}"), &names, &["--grace", "3600", "--timeout", "1"]);
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(format!("GET {COSTS} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    soon(stream.read_exact(&mut [0; 100_000])).await.unwrap();
+    running.signal("-TERM");
+    let (code, log) = running.ended().await;
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("stopped with 1 calls in flight: their clients did not take"), "{log}");
+}
+
+#[tokio::test]
 async fn nothing_in_flight_ends_at_once() {
     let names = names();
     let running = start("http://127.0.0.1:9", &names, &["--grace", "3600", "--head-timeout", "3600"]);

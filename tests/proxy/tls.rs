@@ -156,6 +156,20 @@ async fn a_connection_is_used_again_and_shared_in_http_2() {
     }
 }
 
+/// What the upstream does not read of it would stand in the way of all others.
+#[tokio::test]
+async fn in_http_2_content_has_a_connection_of_its_own() {
+    let upstream = secure(&["h2"]).await;
+    let proxy = upstream.proxy("localhost").await;
+    for nth in 1..4 {
+        assert_eq!(proxy.get(COSTS).await.text(), NAMED);
+        let reply = proxy.send(Request::post(proxy.url(COSTS)).body(full("body")).unwrap()).await;
+        assert_eq!(reply.text(), NAMED);
+        assert_eq!((upstream.last().version, &upstream.last().body[..]), (Version::HTTP_2, &b"body"[..]));
+        assert_eq!(upstream.connections.load(Ordering::SeqCst), 1 + nth, "and the others share one");
+    }
+}
+
 /// The payload of the first HEADERS frame that is read (RFC 9113 §4.1, §6.2).
 async fn headers_frame(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     loop {

@@ -14,8 +14,11 @@ use tokio::net::TcpStream;
 use tower::{ServiceBuilder, service_fn};
 
 use crate::app::errors::{ErrorsLayer, Failure};
+use crate::app::limits::Limits;
 use crate::app::timeouts::{TimeoutsLayer, Upload};
-use crate::peer::{Proxy, exchange, read_answer, read_head, scripted, settings, soon, write_then_wait};
+use crate::peer::{
+    COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -213,17 +216,40 @@ async fn what_follows_an_early_answer_is_no_head() {
     }
 }
 
-/// Of what is announced, to this upstream. Whoever is silent is waited for a second.
-async fn half_an_upload(upstream: SocketAddr) -> (Proxy, TcpStream) {
+/// To this upstream. Whoever is silent is waited for a second.
+async fn impatient(upstream: SocketAddr) -> Proxy {
     let mut settings = settings(&format!("http://{upstream}"));
     settings.timeout = Duration::from_secs(1);
-    let proxy = Proxy::with(settings).await;
+    Proxy::with(settings).await
+}
+
+/// Of what is announced.
+async fn half_an_upload(proxy: &Proxy) -> TcpStream {
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     stream
         .write_all(b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf")
         .await
         .unwrap();
-    (proxy, stream)
+    stream
+}
+
+/// It has a connection to the upstream for as long as it is on its way, whatever was answered.
+#[tokio::test]
+async fn an_upload_behind_its_answer_counts_as_a_call() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        write_then_wait(&mut stream, std::str::from_utf8(EARLY).unwrap()).await;
+    })
+    .await;
+    let mut settings = settings(&format!("http://{address}"));
+    settings.timeout = Duration::from_secs(1);
+    let proxy = Proxy::limited(settings, Limits { max_in_flight: 1, ..limits() }).await;
+    let mut stream = half_an_upload(&proxy).await;
+    assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
+    proxy.get(COSTS).await.is_error(503, "overloaded");
+    // It stands still, and is cut.
+    assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or_default(), 0);
+    soon(async { while proxy.get(COSTS).await.status != 200 {} }).await;
 }
 
 /// Nobody would end it: the answer is out, and hyper waits for as long as nothing is read or written.
@@ -240,7 +266,8 @@ async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connection
         }
     })
     .await;
-    let (_proxy, mut stream) = half_an_upload(address).await;
+    let proxy = impatient(address).await;
+    let mut stream = half_an_upload(&proxy).await;
     assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
     // It is cut, not ended as if it were whole.
     assert!(soon(upstreams.recv()).await.unwrap().ends_with(b"\r\n\r\nhalf"));
@@ -262,7 +289,8 @@ async fn an_upload_that_stands_still_does_not_end_its_answer() {
         write_then_wait(&mut stream, "").await;
     })
     .await;
-    let (_proxy, mut stream) = half_an_upload(address).await;
+    let proxy = impatient(address).await;
+    let mut stream = half_an_upload(&proxy).await;
     let answer = soon(read_answer(&mut stream)).await;
     assert!(answer.ends_with(&"x".repeat(PIECES)), "{answer}");
 }
