@@ -23,8 +23,11 @@ impl Lookout {
         let reach = id.len().max(ESCAPE.len()) - 1;
         if !seam.is_empty() {
             seam.extend_from_slice(&frame[..frame.len().min(reach)]);
+            if is_in(seam, id) {
+                return true;
+            }
         }
-        if is_in(seam, id) || is_in(frame, id) {
+        if is_in(frame, id) {
             return true;
         }
         if frame.len() >= reach {
