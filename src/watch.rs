@@ -16,7 +16,7 @@ use crate::shared::Board;
 use files::{Files, Reloaded};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -306,10 +306,25 @@ fn pause(reading: Duration) -> Duration {
 
 // === Eyes ===
 
+/// Which directory a path leads to, where the system says so.
+type Identity = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn identity(place: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(place).ok().map(|about| (about.dev(), about.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Identity {
+    None
+}
+
 /// The native watcher, and the directories that it looks at.
 struct Eyes {
     watcher: Option<NativeWatcher>,
-    on: BTreeSet<PathBuf>,
+    /// Each with what stood there when it was turned to: a path whose directory was swapped further up leads to another.
+    on: BTreeMap<PathBuf, Identity>,
     /// Why there are no events, or not of every directory.
     trouble: Option<String>,
     poll: Duration,
@@ -317,7 +332,7 @@ struct Eyes {
 
 impl Eyes {
     fn new(watcher: notify::Result<NativeWatcher>, poll: Duration) -> Self {
-        let mut eyes = Self { watcher: None, on: BTreeSet::new(), trouble: None, poll };
+        let mut eyes = Self { watcher: None, on: BTreeMap::new(), trouble: None, poll };
         match watcher {
             Ok(watcher) => eyes.watcher = Some(watcher),
             Err(error) => eyes.worry(Some(error)),
@@ -330,14 +345,23 @@ impl Eyes {
         if self.watcher.is_none() {
             return false;
         }
-        for place in self.on.difference(&places).cloned().collect::<Vec<_>>() {
+        let is_here = |place: &Path, was: &Identity| places.contains(place) && identity(place) == *was;
+        let gone = self.on.iter().filter(|(place, was)| !is_here(place, was));
+        for place in gone.map(|(place, _)| place.clone()).collect::<Vec<_>>() {
             self.forget(&place);
         }
         let (mut moved, mut worry) = (false, None);
-        for place in places.difference(&self.on.clone()) {
+        for place in places {
+            if self.on.contains_key(&place) {
+                continue;
+            }
+            let identity = identity(&place);
             // Without recursion: a directory may hold a whole disk.
-            match self.ask(|watcher| watcher.watch(place, RecursiveMode::NonRecursive)) {
-                Ok(()) => moved |= self.on.insert(place.clone()),
+            match self.ask(|watcher| watcher.watch(&place, RecursiveMode::NonRecursive)) {
+                Ok(()) => {
+                    moved = true;
+                    self.on.insert(place, identity);
+                }
                 Err(error) => worry = Some(error),
             }
         }
@@ -347,7 +371,7 @@ impl Eyes {
 
     /// Stops looking at this directory, should it be one of those looked at.
     fn forget(&mut self, place: &Path) {
-        if self.on.remove(place) {
+        if self.on.remove(place).is_some() {
             // It fails where the directory is gone, and the watch with it.
             let _ = self.ask(|watcher| watcher.unwatch(place));
         }

@@ -99,6 +99,29 @@ fn a_watcher_that_sees_nothing_is_made_up_for() {
     }
 }
 
+/// The path stays, and leads elsewhere. What was watched is in another place now, and would be watched for good.
+#[test]
+fn a_directory_that_was_swapped_further_up_is_watched_anew() {
+    let folder = TempDir::new().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for (place, name) in [("now/conf", "one"), ("next/conf", "two")] {
+        fs::create_dir_all(at(place)).unwrap();
+        fs::write(at(place).join("names.json"), map(name)).unwrap();
+    }
+    let file = at("now/conf/names.json");
+    // Only events make it look.
+    let names = begin(vec![file.clone()], NEVER, native).unwrap();
+    fs::rename(at("now"), at("before")).unwrap();
+    fs::rename(at("next"), at("now")).unwrap();
+    fs::write(at("before/conf/names.json"), map("three")).unwrap();
+    until_named(&names, "two");
+    // What rang before may yet have it look at the first of them.
+    for name in ["four", "five", "six"] {
+        fs::write(&file, map(name)).unwrap();
+        until_named(&names, name);
+    }
+}
+
 #[test]
 fn a_watcher_that_cannot_start_is_a_warning() {
     let (_folder, file) = one_file();
