@@ -200,6 +200,10 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let (Self::Whole | Self::Item) = self else {
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Value::Object(Vec::new()));
+        };
         let mut object = Vec::new();
         // A member's name is text.
         while let Some(Value::Text(name)) = members.next_key_seed(Self::Label)? {

@@ -311,7 +311,9 @@ fn a_list_leaves_out_and_counts_what_it_cannot_use() {
 fn what_is_not_read_need_not_make_sense() {
     let deep = "[".repeat(1_000) + &"]".repeat(1_000);
     for odd in ["1e999", r#""\ud800""#, r#"{"\ud800":[{"id":7}]}"#, &deep] {
-        let page = format!(r#"{{"x":[{odd}],"data":[{{"y":{odd},"id":"key_a","name":"billing"}}]}}"#);
+        let page = format!(
+            r#"{{"x":[{odd}],"z":{{"y":{odd}}},"data":[{{"y":{odd},"id":"key_a","name":"billing"}}]}}"#
+        );
         let names = KeyNames::from_json(page.as_bytes()).expect(odd);
         assert!(names.iter().eq([("key_a", "billing")]) && names.left_out() == 0, "{odd}");
     }
