@@ -67,7 +67,8 @@ async fn no_answer_is_wrong_and_nothing_is_left_behind() {
     let took = began.elapsed();
     rewriting.abort();
     drop(restart(upstream, &world, address).await);
-    let after = idle(&proxy, fresh).await;
+    // As few as before: what was there when it had just begun may have been a file that it was reading.
+    let after = idle(&proxy, before.descriptors).await;
 
     let tally = world.tally();
     let count = |is: fn(Outcome) -> bool| -> u64 {
@@ -84,7 +85,6 @@ async fn no_answer_is_wrong_and_nothing_is_left_behind() {
     reckon_acts(&tally, requests);
     assert!(after.threads <= before.threads, "{before:?} {after:?}");
     assert!(after.memory <= before.memory + KEPT, "{before:?} {after:?}");
-    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
 }
 
 pub(crate) async fn start_upstream(world: &Arc<World>, address: SocketAddr) -> (JoinHandle<()>, SocketAddr) {
