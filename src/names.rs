@@ -386,9 +386,13 @@ fn check(label: &str, longest: usize) -> Result<(), Flaw> {
     }
 }
 
-/// Text for a log or an answer: itself, unless it looks like a secret.
+/// What stands for text that looks like a secret.
+pub(crate) const HIDDEN: &str = "(not repeated: it looks like a secret API key)";
+
+/// Text for a log: itself, unless it looks like a secret.
+#[cfg(feature = "tracing")]
 pub(crate) fn shown(text: &str) -> &str {
-    if looks_like_secret(text) { "(not repeated: it looks like a secret API key)" } else { text }
+    if looks_like_secret(text) { HIDDEN } else { text }
 }
 
 /// Whether text holds what looks like an API key of OpenAI or Anthropic: `sk-` at its very

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 
-use crate::names::{looks_like_secret, shown};
+use crate::names::{HIDDEN, looks_like_secret};
 use crate::rewrite::query::names::Fault;
 use crate::{KeyNames, Refusal, Snapshot};
 
@@ -102,7 +102,7 @@ fn response(status: StatusCode, code: &str, message: &str, method: &Method) -> R
 /// In quotes, and cut where it is longer than any name is. What looks like a secret is not repeated.
 fn quoted(name: &str) -> String {
     if looks_like_secret(name) {
-        return shown(name).to_owned();
+        return HIDDEN.to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
     match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {

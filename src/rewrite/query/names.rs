@@ -40,10 +40,7 @@ pub(crate) enum Fault {
 /// The ids stand where the first name stood, or behind those in a list with commas; each once, however often it is
 /// asked for.
 pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Option<String>, Fault> {
-    if pairs(query).any(is_nearly_names) {
-        return Err(Fault::Form);
-    }
-    let mut asked = List::new(pairs(query).filter_map(|pair| Pair::of(pair, NAMES)));
+    let mut asked = List::new(pairs(query).filter_map(Pair::asked));
     if asked.pairs.is_empty() {
         return Ok(None);
     }
@@ -78,18 +75,6 @@ pub(crate) fn rewrite(query: &str, names: &KeyNames, room: usize) -> Result<Opti
     if query.len() <= room { Ok(Some(query)) } else { Err(Fault::TooLong) }
 }
 
-/// Whether a pair's parameter has the letters of `api_key_names`, and is none of its forms: the API would leave it out of
-/// account.
-fn is_nearly_names(pair: &str) -> bool {
-    let parameter = &pair[..equals(pair).unwrap_or(pair.len())];
-    let letters = || {
-        let name = decode(parameter).take_while(|byte| *byte != b'[').map(|byte| byte.to_ascii_lowercase());
-        name.filter(u8::is_ascii_alphanumeric)
-    };
-    LETTERS.iter().any(|nearly| letters().eq(nearly.bytes()))
-        && matches!(Form::of(parameter, NAMES), None | Some(Form::Odd))
-}
-
 /// A pair that belongs to a list.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
@@ -100,9 +85,29 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// `None` where the pair is of another list. Without an equals sign its value is empty.
     fn of(pair: &'a str, list: &str) -> Option<Self> {
-        let (parameter, value) = equals(pair).map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..]));
+        let (parameter, value) = cut(pair);
         Some(Self { form: Form::of(parameter, list)?, value })
     }
+
+    /// The same of names. What has their letters is odd: the API would leave it out of account.
+    fn asked(pair: &'a str) -> Option<Self> {
+        let odd = |(parameter, value)| has_letters(parameter).then_some(Self { form: Form::Odd, value });
+        Self::of(pair, NAMES).or_else(|| odd(cut(pair)))
+    }
+}
+
+/// Parameter and value.
+fn cut(pair: &str) -> (&str, &str) {
+    equals(pair).map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..]))
+}
+
+/// Whether a parameter has the letters of `api_key_names`, or of its singular, with anything between them.
+fn has_letters(parameter: &str) -> bool {
+    let letters = || {
+        let name = decode(parameter).take_while(|byte| *byte != b'[').map(|byte| byte.to_ascii_lowercase());
+        name.filter(u8::is_ascii_alphanumeric)
+    };
+    LETTERS.iter().any(|nearly| letters().eq(nearly.bytes()))
 }
 
 /// A list as it stands in a query.
