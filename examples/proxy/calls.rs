@@ -1,5 +1,5 @@
-//! A call, counted from its head until its last byte is out: the count goes along with the bytes, and is
-//! given back where they are dropped, written or not.
+//! A call, counted from its head until its last byte is out and its content has come: the count goes along with the
+//! bytes of both, and is given back where they are dropped, written or not.
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,7 +94,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let uploads = !request.body().is_end_stream();
-        let (number, overload) = self.who.begin(request.version() == Version::HTTP_2, uploads);
+        let (number, overload) = self.who.begin(uploads);
         let ends_with_connection = request.version() < Version::HTTP_11;
         let call = Arc::new(Call { who: self.who.clone(), number, ends_with_connection });
         if let Some(overload) = overload {

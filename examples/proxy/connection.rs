@@ -123,11 +123,10 @@ impl Activity {
     }
 
     /// A head is there, which content may follow. Gives the call's number, and whether it is one too many.
-    pub(crate) fn begin(&self, many: bool, uploads: bool) -> (usize, Option<Overload>) {
+    pub(crate) fn begin(&self, uploads: bool) -> (usize, Option<Overload>) {
         let mut calls = self.calls();
         let number = calls.begun;
         calls.begun += 1;
-        calls.many = many;
         if uploads {
             calls.uploads.push(number);
         }

@@ -106,7 +106,7 @@ impl Connection {
         pool: Arc<Pool>,
     ) -> Sent<impl Future<Output = Answered<Incoming>>, impl Future<Output = Answered<Incoming>>> {
         let upload = request.body().progress();
-        let is_endless = upload.is_some() && request.body().size_hint().exact().is_none();
+        let is_endless = request.body().has_content() && request.body().size_hint().exact().is_none();
         let (mut sender, kept) = match self {
             Self::Http1(mut connection) => {
                 if request.uri().scheme().is_some()

@@ -32,8 +32,12 @@ pub(crate) fn settle(status: StatusCode, headers: &mut HeaderMap) -> Result<(), 
 /// Makes one of a length that is said several times. False where it is none, or not the same each time (RFC 9110 §8.6).
 pub(crate) fn say_once(headers: &mut HeaderMap) -> bool {
     let mut said = headers.get_all(CONTENT_LENGTH).iter();
-    let is_one = said.next().is_none_or(is_number) && said.next().is_none();
-    is_one || repeated(headers).map(|length| headers.insert(CONTENT_LENGTH, length)).is_some()
+    if said.next().is_none_or(is_number) && said.next().is_none() {
+        return true;
+    }
+    let Some(length) = repeated(headers) else { return false };
+    headers.insert(CONTENT_LENGTH, length);
+    true
 }
 
 fn is_number(value: &HeaderValue) -> bool {

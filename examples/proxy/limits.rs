@@ -14,7 +14,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = count)]
     pub(crate) max_connections: usize,
 
-    /// Calls at a time, until their answers are out; past it the answer is 503 with Retry-After
+    /// Calls at a time, until their answers are out and their content has come; past it the answer is 503 with Retry-After
     // Each may hold 2 MiB (--limit): 1 GiB in all. At a second for an answer it is 512 calls a second.
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = count)]
     pub(crate) max_in_flight: usize,

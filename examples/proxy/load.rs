@@ -24,7 +24,7 @@ pub(crate) struct Wait {
 pub(crate) enum What {
     /// It has no call in flight: kept alive, or its head is not there.
     Call,
-    /// It has one, and does not take its answer.
+    /// It has some, and takes the answer of none.
     Taking,
 }
 

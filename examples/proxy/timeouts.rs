@@ -252,6 +252,10 @@ impl Progress {
 // === impl Upload ===
 
 impl Upload {
+    pub(crate) fn has_content(&self) -> bool {
+        self.progress.is_some()
+    }
+
     /// None where there is no content.
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         self.progress.clone()

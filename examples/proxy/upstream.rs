@@ -36,7 +36,7 @@ impl Service<Request<Upload>> for Upstream {
 
     fn call(&mut self, request: Request<Upload>) -> Self::Future {
         let pool = self.pool.clone();
-        let Some(connection) = pool.take(request.body().progress().is_some()) else {
+        let Some(connection) = pool.take(request.body().has_content()) else {
             return Box::pin(ask_anew(pool, request));
         };
         let sent = connection.send(request, pool.clone());
@@ -55,7 +55,7 @@ impl Service<Request<Upload>> for Upstream {
 
 /// Asks on a connection that is made for it.
 async fn ask_anew(pool: Arc<Pool>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
-    let connection = pool.connect(request.body().progress().is_some()).await?;
+    let connection = pool.connect(request.body().has_content()).await?;
     let answer = connection.send(request, pool).await;
     answer.map_err(|e| Failure::Transport(e.into_error()))
 }

@@ -85,6 +85,7 @@ async fn no_answer_is_wrong_and_nothing_is_left_behind() {
     reckon_acts(&tally, requests);
     assert!(after.threads <= before.threads, "{before:?} {after:?}");
     assert!(after.memory <= before.memory + KEPT, "{before:?} {after:?}");
+    assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
 }
 
 pub(crate) async fn start_upstream(world: &Arc<World>, address: SocketAddr) -> (JoinHandle<()>, SocketAddr) {

@@ -381,7 +381,6 @@ async fn an_upload_may_go_on_behind_its_answer_until_the_deadline() {
     about(until_closed(&mut stream).await, limits.deadline);
 }
 
-/// Who reads an upload sees its end in a task of its own.
 #[tokio::test(start_paused = true)]
 async fn an_upload_behind_its_answer_is_finished_before_a_stop() {
     let load = Load::new(limits());
@@ -403,6 +402,7 @@ async fn an_upload_behind_its_answer_is_finished_before_a_stop() {
     finish.await.unwrap();
 }
 
+/// Who reads an upload sees its end in a task of its own.
 #[tokio::test(start_paused = true)]
 async fn behind_an_upload_a_connection_is_kept_for_a_while() {
     let limits = limits();
