@@ -109,7 +109,7 @@ struct Turns {
 
 /// What is learned from one page of keys, and the file that is made of it.
 #[cfg(any(test, feature = "_internal"))]
-pub(crate) fn learned(json: &[u8]) -> Option<(Listing, String)> {
+pub fn learned(json: &[u8]) -> Option<(Listing, String)> {
     let mut learned = listing::Learned::new(Api::OpenAi, true);
     page::Page::read(json).ok()?.items.into_iter().for_each(|item| learned.key(0, item));
     let listing = learned.into_listing(1, 0);

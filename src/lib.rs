@@ -95,38 +95,39 @@
 //! [Tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![allow(unreachable_pub)] // `_internal` re-exports `pub` types of private modules.
+#![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
-mod body;
 #[cfg(feature = "directory")]
 mod directory;
 pub mod docs;
-mod future;
-mod head;
-#[cfg(any(test, feature = "_internal"))]
-#[doc(hidden)]
-pub mod internal;
-mod layer;
+mod json;
 mod names;
-mod outcome;
-mod refusal;
-mod report;
-mod rewrite;
-mod service;
-mod settings;
-mod shared;
-mod total;
-#[cfg(feature = "watch")]
-mod watch;
+mod naming;
+mod query;
 
-pub use body::ResponseBody;
 #[cfg(feature = "directory")]
 pub use directory::{AdminKey, Changes, Directory, DirectoryError, Listing, Missing, Progress, Synced};
-pub use future::ResponseFuture;
-pub use layer::ApiKeyNameLayer;
-pub use names::{KeyNames, KeyNamesError};
-pub use outcome::{Counts, Outcome, Refusal, Skip};
-pub use rewrite::rules::Unmatched;
-pub use service::ApiKeyName;
-pub use shared::{SharedKeyNames, Snapshot, Status};
+pub use json::rules::Unmatched;
+pub use names::shared::{SharedKeyNames, Snapshot, Status};
 #[cfg(feature = "watch")]
-pub use watch::WatchError;
+pub use names::watch::WatchError;
+pub use names::{KeyNames, KeyNamesError};
+pub use naming::body::ResponseBody;
+pub use naming::future::ResponseFuture;
+pub use naming::layer::ApiKeyNameLayer;
+pub use naming::outcome::{Counts, Outcome, Refusal, Skip};
+pub use naming::service::ApiKeyName;
+
+/// For this crate's own tests, benches and fuzz targets. No promise is made for its contents.
+#[cfg(feature = "_internal")]
+#[doc(hidden)]
+pub mod _internal {
+    #[cfg(feature = "directory")]
+    pub use crate::directory::learned;
+    pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
+    pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
+    pub mod query {
+        pub use crate::query::{names, rewrite};
+    }
+}

@@ -1,14 +1,14 @@
-//! Replays what the fuzz targets found worth keeping: every law of `internal::laws` on every file of its corpus.
+//! Replays what the fuzz targets found worth keeping: every law of `test_support::laws` on every file of its corpus.
 //!
 //! How to find more, and how to keep it: see `fuzz/README.md`.
-#![cfg(all(feature = "_internal", feature = "directory"))]
+#![cfg(feature = "directory")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use tower_api_key_name::internal::laws::LAWS;
+use test_support::laws::LAWS;
 
 fn fuzz(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder)

@@ -17,8 +17,7 @@ use tower_api_key_name::{
     ApiKeyNameLayer, Counts, KeyNames, Outcome, ResponseBody, SharedKeyNames, Skip, Unmatched,
 };
 
-mod cases;
-use cases::{CASES, NAMES, naive};
+use test_support::cases::{CASES, NAMES, naive};
 
 const COSTS: &str = "/v1/organization/costs?group_by=api_key_name";
 

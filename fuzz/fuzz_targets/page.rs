@@ -2,6 +2,6 @@
 //! See the law's own words.
 
 use libfuzzer_sys::fuzz_target;
-use tower_api_key_name::internal::laws;
+use test_support::laws;
 
 fuzz_target!(|input: &[u8]| laws::page::hold(input));

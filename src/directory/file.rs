@@ -3,7 +3,7 @@
 use super::listing::Listing;
 use super::{DirectoryError, Synced};
 use crate::KeyNames;
-use crate::watch::files::{MAX_FILE, read, shown};
+use crate::names::watch::files::{MAX_FILE, read, shown};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};

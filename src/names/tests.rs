@@ -1,3 +1,4 @@
+use super::error::{Fault, Flaw, Place, Side};
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

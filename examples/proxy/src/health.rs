@@ -1,0 +1,22 @@
+//! `GET /health`: is it up, and with which map.
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response};
+use http_body_util::Full;
+use tower_api_key_name::SharedKeyNames;
+
+pub fn answer(names: &SharedKeyNames) -> Response<Full<Bytes>> {
+    let status = names.status();
+    // `ok` with an error beside it: the last good map stays in use.
+    let body = format!(
+        r#"{{"status":"ok","entries":{},"generation":{},"last_error":{}}}"#,
+        status.entries,
+        status.generation,
+        serde_json::Value::from(status.last_error),
+    );
+    let mut response = Response::new(Full::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

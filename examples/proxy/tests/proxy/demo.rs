@@ -1,0 +1,299 @@
+//! The demo's organization, asked through the proxy as it is with `--demo`.
+use std::collections::BTreeSet;
+
+use http::Request;
+use serde_json::Value;
+
+use crate::peer::{Proxy, Reply, client, full, limits, settings, soon};
+use api_key_name_proxy::demo::{Demo, names};
+
+const DAY: u64 = 86_400;
+const START: u64 = 1_750_000_000 / DAY * DAY;
+
+struct Shown {
+    demo: Demo,
+    proxy: Proxy,
+}
+
+impl Shown {
+    async fn start() -> Self {
+        let demo = Demo::start(limits()).await.unwrap();
+        let names = tower_api_key_name::SharedKeyNames::new(names().unwrap());
+        let proxy = Proxy::naming(names, settings(&demo.base.to_string()), limits()).await;
+        Self { demo, proxy }
+    }
+
+    async fn direct(&self, target: &str) -> Reply {
+        let request = Request::get(format!("{}{target}", self.demo.base)).body(full("")).unwrap();
+        Reply::read(soon(client(false).request(request)).await.unwrap()).await.unwrap()
+    }
+
+    async fn named(&self, target: &str) -> Value {
+        let reply = self.proxy.get(target).await;
+        assert_eq!(reply.status, 200, "{target}: {}", reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+}
+
+fn rows(page: &Value) -> impl Iterator<Item = &Value> {
+    let buckets = page["data"].as_array().unwrap().iter();
+    buckets.flat_map(|bucket| bucket["results"].as_array().unwrap())
+}
+
+#[tokio::test]
+async fn costs_are_named_and_their_digits_are_those_of_the_upstream() {
+    let shown = Shown::start().await;
+    let target = format!(
+        "/v1/organization/costs?start_time={START}&limit=3&group_by[]=api_key_id&group_by[]=line_item"
+    );
+    let before = shown.direct(&target).await;
+    let after = shown.proxy.get(&target.replace("api_key_id", "api_key_name")).await;
+    let amounts = |text: &str| {
+        let values: Vec<_> =
+            text.split("\"value\":").skip(1).map(|v| v[..v.find(',').unwrap()].to_owned()).collect();
+        values
+    };
+    assert_eq!(amounts(before.text()), amounts(after.text()));
+    assert!(amounts(after.text()).iter().all(|v| v.split_once('.').unwrap().1.len() == 28));
+
+    let page: Value = serde_json::from_slice(&after.body).unwrap();
+    let pairs: BTreeSet<_> = rows(&page)
+        .map(|row| (row["api_key_id"].as_str(), row.get("api_key_name").expect("no name").as_str()))
+        .collect();
+    assert_eq!(pairs.len(), 12);
+    assert!(pairs.contains(&(Some("key_9fKd2LmQx7Rt"), Some("storefront-prod"))));
+    assert!(pairs.contains(&(Some("key_Ta8gNc4VxHm6"), Some("nightly \"re-embed\" job"))));
+    // Deleted, and so in no list; used without any key.
+    assert!(pairs.contains(&(Some("key_Zs4iHu8TbPg1"), Some("unknown"))));
+    assert!(pairs.contains(&(None, None)));
+    // The same question has the same answer.
+    assert_eq!(shown.direct(&target).await.body, before.body);
+}
+
+#[tokio::test]
+async fn usage_of_every_kind_for_every_width() {
+    let shown = Shown::start().await;
+    for (kind, keyed) in [
+        ("completions", true),
+        ("embeddings", true),
+        ("moderations", true),
+        ("images", true),
+        ("audio_speeches", true),
+        ("audio_transcriptions", true),
+        ("vector_stores", false),
+        ("code_interpreter_sessions", false),
+        ("file_search_calls", true),
+        ("web_search_calls", true),
+    ] {
+        for (width, seconds, most) in [("1d", DAY, 31), ("1h", 3_600, 168), ("1m", 60, 1_440)] {
+            let group = if keyed { "&group_by=project_id,api_key_name" } else { "&group_by=project_id" };
+            let end = START + seconds * 3;
+            let target = format!(
+                "/v1/organization/usage/{kind}?start_time={START}&end_time={end}&bucket_width={width}"
+            );
+            let page = shown.named(&format!("{target}{group}&limit={most}")).await;
+            assert_eq!(page["object"], "page");
+            let buckets = page["data"].as_array().unwrap();
+            assert_eq!(
+                (buckets.len(), &page["has_more"], &page["next_page"]),
+                (3, &false.into(), &Value::Null)
+            );
+            for (nth, bucket) in buckets.iter().enumerate() {
+                assert_eq!(bucket["start_time"], START + seconds * nth as u64);
+                assert_eq!(bucket["end_time"], START + seconds * (nth as u64 + 1));
+            }
+            assert!(rows(&page).count() > 3);
+            for row in rows(&page) {
+                assert!(row["object"].as_str().unwrap().starts_with("organization.usage."));
+                assert_eq!(row.get("api_key_name").is_some(), keyed, "{kind}: {row}");
+                assert!(row["project_id"].is_string());
+            }
+            let reply = shown.proxy.get(&format!("{target}&limit={}", most + 1)).await;
+            assert_eq!(reply.status, 400);
+        }
+        let group = format!("/v1/organization/usage/{kind}?start_time={START}&group_by=api_key_id");
+        assert_eq!(shown.direct(&group).await.status, if keyed { 200 } else { 400 });
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_to_the_end() {
+    let shown = Shown::start().await;
+    for style in [
+        "group_by=api_key_name&group_by=model",
+        "group_by[]=api_key_name&group_by[]=model",
+        "group_by%5B%5D=api_key_name&group_by%5B%5D=model",
+        "group_by=api_key_name,model",
+        "group_by=api_key_name%2cmodel",
+        "group_by%5B0%5D=api_key_name&group_by%5B1%5D=model",
+    ] {
+        let target = format!(
+            "/v1/organization/usage/completions?start_time={START}&end_time={}&limit=4&{style}",
+            START + 10 * DAY
+        );
+        let (mut days, mut next) = (Vec::new(), String::new());
+        for pages_left in (0..3).rev() {
+            let page = shown.named(&format!("{target}{next}")).await;
+            days.extend(page["data"].as_array().unwrap().iter().map(|b| b["start_time"].as_u64().unwrap()));
+            assert!(
+                rows(&page).all(|row| row.get("api_key_name").is_some() && row["model"].is_string()),
+                "{style}"
+            );
+            assert_eq!(page["has_more"], pages_left > 0);
+            if pages_left > 0 {
+                // Opaque, and sent back as clients do.
+                let cursor = page["next_page"].as_str().unwrap();
+                assert!(cursor.ends_with('='));
+                next = format!("&page={}", cursor.replace('=', "%3D"));
+            }
+        }
+        assert_eq!(days, (0..10).map(|n| START + n * DAY).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn sums_agree_however_they_are_grouped() {
+    let shown = Shown::start().await;
+    let target = format!("/v1/organization/usage/completions?start_time={START}&end_time={}", START + DAY);
+    let mut sums = BTreeSet::new();
+    for group in ["", "&group_by=api_key_id", "&group_by=project_id,model", "&group_by=batch"] {
+        let page = shown.named(&format!("{target}{group}")).await;
+        sums.insert(rows(&page).map(|row| row["input_tokens"].as_u64().unwrap()).sum::<u64>());
+    }
+    assert_eq!(sums.len(), 1, "{sums:?}");
+    let page = shown.named(&format!("{target}&group_by=api_key_id&api_key_ids[]=key_9fKd2LmQx7Rt")).await;
+    assert_eq!(rows(&page).count(), 1);
+}
+
+#[tokio::test]
+async fn it_is_asked_by_name() {
+    let shown = Shown::start().await;
+    let target = format!("/v1/organization/costs?start_time={START}&limit=2&group_by=api_key_name");
+    for query in [
+        "&api_key_names[]=storefront-prod&api_key_names[]=Ana%27s+laptop",
+        "&api_key_names=storefront-prod,Ana's%20laptop",
+        "&api_key_ids=key_9fKd2LmQx7Rt&api_key_names=Ana's+laptop",
+    ] {
+        let page = shown.named(&format!("{target}{query}")).await;
+        let names: BTreeSet<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
+        assert_eq!(names, BTreeSet::from([Some("Ana's laptop"), Some("storefront-prod")]), "{query}");
+    }
+    let target = "/v1/organizations/usage_report/messages?starting_at=2025-01-01T00:00:00Z&limit=1&group_by[]=api_key_name";
+    let page = shown.named(&format!("{target}&api_key_names[]=old+crawler")).await;
+    let names: Vec<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
+    assert_eq!(names, [Some("old crawler")]);
+}
+
+#[tokio::test]
+async fn it_refuses_as_the_api_does() {
+    let shown = Shown::start().await;
+    for (target, status, param) in [
+        ("/v1/organization/costs".to_owned(), 400, "start_time".into()),
+        ("/v1/organization/costs?start_time=x".to_owned(), 400, "start_time".into()),
+        (format!("/v1/organization/costs?start_time={START}&limit=0"), 400, "limit".into()),
+        (format!("/v1/organization/costs?start_time={START}&limit=181"), 400, "limit".into()),
+        (format!("/v1/organization/costs?start_time={START}&bucket_width=1h"), 400, "bucket_width".into()),
+        (format!("/v1/organization/costs?start_time={START}&group_by=model"), 400, "group_by".into()),
+        (format!("/v1/organization/costs?start_time={START}&page=x"), 400, "page".into()),
+        ("/v1/organization/usage/nothing".to_owned(), 404, Value::Null),
+        ("/v1/organization/projects/proj_x/api_keys".to_owned(), 404, Value::Null),
+    ] {
+        let reply = shown.proxy.get(&target).await;
+        assert_eq!(reply.status, status, "{target}");
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["error"].as_object().unwrap().len(), 4);
+        assert_eq!(body["error"]["param"], param, "{target}");
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+    }
+    // As the API, it does not know the name.
+    let target = format!("/v1/organization/costs?start_time={START}&group_by=api_key_name");
+    assert_eq!(shown.direct(&target).await.status, 400);
+    assert_eq!(shown.proxy.get(&target).await.status, 200);
+
+    let reply = shown.proxy.get_with(&target, &[("authorization", "Bearer sk-bad")]).await;
+    assert_eq!(reply.status, 401);
+    assert!(reply.text().contains("invalid_api_key"));
+    let reply = shown.proxy.get_with("/v1/organizations/api_keys", &[("x-api-key", "sk-bad")]).await;
+    assert_eq!(reply.status, 401);
+}
+
+#[tokio::test]
+async fn lists_and_the_map_tell_the_same_names() {
+    let shown = Shown::start().await;
+    let ids = |list: &Value| -> Vec<String> {
+        let items = list["data"].as_array().unwrap().iter();
+        items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let projects = shown.named("/v1/organization/projects").await;
+    assert_eq!(ids(&projects).len(), 3);
+    let projects = ids(&shown.named("/v1/organization/projects?include_archived=true").await);
+    assert_eq!(projects.len(), 4);
+
+    let mut listed = Vec::new();
+    for project in &projects {
+        let target = format!("/v1/organization/projects/{project}/api_keys?owner_project_access=any&limit=1");
+        let mut after = String::new();
+        loop {
+            let list = shown.named(&format!("{target}{after}")).await;
+            assert_eq!(list["object"], "list");
+            for item in list["data"].as_array().unwrap() {
+                listed.push((
+                    item["id"].as_str().unwrap().to_owned(),
+                    item["name"].as_str().unwrap().to_owned(),
+                ));
+            }
+            if list["has_more"] == false {
+                break;
+            }
+            after = format!("&after={}", list["last_id"].as_str().unwrap());
+        }
+    }
+    // Eleven, less the one that was deleted.
+    assert_eq!(listed.len(), 10);
+    let costs = shown
+        .named(&format!("/v1/organization/costs?start_time={START}&limit=1&group_by=api_key_name"))
+        .await;
+    for (id, name) in &listed {
+        let row = rows(&costs).find(|row| row["api_key_id"] == id.as_str()).expect(id);
+        assert_eq!(row["api_key_name"], name.as_str());
+    }
+    // Without `any`, one key is missing.
+    let few = shown.named("/v1/organization/projects/proj_Vd8kRzYpLcN4/api_keys").await;
+    assert_eq!(ids(&few).len(), 2);
+    assert_eq!(ids(&shown.named("/v1/organization/admin_api_keys").await).len(), 2);
+}
+
+#[tokio::test]
+async fn anthropics_reports_are_named_too() {
+    let shown = Shown::start().await;
+    let target = "/v1/organizations/usage_report/messages?starting_at=2024-02-28T00:00:00Z&ending_at=2024-03-02T00:00:00Z&group_by[]=api_key_name&limit=2";
+    let page = shown.named(target).await;
+    let buckets = page["data"].as_array().unwrap();
+    assert_eq!(buckets[0]["starting_at"], "2024-02-28T00:00:00Z");
+    assert_eq!(buckets[1]["ending_at"], "2024-03-01T00:00:00Z");
+    let next = page["next_page"].as_str().unwrap().replace('=', "%3D");
+    let last = shown.named(&format!("{target}&page={next}")).await;
+    assert_eq!(last["data"][0]["ending_at"], "2024-03-02T00:00:00Z");
+    assert_eq!(last["has_more"], false);
+    let pairs: BTreeSet<_> =
+        rows(&page).map(|row| (row["api_key_id"].as_str(), row["api_key_name"].as_str())).collect();
+    assert_eq!(pairs.len(), 4);
+    assert!(pairs.contains(&(Some("apikey_01Rj2N8SVvo6BePZj99NhmiT"), Some("assistant-prod"))));
+    assert!(pairs.contains(&(None, None)));
+
+    let keys = shown.named("/v1/organizations/api_keys?limit=2").await;
+    let after = keys["last_id"].as_str().unwrap();
+    let more = shown.named(&format!("/v1/organizations/api_keys?limit=2&after_id={after}")).await;
+    assert_eq!((&keys["has_more"], &more["has_more"]), (&true.into(), &false.into()));
+    assert_eq!(more["data"][0]["status"], "archived");
+}
+
+#[tokio::test]
+async fn it_shows_itself_before_and_after() {
+    let shown = Shown::start().await;
+    let text = soon(shown.demo.show(shown.proxy.address)).await.unwrap();
+    let (before, after) = text.split_once("after, through the proxy").unwrap();
+    assert!(before.contains("key_9fKd2LmQx7Rt") && !before.contains("api_key_name"));
+    assert!(after.contains(r#""api_key_id":"key_9fKd2LmQx7Rt","api_key_name":"storefront-prod""#));
+    assert!(after.contains(&format!("curl 'http://{}/v1/organization/costs", shown.proxy.address)));
+}

@@ -1,0 +1,349 @@
+//! Both ends of the proxy: upstreams that do as they are told and keep what they were asked, clients, and
+//! the proxy between them.
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
+use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
+
+use api_key_name_proxy::base::Base;
+use api_key_name_proxy::flags::Flags;
+use api_key_name_proxy::limits::Limits;
+use api_key_name_proxy::server::{self, Stop};
+use api_key_name_proxy::stack::{self, Settings};
+use api_key_name_proxy::upstream::Roots;
+
+pub(crate) const COSTS: &str = "/v1/organization/costs";
+/// What an upstream answers; the proxy's map knows the first id.
+pub(crate) const ROWS: &str =
+    r#"{"data":[{"api_key_id":"key_a","n":1.10},{"api_key_id":"key_b"},{"api_key_id":null}]}"#;
+pub(crate) const NAMED: &str = r#"{"data":[{"api_key_id":"key_a","api_key_name":"Alpha","n":1.10},{"api_key_id":"key_b","api_key_name":"unknown"},{"api_key_id":null,"api_key_name":null}]}"#;
+
+pub(crate) type AnyBody = BoxBody<Bytes, io::Error>;
+
+/// Nothing here takes long; a busy machine may.
+pub(crate) async fn soon<T>(it: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), it).await.expect("it did not happen")
+}
+
+pub(crate) fn full(text: impl Into<Bytes>) -> AnyBody {
+    Full::new(text.into()).map_err(|never| match never {}).boxed()
+}
+
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+// === upstreams ===
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub(crate) async fn answering(
+        answer: impl Fn(&Asked) -> Response<AnyBody> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (listener, address) = listen().await;
+        let this = Self { address, asked: Arc::default(), connections: Arc::default() };
+        let up = this.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                up.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(answer_all(stream, up.asked.clone(), answer.clone()));
+            }
+        });
+        this
+    }
+
+    /// The rows, as JSON.
+    pub(crate) async fn rows() -> Self {
+        Self::answering(|_| json(ROWS)).await
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn last(&self) -> Asked {
+        self.asked().pop().expect("nothing was asked")
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Serves one connection, whatever it speaks.
+pub(crate) async fn answer_all<I>(
+    stream: I,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: impl Fn(&Asked) -> Response<AnyBody> + Clone + Send + Sync + 'static,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (asked, answer) = (asked.clone(), answer.clone());
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await?;
+            let it = Asked {
+                method: head.method,
+                uri: head.uri,
+                version: head.version,
+                headers: head.headers,
+                trailers: body.trailers().cloned(),
+                body: body.to_bytes(),
+            };
+            asked.lock().unwrap().push(it.clone());
+            Ok::<_, hyper::Error>(answer(&it))
+        }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}
+
+pub(crate) fn json(text: impl Into<Bytes>) -> Response<AnyBody> {
+    Response::builder().header("content-type", "application/json").body(full(text)).unwrap()
+}
+
+/// An upstream that writes bytes: `script` has each connection to itself.
+pub(crate) async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(script(stream));
+        }
+    });
+    address
+}
+
+/// Reads a head; what follows it in the same read belongs to a body and is dropped.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|w| w == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Reads one answer and no more: its head, and the body of the length it says.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    soon(async {
+        loop {
+            let head = answer.windows(4).position(|w| w == b"\r\n\r\n");
+            let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+            let length = text.split_once("content-length: ").and_then(|(_, rest)| rest.split("\r\n").next());
+            if head.is_some_and(|head| answer.len() == head + 4 + length.unwrap().parse::<usize>().unwrap()) {
+                return;
+            }
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{text}");
+        }
+    })
+    .await;
+    String::from_utf8(answer).unwrap()
+}
+
+/// Writes, and leaves the connection open for as long as the other side does.
+pub(crate) async fn write_then_wait(stream: &mut TcpStream, text: &str) {
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+}
+
+// === the proxy ===
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) ask_to_stop: watch::Sender<u8>,
+    pub(crate) serving: tokio::task::JoinHandle<usize>,
+}
+
+/// As the command line has them.
+pub(crate) fn limits() -> Limits {
+    let limits = <Flags as clap::Parser>::parse_from(["proxy"]).limits;
+    // Not from the environment of whoever runs the tests.
+    Limits { timeout: Duration::from_secs(60), ..limits }
+}
+
+pub(crate) fn settings(base: &str) -> Settings {
+    Settings {
+        base: Base::parse(base).unwrap(),
+        timeout: limits().timeout,
+        deadline: limits().deadline,
+        limit: None,
+        total_limit: None,
+        unmatched: Unmatched::default(),
+        roots: Roots::Found,
+    }
+}
+
+pub(crate) fn names() -> SharedKeyNames {
+    SharedKeyNames::new(KeyNames::new([("key_a", "Alpha")]).unwrap())
+}
+
+impl Proxy {
+    pub(crate) async fn to(base: &str) -> Self {
+        Self::with(settings(base)).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Self::limited(settings, limits()).await
+    }
+
+    pub(crate) async fn limited(settings: Settings, limits: Limits) -> Self {
+        Self::naming(names(), settings, limits).await
+    }
+
+    pub(crate) async fn naming(names: SharedKeyNames, settings: Settings, limits: Limits) -> Self {
+        let (listener, address) = listen().await;
+        let (ask_to_stop, stop) = Stop::pair();
+        let service = stack::stack(names, &settings).unwrap();
+        let serving = tokio::spawn(server::serve(listener, service, limits, stop));
+        Self { address, ask_to_stop, serving }
+    }
+
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address)
+    }
+
+    /// `GET` over HTTP/1.1, all of it.
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.send(Request::get(self.url(target)).body(full("")).unwrap()).await
+    }
+
+    pub(crate) async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = headers
+            .iter()
+            .fold(Request::get(self.url(target)), |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(full("")).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<AnyBody>) -> Reply {
+        Reply::read(soon(client(false).request(request)).await.unwrap()).await.unwrap()
+    }
+}
+
+// === clients ===
+
+pub(crate) fn client(h2: bool) -> Client<HttpConnector, AnyBody> {
+    Client::builder(TokioExecutor::new()).http2_only(h2).build_http()
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+impl Reply {
+    pub(crate) async fn read(response: Response<Incoming>) -> Result<Self, hyper::Error> {
+        let (head, body) = response.into_parts();
+        let body = soon(body.collect()).await?;
+        Ok(Self {
+            status: head.status,
+            version: head.version,
+            headers: head.headers,
+            trailers: body.trailers().cloned(),
+            body: body.to_bytes(),
+        })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// An error in OpenAI's form, and the proxy's own: all four members, and nothing else.
+    #[track_caller]
+    pub(crate) fn is_error(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let body: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        let error = body["error"].as_object().unwrap();
+        assert_eq!(body.as_object().unwrap().len(), 1);
+        assert_eq!(error.len(), 4, "{error:?}");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        assert_eq!(error["type"], "proxy_error");
+        assert_eq!(error["param"], serde_json::Value::Null);
+        assert_eq!(error["code"], code);
+    }
+}
+
+/// Sends bytes, and reads bytes to the end.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset after the bytes is an end as well.
+    let _ = soon(stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Answers when told to, and tells when it was asked.
+pub(crate) async fn gated() -> (SocketAddr, mpsc::Receiver<()>, Arc<Notify>) {
+    let (tell, told) = mpsc::channel(8);
+    let gate = Arc::new(Notify::new());
+    let go_on = gate.clone();
+    let address = scripted(move |mut stream| {
+        let (tell, gate) = (tell.clone(), gate.clone());
+        async move {
+            while !read_head(&mut stream).await.is_empty() {
+                tell.send(()).await.unwrap();
+                gate.notified().await;
+                let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
+                stream.write_all(said.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    (address, told, go_on)
+}

@@ -1,0 +1,253 @@
+//! Secrets: put wherever one may stand, marked, and looked for wherever one must not.
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use http::{Request, Response};
+use tokio::io::AsyncWriteExt;
+
+use crate::binary::{Running, program};
+use crate::peer::{
+    COSTS, ROWS, Reply, Upstream, client, exchange, full, read_head, scripted, settings, soon,
+};
+use crate::tls::secure;
+use api_key_name_proxy::base::Base;
+
+/// No word holds it by chance.
+const MARK: &str = "Marked7Qx";
+
+#[track_caller]
+fn unmarked(place: &str, text: &str) {
+    if let Some(line) = text.lines().find(|line| line.contains(MARK)) {
+        panic!("{place}: {line}");
+    }
+}
+
+/// Queries of which some are in scope, some ask for names, and some are broken.
+const QUERIES: &[&str] = &[
+    "key=Marked7Qx",
+    "api%5Fkey=Marked7Qx&group_by=api_key_name",
+    "a=1&&Marked7Qx&=Marked7Qx&%zz",
+    "access_token=Marked7Qx#Marked7Qx",
+    "api_key_names=Marked7Qx",
+    "api_key_names[Marked7Qx]=x",
+    "group_by=api_key_name,Marked7Qx&api_key_ids[]=Marked7Qx",
+];
+
+const FIELDS: &[(&str, &str)] = &[
+    ("authorization", "Bearer Marked7Qx"),
+    ("x-api-key", "Marked7Qx"),
+    ("cookie", "session=Marked7Qx"),
+    ("via", "1.1 Marked7Qx"),
+    ("x-unknown", "Marked7Qx"),
+];
+
+/// Heads and bodies that break with a secret in them.
+const BROKEN: &[&str] = &[
+    "Marked7Qx\r\n\r\n",
+    "GET /v1/organization/costs?Marked7Qx Marked7Qx HTTP/1.1\r\n\r\n",
+    "GET /v1/organization/costs?Marked7Qx HTTP/1.1\r\nhost: x\r\nauthorization Marked7Qx\r\n\r\n",
+    "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nauthorization: Marked7Qx\0\r\n\r\n",
+    "GET http://user:Marked7Qx@x/v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    "GET /v1/organization/costs HTTP/1.1\r\nauthorization: Marked7Qx\r\nconnection: close\r\n\r\n",
+    "POST /v1/organization/costs HTTP/1.1\r\nhost: x\r\ncontent-length: Marked7Qx\r\n\r\n",
+    "POST /v1/organization/costs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: Marked7Qx\r\n\r\n",
+    "POST /v1/organization/costs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nMarked7Qx\r\n\r\n",
+];
+
+/// What an upstream says that has the secrets in its hands: status line, fields, body, in ways that break.
+const SAID: &[&str] = &[
+    "HTTP/1.1 401 Marked7Qx\r\nwww-authenticate: Bearer Marked7Qx\r\ncontent-length: 9\r\n\r\nMarked7Qx",
+    "HTTP/1.1 200 OK\r\nset-cookie: Marked7Qx\r\nx-request-id: Marked7Qx\r\ncontent-type: application/json\r\n\
+     content-length: 90\r\n\r\n{\"error\":\"Marked7Qx",
+    "HTTP/1.1 200 OK\r\nMarked7Qx\r\n\r\n",
+    "Marked7Qx\r\n\r\n",
+    "HTTP/1.1 Marked7Qx\r\n\r\n",
+    "HTTP/1.1 200 OK\r\ncontent-length: Marked7Qx\r\n\r\n",
+    "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\nMarked7Qx",
+    "HTTP/1.1 200 OK\r\ncontent-encoding: Marked7Qx\r\ncontent-length: 9\r\n\r\nMarked7Qx",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;Marked7Qx\r\n{\r\nMarked7Qx\r\n",
+    "HTTP/1.1 302 Found\r\nlocation: https://x/?key=Marked7Qx\r\ncontent-length: 0\r\n\r\n",
+    "HTTP/1.1 101 Marked7Qx\r\nupgrade: Marked7Qx\r\n\r\n",
+];
+
+/// An upstream that answers with the next of these, and ends.
+async fn saying() -> String {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let address = scripted(move |mut stream| {
+        let said = SAID[next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SAID.len()];
+        async move {
+            read_head(&mut stream).await;
+            let _ = stream.write_all(said.as_bytes()).await;
+        }
+    })
+    .await;
+    format!("http://{address}")
+}
+
+/// A program with everything switched on that tells anything.
+fn talkative(base: &str, names: &Path) -> std::process::Command {
+    let mut command = program();
+    command.args(["--port", "0", "--access-log", "--openai-base-url", base, "--names"]).arg(names);
+    // Whether anybody reads them or not.
+    for variable in ["OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY"] {
+        command.env(variable, MARK);
+    }
+    command.env("RUST_LOG", "trace");
+    command
+}
+
+/// Each request with every secret, over both protocols; every way in which one can be broken; and /health.
+async fn ask_everything(proxy: &Running) {
+    for query in QUERIES {
+        for path in [COSTS, "/v1/organizations/usage_report/messages", "/v1/organization/%zz", "/elsewhere"] {
+            let fields: String = FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let head = format!("POST {path}?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}");
+            let answer = exchange(proxy.address, &format!("{head}content-length: 9\r\n\r\n{MARK}")).await;
+            if answer.contains("proxy_error") {
+                let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+                unmarked("an error", body);
+            }
+            let url = format!("http://{}{path}?{}", proxy.address, query.split('#').next().unwrap());
+            let request = FIELDS
+                .iter()
+                .fold(Request::post(url), |request, (name, value)| request.header(*name, *value));
+            if let Ok(answer) = soon(client(true).request(request.body(full(MARK)).unwrap())).await {
+                let _ = Reply::read(answer).await;
+            }
+        }
+    }
+    for broken in BROKEN {
+        let answer = exchange(proxy.address, broken).await;
+        // The absolute form is unusual, and has an answer of the upstream's.
+        if !answer.contains("\r\nvia: ") {
+            unmarked("an answer to a broken request", &answer);
+        }
+    }
+    let health =
+        "GET /health?Marked7Qx HTTP/1.1\r\nhost: x\r\nauthorization: Marked7Qx\r\nconnection: close\r\n\r\n";
+    unmarked("/health", &exchange(proxy.address, health).await);
+}
+
+/// Whichever upstream it is, at the level where everybody tells everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
+    let answering = Upstream::answering(|_| {
+        Response::builder()
+            .header("content-type", "application/json")
+            .header("set-cookie", "session=Marked7Qx")
+            .header("x-request-id", "Marked7Qx")
+            .body(full(ROWS.replace("\"n\"", "\"Marked7Qx\"")))
+            .unwrap()
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let [names, root] = ["names.json", "root.pem"].map(|name| folder.path().join(name));
+    for upstream in ["plain", "broken", "h2", "http/1.1"] {
+        // As the API's own list shows a key.
+        fs::write(
+            &names,
+            r#"{"data":[{"id":"key_a","name":"Alpha","redacted_value":"Marked7Qx","value":"Marked7Qx"}]}"#,
+        )
+        .unwrap();
+        let coded;
+        let base = match upstream {
+            "plain" => answering.base(),
+            "broken" => saying().await,
+            protocol => {
+                coded = secure(&[protocol]).await;
+                fs::write(&root, &coded.root).unwrap();
+                format!("https://localhost:{}/v1", coded.address.port())
+            }
+        };
+        let mut command = talkative(&base, &names);
+        command.env("SSL_CERT_FILE", &root);
+        let running = Running::start(&mut command);
+        ask_everything(&running).await;
+
+        // A map that turns out to be something else.
+        fs::write(&names, r#"{"key_a": "Alpha", "Marked7Qx": ["Marked7Qx"]}"#).unwrap();
+        let health = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let told = soon(async {
+            loop {
+                let health = exchange(running.address, health).await;
+                if health.contains("names.json:1:") {
+                    return health;
+                }
+            }
+        });
+        unmarked("/health", &told.await);
+        running.signal("-TERM");
+        let (_, text) = running.ended().await;
+        assert!(text.contains("TRACE ") && text.contains("POST /v1/organization/costs "), "{text}");
+        assert!(!text.contains("lines of this log are lost"), "what is not there was not looked at");
+        unmarked(upstream, &text);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_start_repeats_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = folder.path().join("names.json");
+    for (base, map) in [
+        ("https://user:Marked7Qx@x", "{}"),
+        ("https://x/?key=Marked7Qx", "{}"),
+        ("Marked7Qx://x", "{}"),
+        ("http://127.0.0.1:9/Marked7Qx", r#"{"Marked7Qx": "x", "Marked7Qx": "y"}"#),
+        ("http://127.0.0.1:9", r#"{"key_a": Marked7Qx}"#),
+        ("http://127.0.0.1:9", r#"["Marked7Qx"]"#),
+        ("http://127.0.0.1:9", "Marked7Qx"),
+    ] {
+        fs::write(&names, map).unwrap();
+        let mut command = talkative(base, &names);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ended = soon(tokio::process::Command::from(command).kill_on_drop(true).output()).await.unwrap();
+        assert!(!ended.status.success(), "{base} {map}");
+        unmarked(base, &String::from_utf8(ended.stdout).unwrap());
+        unmarked(base, &String::from_utf8(ended.stderr).unwrap());
+    }
+}
+
+#[test]
+fn the_proxys_own_debug_output_shows_nothing() {
+    use clap::Parser;
+    let base = "https://x.example/Marked7Qx/v1";
+    let settings = settings(base);
+    assert!(settings.base.to_string().contains(MARK), "it is called there");
+    unmarked("Settings", &format!("{settings:?} {:#?}", settings.base));
+    let flags =
+        api_key_name_proxy::flags::Flags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
+    unmarked("Flags", &format!("{flags:?} {:?}", flags.settings()));
+    unmarked("Base", &format!("{:?}", Base::parse("https://u:Marked7Qx@x")));
+}
+
+/// Whatever the connection speaks, and at the level where everybody tells everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_the_admin_key_is_logged_or_written() {
+    const PARTS: [&str; 2] = ["Marked7Qx", "Rt3LmZ9f"];
+    for protocol in ["h2", "http/1.1"] {
+        let upstream = secure(&[protocol]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let [synced, root] = ["synced.json", "root.pem"].map(|name| folder.path().join(name));
+        fs::write(&root, &upstream.root).unwrap();
+        let mut command = program();
+        command
+            .args(["--port", "0", "--openai-base-url"])
+            .arg(format!("https://localhost:{}/v1", upstream.address.port()))
+            .arg("--sync")
+            .arg(&synced)
+            .envs([("OPENAI_ADMIN_KEY", PARTS.concat().as_str()), ("RUST_LOG", "trace")])
+            .env("SSL_CERT_FILE", &root);
+        let mut running = Running::start(&mut command);
+        // Two lists, none of which holds anything that makes sense.
+        running.logged("names from the API: ").await;
+        let sent = upstream.asked.lock().unwrap()[0].headers["authorization"].clone();
+        assert_eq!(sent, format!("Bearer {}", PARTS.concat()));
+        running.signal("-TERM");
+        let (code, log) = running.ended().await;
+        assert_eq!((code, log.contains("TRACE ")), (Some(0), true), "{log}");
+        assert!(!log.contains("lines of this log are lost"), "what is not there was not looked at");
+        let text = fs::read_to_string(&synced).unwrap();
+        assert!(PARTS.iter().all(|part| !log.contains(part) && !text.contains(part)), "{text}{log}");
+    }
+}

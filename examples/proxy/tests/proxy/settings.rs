@@ -1,0 +1,179 @@
+//! The command line, and what is made of it.
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+use tower_api_key_name::Unmatched;
+
+use api_key_name_proxy::base::{Base, is_own};
+use api_key_name_proxy::flags::Flags;
+
+#[test]
+fn a_base_url_as_users_write_it() {
+    for (written, understood) in [
+        ("https://api.openai.com", "https://api.openai.com"),
+        ("https://api.openai.com/", "https://api.openai.com"),
+        ("https://api.openai.com/v1", "https://api.openai.com"),
+        ("https://api.openai.com/v1/", "https://api.openai.com"),
+        (" https://api.openai.com/v1\n", "https://api.openai.com"),
+        ("HTTPS://api.openai.com:8443/v1", "https://api.openai.com:8443"),
+        ("https://gateway.example/openai/v1//", "https://gateway.example/openai"),
+        ("https://gateway.example/v1beta", "https://gateway.example/v1beta"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080"),
+        ("http://localhost:8080", "http://localhost:8080"),
+    ] {
+        assert_eq!(Base::parse(written).unwrap().to_string(), understood, "{written:?}");
+    }
+}
+
+#[test]
+fn a_base_url_that_is_none_is_refused_and_not_repeated() {
+    for written in [
+        "",
+        "api.openai.com",
+        "/v1",
+        "ftp://api.openai.com",
+        "https://",
+        "https:///v1",
+        "https://h:99999",
+        "https://h:",
+        "https://h:0",
+        "https://h:8 0",
+        "https://user:hunter2@api.openai.com/v1",
+        "https://hunter2@api.openai.com",
+        "https://api.openai.com/v1?api_key=hunter2",
+        "https://api.openai.com/v1?",
+        "https://api.openai.com/v1#hunter2",
+        "sk-hunter2",
+    ] {
+        let why = Base::parse(written).expect_err(written);
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+}
+
+#[test]
+fn its_own_address_in_whatever_words() {
+    let own = |bound: &str, target: &str| {
+        is_own(bound.parse::<SocketAddr>().unwrap(), target.parse::<SocketAddr>().unwrap())
+    };
+    for (bound, target) in [
+        ("127.0.0.1:18080", "127.0.0.1:18080"),
+        ("127.0.0.1:18080", "0.0.0.0:18080"),
+        ("127.0.0.1:18080", "[::ffff:127.0.0.1]:18080"),
+        ("0.0.0.0:18080", "127.0.0.1:18080"),
+        ("0.0.0.0:18080", "127.9.9.9:18080"),
+        ("0.0.0.0:18080", "0.0.0.0:18080"),
+        ("[::]:18080", "127.0.0.1:18080"),
+        ("[::]:18080", "[::1]:18080"),
+        ("[::1]:18080", "[::1]:18080"),
+        ("[::1]:18080", "[::]:18080"),
+    ] {
+        assert!(own(bound, target), "{bound} {target}");
+    }
+    for (bound, target) in [
+        ("127.0.0.1:18080", "127.0.0.1:18081"),
+        ("127.0.0.1:18080", "127.0.0.2:18080"),
+        // TEST-NET-1, RFC 5737: nobody's.
+        ("127.0.0.1:18080", "192.0.2.1:18080"),
+        ("0.0.0.0:18080", "192.0.2.1:18080"),
+        ("[::1]:18080", "127.0.0.1:18080"),
+    ] {
+        assert!(!own(bound, target), "{bound} {target}");
+    }
+}
+
+#[test]
+fn only_what_leaves_this_machine_in_the_clear_is_warned_of() {
+    for (base, leaks) in [
+        ("http://api.example", true),
+        ("http://192.0.2.1:80", true),
+        ("http://localhost.example", true),
+        ("https://api.example", false),
+        ("http://localhost:1", false),
+        ("http://LOCALHOST.:1", false),
+        ("http://up.localhost", false),
+        ("http://127.0.0.9:1", false),
+        ("http://[::1]:1", false),
+        ("http://[::ffff:127.0.0.1]:1", false),
+    ] {
+        assert_eq!(Base::parse(base).unwrap().leaks_secrets(), leaks, "{base}");
+    }
+}
+
+#[test]
+fn flags_environment_and_defaults_are_those_of_the_readme() {
+    let command = Flags::command();
+    command.clone().debug_assert();
+    for (flag, env, default) in [
+        ("host", Some("OPENAI_ORG_PROXY_HOST"), Some("127.0.0.1")),
+        ("port", Some("OPENAI_ORG_PROXY_PORT"), Some("18080")),
+        ("openai-base-url", Some("OPENAI_BASE_URL"), Some("https://api.openai.com")),
+        ("timeout", Some("OPENAI_ORG_PROXY_TIMEOUT_SECONDS"), Some("60")),
+        ("names", Some("OPENAI_ORG_PROXY_NAMES"), Some("names.json")),
+        ("unmatched", None, Some("unknown")),
+        ("max-connections", None, Some("4096")),
+        ("max-in-flight", None, Some("512")),
+        ("deadline", None, Some("600")),
+        ("head-timeout", None, Some("10")),
+        ("idle-timeout", None, Some("75")),
+        ("grace", None, Some("25")),
+        ("limit", None, None),
+        ("total-limit", None, None),
+        ("demo", None, None),
+    ] {
+        let argument = command.get_arguments().find(|a| a.get_long() == Some(flag)).expect(flag);
+        assert_eq!(argument.get_env().map(|e| e.to_str().unwrap()), env, "{flag}");
+        let values: Vec<_> = argument.get_default_values().iter().map(|v| v.to_str().unwrap()).collect();
+        if flag != "demo" {
+            assert_eq!(values, default.into_iter().collect::<Vec<_>>(), "{flag}");
+        }
+    }
+}
+
+fn parse(arguments: &[&str]) -> Result<Flags, clap::Error> {
+    Flags::try_parse_from(["proxy"].iter().chain(arguments))
+}
+
+#[test]
+fn timeouts_may_be_fractions_and_never_nothing() {
+    for (written, understood) in
+        [("60", 60_000), ("0.5", 500), ("1e1", 10_000), (".25", 250), ("0.001", 1), ("604800", 604_800_000)]
+    {
+        let flags = parse(&["--timeout", written]).unwrap();
+        assert_eq!(flags.limits.timeout, Duration::from_millis(understood));
+    }
+    for written in ["0", "0.0", "-1", "nan", "NaN", "inf", "1e300", "0.0001", "604801", "1m", ""] {
+        let error = parse(&[&format!("--timeout={written}")]).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{written}");
+    }
+}
+
+#[test]
+fn the_layers_settings_are_flags() {
+    for (word, unmatched) in
+        [("unknown", Unmatched::Unknown), ("null", Unmatched::Null), ("omit", Unmatched::Omit)]
+    {
+        let flags = parse(&["--unmatched", word, "--openai-base-url=https://h"]).unwrap();
+        assert_eq!(flags.settings().unwrap().unmatched, unmatched);
+    }
+    let flags = parse(&["--limit", "0", "--openai-base-url=https://h/v1"]).unwrap();
+    let settings = flags.settings().unwrap();
+    assert_eq!((settings.limit, settings.base.to_string().as_str()), (Some(0), "https://h"));
+    assert_eq!(settings.total_limit, None);
+    let flags = parse(&["--total-limit", "268435456", "--openai-base-url=https://h"]).unwrap();
+    assert_eq!(flags.settings().unwrap().total_limit, Some(256 << 20));
+    for bad in [
+        &["--unmatched", "x"][..],
+        &["--limit", "-1"],
+        &["--limit", "2MiB"],
+        &["--total-limit", "-1"],
+        &["--port", "65536"],
+        &["x"],
+        &["--max-connections", "0"],
+        &["--max-in-flight", "0"],
+        &["--grace", "0"],
+        &["--deadline", "never"],
+    ] {
+        assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
+    }
+}
