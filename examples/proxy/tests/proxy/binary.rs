@@ -1,7 +1,6 @@
 //! The program itself: what it prints, how it starts, how it ends.
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use http::Request;
