@@ -1,5 +1,5 @@
 #![no_main]
-//! See the law's own words.
+//! Runs the law `test_support::laws::page` on the input.
 
 use libfuzzer_sys::fuzz_target;
 use test_support::laws;
