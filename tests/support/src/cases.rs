@@ -1,9 +1,9 @@
-//! One table of cases, run at every level: the engine, the layer, the proxy's sockets.
+//! One table of cases, run at every level: amender, layer, sockets of the proxy.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 pub mod naive;
 
-/// The map that all cases are named with.
+/// The map of all cases.
 pub const NAMES: &[(&str, &str)] = &[
     ("key_a", "checkout-production"),
     ("key_b", "say \"hi\" \\ bye"),
@@ -12,7 +12,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("key_1", "x"),
 ];
 
-/// A document, what becomes of it under the default settings, and the counts: named, unmatched, null, left.
+/// A document, its output with the default settings, and the counts: named, unmatched, not a string, skipped.
 pub struct Case {
     pub name: &'static str,
     pub input: &'static str,
@@ -84,7 +84,7 @@ cases! {
         => r#"{"api_key_name":{"api_key_id":"key_1","api_key_name":"x"},"api_key_id":"key_x"}"#, [1, 1, 0, 0];
     "a name without an id": r#"{"api_key_name":"x"}"# => r#"{"api_key_name":"x"}"#, [0, 0, 0, 0];
 
-    // Twice.
+    // Repeated members.
     "an id twice": r#"{"api_key_id":"key_1","n":{"api_key_id":"key_1"},"api_key_id":"key_a"}"#
         => r#"{"api_key_id":"key_1","n":{"api_key_id":"key_1","api_key_name":"x"},"api_key_id":"key_a"}"#, [1, 0, 0, 1];
     "an id thrice": r#"{"api_key_id":1,"api_key_id":2,"api_key_id":3}"#
@@ -106,7 +106,7 @@ cases! {
     "at the top": r#"[{"api_key_id":"key_1"},[{"api_key_id":"key_1"}]]"#
         => r#"[{"api_key_id":"key_1","api_key_name":"x"},[{"api_key_id":"key_1","api_key_name":"x"}]]"#, [2, 0, 0, 0];
 
-    // What the text is and is not.
+    // Strings and encodings.
     "an escaped name": r#"{"api\u005fkey_id":"key_1","\u0061pi_key_nam\u0065":"old"}"#
         => r#"{"api\u005fkey_id":"key_1","\u0061pi_key_nam\u0065":"x"}"#, [1, 0, 0, 0];
     "an escaped name all through": r#"{"\u0061\u0070\u0069\u005f\u006b\u0065\u0079\u005F\u0069\u0064":"key_1"}"#
@@ -126,12 +126,12 @@ cases! {
     "other escapes": r#"{"\"\\\/\b\f\n\r\t":"\"\\\/\b\f\n\r\t","api_key_id":"key_1\/"}"#
         => r#"{"\"\\\/\b\f\n\r\t":"\"\\\/\b\f\n\r\t","api_key_id":"key_1\/","api_key_name":"unknown"}"#, [0, 1, 0, 0];
 
-    // Nothing to do.
+    // Unchanged.
     "nothing": "{}" => "{}", [0, 0, 0, 0];
     "a number alone": " -12.5e+3 " => " -12.5e+3 ", [0, 0, 0, 0];
     "a string alone": "\"api_key_id\"" => "\"api_key_id\"", [0, 0, 0, 0];
 
-    // Not JSON: as it came.
+    // Not JSON: unchanged.
     "empty": "" => "", [0, 0, 0, 0];
     "white space alone": " \n" => " \n", [0, 0, 0, 0];
     "a trailing comma": r#"{"api_key_id":"key_1",}"# => r#"{"api_key_id":"key_1",}"#, [0, 0, 0, 0];

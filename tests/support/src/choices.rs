@@ -1,6 +1,6 @@
-//! Decisions read out of bytes: what a fuzzer mutates and a property test shrinks.
+//! Decisions read from bytes that a fuzzer mutates and a property test shrinks.
 
-/// The decisions that are left. Behind their end each is the first of those that there are.
+/// The remaining decisions. After the last byte every decision is the first alternative.
 pub struct Choices<'a>(&'a [u8]);
 
 impl<'a> Choices<'a> {
@@ -29,7 +29,7 @@ impl<'a> Choices<'a> {
         all[usize::from(self.byte()) % all.len()]
     }
 
-    /// As many of the bytes themselves, if there are so many.
+    /// Returns up to `count` of the remaining bytes.
     pub fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, left) = self.0.split_at(count.min(self.0.len()));
         self.0 = left;
@@ -40,13 +40,13 @@ impl<'a> Choices<'a> {
         self.take(usize::MAX)
     }
 
-    /// Up to `most` places to cut a text at, of any length.
+    /// Returns up to `most` offsets at which to cut a text of any length.
     pub fn cuts(&mut self, most: u8) -> Vec<usize> {
         (0..self.byte() % (most + 1)).map(|_| self.number()).collect()
     }
 }
 
-/// A text cut at these places, and at none twice. Two that are equal leave an empty piece.
+/// Cuts a text at these offsets. Two equal offsets produce an empty chunk.
 pub fn cut<'t>(text: &'t [u8], places: &[usize]) -> Vec<&'t [u8]> {
     let mut places: Vec<_> = places.iter().map(|place| place % (text.len() + 1)).collect();
     places.extend([0, text.len()]);
@@ -54,7 +54,7 @@ pub fn cut<'t>(text: &'t [u8], places: &[usize]) -> Vec<&'t [u8]> {
     places.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect()
 }
 
-/// A text byte by byte; where it is long, in pieces that are still small, for time is short.
+/// Cuts a text into single bytes, and a long text into at most 600 chunks.
 pub fn crumbs(text: &[u8]) -> Vec<&[u8]> {
     text.chunks(1 + text.len() / 600).collect()
 }

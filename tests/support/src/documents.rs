@@ -1,13 +1,12 @@
-//! Bodies to feed: JSON as hostile as it comes, in which ids are frequent, and what is none any more.
+//! A generator of bodies: hostile JSON with many ids, and JSON with an error.
 //!
-//! A page is built step by step, each step a decision, so that most changes of a decision make another page, not
-//! another kind of garbage. What the scanner has learnt from one row it must not believe of the next: so rows repeat,
-//! whole or with a byte changed.
+//! A page is built from decisions, so that a mutation of the input mostly makes another page. Rows repeat, unchanged or
+//! with one changed byte, because the scanner predicts a row from earlier ones.
 
 use super::cases::{CASES, naive};
 use super::choices::Choices;
 
-/// How long pages grow, but for what closes them. Few are so long that an object may be left for its size.
+/// The length of a page before its closing brackets. Few are long enough for an object to exceed the window.
 fn longest(choices: &mut Choices<'_>) -> usize {
     match choices.byte() {
         0..=249 => choices.of(&[128, 256, 512, 512, 1 << 10, 1 << 10, 2 << 10, 4 << 10]),
@@ -15,7 +14,7 @@ fn longest(choices: &mut Choices<'_>) -> usize {
     }
 }
 
-/// Bytes as they are, a page, or a page with a byte changed, taken out or put in, or cut off.
+/// Returns the input bytes, a page, or a page with a changed, removed or inserted byte, or a truncated page.
 pub(crate) fn body(choices: &mut Choices<'_>) -> Vec<u8> {
     match choices.byte() % 4 {
         0 => choices.rest().to_vec(),
@@ -35,7 +34,7 @@ pub(crate) fn body(choices: &mut Choices<'_>) -> Vec<u8> {
     }
 }
 
-/// Names of members: those that count, those that nearly do, and others.
+/// Names of members: the two relevant ones, similar ones, and others.
 const MEMBERS: &[&str] = &[
     "api_key_id",
     "api_key_id",
@@ -95,20 +94,19 @@ const SCALARS: &[&str] = &[
     "[\"a\", 1,\"\\u0062\" ,null]",
 ];
 
-/// About as long as what the scanner looks at in one go, keeps of a joint, compares of a name, repeats of white space,
-/// looks up of an id.
+/// Lengths near the bounds of the scanner: SIMD blocks, templates, member names, repeated white space, ids.
 const LENGTHS: &[usize] = &[
     1, 2, 29, 30, 31, 32, 33, 57, 60, 61, 62, 63, 64, 65, 95, 96, 97, 126, 255, 256, 257, 300, 1535, 1536,
     1537,
 ];
 
-/// A container that is open: whether it is an object, and its last element.
+/// An open container.
 struct Open {
     object: bool,
     last: Option<Element>,
 }
 
-/// Where an element begins, with white space and name where it has them; where its value begins; and where it ends.
+/// The offsets of an element with its white space and name, of its value, and of its end.
 #[derive(Clone, Copy)]
 struct Element {
     from: usize,
@@ -186,7 +184,7 @@ impl Page<'_, '_> {
         }
     }
 
-    /// What stands before a value: comma, white space and, in an object, its name.
+    /// Writes the comma, the white space and, in an object, the name before a value.
     fn lead(&mut self, name: Option<&str>) {
         self.comma();
         let from = self.text.len();
@@ -244,7 +242,7 @@ impl Page<'_, '_> {
         self.ended();
     }
 
-    /// The last element again, some times.
+    /// Repeats the last element.
     fn repeat(&mut self) {
         for _ in 0..=self.choices.byte() % 24 {
             let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
@@ -252,7 +250,7 @@ impl Page<'_, '_> {
         }
     }
 
-    /// The last element again, with a byte of it changed to one like it.
+    /// Repeats the last element with one byte changed to a similar one.
     fn nearly_repeat(&mut self) {
         let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
         let (last, at) = (*last, self.choices.number());
@@ -268,7 +266,7 @@ impl Page<'_, '_> {
         });
     }
 
-    /// An element of elsewhere, where it may not belong: with a name in an array, without one in an object.
+    /// Repeats an earlier element, possibly with a name in an array or without one in an object.
     fn transplant(&mut self) {
         let (nth, bare) = (self.choices.byte(), self.choices.yes());
         let Some(element) = self.whole.iter().rev().nth(usize::from(nth) % self.whole.len().max(1)) else {
@@ -290,7 +288,7 @@ impl Page<'_, '_> {
         self.ended();
     }
 
-    /// From here on, that much white space stands there; most often none, so that a page is not all made of it.
+    /// Sets the white space of one position from here on; mostly none, so that a page contains more than white space.
     fn set_gap(&mut self) {
         let which = usize::from(self.choices.byte()) % self.gaps.len();
         self.gaps[which] = match self.choices.byte() % 8 {
@@ -303,7 +301,7 @@ impl Page<'_, '_> {
         };
     }
 
-    /// Rows, about as many as there may be kinds of white space, or more.
+    /// Writes rows, about as many as the bound on different kinds of white space.
     fn rows(&mut self) {
         let count = self.choices.of(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
         let (id, differ) = (self.choices.of(SCALARS), self.choices.yes());
@@ -318,7 +316,7 @@ impl Page<'_, '_> {
         }
     }
 
-    /// Many containers in each other, about as many as there may be.
+    /// Nests containers, up to about the maximum depth.
     fn nest(&mut self) {
         let depth = self.choices.of(&[2, 3, 4, 62, 126, 1021, 1022, 1023, 1024, 1025]);
         let object = self.choices.yes();

@@ -1,19 +1,19 @@
-//! The oracle: what the engine should answer, found the slow and plain way, on a whole document in memory.
+//! The oracle: computes the expected output of a complete document with a naive recursive parser.
 
 use std::ops::Range;
 
 use super::NAMES;
 
-/// What the layer is set to.
+/// The settings of the layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// What stands beside an unmatched id; `None` for no member.
+    /// The value beside an unmatched id; `None` for no member.
     pub unmatched: Option<&'static str>,
-    /// What stands beside an id that is null or no string.
+    /// The value beside an id that is null or not a string.
     pub null: Option<&'static str>,
-    /// How long an object may stay undecided for, in bytes.
+    /// The longest undecided object, in bytes.
     pub window: usize,
-    /// The map: ids, each with its name.
+    /// The map: pairs of id and name.
     pub names: &'static [(&'static str, &'static str)],
 }
 
@@ -28,45 +28,45 @@ pub fn surcharge(edits: usize) -> usize {
     (40 * edits).saturating_sub(224 << 10)
 }
 
-/// How many different kinds of white space are repeated around inserted members.
+/// The number of different kinds of white space that are repeated around inserted members.
 const MAX_LEADS: usize = 62;
 
-/// Named, unmatched, null, left.
+/// Named, unmatched, not a string, skipped.
 pub type Counts = [u64; 4];
 
-/// JSON is what serde_json's grammar takes, in UTF-8.
+/// True if the text is UTF-8 and valid by serde_json's grammar.
 pub fn is_json(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok() && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// The document with its names, and the counts; as it came where it is not JSON.
+/// Returns the amended document and the counts; a document that is not JSON is unchanged.
 pub fn amend(text: &[u8], rules: Rules) -> (Vec<u8>, Counts) {
     if is_json(text) { amend_until(text, text.len(), rules) } else { (text.to_vec(), [0; 4]) }
 }
 
-/// What goes out of a body that streams, and is found to be no JSON at `end`, or breaks off there: up to `end` it
-/// begins some document. What is undecided there stays as it came, and all that follows.
+/// Returns the output of a streamed body that is invalid or truncated at `end`. The bytes before `end` must be the
+/// beginning of a document. Undecided objects and the bytes after `end` are unchanged.
 pub fn amend_until(text: &[u8], end: usize, rules: Rules) -> (Vec<u8>, Counts) {
-    Walk::through(text, end, rules).write()
+    NaiveParser::through(text, end, rules).write()
 }
 
-/// How many ids and names a text holds up to there that may be worth an edit.
+/// The number of id and name members before `end`.
 pub fn edits(text: &[u8], end: usize) -> usize {
-    Walk::through(text, end, Rules::default()).edits.len()
+    NaiveParser::through(text, end, Rules::default()).edits.len()
 }
 
-struct Walk<'a> {
+struct NaiveParser<'a> {
     text: &'a [u8],
     end: usize,
     rules: Rules,
     at: usize,
-    /// In the order of what they replace.
+    /// In the order of the ranges that they replace.
     edits: Vec<Edit>,
     leads: Vec<[String; 3]>,
     settled: usize,
 }
 
-/// What is put in place of a range, if anything, and how that counts.
+/// A range, its replacement if there is one, and the index of its counter.
 #[derive(Default)]
 struct Edit {
     place: Range<usize>,
@@ -74,7 +74,7 @@ struct Edit {
     kind: Option<usize>,
 }
 
-/// An object: how often it holds each member, and which edits are of the first.
+/// The occurrences of each member in an object, and the edits of the first one.
 #[derive(Default)]
 struct Object {
     ids: usize,
@@ -89,12 +89,12 @@ struct Id {
     value: Range<usize>,
 }
 
-/// `None`: the text ends here.
-impl<'a> Walk<'a> {
+/// Methods return `None` at the end of the text.
+impl<'a> NaiveParser<'a> {
     fn through(text: &'a [u8], end: usize, rules: Rules) -> Self {
-        let mut walk = Self { text, end, rules, at: 0, edits: Vec::new(), leads: Vec::new(), settled: end };
-        let _ = walk.white_space().and_then(|_| walk.value());
-        walk
+        let mut parser = Self { text, end, rules, at: 0, edits: Vec::new(), leads: Vec::new(), settled: end };
+        let _ = parser.white_space().and_then(|_| parser.value());
+        parser
     }
 
     fn byte(&self) -> Option<u8> {
@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// A number or a literal. At the end of the text, a number may go on.
+    /// Parses a number or a literal. A number at the end of the text may continue.
     fn bare(&mut self) -> Option<()> {
         let from = self.at;
         while self.byte().is_some_and(|byte| !b",]} \n\r\t".contains(&byte)) {
@@ -204,7 +204,7 @@ impl<'a> Walk<'a> {
         self.edits.len() - 1
     }
 
-    /// The white space that is repeated where this stands around an id.
+    /// Returns the white space that is repeated for an id with these gaps.
     fn lead(&mut self, gaps: [String; 3]) -> [String; 3] {
         let is_known = self.leads.contains(&gaps);
         if gaps.iter().any(|gap| gap.len() > 256) || !is_known && self.leads.len() == MAX_LEADS {
@@ -216,7 +216,7 @@ impl<'a> Walk<'a> {
         gaps
     }
 
-    /// Decides an object that ends here, or breaks off.
+    /// Decides an object that ends or is truncated here.
     fn decide(&mut self, object: &Object, whole: bool) {
         let Object { ids, natives, id, native } = object;
         let Some(first) = [id.as_ref().map(|id| id.edit), *native].into_iter().flatten().min() else {
@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What is settled, and the rest as it came. What stands in a value that is replaced goes with it.
+    /// Applies the settled edits. Edits within a replaced value are dropped with it.
     fn write(&self) -> (Vec<u8>, Counts) {
         let (mut out, mut counts, mut at) = (Vec::new(), [0; 4], 0);
         for Edit { place, put, kind } in self.edits.iter().filter(|edit| edit.place.start < self.settled) {
