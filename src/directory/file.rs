@@ -3,7 +3,7 @@
 use super::listing::Listing;
 use super::{DirectoryError, Synced};
 use crate::KeyNames;
-use crate::names::watch::files::{MAX_FILE, read, shown};
+use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -38,7 +38,8 @@ pub(super) fn save(path: &Path, listing: Arc<Listing>) -> Result<Synced, Directo
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, DirectoryError> {
-    Ok(read(path).map_err(|why| fault(path, why))?.unwrap_or_default())
+    let bytes = read_file(path).map_err(|error| DirectoryError::new(error.to_string()))?;
+    Ok(bytes.unwrap_or_default())
 }
 
 /// What is there and makes no sense is somebody's work: it is refused, not written over.
@@ -46,11 +47,11 @@ fn parsed(path: &Path, bytes: &[u8]) -> Result<KeyNames, DirectoryError> {
     if bytes.is_empty() {
         return Ok(KeyNames::default());
     }
-    KeyNames::from_json(bytes).map_err(|error| DirectoryError::new(error.in_file(&shown(path))))
+    parse_file(path, bytes).map_err(|error| DirectoryError::new(error.to_string()))
 }
 
 fn fault(path: &Path, why: String) -> DirectoryError {
-    DirectoryError::new(format!("{}: {why}", shown(path)))
+    DirectoryError::new(format!("{}: {why}", display_path(path)))
 }
 
 /// One id a line, in order: made to be read, and compared line by line.

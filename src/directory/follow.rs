@@ -1,7 +1,8 @@
 //! When to walk: now and then, and soon after a key without a name is seen.
 
 use super::{Directory, DirectoryError, Synced};
-use crate::{SharedKeyNames, UnmatchedReceiver};
+use crate::SharedKeyNames;
+use crate::names::UnmatchedReceiver;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::path::Path;
@@ -59,7 +60,7 @@ impl Directory {
         mut told: impl FnMut(Result<Synced, DirectoryError>),
     ) -> Infallible {
         let mut wanted = Wanted::default();
-        let (mut learned, mut unmatched) = (names.take_publisher(), names.unmatched_ids());
+        let mut unmatched = names.unmatched_ids();
         loop {
             // Only what was seen before a walk can be known to be in no list.
             wanted.see(unmatched.as_mut().map(UnmatchedReceiver::try_recv).unwrap_or_default());
@@ -67,9 +68,6 @@ impl Directory {
             let synced = went.clone().ok();
             told(went);
             wanted.walked(synced.as_ref());
-            if let (Some(synced), Some(learned)) = (&synced, &mut learned) {
-                learned.publish(synced.names.clone(), synced.listing().is_all_there_is());
-            }
             let known = |id: &str| synced.as_ref().is_some_and(|synced| synced.names().name(id).is_some());
 
             let ended = Instant::now();
@@ -90,6 +88,19 @@ impl Directory {
                 }
             }
         }
+    }
+}
+
+impl SharedKeyNames {
+    /// A handle with the names of a cache, until `Directory` returns a handle of its own.
+    pub fn watch_with_synced<I>(paths: I, synced: impl AsRef<Path>) -> Result<Self, crate::WatchError>
+    where
+        I: IntoIterator<Item: Into<std::path::PathBuf>>,
+    {
+        let (paths, synced): (Vec<_>, _) = (paths.into_iter().map(Into::into).collect(), synced.as_ref());
+        let bytes = crate::names::watch::read_file(synced)?.filter(|bytes| !bytes.is_empty());
+        let cached = bytes.map(|bytes| crate::names::watch::parse_file(synced, &bytes)).transpose()?;
+        Ok(Self::watch_with_learned(&paths, synced, cached)?.0)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
+use super::sources::Sources;
 use super::status::Status;
 use super::store::Store;
 use super::unmatched::UnmatchedReceiver;
@@ -38,11 +39,11 @@ pub struct SharedKeyNames {
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {
-        Self::from_store(Arc::new(Store::in_memory(Arc::new(names))), None)
+        Self::from_store(Arc::new(Store::new(Sources::in_memory(Arc::new(names)))), None)
     }
 
     /// Creates a handle that keeps `watcher` as long as a clone of it exists.
-    pub(crate) fn from_store(store: Arc<Store>, watcher: Option<Arc<dyn Send + Sync>>) -> Self {
+    pub(super) fn from_store(store: Arc<Store>, watcher: Option<Arc<dyn Send + Sync>>) -> Self {
         Self { store, watcher }
     }
 
@@ -56,7 +57,7 @@ impl SharedKeyNames {
     ///
     /// If the handle watches files, the map stays until the *content* of a file changes.
     pub fn replace(&self, names: KeyNames) {
-        self.store.replace(names);
+        self.store.replace(Arc::new(names));
     }
 
     /// Returns the current generation, its source and the last error.
@@ -103,19 +104,6 @@ impl SharedKeyNames {
     /// ```
     pub fn unmatched_ids(&self) -> Option<UnmatchedReceiver> {
         self.store.unmatched.take_receiver()
-    }
-
-    #[cfg(feature = "directory")]
-    pub(crate) fn take_publisher(&self) -> Option<super::learned::LearnedNames> {
-        self.store.publisher.lock().ok()?.take()
-    }
-
-    #[cfg(feature = "directory")]
-    pub(crate) fn keep_publisher(self, learned: super::learned::LearnedNames) -> Self {
-        if let Ok(mut publisher) = self.store.publisher.lock() {
-            *publisher = Some(learned);
-        }
-        self
     }
 
     /// Notes that a request with a snapshot of this generation found no name for an id. Returns

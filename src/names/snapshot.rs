@@ -11,7 +11,7 @@ use super::KeyNames;
 /// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its
 /// [`KeyNames`].
 #[derive(Clone)]
-pub struct Snapshot(pub(super) Arc<Generation>);
+pub struct Snapshot(Arc<Generation>);
 
 /// A map with its number.
 pub(super) struct Generation {
@@ -23,6 +23,10 @@ pub(super) struct Generation {
 // === impl Snapshot ===
 
 impl Snapshot {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        Self(generation)
+    }
+
     /// The number of this generation of the handle's maps. The first is 1.
     pub fn generation(&self) -> u64 {
         self.0.number

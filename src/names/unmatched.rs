@@ -15,7 +15,7 @@ use super::{KeyNames, looks_like_secret};
 pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
-pub(super) struct UnmatchedIds {
+pub(super) struct UnmatchedQueue {
     state: Mutex<State>,
     added: Notify,
     receiver_taken: AtomicBool,
@@ -34,12 +34,12 @@ struct State {
 /// because the upstream decides which ids occur. Ids that are longer than 256 bytes or look like a
 /// secret never arrive. A new generation discards the ids that have not been received yet.
 pub struct UnmatchedReceiver {
-    ids: Arc<UnmatchedIds>,
+    ids: Arc<UnmatchedQueue>,
 }
 
-// === impl UnmatchedIds ===
+// === impl UnmatchedQueue ===
 
-impl UnmatchedIds {
+impl UnmatchedQueue {
     pub(super) fn new(generation: u64) -> Self {
         Self { state: Mutex::new(State::new(generation)), added: Notify::new(), receiver_taken: false.into() }
     }

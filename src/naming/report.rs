@@ -9,7 +9,7 @@ use crate::json::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::json::edit::Text;
 #[cfg(feature = "tracing")]
-use crate::names::shown;
+use crate::names::mask;
 use crate::naming::settings::Settings;
 use crate::{Outcome, Snapshot};
 
@@ -80,7 +80,7 @@ impl Report {
             tracing::warn!(
                 id,
                 generation = self.snapshot.generation(),
-                path = shown(self.asked.uri.path()),
+                path = mask(self.asked.uri.path()),
                 offset,
                 at = paths.get(nth),
                 "no name for this key id"
@@ -130,7 +130,7 @@ impl Report {
         };
         tracing::debug!(
             method = %self.asked.method,
-            path = shown(self.asked.uri.path()),
+            path = mask(self.asked.uri.path()),
             generation = self.snapshot.generation(),
             outcome,
             reason = reason.map(tracing::field::debug),
