@@ -6,6 +6,7 @@
 
 mod api;
 mod ask;
+mod base_url;
 mod fault;
 mod file;
 mod follow;
@@ -15,6 +16,7 @@ mod page;
 mod retry;
 mod walk;
 
+pub use base_url::BaseUrl;
 pub use key::AdminKey;
 pub use listing::{Changes, Listing, Missing};
 pub use walk::Progress;
@@ -22,7 +24,7 @@ pub use walk::Progress;
 use crate::KeyNames;
 use api::Api;
 use ask::{Ask, BoxError};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body::Body;
 use std::fmt;
 use std::path::Path;
@@ -173,22 +175,7 @@ impl Directory {
     ///
     /// If it is no absolute `http` or `https` address, or holds a user, a password, a query or a fragment.
     pub fn base_url(mut self, url: &str) -> Result<Self, DirectoryError> {
-        let refused = |why: &str| Err(DirectoryError::new(format!("the base URL {why}; give https://host")));
-        let Ok(uri) = url.trim().parse::<Uri>() else {
-            return refused("is no URL");
-        };
-        let Some(authority) = uri.authority() else {
-            return refused("names no host");
-        };
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return refused("is neither http nor https");
-        }
-        // `Uri` drops a fragment, which would swallow the paths that are put behind it here.
-        if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
-            return refused("holds a user, a password, a query or a fragment");
-        }
-        let url = url.trim().trim_end_matches('/');
-        self.base = url.strip_suffix("/v1").unwrap_or(url).trim_end_matches('/').into();
+        self.base = url.parse::<BaseUrl>()?.to_string();
         // A clone that asks elsewhere has nothing to share.
         self.turns = Arc::default();
         Ok(self)
@@ -369,6 +356,10 @@ impl fmt::Display for Synced {
 impl DirectoryError {
     fn new(why: impl Into<String>) -> Self {
         Self(why.into())
+    }
+
+    fn base_url(reason: &str) -> Self {
+        Self::new(format!("the base URL {reason}"))
     }
 }
 

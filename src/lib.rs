@@ -99,7 +99,7 @@
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
 #[cfg(feature = "directory")]
-mod directory;
+pub mod directory;
 pub mod docs;
 mod json;
 mod names;
