@@ -109,10 +109,10 @@ mod query;
 #[cfg(feature = "directory")]
 pub use directory::{AdminKey, Changes, Directory, DirectoryError, Listing, Missing, Progress, Synced};
 pub use json::rules::Unmatched;
-pub use names::shared::{SharedKeyNames, Snapshot, Status};
+pub use names::shared::SharedKeyNames;
 #[cfg(feature = "watch")]
 pub use names::watch::WatchError;
-pub use names::{KeyNames, KeyNamesError};
+pub use names::{KeyNames, KeyNamesError, Snapshot, Status, UnmatchedReceiver};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;

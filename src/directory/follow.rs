@@ -1,7 +1,7 @@
 //! When to walk: now and then, and soon after a key without a name is seen.
 
 use super::{Directory, DirectoryError, Synced};
-use crate::SharedKeyNames;
+use crate::{SharedKeyNames, UnmatchedReceiver};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::path::Path;
@@ -26,7 +26,7 @@ impl Directory {
     /// An id that a whole walk did not find waits for the regular one.
     ///
     /// Names come to `names` only by way of the file: make it with [`SharedKeyNames::watch_with_synced`]. Nothing else
-    /// may [take its unmatched ids](SharedKeyNames::drain_unmatched). `told` is called with what each walk came to; one
+    /// may [take its unmatched ids](SharedKeyNames::unmatched_ids). `told` is called with what each walk came to; one
     /// that fails changes nothing, and is followed by the next. Until a whole walk's names are in the handle, a filter
     /// by a name that is not there is answered by a 503, not a 400: it may be a name that is still to come.
     ///
@@ -59,20 +59,16 @@ impl Directory {
         mut told: impl FnMut(Result<Synced, DirectoryError>),
     ) -> Infallible {
         let mut wanted = Wanted::default();
-        let mut has_all = false;
-        let fetcher = names.begin_fetching();
+        let (mut learned, mut unmatched) = (names.take_publisher(), names.unmatched_ids());
         loop {
             // Only what was seen before a walk can be known to be in no list.
-            wanted.see(names.drain_unmatched());
+            wanted.see(unmatched.as_mut().map(UnmatchedReceiver::try_recv).unwrap_or_default());
             let went = self.sync(file.as_ref()).await;
             let synced = went.clone().ok();
             told(went);
             wanted.walked(synced.as_ref());
-            if let Some(synced) =
-                synced.as_ref().filter(|synced| !has_all && synced.listing().is_all_there_is())
-            {
-                has_all = true;
-                fetcher.sent(synced.names.clone());
+            if let (Some(synced), Some(learned)) = (&synced, &mut learned) {
+                learned.publish(synced.names.clone(), synced.listing().is_all_there_is());
             }
             let known = |id: &str| synced.as_ref().is_some_and(|synced| synced.names().name(id).is_some());
 
@@ -81,7 +77,13 @@ impl Directory {
             loop {
                 let next =
                     if wanted.hungry.is_empty() { regular } else { regular.min(ended + self.min_interval) };
-                match timeout_at(next, names.next_unmatched()).await {
+                let received = async {
+                    match &mut unmatched {
+                        Some(unmatched) => unmatched.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                match timeout_at(next, received).await {
                     // What was learned just now is still on its way through the file.
                     Ok(ids) => wanted.see(ids.into_iter().filter(|id| !known(id))),
                     Err(_) => break,
