@@ -106,8 +106,6 @@ mod names;
 mod naming;
 mod query;
 
-#[cfg(feature = "directory")]
-pub use directory::{AdminKey, Changes, Directory, DirectoryError, Listing, Missing, Progress, Synced};
 pub use json::rules::Unmatched;
 pub use names::shared::SharedKeyNames;
 #[cfg(feature = "watch")]
@@ -124,7 +122,7 @@ pub use naming::service::ApiKeyName;
 #[doc(hidden)]
 pub mod _internal {
     #[cfg(feature = "directory")]
-    pub use crate::directory::learned;
+    pub use crate::directory::read_page;
     pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     pub mod query {

@@ -1,6 +1,6 @@
 //! Parsing of an API's base URL.
 
-use super::DirectoryError;
+use super::error::{DirectoryError, DirectoryErrorKind};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 use std::fmt;
@@ -106,7 +106,9 @@ impl FromStr for BaseUrl {
     /// If the text is not an absolute `http` or `https` URL with a host and a port from 1 to 65535, or if it contains
     /// a user name, a password, a query or a fragment.
     fn from_str(text: &str) -> Result<Self, DirectoryError> {
-        let rejected = |reason| Err(DirectoryError::base_url(reason));
+        let rejected = |reason: &str| {
+            Err(DirectoryError::new(DirectoryErrorKind::BaseUrl, format!("the base URL {reason}")))
+        };
         // `Uri` discards a fragment without an error.
         if text.contains('#') {
             return rejected("has a fragment (#…); remove it");
@@ -199,6 +201,7 @@ mod tests {
         ] {
             let error = parse(text).expect_err(text);
             let shown = format!("{error} {error:?}");
+            assert_eq!(error.kind(), DirectoryErrorKind::BaseUrl);
             assert!(shown.starts_with("the base URL ") && !shown.contains("hunter2"), "{text}: {shown}");
         }
     }

@@ -105,19 +105,6 @@ impl SharedKeyNames {
         self.store.unmatched.take_receiver()
     }
 
-    #[cfg(feature = "directory")]
-    pub(crate) fn take_publisher(&self) -> Option<super::learned::LearnedNames> {
-        self.store.publisher.lock().ok()?.take()
-    }
-
-    #[cfg(feature = "directory")]
-    pub(crate) fn keep_publisher(self, learned: super::learned::LearnedNames) -> Self {
-        if let Ok(mut publisher) = self.store.publisher.lock() {
-            *publisher = Some(learned);
-        }
-        self
-    }
-
     /// Notes that a request with a snapshot of this generation found no name for an id. Returns
     /// true for the first time in this generation, while there is room: then the caller may log it.
     ///

@@ -21,9 +21,6 @@ pub(crate) struct Store {
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
     pub(super) unmatched: Arc<UnmatchedIds>,
-    /// Until `Directory` has a constructor of its own: the publisher that `follow` takes.
-    #[cfg(feature = "directory")]
-    pub(super) publisher: Mutex<Option<super::learned::LearnedNames>>,
 }
 
 impl Store {
@@ -47,8 +44,6 @@ impl Store {
             unmatched: Arc::new(UnmatchedIds::new(status.generation)),
             status: watch::Sender::new(status),
             sources: Mutex::new(sources),
-            #[cfg(feature = "directory")]
-            publisher: Mutex::default(),
         }
     }
 

@@ -126,22 +126,6 @@ impl SharedKeyNames {
         begin(files, store, POLL, native)
     }
 
-    /// A handle that follows these files, and whose learned names a `Directory` keeps in `synced`.
-    #[cfg(feature = "directory")]
-    pub fn watch_with_synced<I>(paths: I, synced: impl AsRef<Path>) -> Result<Self, WatchError>
-    where
-        I: IntoIterator<Item: Into<PathBuf>>,
-    {
-        let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
-        let synced = synced.as_ref();
-        let in_file = |why: String| WatchError(format!("{}: {why}", files::shown(synced)));
-        let bytes = files::read(synced).map_err(in_file)?;
-        let cached = bytes.filter(|bytes| !bytes.is_empty()).map(|bytes| crate::KeyNames::from_json(&bytes));
-        let cached = cached.transpose().map_err(|error| WatchError(error.in_file(&files::shown(synced))))?;
-        let (names, learned) = Self::watch_with_learned(&paths, synced, cached)?;
-        Ok(names.keep_publisher(learned))
-    }
-
     /// Creates a handle that follows these files, as [`watch_all`](Self::watch_all) does, and
     /// whose further names are learned, with the publisher of those names.
     ///
