@@ -10,8 +10,10 @@ use hyper_util::rt::TokioExecutor;
 use tower_api_key_name::SharedKeyNames;
 use tower_api_key_name::directory::{AdminKey, Directory, DirectoryError, Synced};
 
-use super::stack::Settings;
-use super::{Refusal, cannot_start, say, upstream};
+use super::output::print_line;
+use super::settings::ProxySettings;
+use super::start_error::StartError;
+use super::upstream;
 
 /// Of lists that cannot be read, so many are told one by one.
 const TOLD: usize = 10;
@@ -19,12 +21,17 @@ const TOLD: usize = 10;
 type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 /// The names of these files and of `synced`, which is kept current for as long as the process lives.
-pub fn begin(files: &[PathBuf], synced: &Path, settings: &Settings) -> Result<SharedKeyNames, Refusal> {
-    let key = AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| Refusal::BadUse(format!("--sync: {e}")))?;
+pub fn begin(
+    files: &[PathBuf],
+    synced: &Path,
+    settings: &ProxySettings,
+) -> Result<SharedKeyNames, StartError> {
+    let key =
+        AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
     let directory = Directory::openai(client(settings)?, key)
         .base_url(&settings.base.to_string())
-        .map_err(|e| Refusal::BadUse(format!("--sync: {e}")))?;
-    let names = SharedKeyNames::watch_with_synced(files, synced).map_err(cannot_start)?;
+        .map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
+    let names = SharedKeyNames::watch_with_synced(files, synced).map_err(StartError::cannot_start)?;
     let (handle, synced) = (names.clone(), synced.to_path_buf());
     tokio::spawn(async move {
         let mut missing = Vec::new();
@@ -34,18 +41,18 @@ pub fn begin(files: &[PathBuf], synced: &Path, settings: &Settings) -> Result<Sh
 }
 
 /// Fills this file from both lists of the demo's organization, and says how that goes, until the names are in use.
-pub async fn fill(file: &Path, settings: &Settings, names: &SharedKeyNames) -> Result<(), Refusal> {
+pub async fn fill(file: &Path, settings: &ProxySettings, names: &SharedKeyNames) -> Result<(), StartError> {
     let base = settings.base.to_string();
-    let key = AdminKey::new("demo".into()).map_err(cannot_start)?;
-    say(&format!("{} names; now from the demo's lists:", names.status().entries));
+    let key = AdminKey::new("demo".into()).map_err(StartError::cannot_start)?;
+    print_line(&format!("{} names; now from the demo's lists:", names.status().entries));
     for directory in [
         Directory::openai(client(settings)?, key.clone()),
         Directory::anthropic(client(settings)?, key.clone()),
     ] {
-        let directory = directory.base_url(&base).map_err(cannot_start)?;
-        let synced = directory.sync(file).await.map_err(cannot_start)?;
+        let directory = directory.base_url(&base).map_err(StartError::cannot_start)?;
+        let synced = directory.sync(file).await.map_err(StartError::cannot_start)?;
         // Not what is gone: neither list holds what stands in the other.
-        say(&format!("  {} keys, {} new names", synced.listing().keys(), synced.changes().new));
+        print_line(&format!("  {} keys, {} new names", synced.listing().keys(), synced.changes().new));
         names.wait_for(|status| status.entries == synced.names().len()).await;
     }
     Ok(())
@@ -77,8 +84,8 @@ fn tell(went: Result<Synced, DirectoryError>, told: &mut Vec<String>) {
 }
 
 /// Connections of its own: a walk takes none from those who are served.
-fn client(settings: &Settings) -> Result<Client<Connector, Empty<Bytes>>, Refusal> {
-    let tls = upstream::tls(settings).map_err(cannot_start)?;
+fn client(settings: &ProxySettings) -> Result<Client<Connector, Empty<Bytes>>, StartError> {
+    let tls = upstream::tls(settings).map_err(StartError::cannot_start)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))
