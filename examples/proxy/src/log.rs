@@ -14,9 +14,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapErr;
 use pin_project_lite::pin_project;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Service};
 use tower_api_key_name::outcome::{Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
 
@@ -35,8 +37,8 @@ pub fn filter(access_log: bool) -> EnvFilter {
 
 /// Stores the outcome for the request's line. It is the naming layer's `on_outcome` callback.
 pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
-    if let Some(OutcomeSlot(slot)) = request.extensions().get() {
-        let _ = slot.set(*outcome);
+    if let Some(LineHandle(line)) = request.extensions().get() {
+        let _ = line.outcome.set(*outcome);
     }
 }
 
@@ -53,9 +55,6 @@ pub fn masked_path(uri: &Uri) -> Cow<'_, str> {
     masked.collect::<Vec<_>>().join("/").into()
 }
 
-#[derive(Clone, Copy)]
-pub struct LogLayer;
-
 #[derive(Clone)]
 pub struct Log<S> {
     inner: S,
@@ -65,67 +64,58 @@ pin_project! {
     pub struct LogFuture<F> {
         #[pin]
         inner: F,
-        line: Option<Box<AccessLine>>,
+        line: Option<LineHandle>,
     }
 }
 
-pin_project! {
-    pub struct LogBody<B> {
-        #[pin]
-        inner: Option<B>,
-        line: Option<Box<AccessLine>>,
-    }
+/// A response body whose error hook owns the line. The hook is dropped after the inner body, which has reported its
+/// outcome by then.
+pub type LogBody<B> = MapErr<B, Box<dyn FnMut(BoxError) -> BoxError + Send>>;
 
-    impl<B> PinnedDrop for LogBody<B> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if let Some(line) = this.line.take() {
-                // The naming layer reports the outcome of an unfinished body when the body is dropped.
-                this.inner.set(None);
-                line.write();
-            }
-        }
-    }
-}
-
-/// The fields of a line. Boxed, because future and body are moved often.
+/// The fields of a line that belong to the request.
 struct AccessLine {
     /// The time of the request, if lines at INFO are enabled.
     start: Option<Instant>,
     method: Method,
     uri: Uri,
+    outcome: OnceLock<Outcome>,
+}
+
+/// A request extension through which the naming layer's callback reaches the line.
+#[derive(Clone)]
+struct LineHandle(Arc<AccessLine>);
+
+/// A line that is written when it is dropped.
+struct LineOfResponse {
+    request: LineHandle,
     status: StatusCode,
-    outcome: OutcomeSlot,
     body_failed: bool,
 }
 
-/// A request extension in which the naming layer's outcome is stored.
-#[derive(Clone, Default)]
-struct OutcomeSlot(Arc<OnceLock<Outcome>>);
+// === impl LineOfResponse ===
 
-// === impl AccessLine ===
-
-impl AccessLine {
-    fn write(&self) {
+impl Drop for LineOfResponse {
+    fn drop(&mut self) {
         if self.status.is_server_error() || self.body_failed {
             tracing::warn!(target: TARGET, "{self}");
-        } else if self.start.is_some() {
+        } else if self.request.0.start.is_some() {
             tracing::info!(target: TARGET, "{self}");
         }
     }
 }
 
-/// ` GET /v1/organization/costs 200 amended named=12 unmatched=1 null=0 3 ms`
-impl fmt::Display for AccessLine {
+/// `GET /v1/organization/costs 200 amended named=12 unmatched=1 null=0 3 ms`
+impl fmt::Display for LineOfResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.method, masked_path(&self.uri), self.status.as_u16())?;
-        if let Some(outcome) = self.outcome.0.get() {
+        let AccessLine { start, method, uri, outcome } = &*self.request.0;
+        write!(f, "{method} {} {}", masked_path(uri), self.status.as_u16())?;
+        if let Some(outcome) = outcome.get() {
             write_outcome(f, outcome)?;
         }
         if self.body_failed {
             f.write_str(" broke off")?;
         }
-        match self.start {
+        match start {
             Some(start) => write!(f, " {} ms", start.elapsed().as_millis()),
             None => Ok(()),
         }
@@ -142,19 +132,18 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     write!(f, " named={} unmatched={} null={}", counts.named, counts.unmatched, counts.not_a_string)
 }
 
-// === impl LogLayer, Log ===
+// === impl Log ===
 
-impl<S> Layer<S> for LogLayer {
-    type Service = Log<S>;
-
-    fn layer(&self, inner: S) -> Log<S> {
-        Log { inner }
+impl<S> Log<S> {
+    pub fn new(inner: S) -> Self {
+        Self { inner }
     }
 }
 
 impl<S, A, B> Service<Request<A>> for Log<S>
 where
     S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error = BoxError>,
 {
     type Response = Response<LogBody<B>>;
     type Error = Infallible;
@@ -166,16 +155,14 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| {
-            let outcome = OutcomeSlot::default();
-            request.extensions_mut().insert(outcome.clone());
-            Box::new(AccessLine {
+            let line = LineHandle(Arc::new(AccessLine {
                 start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
                 method: request.method().clone(),
                 uri: request.uri().clone(),
-                status: StatusCode::OK,
-                outcome,
-                body_failed: false,
-            })
+                outcome: OnceLock::new(),
+            }));
+            request.extensions_mut().insert(line.clone());
+            line
         });
         LogFuture { inner: self.inner.call(request), line }
     }
@@ -186,47 +173,23 @@ where
 impl<F, B> Future for LogFuture<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes, Error = BoxError>,
 {
     type Output = Result<Response<LogBody<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(response) = ready!(this.inner.poll(cx));
-        let mut line = this.line.take();
-        if let Some(line) = &mut line {
-            line.status = response.status();
-        }
-        Poll::Ready(Ok(response.map(|inner| LogBody { inner: Some(inner), line })))
-    }
-}
-
-// === impl LogBody ===
-
-impl<B> Body for LogBody<B>
-where
-    B: Body<Data = Bytes, Error = BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
-        let frame = ready!(inner.poll_frame(cx));
-        if let (Some(line), Some(Err(_))) = (this.line, &frame) {
+        let Some(request) = this.line.take() else {
+            return Poll::Ready(Ok(response.map(|body| body.map_err(Box::new(|e| e) as _))));
+        };
+        let mut line = LineOfResponse { request, status: response.status(), body_failed: false };
+        let hook = move |e| {
+            // The reference moves the whole line into the closure, not only this field.
+            let line = &mut line;
             line.body_failed = true;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+            e
+        };
+        Poll::Ready(Ok(response.map(|body| body.map_err(Box::new(hook) as _))))
     }
 }

@@ -1,4 +1,4 @@
-//! Routing: `/health` and local errors are answered here, the organization paths are forwarded.
+//! Routing: organization paths are forwarded; `/health` and errors are local responses.
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
-use tower::{BoxError, Layer, Service};
+use tower::Service;
 use tower_api_key_name::SharedKeyNames;
 
 use super::load::Overload;
@@ -18,11 +18,6 @@ use super::scope::is_in_scope;
 use super::{errors, health};
 
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
-
-#[derive(Clone)]
-pub struct RouteLayer {
-    names: SharedKeyNames,
-}
 
 #[derive(Clone)]
 pub struct Route<S> {
@@ -43,16 +38,6 @@ pin_project! {
     enum RouteState<F> {
         Local { response: Option<Response<Full<Bytes>>> },
         Forwarded { #[pin] future: F },
-    }
-}
-
-pin_project! {
-    #[project = RoutedBodyProj]
-    pub enum RoutedBody<B> {
-        Local { #[pin] body: Full<Bytes> },
-        Forwarded { #[pin] body: B },
-        // For HEAD. The length is unknown, since a length of 0 would go out as Content-Length (RFC 9110 §8.6).
-        Head,
     }
 }
 
@@ -94,7 +79,7 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
     }
 }
 
-/// RFC 9110 §7.6.2: `OPTIONS` with `Max-Forwards: 0` is answered by its recipient.
+/// RFC 9110 §7.6.2: the recipient of `OPTIONS` with `Max-Forwards: 0` is its final one.
 fn is_last_hop<A>(request: &Request<A>) -> bool {
     request.headers().get(MAX_FORWARDS).is_some_and(|hops| hops == "0")
 }
@@ -123,19 +108,11 @@ fn decrement_max_forwards<A>(request: &mut Request<A>) {
     }
 }
 
-// === impl RouteLayer, Route ===
+// === impl Route ===
 
-impl RouteLayer {
-    pub fn new(names: SharedKeyNames) -> Self {
-        Self { names }
-    }
-}
-
-impl<S> Layer<S> for RouteLayer {
-    type Service = Route<S>;
-
-    fn layer(&self, inner: S) -> Route<S> {
-        Route { inner, names: self.names.clone() }
+impl<S> Route<S> {
+    pub fn new(inner: S, names: SharedKeyNames) -> Self {
+        Self { inner, names }
     }
 }
 
@@ -143,7 +120,7 @@ impl<S, A, B> Service<Request<A>> for Route<S>
 where
     S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
 {
-    type Response = Response<RoutedBody<B>>;
+    type Response = Response<Either<Full<Bytes>, B>>;
     type Error = Infallible;
     type Future = RouteFuture<S::Future>;
 
@@ -172,65 +149,26 @@ impl<F, B> Future for RouteFuture<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
 {
-    type Output = Result<Response<RoutedBody<B>>, Infallible>;
+    type Output = Result<Response<Either<Full<Bytes>, B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = match this.state.project() {
             // A second poll after completion breaks the contract of `Future`, but does not have to panic.
-            RouteStateProj::Local { response } => {
-                response.take().unwrap_or_default().map(|body| RoutedBody::Local { body })
-            }
+            RouteStateProj::Local { response } => response.take().unwrap_or_default().map(Either::Left),
             RouteStateProj::Forwarded { future } => {
                 let Ok(response) = ready!(future.poll(cx));
-                response.map(|body| RoutedBody::Forwarded { body })
+                response.map(Either::Right)
             }
         };
         if *this.is_head {
-            // hyper leaves out the body of a response to HEAD in HTTP/1, but not in HTTP/2.
-            if let RoutedBody::Local { body } = response.body() {
+            if let Either::Left(body) = response.body() {
                 let length = body.size_hint().exact().unwrap_or_default();
                 response.headers_mut().insert(CONTENT_LENGTH, length.into());
             }
-            response = response.map(|_| RoutedBody::Head);
+            // hyper leaves out the body of a response to HEAD in HTTP/1, but not in HTTP/2.
+            response = response.map(|_| Either::Left(Full::default()));
         }
         Poll::Ready(Ok(response))
-    }
-}
-
-// === impl RoutedBody ===
-
-impl<B> Body for RoutedBody<B>
-where
-    B: Body<Data = Bytes, Error = BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            RoutedBodyProj::Local { body } => body.poll_frame(cx).map_err(|never| match never {}),
-            RoutedBodyProj::Forwarded { body } => body.poll_frame(cx),
-            RoutedBodyProj::Head => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Local { body } => body.is_end_stream(),
-            Self::Forwarded { body } => body.is_end_stream(),
-            Self::Head => true,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Local { body } => body.size_hint(),
-            Self::Forwarded { body } => body.size_hint(),
-            Self::Head => SizeHint::default(),
-        }
     }
 }

@@ -12,8 +12,8 @@ use super::coding::CodingLayer;
 use super::decoding::DecodingLayer;
 use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
-use super::log::{self, LogLayer};
-use super::route::RouteLayer;
+use super::log::{self, Log};
+use super::route::Route;
 use super::settings::ProxySettings;
 use super::timeouts::TimeoutsLayer;
 use super::upstream;
@@ -46,9 +46,9 @@ pub fn stack(
 
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
-        .layer(LogLayer)
+        .layer_fn(Log::new)
         // Above all work: a path out of scope never reaches the upstream.
-        .layer(RouteLayer::new(names))
+        .layer_fn(move |inner| Route::new(inner, names.clone()))
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
         .layer(CodingLayer)
         // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
