@@ -117,7 +117,7 @@ impl Entries {
         self.list.iter().map(|entry| (self.str(entry.id), self.str(entry.name)))
     }
 
-    #[inline]
+    #[cfg(feature = "tracing")]
     pub(super) fn id(&self, entry: EntryRef) -> &str {
         self.str(self.list[entry.index as usize].id)
     }

@@ -198,7 +198,7 @@ impl KeyNames {
 
     /// True if both maps contain the same pairs, in any order.
     #[cfg(feature = "directory")]
-    pub(super) fn has_same_pairs(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_pairs(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().all(|(id, name)| other.name(id) == Some(name))
     }
 

@@ -1,25 +1,25 @@
-//! Costs and usage, for whatever window is asked: every number follows from the time, the key and the model,
-//! so the same question has the same answer, and sums agree however they are grouped.
+//! Costs and usage. Each number is a function of time, key and model: a request always has the same response, and sums
+//! do not depend on the grouping.
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use http::StatusCode;
 
-use super::organization::{KEYS, Key, PROJECTS};
-use super::query::{Query, invalid};
-use super::{Answer, error, now};
+use super::organization::{KEYS, OpenaiKey, PROJECTS};
+use super::params::{MAX_TIME, QueryParams, invalid};
+use super::{DAY, DemoResponse, error, now};
 
-/// One kind of answer: what its rows count, and what they can be grouped by.
-struct Kind {
+/// One endpoint: the numbers in its rows, and the members for grouping.
+struct Report {
     path: &'static str,
     object: &'static str,
     numbers: &'static [&'static str],
     groups: &'static [&'static str],
-    /// (model, line item)
+    /// Pairs of model and line item.
     models: &'static [(&'static str, &'static str)],
 }
 
-const COSTS: Kind = Kind {
+const COSTS: Report = Report {
     path: "costs",
     object: "organization.costs.result",
     numbers: &["amount"],
@@ -33,8 +33,8 @@ const COSTS: Kind = Kind {
 
 const BY_MODEL: &[&str] = &["project_id", "user_id", "api_key_id", "model"];
 
-const USAGE: [Kind; 10] = [
-    Kind {
+const USAGE: [Report; 10] = [
+    Report {
         path: "completions",
         object: "organization.usage.completions.result",
         numbers: &[
@@ -48,63 +48,63 @@ const USAGE: [Kind; 10] = [
         groups: &["project_id", "user_id", "api_key_id", "model", "batch", "service_tier"],
         models: &[("gpt-5-2025-08-07", ""), ("gpt-5-mini-2025-08-07", "")],
     },
-    Kind {
+    Report {
         path: "embeddings",
         object: "organization.usage.embeddings.result",
         numbers: &["input_tokens", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("text-embedding-3-large", ""), ("text-embedding-3-small", "")],
     },
-    Kind {
+    Report {
         path: "moderations",
         object: "organization.usage.moderations.result",
         numbers: &["input_tokens", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("omni-moderation-latest", "")],
     },
-    Kind {
+    Report {
         path: "images",
         object: "organization.usage.images.result",
         numbers: &["images", "num_model_requests"],
         groups: &["project_id", "user_id", "api_key_id", "model", "size", "source"],
         models: &[("gpt-image-1", "")],
     },
-    Kind {
+    Report {
         path: "audio_speeches",
         object: "organization.usage.audio_speeches.result",
         numbers: &["characters", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("gpt-4o-mini-tts", "")],
     },
-    Kind {
+    Report {
         path: "audio_transcriptions",
         object: "organization.usage.audio_transcriptions.result",
         numbers: &["seconds", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("gpt-4o-transcribe", "")],
     },
-    Kind {
+    Report {
         path: "vector_stores",
         object: "organization.usage.vector_stores.result",
         numbers: &["usage_bytes"],
         groups: &["project_id"],
         models: &[("", "")],
     },
-    Kind {
+    Report {
         path: "code_interpreter_sessions",
         object: "organization.usage.code_interpreter_sessions.result",
         numbers: &["num_sessions"],
         groups: &["project_id"],
         models: &[("", "")],
     },
-    Kind {
+    Report {
         path: "file_search_calls",
         object: "organization.usage.file_searches.result",
         numbers: &["num_requests"],
         groups: &["project_id", "user_id", "api_key_id", "vector_store_id"],
         models: &[("", "")],
     },
-    Kind {
+    Report {
         path: "web_search_calls",
         object: "organization.usage.web_searches.result",
         numbers: &["num_model_requests", "num_requests"],
@@ -113,17 +113,17 @@ const USAGE: [Kind; 10] = [
     },
 ];
 
-/// Who used what: a key, or a person in the playground, which has none.
-struct Fact {
-    key: Option<&'static Key>,
+/// Usage of one model by one key, or by the playground, which has no key.
+struct UsageRecord {
+    key: Option<&'static OpenaiKey>,
     model: &'static str,
     line_item: &'static str,
     seed: u64,
 }
 
-impl Fact {
-    /// As JSON. `None`: grouped by, and still null in this row.
-    fn group(&self, name: &str) -> Option<String> {
+impl UsageRecord {
+    /// Returns the value of a member as JSON, or `None` for null.
+    fn member(&self, name: &str) -> Option<String> {
         let text = match name {
             "project_id" => self.key.map_or(PROJECTS[2].id, |k| k.project),
             "user_id" => self.key.map_or("user-dara", |k| k.user),
@@ -141,7 +141,7 @@ impl Fact {
         Some(format!("\"{text}\""))
     }
 
-    fn matches(&self, query: &Query) -> bool {
+    fn matches(&self, params: &QueryParams) -> bool {
         [
             ("project_ids", "project_id"),
             ("user_ids", "user_id"),
@@ -150,35 +150,39 @@ impl Fact {
         ]
         .iter()
         .all(|(filter, name)| {
-            let wanted = query.list(filter);
-            let group = self.group(name).unwrap_or_default();
-            wanted.is_empty() || wanted.contains(&group.trim_matches('"'))
+            let values = params.list(filter);
+            let member = self.member(name).unwrap_or_default();
+            values.is_empty() || values.contains(&member.trim_matches('"'))
         })
     }
 }
 
-pub(super) fn costs(query: &Query) -> Result<Answer, Answer> {
-    page(&COSTS, query, &[("1d", 86_400, 7, 180)])
+pub(super) fn costs(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    page(&COSTS, params, &[("1d", DAY, 7, 180)])
 }
 
-pub(super) fn usage(kind: &str, query: &Query) -> Result<Answer, Answer> {
-    let kind = USAGE
+pub(super) fn usage(kind: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    let report = USAGE
         .iter()
-        .find(|k| k.path == kind)
+        .find(|report| report.path == kind)
         .ok_or_else(|| error(StatusCode::NOT_FOUND, "No such kind of usage.", None, "unknown_url"))?;
-    let widths = [("1d", 86_400, 7, 31), ("1h", 3_600, 24, 168), ("1m", 60, 60, 1_440)];
-    page(kind, query, &widths)
+    let widths = [("1d", DAY, 7, 31), ("1h", 3_600, 24, 168), ("1m", 60, 60, 1_440)];
+    page(report, params, &widths)
 }
 
-/// `widths`: name, seconds, buckets a page if nothing is asked, and at most.
-fn page(kind: &Kind, query: &Query, widths: &[(&str, u64, u64, u64)]) -> Result<Answer, Answer> {
-    let width = query.one("bucket_width").unwrap_or("1d");
-    let &(_, width, default, most) = widths
+/// Returns one page of a report. A width is a name, its seconds, and the default and the largest page size.
+fn page(
+    report: &Report,
+    params: &QueryParams,
+    widths: &[(&str, u64, u64, u64)],
+) -> Result<DemoResponse, DemoResponse> {
+    let width = params.first("bucket_width").unwrap_or("1d");
+    let &(_, width, default, max) = widths
         .iter()
         .find(|(name, ..)| *name == width)
         .ok_or_else(|| invalid("bucket_width", width, "a supported width"))?;
-    let limit = query.limit(default, most)?;
-    let Some(start) = query.number("start_time")? else {
+    let limit = params.limit(default, max)?;
+    let Some(start) = params.number("start_time")? else {
         return Err(error(
             StatusCode::BAD_REQUEST,
             "Missing required parameter: 'start_time'.",
@@ -186,18 +190,20 @@ fn page(kind: &Kind, query: &Query, widths: &[(&str, u64, u64, u64)]) -> Result<
             "missing_required_parameter",
         ));
     };
-    let end = query.number("end_time")?.unwrap_or_else(now);
-    let groups = query.list("group_by");
-    if let Some(other) = groups.iter().find(|group| !kind.groups.contains(group)) {
-        let expected = format!("one of {}", kind.groups.join(", "));
+    let end = params.number("end_time")?.unwrap_or_else(now);
+    let groups = params.list("group_by");
+    if let Some(other) = groups.iter().find(|group| !report.groups.contains(group)) {
+        let expected = format!("one of {}", report.groups.join(", "));
         return Err(invalid("group_by", other, &expected));
     }
-    let first = match query.one("page") {
+    let first = match params.first("page") {
         None => start / width * width,
-        Some(cursor) => at(cursor).ok_or_else(|| invalid("page", cursor, "the next_page of an answer"))?,
+        Some(cursor) => {
+            parse_cursor(cursor).ok_or_else(|| invalid("page", cursor, "the next_page of a response"))?
+        }
     };
 
-    let facts: Vec<Fact> = facts(kind).filter(|fact| fact.matches(query)).collect();
+    let records: Vec<UsageRecord> = records(report).filter(|record| record.matches(params)).collect();
     let mut body = String::from(r#"{"object":"page","data":["#);
     let mut time = first;
     for nth in 0..limit {
@@ -207,7 +213,7 @@ fn page(kind: &Kind, query: &Query, widths: &[(&str, u64, u64, u64)]) -> Result<
         if nth > 0 {
             body.push(',');
         }
-        bucket(&mut body, kind, &facts, &groups, time, width);
+        write_bucket(&mut body, report, &records, &groups, time, width);
         time += width;
     }
     let more = time < end;
@@ -216,44 +222,51 @@ fn page(kind: &Kind, query: &Query, widths: &[(&str, u64, u64, u64)]) -> Result<
         true => write!(body, "\"{}\"}}", cursor(time)),
         false => write!(body, "null}}"),
     };
-    Ok(Answer(StatusCode::OK, body))
+    Ok(DemoResponse(StatusCode::OK, body))
 }
 
-fn facts(kind: &Kind) -> impl Iterator<Item = Fact> {
+fn records(report: &Report) -> impl Iterator<Item = UsageRecord> {
     let users = KEYS.iter().map(Some).chain([None]);
     users.enumerate().flat_map(move |(nth, key)| {
-        kind.models.iter().enumerate().map(move |(m, &(model, line_item))| Fact {
+        report.models.iter().enumerate().map(move |(m, &(model, line_item))| UsageRecord {
             key,
             model,
             line_item,
-            seed: scramble((nth * 31 + m) as u64 ^ (kind.object.len() as u64) << 32),
+            seed: scramble((nth * 31 + m) as u64 ^ (report.object.len() as u64) << 32),
         })
     })
 }
 
-fn bucket(body: &mut String, kind: &Kind, facts: &[Fact], groups: &[&str], time: u64, width: u64) {
+fn write_bucket(
+    body: &mut String,
+    report: &Report,
+    records: &[UsageRecord],
+    groups: &[&str],
+    time: u64,
+    width: u64,
+) {
     let _ =
         write!(body, r#"{{"object":"bucket","start_time":{time},"end_time":{},"results":["#, time + width);
-    // Rows that agree in what they are grouped by are one row.
+    // Records with equal values of the grouping members are added up in one row.
     let mut rows: BTreeMap<Vec<Option<String>>, Vec<u128>> = BTreeMap::new();
-    for fact in facts {
-        let used = scramble(fact.seed ^ time);
-        // Not everybody works every minute.
-        if width < 86_400 && used.is_multiple_of(3) {
+    for record in records {
+        let used = scramble(record.seed ^ time);
+        // In short buckets a third of the keys is idle.
+        if width < DAY && used.is_multiple_of(3) {
             continue;
         }
-        let row = kind
+        let row = report
             .groups
             .iter()
-            .map(|name| groups.contains(name).then(|| fact.group(name)).flatten())
+            .map(|name| groups.contains(name).then(|| record.member(name)).flatten())
             .collect();
-        let sums = rows.entry(row).or_insert_with(|| vec![0; kind.numbers.len()]);
-        let weight = fact.key.map_or(3, |k| k.weight);
+        let sums = rows.entry(row).or_insert_with(|| vec![0; report.numbers.len()]);
+        let weight = record.key.map_or(3, |k| k.weight);
         for (n, sum) in sums.iter_mut().enumerate() {
             let part = scramble(used.wrapping_add(n as u64)) % 10_000;
             let part = u128::from(part * weight * width / 3_600 / (1 + 40 * n as u64));
-            *sum += match kind.path {
-                // 28 decimals, and no f64 holds them: what a parse-and-print proxy would change.
+            *sum += match report.path {
+                // 28 decimals, which an f64 cannot represent: a proxy that parses and prints would change them.
                 "costs" => part * 10_u128.pow(22) + u128::from(used),
                 _ => part,
             };
@@ -263,8 +276,8 @@ fn bucket(body: &mut String, kind: &Kind, facts: &[Fact], groups: &[&str], time:
         if nth > 0 {
             body.push(',');
         }
-        let _ = write!(body, r#"{{"object":"{}""#, kind.object);
-        for (name, sum) in kind.numbers.iter().zip(sums) {
+        let _ = write!(body, r#"{{"object":"{}""#, report.object);
+        for (name, sum) in report.numbers.iter().zip(sums) {
             let _ = match *name {
                 "amount" => write!(
                     body,
@@ -275,7 +288,7 @@ fn bucket(body: &mut String, kind: &Kind, facts: &[Fact], groups: &[&str], time:
                 _ => write!(body, r#","{name}":{sum}"#),
             };
         }
-        for (name, value) in kind.groups.iter().zip(row) {
+        for (name, value) in report.groups.iter().zip(row) {
             let _ = write!(body, r#","{name}":{}"#, value.as_deref().unwrap_or("null"));
         }
         body.push('}');
@@ -283,17 +296,17 @@ fn bucket(body: &mut String, kind: &Kind, facts: &[Fact], groups: &[&str], time:
     body.push_str("]}");
 }
 
-/// Opaque to whoever gets it, and it ends in `=`, which comes back as `%3D`.
+/// Returns a cursor that clients have to escape: `=` comes back as `%3D`.
 fn cursor(time: u64) -> String {
     format!("page_{time:016x}=")
 }
 
-fn at(cursor: &str) -> Option<u64> {
+fn parse_cursor(cursor: &str) -> Option<u64> {
     let hex = cursor.strip_prefix("page_")?.strip_suffix('=')?;
-    u64::from_str_radix(hex, 16).ok().filter(|t| *t < 253_402_300_800)
+    u64::from_str_radix(hex, 16).ok().filter(|time| *time < MAX_TIME)
 }
 
-/// splitmix64's last steps: the neighbours of a number are far apart.
+/// The output function of SplitMix64, which maps neighbours to distant numbers.
 pub(super) fn scramble(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
