@@ -1,182 +1,82 @@
-//! An ordered list of files, read and read again. No clock, no watcher, no thread.
+//! An ordered list of files, without a clock, a watcher or a thread.
 
-use super::WatchError;
-use super::places::places;
-use crate::KeyNames;
-use crate::names::looks_like_secret;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// The longest file: over a hundred thousand entries even of the longest ids and names. Without
-/// a bound a wrong path could take all memory.
-pub(crate) const MAX_FILE: u64 = 64 << 20;
+use super::file::MapFile;
+use super::links::directories_of;
+use crate::names::KeyNames;
+use crate::names::watch_error::WatchError;
 
-/// The files in order: the first that knows an id names it.
-pub(super) struct Files(Vec<File>);
+/// The files in order of precedence.
+pub(super) struct MapFiles(Vec<MapFile>);
 
-struct File {
-    /// As it was given, for messages.
-    shown: String,
-    /// Absolute, so that a later change of the working directory changes nothing.
-    path: PathBuf,
-    /// The bytes of the last good reading, to compare: times and sizes miss edits.
-    good: Option<Vec<u8>>,
-    names: KeyNames,
-    /// Whether it may be missing, or empty, until it first comes: somebody is about to write it.
-    awaited: bool,
-    /// Why the last reading was not good.
-    fault: Option<String>,
-}
-
-/// What one reading of all files brought.
+/// The changes that one reading of all files has found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Reloaded {
-    /// Some file holds other bytes than in its last good reading, and they are good.
+pub(super) struct Reload {
+    /// True if a file has a new valid content.
     pub(super) changed: bool,
-    /// The faults of the files that were good until now.
-    pub(super) broken: Vec<String>,
-    /// The files that are good again.
-    pub(super) mended: Vec<String>,
+    /// The errors of the files that were valid before.
+    pub(super) broken: Vec<WatchError>,
+    /// The paths of the files that are valid again.
+    pub(super) recovered: Vec<String>,
 }
 
-impl Files {
-    /// Reads every file for the first time: all must be good, but `awaited`, which may be missing.
-    /// If that is not among the others, it stands behind them.
-    pub(super) fn open(paths: Vec<PathBuf>, awaited: Option<&Path>) -> Result<Self, WatchError> {
-        let mut files = Self(paths.iter().map(|path| File::at(path)).collect::<Result<_, _>>()?);
-        if let Some(path) = awaited {
-            let awaited = File { awaited: true, ..File::at(path)? };
-            match files.0.iter_mut().find(|file| file.path == awaited.path) {
-                Some(file) => file.awaited = true,
-                None => files.0.push(awaited),
-            }
-        }
-        if files.0.is_empty() {
-            return Err(WatchError("no file to watch; name at least one".into()));
-        }
+impl MapFiles {
+    /// Reads every file for the first time. All must be valid.
+    pub(super) fn open(paths: &[PathBuf]) -> Result<Self, WatchError> {
+        let files = paths.iter().map(|path| MapFile::new(path));
+        let mut files = Self(files.collect::<Result<_, _>>()?);
         files.reload();
         match files.error() {
             None => Ok(files),
-            Some(error) => Err(WatchError(error)),
+            Some(error) => Err(error),
         }
     }
 
-    /// Reads every file again. One that is not good keeps its own last good map.
-    pub(super) fn reload(&mut self) -> Reloaded {
-        let mut reloaded = Reloaded::default();
+    /// Reads every file again. An invalid file keeps its last valid map.
+    pub(super) fn reload(&mut self) -> Reload {
+        let mut reload = Reload::default();
         for file in &mut self.0 {
-            let was_bad = file.fault.is_some();
-            match file.reload() {
-                Ok(changed) => reloaded.changed |= changed,
-                Err(fault) => file.fault = Some(fault),
-            }
-            match &file.fault {
-                Some(fault) if !was_bad => reloaded.broken.push(fault.clone()),
-                None if was_bad => reloaded.mended.push(file.shown.clone()),
+            let was_valid = file.error().is_none();
+            reload.changed |= file.reload();
+            match file.error() {
+                Some(error) if was_valid => reload.broken.push(error.clone()),
+                None if !was_valid => reload.recovered.push(file.path().into()),
                 _ => {}
             }
         }
-        reloaded
+        reload
     }
 
-    /// One map of all files.
-    pub(super) fn names(&self) -> KeyNames {
-        let names = match &self.0[..] {
-            [file] => file.names.clone(),
-            files => KeyNames::merged(files.iter().map(|file| &file.names)),
-        };
-        let has_all_come = self.0.iter().all(|file| file.good.is_some());
-        if has_all_come { names } else { names.into_part() }
+    /// The map of each file.
+    pub(super) fn maps(&self) -> Vec<Arc<KeyNames>> {
+        self.0.iter().map(|file| file.names().clone()).collect()
     }
 
-    /// Their names, for the status.
-    pub(super) fn source(&self) -> String {
-        let shown: Vec<_> = self.0.iter().map(|file| &*file.shown).collect();
-        shown.join(", ")
+    /// The paths for messages.
+    pub(super) fn paths(&self) -> Vec<&str> {
+        self.0.iter().map(MapFile::path).collect()
     }
 
-    /// What is wrong with those that are not good.
-    pub(super) fn error(&self) -> Option<String> {
-        let faults: Vec<_> = self.0.iter().filter_map(|file| file.fault.as_deref()).collect();
-        (!faults.is_empty()).then(|| faults.join("; "))
+    /// The errors of the files that are invalid now.
+    pub(super) fn error(&self) -> Option<WatchError> {
+        WatchError::of_all(self.0.iter().filter_map(MapFile::error).cloned().collect())
     }
 
-    /// The directories in which a change of theirs can show.
-    pub(super) fn places(&self) -> BTreeSet<PathBuf> {
-        self.0.iter().flat_map(|file| places(&file.path)).collect()
+    /// The directories in which changes of the files can appear.
+    pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
+        self.0.iter().flat_map(|file| directories_of(file.absolute_path())).collect()
     }
 
     #[cfg(feature = "tracing")]
     pub(super) fn warn_if_partial(&self) {
-        for file in self.0.iter().filter(|file| file.names.is_partial()) {
+        for file in self.0.iter().filter(|file| file.names().is_partial()) {
             tracing::warn!(
-                "{}: this list says has_more: true; the keys of the pages after it have no name",
-                file.shown
+                "{}: this list page has has_more: true; the keys of later pages have no name",
+                file.path()
             );
         }
-    }
-}
-
-impl File {
-    fn at(path: &Path) -> Result<Self, WatchError> {
-        let shown = shown(path);
-        let path = std::path::absolute(path)
-            .map_err(|error| WatchError(format!("{shown:?} is no path to watch: {error}")))?;
-        Ok(Self { shown, path, good: None, names: KeyNames::default(), awaited: false, fault: None })
-    }
-
-    /// Reads the file again: whether its content changed, or why it is not good.
-    fn reload(&mut self) -> Result<bool, String> {
-        let bytes = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))?;
-        if self.awaited && self.good.is_none() && bytes.as_ref().is_none_or(Vec::is_empty) {
-            return Ok(false);
-        }
-        let Some(bytes) = bytes else { return Err(format!("{}: there is no such file", self.shown)) };
-        let changed = self.good.as_ref() != Some(&bytes);
-        if changed {
-            let names = KeyNames::from_json(&bytes);
-            self.names = names.map_err(|error| error.in_file(&self.shown))?;
-            self.good = Some(bytes);
-        }
-        self.fault = None;
-        Ok(changed)
-    }
-}
-
-/// A path for messages; one given an API key by mistake must not print it.
-pub(crate) fn shown(path: &Path) -> String {
-    let shown = path.display().to_string();
-    if looks_like_secret(&shown) {
-        return "(a path that looks like an API key)".into();
-    }
-    shown
-}
-
-/// The bytes of a file that may be a map; `None` if there is no such file.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
-    let unread = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(None),
-        _ => Err(format!("cannot be read: {error}")),
-    };
-    let too_long = || format!("is over {} MiB long, too long for a map of names", MAX_FILE >> 20);
-    // Before it is opened: opening a pipe waits for its writer.
-    let about = match fs::metadata(path) {
-        Ok(about) => about,
-        Err(error) => return unread(error),
-    };
-    if !about.is_file() {
-        return Err("is not a file; a directory or a pipe cannot be watched".into());
-    }
-    if about.len() > MAX_FILE {
-        return Err(too_long());
-    }
-    let mut bytes = Vec::with_capacity(about.len() as usize + 1);
-    let reading = fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-    match reading {
-        Err(error) => unread(error),
-        Ok(_) if bytes.len() as u64 > MAX_FILE => Err(too_long()),
-        Ok(_) => Ok(Some(bytes)),
     }
 }
