@@ -163,14 +163,14 @@ fn stalls(builder: &mut ScriptBuilder<'_>) -> Script {
 }
 
 fn resets(builder: &mut ScriptBuilder<'_>) -> Script {
-    let message = if builder.random.percent(50) {
+    let message = if builder.random.chance(50) {
         builder.response_with_length()
     } else {
         builder.response_until_close()
     };
     let mut script =
         Script::send(builder.truncate(message, 0)).end_with(End::Reset).expect_prefix(builder.amended());
-    if builder.random.percent(50) {
+    if builder.random.chance(50) {
         // Usually the proxy has read the earlier bytes by then.
         script = script.step(Step::Pause);
     }

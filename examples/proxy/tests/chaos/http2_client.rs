@@ -23,7 +23,7 @@ pub(crate) async fn send_all(fixtures: &Fixtures, proxy: SocketAddr, random: &mu
     let mut streams = tokio::task::JoinSet::new();
     for plan in plans {
         fixtures.count_request();
-        let read_limit = if random.percent(15) { random.below(20_000) } else { usize::MAX };
+        let read_limit = if random.chance(15) { random.below(20_000) } else { usize::MAX };
         let read_limit = read_limit.min(plan.script.read_limit);
         let mut send = send.clone();
         streams.spawn(async move {

@@ -12,7 +12,7 @@ use tower_api_key_name::SharedKeyNames;
 use crate::documents::LIMIT;
 use crate::fixtures::Fixtures;
 use crate::names_file::NamesFile;
-use crate::run::{TIMEOUT, ask, setting, start_upstream};
+use crate::run::{TIMEOUT, send_requests, setting, start_upstream};
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::{server, stack};
 
@@ -26,7 +26,7 @@ fn runtime() -> Runtime {
 fn in_process_proxy_under_chaos_keeps_no_task() {
     let fixtures = Arc::new(Fixtures::new(setting("CHAOS_SEED").unwrap_or(1)));
     let folder = tempfile::tempdir().unwrap();
-    let generations = NamesFile::new(fixtures.clone(), folder.path());
+    let names_file = NamesFile::new(fixtures.clone(), folder.path());
     let (peer_runtime, proxy_runtime) = (runtime(), runtime());
 
     let (_upstream, upstream_address) =
@@ -36,7 +36,7 @@ fn in_process_proxy_under_chaos_keeps_no_task() {
     let arguments = ["proxy", "--openai-base-url", &base, "--limit", &limit, "--timeout", &timeout];
     let flags = ServeFlags::parse_from(arguments);
     let settings = flags.settings().unwrap();
-    let names = SharedKeyNames::watch(generations.file()).unwrap();
+    let names = SharedKeyNames::watch(names_file.file()).unwrap();
     let (_ask_to_stop, stop) = server::Stop::pair();
     let address = proxy_runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -47,8 +47,8 @@ fn in_process_proxy_under_chaos_keeps_no_task() {
     });
     let before = proxy_runtime.metrics().num_alive_tasks();
 
-    peer_runtime.spawn(generations.rewrite_until_dropped());
-    peer_runtime.block_on(ask(&fixtures, address, &Arc::new(AtomicU64::new(0)), REQUESTS));
+    peer_runtime.spawn(names_file.rewrite_until_dropped());
+    peer_runtime.block_on(send_requests(&fixtures, address, &Arc::new(AtomicU64::new(0)), REQUESTS));
     if let Some(failure) = fixtures.failure() {
         panic!("{failure}");
     }

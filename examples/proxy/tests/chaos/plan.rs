@@ -70,9 +70,9 @@ impl Plan {
         let mut random = Random::new(fixtures.seed, place);
         let path = *random.pick(PATHS);
         let query = *random.pick(QUERIES);
-        let accept = random.percent(15).then(|| *random.pick(&["gzip", "br", "br;q=0.5, gzip", "identity"]));
-        let uploads = random.percent(15);
-        let upload = Upload { length: random.below(20_000), chunked: random.percent(50) };
+        let accept = random.chance(15).then(|| *random.pick(&["gzip", "br", "br;q=0.5, gzip", "identity"]));
+        let uploads = random.chance(15);
+        let upload = Upload { length: random.below(20_000), chunked: random.chance(50) };
 
         let mut builder = ScriptBuilder::new(fixtures, random, nonce.to_owned());
         let behavior = builder.behavior();

@@ -23,7 +23,7 @@ impl Random {
         (self.next() % bound as u64) as usize
     }
 
-    pub(crate) fn percent(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 

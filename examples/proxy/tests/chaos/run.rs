@@ -20,16 +20,16 @@ use crate::verdict::Outcome;
 use crate::well_behaved::WELL_BEHAVED;
 
 /// Concurrent connections.
-const AT_ONCE: u64 = 96;
+const CONCURRENT_CONNECTIONS: u64 = 96;
 
 /// The proxy's `--timeout`: long for a slow machine, short for a run with many silent upstreams.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection that takes longer is reported as hanging.
-const HANGS: Duration = Duration::from_secs(120);
+const HANG_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Permitted growth of memory in KiB, for what an allocator keeps. It does not depend on the number of requests.
-const KEPT: u64 = 48 * 1024;
+const MAX_GROWTH: u64 = 48 * 1024;
 
 pub(crate) fn setting<T: FromStr>(name: &str) -> Option<T> {
     let value = std::env::var(name).ok()?;
@@ -42,12 +42,12 @@ async fn proxy_under_chaos_sends_no_wrong_response_and_keeps_no_resources() {
     let requests = setting("CHAOS_REQUESTS").unwrap_or(4_000);
     let fixtures = Arc::new(Fixtures::new(seed));
     let folder = tempfile::tempdir().unwrap();
-    let generations = NamesFile::new(fixtures.clone(), folder.path());
+    let names_file = NamesFile::new(fixtures.clone(), folder.path());
 
     let (upstream, address) = start_upstream(&fixtures, (Ipv4Addr::LOCALHOST, 0).into()).await;
-    let proxy = Arc::new(Process::start(address, generations.file(), TIMEOUT, folder.path()));
+    let proxy = Arc::new(Process::start(address, names_file.file(), TIMEOUT, folder.path()));
     let fresh = proxy.resources().descriptors;
-    let rewriting = tokio::spawn(generations.rewrite_until_dropped());
+    let rewriting = tokio::spawn(names_file.rewrite_until_dropped());
     let began = Instant::now();
 
     if let Some(episode) = setting::<u64>("CHAOS_EPISODE") {
@@ -58,11 +58,11 @@ async fn proxy_under_chaos_sends_no_wrong_response_and_keeps_no_resources() {
 
     // The first requests create all threads and lazily initialized data.
     let next = Arc::new(AtomicU64::new(0));
-    ask(&fixtures, proxy.address, &next, requests / 10).await;
+    send_requests(&fixtures, proxy.address, &next, requests / 10).await;
     check_for_failure(&fixtures, &proxy);
     let upstream = restart(upstream, &fixtures, address).await;
     let before = idle(&proxy, fresh).await;
-    ask(&fixtures, proxy.address, &next, requests).await;
+    send_requests(&fixtures, proxy.address, &next, requests).await;
     check_for_failure(&fixtures, &proxy);
     let took = began.elapsed();
     rewriting.abort();
@@ -84,7 +84,7 @@ async fn proxy_under_chaos_sends_no_wrong_response_and_keeps_no_resources() {
     );
     check_typical_outcomes(&tally, requests);
     assert!(after.threads <= before.threads, "{before:?} {after:?}");
-    assert!(after.memory <= before.memory + KEPT, "{before:?} {after:?}");
+    assert!(after.memory <= before.memory + MAX_GROWTH, "{before:?} {after:?}");
     assert!(after.descriptors <= before.descriptors, "{before:?} {after:?}");
 }
 
@@ -111,22 +111,27 @@ async fn idle(proxy: &Arc<Process>, descriptors: usize) -> Resources {
 }
 
 /// Sends requests until their number is reached, or a failure is recorded.
-pub(crate) async fn ask(fixtures: &Arc<Fixtures>, proxy: SocketAddr, next: &Arc<AtomicU64>, requests: u64) {
-    let mut lanes = JoinSet::new();
-    for _ in 0..AT_ONCE {
+pub(crate) async fn send_requests(
+    fixtures: &Arc<Fixtures>,
+    proxy: SocketAddr,
+    next: &Arc<AtomicU64>,
+    requests: u64,
+) {
+    let mut workers = JoinSet::new();
+    for _ in 0..CONCURRENT_CONNECTIONS {
         let (fixtures, next) = (fixtures.clone(), next.clone());
-        lanes.spawn(async move {
+        workers.spawn(async move {
             while fixtures.sent() < requests && fixtures.failure().is_none() {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let episode = client::episode(&fixtures, proxy, number);
-                if tokio::time::timeout(HANGS, episode).await.is_err() {
+                if tokio::time::timeout(HANG_TIMEOUT, episode).await.is_err() {
                     fixtures.record_failure(number, "the connection hangs");
                 }
             }
         });
     }
-    while let Some(lane) = lanes.join_next().await {
-        lane.unwrap();
+    while let Some(worker) = workers.join_next().await {
+        worker.unwrap();
     }
 }
 

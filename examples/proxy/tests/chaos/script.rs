@@ -86,7 +86,7 @@ impl<'a> ScriptBuilder<'a> {
 
     /// Selects a behavior, in 60 % of the cases a correct one.
     pub(crate) fn behavior(&mut self) -> &'static Behavior {
-        let behaviors = if self.random.percent(60) { WELL_BEHAVED } else { FAULTS };
+        let behaviors = if self.random.chance(60) { WELL_BEHAVED } else { FAULTS };
         self.random.pick_weighted(behaviors, |behavior| behavior.weight)
     }
 
@@ -112,7 +112,7 @@ impl<'a> ScriptBuilder<'a> {
 
     /// Sends the bytes at once, or in a few pieces.
     pub(crate) fn pieces(&mut self, bytes: Vec<u8>) -> Vec<Step> {
-        if self.random.percent(70) {
+        if self.random.chance(70) {
             return vec![Step::Send(bytes)];
         }
         let mut steps = Vec::new();
