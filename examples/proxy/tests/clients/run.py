@@ -35,7 +35,7 @@ def main():
         tally.run("node", ["node", "sdk.mjs", *addresses], cwd=node)
         tally.run("curl", [sys.executable, HERE / "curl.py", *addresses])
     tally.one("demo", "SIGTERM ends it with exit code 0", proxy.exit_code == 0, f"exit code {proxy.exit_code}")
-    filled = re.search(r"^0 names;.*^ +\d+ keys, [1-9]\d* new names$", proxy.output(), re.MULTILINE | re.DOTALL)
+    filled = re.search(r"^ +\d+ keys, [1-9]\d* new names$", proxy.output(), re.MULTILINE)
     tally.one("demo", "the names are read from the demo API's lists", filled, proxy.output())
     tally.one("demo", "no key is printed", "sk-admin-of-a-client" not in proxy.output(), proxy.output())
 
