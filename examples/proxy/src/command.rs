@@ -6,7 +6,8 @@ use clap::Parser;
 
 use super::flags::{Command, CommandLine, ServeFlags};
 use super::output::LogWriter;
-use super::{log, serve};
+use super::serve;
+use super::stack::log;
 
 /// The exit code if requests were cut because the grace period was over.
 const REQUESTS_CUT: u8 = 3;
