@@ -21,11 +21,11 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::WatchError;
 use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames};
 use tower_http::compression::CompressionLayer;
 
-use super::base::Base;
 use super::limits::Limits;
 use super::server::{self, Stop};
 use query::Query;
@@ -34,7 +34,7 @@ const DAY: u64 = 24 * 60 * 60;
 
 pub struct Demo {
     /// Where the organization answers.
-    pub base: Base,
+    pub base: BaseUrl,
     /// Where its map is written.
     folder: tempfile::TempDir,
     // Never used: it answers as long as anybody asks, also while the proxy finishes what is in flight.
@@ -55,7 +55,7 @@ impl Demo {
         let (_stop, stop) = Stop::pair();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let base = Base::parse(&format!("http://{address}/v1")).map_err(io::Error::other)?;
+        let base = format!("http://{address}/v1").parse::<BaseUrl>().map_err(io::Error::other)?;
         let service = ServiceBuilder::new()
             // As the API: gzip or brotli for whoever asks.
             .layer(CompressionLayer::new())

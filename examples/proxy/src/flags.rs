@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::Unmatched;
 
-use super::base::Base;
 use super::limits::Limits;
 use super::stack::Settings;
-use super::upstream::Roots;
+use super::upstream::tls::Roots;
 
 /// Puts `api_key_name` beside every `api_key_id` in organization usage and cost answers.
 #[derive(Clone, clap::Parser)]
@@ -66,9 +66,10 @@ pub struct Flags {
 impl Flags {
     pub fn settings(&self) -> Result<Settings, String> {
         let base = if self.demo {
-            Base::default()
+            BaseUrl::openai()
         } else {
-            Base::parse(&self.openai_base_url)
+            self.openai_base_url
+                .parse::<BaseUrl>()
                 .map_err(|why| format!("--openai-base-url (OPENAI_BASE_URL): {why}"))?
         };
         Ok(Settings {
@@ -78,7 +79,7 @@ impl Flags {
             limit: self.limit,
             total_limit: self.total_limit,
             unmatched: self.unmatched,
-            roots: Roots::Found,
+            roots: Roots::Platform,
         })
     }
 }

@@ -1,11 +1,10 @@
 //! The proxy as a library, so that its tests use it like any user.
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ coding ─▶ errors ─▶ the naming layer ─▶ decoding (tail)
-//!                              │                                                    │
-//!                   health      upstream ◀─ forward ◀─ timeouts ◀───────────────────┘
+//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ the naming layer ─▶ decompression
+//!                              │                                                        │
+//!                            health                                  upstream ◀─ timeouts ◀─┘
 //!
-//! upstream: exchange (one call, one connection) ◀─▶ pool (the connections that wait)
 //! server: limits ─▶ load (what is open, who makes room) ◀─ connection (how long) ◀─ calls (how many)
 //! ```
 #![allow(missing_docs, missing_debug_implementations)]
@@ -14,37 +13,31 @@ pub mod base;
 pub mod calls;
 pub mod coding;
 pub mod connection;
-pub mod decoding;
 pub mod demo;
 pub mod errors;
-pub mod exchange;
 pub mod flags;
-pub mod forward;
-pub mod framing;
 pub mod health;
 pub mod heard;
+pub mod hop_by_hop;
 pub mod limits;
 pub mod lines;
 pub mod load;
 pub mod log;
-pub mod pool;
 pub mod route;
 pub mod server;
 pub mod stack;
 pub mod sync;
-pub mod tail;
 pub mod timeouts;
 pub mod upstream;
-pub mod validators;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{SharedKeyNames, Status};
 
-use base::Base;
 use flags::Flags;
 use lines::Lines;
 use stack::Settings;
@@ -160,7 +153,7 @@ fn names(flags: &Flags, _settings: &Settings) -> Result<SharedKeyNames, Refusal>
 
 /// The one mistake in `--openai-base-url` that would cost a flood of requests: the proxy itself.
 /// What gets past this (another name, a tunnel) is found by `Via` (see forward.rs).
-async fn refuse_own_address(base: &Base, bound: SocketAddr) -> Result<(), Refusal> {
+async fn refuse_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), Refusal> {
     if base.port() != bound.port() {
         return Ok(());
     }
@@ -180,14 +173,14 @@ async fn refuse_own_address(base: &Base, bound: SocketAddr) -> Result<(), Refusa
     Ok(())
 }
 
-fn warn_of_what_is_open(base: &Base, bound: SocketAddr) {
+fn warn_of_what_is_open(base: &BaseUrl, bound: SocketAddr) {
     if !bound.ip().is_loopback() {
         tracing::warn!(
             "{bound} is open to other machines: the proxy repeats calls without checking who asks. \
              Whoever reaches it can use whatever the upstream lets an unknown caller do, and sees the keys' names."
         );
     }
-    if base.leaks_secrets() {
+    if base::leaks_secrets(base) {
         tracing::warn!("{} is not encrypted: keys travel in the clear to another machine.", base.origin());
     }
 }

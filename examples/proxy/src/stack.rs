@@ -7,22 +7,23 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
+use tower_http::decompression::DecompressionLayer;
 
-use super::base::Base;
-use super::coding::CodingLayer;
-use super::decoding::DecodingLayer;
+use super::coding;
 use super::errors::ErrorsLayer;
-use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
 use super::timeouts::TimeoutsLayer;
-use super::upstream::{self, Roots};
+use super::upstream::forward::ForwardLayer;
+use super::upstream::tls::Roots;
+use super::upstream;
 
 /// What the stack is built from; the flags, or a test, make it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub base: Base,
+    pub base: BaseUrl,
     pub timeout: Duration,
     pub deadline: Duration,
     pub limit: Option<usize>,
@@ -61,17 +62,20 @@ pub fn stack(
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
         // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
-        .layer(CodingLayer)
+        .map_response(coding::weaken_compressed)
+        .layer(coding::compression())
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
         // holds it (`Skip::BodyFailed`) can still become a 502 or 504: no head is out.
         .layer(ErrorsLayer::new(settings.timeout))
         // The names. Its scope is the path as the client wrote it; forward.rs rewrites it later.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
-        .layer(DecodingLayer)
+        .map_response(coding::restore_coding)
+        .layer(DecompressionLayer::new())
+        .map_response(coding::prepare_coding)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
         // The last that changes a head: what belongs to one connection goes, Via comes.
         .layer(ForwardLayer::new(&settings.base))
-        .service(upstream::client(settings)?))
+        .service(upstream::service(settings)?))
 }

@@ -77,7 +77,7 @@ fn tell(went: Result<Synced, DirectoryError>, told: &mut Vec<String>) {
 
 /// Connections of its own: a walk takes none from those who are served.
 fn client(settings: &Settings) -> Result<Client<Connector, Empty<Bytes>>, Refusal> {
-    let tls = upstream::tls(settings).map_err(cannot_start)?;
+    let tls = upstream::tls::config(settings).map_err(cannot_start)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))

@@ -22,12 +22,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
-use api_key_name_proxy::base::Base;
 use api_key_name_proxy::flags::Flags;
 use api_key_name_proxy::limits::Limits;
 use api_key_name_proxy::server::{self, Stop};
 use api_key_name_proxy::stack::{self, Settings};
-use api_key_name_proxy::upstream::Roots;
+use api_key_name_proxy::upstream::tls::Roots;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
 /// What an upstream answers; the proxy's map knows the first id.
@@ -210,13 +209,13 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn settings(base: &str) -> Settings {
     Settings {
-        base: Base::parse(base).unwrap(),
+        base: base.parse().unwrap(),
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
         total_limit: None,
         unmatched: Unmatched::default(),
-        roots: Roots::Found,
+        roots: Roots::Platform,
     }
 }
 

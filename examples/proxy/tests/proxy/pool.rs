@@ -1,7 +1,5 @@
 //! Connections to the upstream: which are used again, and which are not.
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +7,10 @@ use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use crate::forwarding::with_trailers;
 use crate::peer::{COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, read_head, scripted, soon};
-use api_key_name_proxy::exchange::silently;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
 
@@ -190,20 +187,4 @@ async fn an_upload_goes_on_though_nobody_reads_the_answer() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     soon(stream.write_all(&vec![b'y'; LENGTH])).await.unwrap();
     soon(told.recv()).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_nobody_is_woken_for_does_not_wait_for_its_share() {
-    tokio::spawn(async {
-        while tokio::task::coop::has_budget_remaining() {
-            let (send, receive) = oneshot::channel();
-            send.send(()).unwrap();
-            receive.await.unwrap();
-        }
-        let (send, mut receive) = oneshot::channel();
-        send.send(()).unwrap();
-        assert!(silently(|cx| Pin::new(&mut receive).poll(cx)).is_ready());
-    })
-    .await
-    .unwrap();
 }

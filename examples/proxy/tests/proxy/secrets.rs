@@ -11,7 +11,7 @@ use crate::peer::{
     COSTS, ROWS, Reply, Upstream, client, exchange, full, read_head, scripted, settings, soon,
 };
 use crate::tls::secure;
-use api_key_name_proxy::base::Base;
+use tower_api_key_name::directory::BaseUrl;
 
 /// No word holds it by chance.
 const MARK: &str = "Marked7Qx";
@@ -218,7 +218,7 @@ fn the_proxys_own_debug_output_shows_nothing() {
     let flags =
         api_key_name_proxy::flags::Flags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
     unmarked("Flags", &format!("{flags:?} {:?}", flags.settings()));
-    unmarked("Base", &format!("{:?}", Base::parse("https://u:Marked7Qx@x")));
+    unmarked("BaseUrl", &format!("{:?}", "https://u:Marked7Qx@x".parse::<BaseUrl>()));
 }
 
 /// Whatever the connection speaks, and at the level where everybody tells everything.

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::peer::{
     Asked, COSTS, NAMED, Proxy, ROWS, Reply, answer_all, client, full, json, listen, settings, soon,
 };
-use api_key_name_proxy::upstream::Roots;
+use api_key_name_proxy::upstream::tls::Roots;
 
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
@@ -96,7 +96,7 @@ pub(crate) async fn secure(protocols: &[&str]) -> Secure {
 impl Secure {
     async fn proxy(&self, name: &str) -> Proxy {
         let mut settings = settings(&format!("https://{name}:{}/v1", self.address.port()));
-        settings.roots = Roots::Given(self.roots.clone());
+        settings.roots = Roots::Only(self.roots.clone());
         Proxy::with(settings).await
     }
 
@@ -208,7 +208,7 @@ async fn secrets_are_never_indexed() {
         headers_frame(&mut stream).await
     });
     let mut settings = settings(&format!("https://localhost:{}", address.port()));
-    settings.roots = Roots::Given(authority.roots());
+    settings.roots = Roots::Only(authority.roots());
     let proxy = Proxy::with(settings).await;
     let secret = [("authorization", "Bearer k"), ("cookie", "c=1")];
     let request = secret
@@ -238,7 +238,7 @@ async fn secrets_are_never_indexed() {
 async fn an_unknown_root_and_a_wrong_name_are_502s() {
     let upstream = secure(&["h2"]).await;
     let mut stranger = settings(&format!("https://localhost:{}", upstream.address.port()));
-    stranger.roots = Roots::Given(secure(&["h2"]).await.roots);
+    stranger.roots = Roots::Only(secure(&["h2"]).await.roots);
     Proxy::with(stranger).await.get(COSTS).await.is_error(502, "upstream_transport_error");
     let proxy = upstream.proxy("127.0.0.1").await;
     proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
@@ -249,6 +249,6 @@ async fn an_unknown_root_and_a_wrong_name_are_502s() {
 async fn the_platforms_or_mozillas_roots_make_a_client() {
     // No call: that would leave this machine.
     let settings = settings("https://api.openai.com/v1");
-    assert!(matches!(settings.roots, Roots::Found));
-    api_key_name_proxy::upstream::client(&settings).unwrap();
+    assert!(matches!(settings.roots, Roots::Platform));
+    api_key_name_proxy::upstream::service(&settings).unwrap();
 }
