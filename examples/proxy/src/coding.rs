@@ -1,21 +1,30 @@
 //! Content codings. tower-http's layers add and remove them; the functions here correct their faults.
 //!
 //! ```text
-//! client ◀─ weaken_compressed ◀─ compression ◀─ … ◀─ restore_coding ◀─ decompression ◀─ prepare_coding ◀─ upstream
+//! client ◀─ finish_compression ◀─ compression ◀─ … ◀─ finish_decompression ◀─ decompression ◀─ begin_decompression
 //! ```
 //!
-//! `tail` detects bytes after the end of a coding, and `validators` corrects the headers that identify bytes.
+//! `tail` detects bytes after the end of a coding, and `validators` corrects the headers that identify bytes. Both
+//! `finish_…` functions unwrap a body that was not recoded: the wrapper of tower-http hides its end, so that a response
+//! without content gets a Content-Length over HTTP/2, and has a size of several KB.
 
 mod decoding;
 mod tail;
 mod validators;
 
-pub use decoding::{prepare_coding, restore_coding};
+pub use decoding::{DecodedBody, begin_decompression, finish_decompression};
+
+use std::pin::Pin;
 
 use http::{Extensions, HeaderMap, Response, StatusCode, Version};
+use http_body::Body;
+use http_body_util::Either;
 use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, DefaultPredicate, Predicate};
+use tower_http::compression::{CompressionBody, CompressionLayer};
+
+/// A body as it was received, or compressed.
+pub type EncodedBody<B> = Either<B, Pin<Box<CompressionBody<B>>>>;
 
 type HasContent = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 
@@ -41,12 +50,14 @@ fn has_content(status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions) ->
     )
 }
 
-/// Corrects the validators of a compressed response, which tower-http leaves unchanged.
-pub fn weaken_compressed<B>(mut response: Response<B>) -> Response<B> {
-    if has_content(response.status(), response.version(), response.headers(), response.extensions())
-        && decoding::single_coding(response.headers()).is_some()
-    {
-        validators::weaken(response.headers_mut());
+/// Corrects the validators of a compressed response, and unwraps any other.
+pub fn finish_compression<B: Body>(mut response: Response<CompressionBody<B>>) -> Response<EncodedBody<B>> {
+    let is_compressed =
+        has_content(response.status(), Version::HTTP_11, response.headers(), response.extensions())
+            && decoding::single_coding(response.headers()).is_some();
+    if !is_compressed {
+        return response.map(|body| Either::Left(body.into_inner()));
     }
-    response
+    validators::weaken(response.headers_mut());
+    response.map(|body| Either::Right(Box::pin(body)))
 }

@@ -21,8 +21,8 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
-use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::WatchError;
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames};
 use tower_http::compression::CompressionLayer;
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::Unmatched;
+use tower_api_key_name::directory::BaseUrl;
 
 use super::limits::Limits;
 use super::stack::Settings;

@@ -16,9 +16,9 @@ use super::errors::ErrorsLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
 use super::timeouts::TimeoutsLayer;
+use super::upstream;
 use super::upstream::forward::ForwardLayer;
 use super::upstream::tls::Roots;
-use super::upstream;
 
 /// What the stack is built from; the flags, or a test, make it.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub fn stack(
         // Answers /health; refuses what is not ours before anything is asked of the upstream.
         .layer(RouteLayer::new(names))
         // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
-        .map_response(coding::weaken_compressed)
+        .map_response(coding::finish_compression)
         .layer(coding::compression())
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
         // holds it (`Skip::BodyFailed`) can still become a 502 or 504: no head is out.
@@ -70,9 +70,9 @@ pub fn stack(
         // The names. Its scope is the path as the client wrote it; forward.rs rewrites it later.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
-        .map_response(coding::restore_coding)
+        .map_response(coding::finish_decompression)
         .layer(DecompressionLayer::new())
-        .map_response(coding::prepare_coding)
+        .map_response(coding::begin_decompression)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
         // The last that changes a head: what belongs to one connection goes, Via comes.

@@ -1,39 +1,61 @@
-//! Prepares responses for tower-http's decompression layer.
+//! Corrections of tower-http's decompression layer.
+
+use std::pin::Pin;
 
 use http::header::{CONTENT_ENCODING, Entry};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Either;
+use tower_http::decompression::DecompressionBody;
 
 use super::tail::TailBody;
 use super::validators;
 
-/// Values of Content-Encoding that the decompression layer must not see.
-#[derive(Clone)]
-struct HiddenCoding(Vec<HeaderValue>);
+/// A body as it was received, or decoded.
+pub type DecodedBody<B> = Either<TailBody<B>, Pin<Box<DecompressionBody<TailBody<B>>>>>;
 
-/// Prepares a response for decompression.
+/// The plan for a response with Content-Encoding, among its extensions.
+#[derive(Clone)]
+enum Coding {
+    Decoded,
+    /// The layer must not decode the body. These are its headers.
+    Hidden(Vec<HeaderValue>),
+}
+
+/// Prepares a response for the decompression layer.
 ///
-/// The layer compares codings byte for byte, decodes parts, and of several Content-Encoding headers decodes the first
-/// and removes all. So the name of a single coding is normalized, and the headers of other responses are hidden.
-pub fn prepare_coding<B>(mut response: Response<B>) -> Response<TailBody<B>> {
+/// The layer compares codings byte for byte, decodes parts of a body, and of several Content-Encoding headers decodes
+/// the first and removes all. So the name of a single coding is normalized, and other headers are hidden.
+pub fn begin_decompression<B>(mut response: Response<B>) -> Response<TailBody<B>> {
     let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
     let coding = single_coding(response.headers()).filter(|_| !is_part);
     let headers = response.headers_mut();
     if let Some(coding) = coding {
         validators::weaken(headers);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+        response.extensions_mut().insert(Coding::Decoded);
     } else if let Entry::Occupied(entry) = headers.entry(CONTENT_ENCODING) {
-        let values = entry.remove_entry_mult().1.collect();
-        response.extensions_mut().insert(HiddenCoding(values));
+        let hidden = entry.remove_entry_mult().1.collect();
+        response.extensions_mut().insert(Coding::Hidden(hidden));
     }
     response.map(|body| TailBody::new(body, coding.is_some()))
 }
 
-/// Restores the headers that [`prepare_coding`] has hidden.
-pub fn restore_coding<B>(mut response: Response<B>) -> Response<B> {
-    if let Some(HiddenCoding(values)) = response.extensions_mut().remove() {
-        response.headers_mut().extend(values.into_iter().map(|value| (CONTENT_ENCODING, value)));
+/// Unwraps a body that was not decoded, and restores its hidden headers.
+pub fn finish_decompression<B>(
+    mut response: Response<DecompressionBody<TailBody<B>>>,
+) -> Response<DecodedBody<B>>
+where
+    B: Body<Data = bytes::Bytes>,
+{
+    match response.extensions_mut().remove() {
+        Some(Coding::Decoded) => return response.map(|body| Either::Right(Box::pin(body))),
+        Some(Coding::Hidden(values)) => {
+            response.headers_mut().extend(values.into_iter().map(|value| (CONTENT_ENCODING, value)));
+        }
+        None => {}
     }
-    response
+    response.map(|body| Either::Left(body.into_inner()))
 }
 
 /// Returns the only content coding, if it is gzip or brotli (RFC 9110 §8.4.1: in any case, `x-gzip` is gzip).

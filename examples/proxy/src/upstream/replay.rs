@@ -111,8 +111,7 @@ impl Body for ReplayBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content()
-            .is_none_or(|content| content.kept.len() <= self.sent && content.upload.is_end_stream())
+        self.content().is_none_or(|content| content.kept.len() <= self.sent && content.upload.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -9,9 +9,9 @@ use crate::peer::{
     AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, limits, listen, names,
     read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::upstream::forward::ForwardLayer;
 use api_key_name_proxy::server::{self, Stop};
 use api_key_name_proxy::stack;
+use api_key_name_proxy::upstream::forward::ForwardLayer;
 
 #[tokio::test]
 async fn what_belongs_to_one_connection_ends_with_it() {

@@ -27,14 +27,14 @@ pub(crate) struct Secure {
 }
 
 /// An authority of its own, that vouches for `localhost`.
-struct Authority {
+pub(crate) struct Authority {
     root: rcgen::Certificate,
     certificate: CertificateDer<'static>,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let issuer_key = KeyPair::generate().unwrap();
         let mut issuer = CertificateParams::new(Vec::<String>::new()).unwrap();
         issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,13 +46,13 @@ impl Authority {
         Self { root, certificate: CertificateDer::from(certificate.der().to_vec()), key }
     }
 
-    fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.der().clone()).unwrap();
         Arc::new(roots)
     }
 
-    fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
