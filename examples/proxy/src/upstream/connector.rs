@@ -38,12 +38,12 @@ pub struct Origin {
     connector: HttpsConnector<HttpConnector>,
     uri: Uri,
     timeout: Duration,
-    learned: Mutex<Learned>,
+    learned: Mutex<OriginState>,
     /// Locked while the first connection is opened.
     learning: tokio::sync::Mutex<()>,
 }
 
-struct Learned {
+struct OriginState {
     protocol: Option<Protocol>,
     /// The connection that was opened to learn the protocol. The first request uses it.
     unused: Option<UpstreamStream>,
@@ -89,7 +89,7 @@ impl Origin {
         let uri = settings.base.join(&PathAndQuery::from_static("/")).unwrap_or_default();
         // Without TLS there is no ALPN.
         let protocol = (!settings.base.is_https()).then_some(Protocol::Http1);
-        let learned = Mutex::new(Learned { protocol, unused: None });
+        let learned = Mutex::new(OriginState { protocol, unused: None });
         // A call ends after `timeout`. This limit ends attempts whose call is gone.
         let timeout = 2 * settings.timeout;
         Ok(Self { connector, uri, timeout, learned, learning: Default::default() })
@@ -110,7 +110,7 @@ impl Origin {
         }
         let stream = self.connect().await?;
         let protocol = negotiated(&stream);
-        *self.learned() = Learned { protocol: Some(protocol), unused: Some(stream) };
+        *self.learned() = OriginState { protocol: Some(protocol), unused: Some(stream) };
         Ok(protocol)
     }
 
@@ -122,7 +122,7 @@ impl Origin {
         }
     }
 
-    fn learned(&self) -> MutexGuard<'_, Learned> {
+    fn learned(&self) -> MutexGuard<'_, OriginState> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

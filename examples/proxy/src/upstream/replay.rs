@@ -22,13 +22,13 @@ const MAX_FRAMES: usize = 1024;
 #[derive(Clone)]
 pub struct ReplayBody {
     /// `None` if the request has no content.
-    content: Option<Arc<Mutex<Content>>>,
+    content: Option<Arc<Mutex<SharedContent>>>,
     attempt: usize,
     /// Frames that this attempt has sent.
     sent: usize,
 }
 
-struct Content {
+struct SharedContent {
     upload: Upload,
     kept: Vec<KeptFrame>,
     kept_bytes: usize,
@@ -59,7 +59,7 @@ impl ReplayBody {
     pub fn new(upload: Upload) -> Self {
         let content = upload.has_content().then(|| {
             let state = ContentState::Kept;
-            Arc::new(Mutex::new(Content { upload, kept: Vec::new(), kept_bytes: 0, attempt: 0, state }))
+            Arc::new(Mutex::new(SharedContent { upload, kept: Vec::new(), kept_bytes: 0, attempt: 0, state }))
         });
         Self { content, attempt: 0, sent: 0 }
     }
@@ -83,7 +83,7 @@ impl ReplayBody {
         self.content()?.upload.progress()
     }
 
-    fn content(&self) -> Option<MutexGuard<'_, Content>> {
+    fn content(&self) -> Option<MutexGuard<'_, SharedContent>> {
         self.content.as_ref().map(|content| content.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -127,9 +127,9 @@ impl Body for ReplayBody {
     }
 }
 
-// === impl Content ===
+// === impl SharedContent ===
 
-impl Content {
+impl SharedContent {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.state == ContentState::Complete {
             return Poll::Ready(None);

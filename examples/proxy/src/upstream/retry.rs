@@ -145,3 +145,35 @@ fn classify_h2(error: &h2::Error) -> Option<Retryable> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(failure: Retryable, is_safe: bool) -> [Option<u128>; 5] {
+        let mut policy = RetryPolicy::default();
+        [(); 5].map(|()| policy.wait(failure, is_safe).map(|wait| wait.as_millis()))
+    }
+
+    #[test]
+    fn unsent_request_waits_from_the_third_retry() {
+        assert_eq!(waits(Retryable::Unsent, false), [0, 0, 10, 20, 40].map(Some));
+    }
+
+    #[test]
+    fn refused_request_waits_from_the_first_retry() {
+        assert_eq!(waits(Retryable::Refused, false), [10, 20, 40, 80, 160].map(Some));
+    }
+
+    #[test]
+    fn broken_connection_is_retried_once_for_safe_methods() {
+        assert_eq!(waits(Retryable::Broken, true), [Some(0), None, None, None, None]);
+        assert_eq!(waits(Retryable::Broken, false), [None; 5]);
+    }
+
+    #[test]
+    fn backoff_stops_growing_at_640_ms() {
+        let mut policy = RetryPolicy { unprocessed: 1_000_000, broken: false };
+        assert_eq!(policy.wait(Retryable::Refused, false), Some(Duration::from_millis(640)));
+    }
+}

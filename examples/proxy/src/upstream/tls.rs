@@ -13,9 +13,9 @@ use crate::stack::Settings;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Roots {
-    /// Those of the platform, or Mozilla's if the platform has none.
+    /// The authorities of the platform, or Mozilla's if the platform has none.
     Platform,
-    /// These and no others.
+    /// These authorities only.
     Only(Arc<RootCertStore>),
 }
 

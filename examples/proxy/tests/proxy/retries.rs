@@ -166,6 +166,28 @@ async fn calls_beyond_the_stream_limit_wait_and_do_not_fail() {
     }
 }
 
+#[tokio::test]
+async fn calls_that_wait_for_a_stream_survive_go_away() {
+    const PER_CONNECTION: usize = 3;
+    let proxy = proxy_to_frames(|_, mut frames| async move {
+        frames.begin(&[(MAX_CONCURRENT_STREAMS, 1)]).await;
+        for _ in 0..PER_CONNECTION {
+            let Some((stream, _)) = frames.request().await else { return };
+            frames.respond_with(stream, "done").await;
+        }
+        let Some((stream, _)) = frames.request().await else { return };
+        frames.go_away(stream - 1, NO_ERROR).await;
+        // Closing at once could discard the frame.
+        while frames.next().await.is_some() {}
+    })
+    .await;
+    let calls: Vec<_> =
+        (0..48).map(|_| tokio::spawn(client(false).request(request(&proxy, Method::GET, b"")))).collect();
+    for call in calls {
+        assert_eq!(soon(call).await.unwrap().unwrap().status(), 200);
+    }
+}
+
 /// An upstream that closes the connection of a request with this method after it has read the headers. It counts them.
 async fn breaking(method: Method) -> (Proxy, Arc<AtomicUsize>) {
     let attempts = Arc::<AtomicUsize>::default();
