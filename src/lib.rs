@@ -107,10 +107,10 @@ mod naming;
 mod query;
 
 pub use json::rules::Unmatched;
-pub use names::shared::{SharedKeyNames, Snapshot, Status};
+pub use names::shared::SharedKeyNames;
 #[cfg(feature = "watch")]
 pub use names::watch::WatchError;
-pub use names::{KeyNames, KeyNamesError};
+pub use names::{KeyNames, KeyNamesError, Snapshot, Status, UnmatchedReceiver};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
@@ -122,7 +122,7 @@ pub use naming::service::ApiKeyName;
 #[doc(hidden)]
 pub mod _internal {
     #[cfg(feature = "directory")]
-    pub use crate::directory::learned;
+    pub use crate::directory::read_page;
     pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     pub mod query {

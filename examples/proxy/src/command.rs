@@ -6,8 +6,8 @@ use clap::Parser;
 
 use super::flags::{Command, CommandLine, ServeFlags};
 use super::output::LogWriter;
-use super::serve;
 use super::stack::log;
+use super::{serve, sync_command};
 
 /// The exit code if requests were cut because the grace period was over.
 const REQUESTS_CUT: u8 = 3;
@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     match command_line.command {
         Some(Command::Serve(flags)) => serve_with_log(flags),
+        Some(Command::Sync(flags)) => sync_command::run(flags),
         None => serve_with_log(command_line.serve),
     }
 }

@@ -16,7 +16,6 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -29,7 +28,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
-use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames, WatchError};
+use tower_api_key_name::{KeyNames, KeyNamesError};
 use tower_http::compression::CompressionLayer;
 
 use super::base::Base;
@@ -42,8 +41,6 @@ const DAY: u64 = 24 * 60 * 60;
 pub struct Demo {
     /// The address of the demo API.
     pub base: Base,
-    /// Contains the file with names.
-    folder: tempfile::TempDir,
     // Never used: the demo API runs until the process ends, so that requests in flight can finish.
     _stop: watch::Sender<u8>,
 }
@@ -68,17 +65,7 @@ impl Demo {
             .layer(CompressionLayer::new())
             .service(service_fn(async |request| Ok::<_, Infallible>(respond(&request))));
         tokio::spawn(server::serve(listener, service, limits, stop));
-        Ok(Self { base, folder: tempfile::tempdir()?, _stop })
-    }
-
-    /// Returns names that are empty at first, and are read from the demo API's lists later.
-    pub fn names(&self) -> Result<SharedKeyNames, WatchError> {
-        SharedKeyNames::watch_with_synced([] as [PathBuf; 0], self.names_file())
-    }
-
-    /// Returns the path of the file with names.
-    pub fn names_file(&self) -> PathBuf {
-        self.folder.path().join("names.json")
+        Ok(Self { base, _stop })
     }
 
     /// Sends one request to the demo API and one to the proxy at `bound`. Returns both responses, and commands to try.

@@ -8,6 +8,7 @@ use tower_api_key_name::Unmatched;
 use super::base::Base;
 use super::limits::Limits;
 use super::settings::ProxySettings;
+use super::sync_command::SyncFlags;
 use super::upstream::Roots;
 
 /// Inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of OpenAI and Anthropic
@@ -26,6 +27,10 @@ pub struct CommandLine {
 pub enum Command {
     /// Runs the proxy; the default, with the options below
     Serve(ServeFlags),
+    /// Writes the names from the API's lists of keys to a map file, with the admin key in OPENAI_ADMIN_KEY or in the
+    /// file OPENAI_ADMIN_KEY_FILE (ANTHROPIC_ADMIN_KEY, ANTHROPIC_ADMIN_KEY_FILE). Exit codes: 0 complete, 1 failed, 2
+    /// bad use, 3 some lists are missing
+    Sync(SyncFlags),
 }
 
 #[derive(Clone, clap::Parser)]

@@ -8,8 +8,8 @@
 //!
 //! - [`command`] parses the command line ([`flags`]), starts the log ([`output`]) and runs a subcommand. A failed start
 //!   is a [`start_error`] with an exit code.
-//! - [`serve`] is the default subcommand. It reads the names, opens the listener, and logs each reload. [`sync`] reads
-//!   names from the API's own lists. [`demo`] is an embedded API with fixed data.
+//! - [`serve`] is the default subcommand. It reads the names, opens the listener, and logs each reload. [`sync_command`]
+//!   writes names from the API's own lists to a file, and [`sync`] learns them while the proxy serves. [`demo`] is an embedded API with fixed data.
 //! - [`server`] accepts connections and stops on signals. [`limits`] are its flags; [`load`] decides which connection is
 //!   closed when there are too many; [`connection`] watches one connection, [`calls`] counts its requests, and [`heard`]
 //!   limits the size of headers.
@@ -43,6 +43,7 @@ pub mod settings;
 pub mod stack;
 pub mod start_error;
 pub mod sync;
+pub mod sync_command;
 pub mod tail;
 pub mod timeouts;
 pub mod upstream;

@@ -46,8 +46,8 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         None
     };
     let names = match (&demo, &flags.sync) {
-        (Some(demo), _) => demo.names().map_err(StartError::cannot_start)?,
-        (None, Some(synced)) => sync::begin(&flags.names, synced, &settings)?,
+        (Some(_), _) => SharedKeyNames::default(),
+        (None, Some(synced)) => sync::start(&flags.names, synced, &settings)?,
         (None, None) => SharedKeyNames::watch_all(&flags.names).map_err(StartError::cannot_start)?,
     };
     tokio::spawn(log_reloads(names.clone()));
@@ -63,7 +63,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     print_line(&format!("listening on http://{bound}"));
     let server = tokio::spawn(server::serve(listener, service, flags.limits, stop));
     if let Some(demo) = &demo {
-        sync::fill(&demo.names_file(), &settings, &names).await?;
+        sync::fill_demo(&settings, &names).await?;
         match demo.show(bound).await {
             Ok(text) => print_line(&text),
             // The proxy itself works, so it goes on.

@@ -6,6 +6,8 @@ pub mod cases;
 pub mod choices;
 mod documents;
 pub mod laws;
+#[cfg(feature = "organization")]
+pub mod organization;
 
 use std::ops::ControlFlow;
 
