@@ -59,7 +59,7 @@ fn log_event(event: FollowerEvent, logged: &mut Vec<String>) {
     let problems: Vec<_> = match event {
         FollowerEvent::Listed(synced) => {
             let changes = synced.changes();
-            if changes.new + changes.renamed > 0 {
+            if synced.is_written() || changes.new + changes.renamed > 0 {
                 tracing::info!("names from the API: {synced}");
             }
             let missing = synced.listing().missing();
