@@ -18,14 +18,14 @@ use self::marks::{Marks, surcharge};
 pub use self::unknowns::MAX_UNMATCHED;
 use super::edit::{Settled, Splice};
 use super::rules::Rules;
-use super::scan::{Fault, Learnt, Scanner};
+use super::scan::{ScanError, Scanner, TemplateCache};
 use crate::KeyNames;
 
 /// See the module's own words.
 pub struct Amender {
     scanner: Scanner,
     marks: Marks,
-    fault: Option<Fault>,
+    fault: Option<ScanError>,
     settled: u64,
 }
 
@@ -35,14 +35,14 @@ impl Amender {
     }
 
     /// Begins with what an earlier body taught of the form of such bodies.
-    pub fn recall(&mut self, learnt: &Learnt) {
-        self.scanner.recall(learnt);
+    pub fn take_templates(&mut self, cache: &TemplateCache) {
+        self.scanner.take_templates(cache);
     }
 
     /// Leaves to the next body what this one taught, if it was JSON to its end.
-    pub fn teach(&mut self, learnt: &Learnt) {
+    pub fn store_templates(&mut self, cache: &TemplateCache) {
         if self.fault.is_none() {
-            self.scanner.teach(learnt);
+            self.scanner.store_templates(cache);
         }
     }
 
@@ -63,11 +63,11 @@ impl Amender {
 
     /// Says that the body breaks off here: what is not settled stays as it came.
     pub fn cut_off(&mut self) {
-        self.fault.get_or_insert(Fault::NotJson { offset: self.scanner.scanned() });
+        self.fault.get_or_insert(ScanError::NotJson { offset: self.scanner.scanned() });
     }
 
     /// Why the body is not to be amended, from some byte on.
-    pub fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<ScanError> {
         self.fault
     }
 
@@ -87,7 +87,7 @@ impl Amender {
         if self.settled == u64::MAX {
             return;
         }
-        let scanned = self.fault.map_or(self.scanner.scanned(), Fault::offset);
+        let scanned = self.fault.map_or(self.scanner.scanned(), ScanError::offset);
         self.settled = self.marks.first_undecided(scanned);
         self.marks.edits.settle(self.settled, tell);
         if self.fault.is_some() {

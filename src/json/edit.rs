@@ -1,6 +1,6 @@
 //! Edits: what to insert or replace, in the order of the bytes they stand in.
 
-use super::scan::Gaps;
+use super::scan::WhiteSpace;
 use super::text::MAX_NAME;
 use crate::KeyNames;
 use crate::names::Found;
@@ -105,7 +105,7 @@ impl Leads {
         Self { name, compact: (text, len), known: Vec::new(), next: Vec::new() }
     }
 
-    fn find_or_add(&mut self, gaps: Gaps<'_>) -> Lead {
+    fn find_or_add(&mut self, gaps: WhiteSpace<'_>) -> Lead {
         self.next.clear();
         for part in [b",", gaps[0], b"\"", self.name.as_bytes(), b"\"", gaps[1], b":", gaps[2]] {
             self.next.extend_from_slice(part);
@@ -163,7 +163,7 @@ impl Edits {
     }
 
     #[inline(always)]
-    pub fn lead(&mut self, gaps: Gaps<'_>) -> Lead {
+    pub fn lead(&mut self, gaps: WhiteSpace<'_>) -> Lead {
         if gaps.iter().all(|gap| gap.is_empty()) {
             return Lead::COMPACT;
         }

@@ -26,9 +26,6 @@ impl Unmatched {
     }
 }
 
-/// In both names, the place of a letter that is rare in others: the `k` of `api_key`.
-const HINT: usize = 4;
-
 /// The names of the two members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Members {
@@ -41,13 +38,7 @@ impl Members {
     /// they are, or as `\u00xx`. A body without the id's name and without `\u00` holds no id.
     pub const fn new(id: &'static str, name: &'static str) -> Self {
         assert!(is_plain(id.as_bytes()) && is_plain(name.as_bytes()));
-        assert!(id.as_bytes()[HINT] == name.as_bytes()[HINT]);
         Self { id, name }
-    }
-
-    /// The letter that both names have there, and how far behind the quote before them that is.
-    pub const fn hint(self) -> (u32, u8) {
-        (HINT as u32 + 1, self.id.as_bytes()[HINT])
     }
 
     pub const fn id(self) -> &'static str {

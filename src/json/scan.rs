@@ -12,13 +12,11 @@
 //! tells where a wanted value begins and ends; all offsets are bytes from the start of the body.
 
 mod cursor;
-mod grammar;
 mod joint;
 mod joints;
 mod nest;
 mod run;
 mod sink;
-mod sweep;
 mod token;
 mod value;
 mod way;
@@ -27,9 +25,9 @@ use std::ops::Range;
 
 use self::cursor::{Cursor, join};
 use self::joints::Joints;
-pub use self::joints::Learnt;
+pub use self::joints::TemplateCache;
 use self::nest::Nest;
-pub use self::sink::{Gaps, Member, Sink, Value};
+pub use self::sink::{Member, MemberValue, Sink, WhiteSpace};
 use self::token::{Number, is_short_escape, is_white, utf8_follows};
 use self::way::Way;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
@@ -42,23 +40,23 @@ pub const MAX_DEPTH: usize = 1024;
 
 /// The longest run of white space that is repeated around an inserted member. A longer one is not
 /// formatting, and to repeat it would let a body ask for memory.
-pub const MAX_GAP: usize = 256;
+pub const MAX_WHITE_SPACE: usize = 256;
 
 /// What the end of a member may need to look back on: three gaps, its name, its text and six tokens.
-const LOOK_BACK: usize = 3 * MAX_GAP + MAX_RAW_NAME + MAX_RAW_TEXT + 6;
+const LOOK_BACK: usize = 3 * MAX_WHITE_SPACE + MAX_RAW_NAME + MAX_RAW_TEXT + 6;
 
 /// Why a scan ended before its document. `offset` is that of the first byte that no valid document could
 /// have there, or the length of a document that lacks its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ScanError {
     NotJson { offset: u64 },
     TooDeep { offset: u64 },
 }
 
-impl Fault {
+impl ScanError {
     pub fn offset(self) -> u64 {
         match self {
-            Fault::NotJson { offset } | Fault::TooDeep { offset } => offset,
+            ScanError::NotJson { offset } | ScanError::TooDeep { offset } => offset,
         }
     }
 }
@@ -140,12 +138,12 @@ impl Scanner {
     }
 
     /// Begins with what an earlier body taught.
-    pub fn recall(&mut self, learnt: &Learnt) {
+    pub fn take_templates(&mut self, learnt: &TemplateCache) {
         learnt.trade(&mut self.joints);
     }
 
     /// Leaves to the next body what this one taught.
-    pub fn teach(&mut self, learnt: &Learnt) {
+    pub fn store_templates(&mut self, learnt: &TemplateCache) {
         self.joints.refresh();
         learnt.trade(&mut self.joints);
     }
@@ -156,13 +154,13 @@ impl Scanner {
     }
 
     /// Scans the next chunk. After a fault the scanner takes no more.
-    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
+    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), ScanError> {
         self.scan(chunk, sink, |way| wide::widest(way))
     }
 
     /// The same, with bytes judged by this `Wide`.
     #[cfg(any(test, feature = "_internal"))]
-    pub fn feed_by(&mut self, wide: impl Wide, chunk: &[u8], sink: &mut impl Sink) -> Result<(), Fault> {
+    pub fn feed_by(&mut self, wide: impl Wide, chunk: &[u8], sink: &mut impl Sink) -> Result<(), ScanError> {
         self.scan(chunk, sink, |way| way.run(wide))
     }
 
@@ -171,8 +169,8 @@ impl Scanner {
         &mut self,
         chunk: &[u8],
         sink: &mut S,
-        by: impl FnOnce(Way<'_, '_, S>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        by: impl FnOnce(Way<'_, '_, S>) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError> {
         let mut cursor = Cursor { chunk, at: 0, base: self.scanned };
         // What this chunk begins with, and the one before ended with, is read step by step.
         if self.scanned == 0 {
@@ -187,18 +185,18 @@ impl Scanner {
     }
 
     /// Says that no chunk follows.
-    pub fn finish(&mut self) -> Result<(), Fault> {
+    pub fn finish(&mut self) -> Result<(), ScanError> {
         match self.state {
             // Only a number has no end of its own.
             State::Number(number) if number.may_end() && self.nest.depth == 0 => Ok(()),
             State::After if self.nest.depth == 0 => Ok(()),
-            _ => Err(Fault::NotJson { offset: self.scanned }),
+            _ => Err(ScanError::NotJson { offset: self.scanned }),
         }
     }
 
     /// Takes at least one byte, or changes the state to one that does.
     #[inline(always)]
-    fn step(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn step(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         match self.state {
             State::Text => return self.read_text(cursor, sink),
             State::Escape => {
@@ -220,7 +218,7 @@ impl Scanner {
                 Some((expected, rest)) if *expected == byte => {
                     if rest.is_empty() {
                         cursor.at += 1;
-                        self.end_value(Value::Other, cursor.offset(), sink);
+                        self.end_value(MemberValue::Other, cursor.offset(), sink);
                         return Ok(());
                     }
                     self.state = State::Literal(rest);
@@ -259,7 +257,12 @@ impl Scanner {
         Ok(())
     }
 
-    fn begin_value(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn begin_value(
+        &mut self,
+        byte: u8,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
         if byte == b']' && self.state == State::FirstValue {
             return self.close(cursor, sink);
         }
@@ -283,7 +286,7 @@ impl Scanner {
             State::Text => self.begin_text(false, cursor),
             State::FirstName | State::FirstValue => {
                 if !self.nest.push(next == State::FirstName) {
-                    return Err(Fault::TooDeep { offset: cursor.offset() });
+                    return Err(ScanError::TooDeep { offset: cursor.offset() });
                 }
                 self.gap = cursor.offset() + 1;
                 self.state = next;
@@ -303,7 +306,7 @@ impl Scanner {
 
     /// From within a string to its end, to a byte that needs care, or to the chunk's end.
     #[inline(always)]
-    fn read_text(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn read_text(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         cursor.at += wide::plain(BASE, &cursor.chunk[cursor.at..]);
         let Some(&byte) = cursor.chunk.get(cursor.at) else { return Ok(()) };
         self.state = match byte {
@@ -339,9 +342,9 @@ impl Scanner {
                 Some(raw) => raw,
                 None => join(&mut self.joined, &self.tail, cursor, &text),
             };
-            if let Some(member) = sink.wants(raw, self.escaped) {
+            if let Some(member) = sink.match_member(raw, self.escaped) {
                 self.wanted = true;
-                sink.found(member, self.nest.depth);
+                sink.member_start(member, self.nest.depth);
             }
         }
     }
@@ -349,19 +352,19 @@ impl Scanner {
     #[inline(always)]
     fn end_text(&mut self, text: Range<u64>, cursor: &Cursor<'_>, sink: &mut impl Sink) {
         self.state = State::After;
-        if !sink.awaits(self.nest.depth) {
+        if !sink.is_value_awaited(self.nest.depth) {
             return;
         }
         let value = if text.end - text.start > MAX_RAW_TEXT as u64 {
-            Value::LongText
+            MemberValue::LongString
         } else {
             let raw = match cursor.slice(&text) {
                 Some(raw) => raw,
                 None => join(&mut self.joined, &self.tail, cursor, &text),
             };
-            Value::Text(raw, self.escaped)
+            MemberValue::String { raw, has_escapes: self.escaped }
         };
-        sink.end(cursor.offset(), value);
+        sink.value_end(cursor.offset(), value);
     }
 
     fn read_number(
@@ -369,12 +372,12 @@ impl Scanner {
         mut number: Number,
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ScanError> {
         while let Some(&byte) = cursor.chunk.get(cursor.at) {
             match number.then(byte) {
                 Some(next) => number = next,
                 None if number.may_end() => {
-                    self.end_value(Value::Other, cursor.offset(), sink);
+                    self.end_value(MemberValue::Other, cursor.offset(), sink);
                     return Ok(());
                 }
                 None => return cursor.fault(),
@@ -385,19 +388,19 @@ impl Scanner {
         Ok(())
     }
 
-    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         cursor.at += 1;
-        sink.leave(cursor.offset(), self.nest.depth);
+        sink.container_end(cursor.offset(), self.nest.depth);
         self.nest.pop();
         self.state = State::After;
         Ok(())
     }
 
     #[inline(always)]
-    fn end_value(&mut self, value: Value<'_>, at: u64, sink: &mut impl Sink) {
+    fn end_value(&mut self, value: MemberValue<'_>, at: u64, sink: &mut impl Sink) {
         self.state = State::After;
-        if sink.awaits(self.nest.depth) {
-            sink.end(at, value);
+        if sink.is_value_awaited(self.nest.depth) {
+            sink.value_end(at, value);
         }
     }
 
@@ -405,8 +408,8 @@ impl Scanner {
     fn tell_begin(&mut self, cursor: &Cursor<'_>, sink: &mut impl Sink) {
         let ranges =
             [self.gap..self.name.start - 1, self.name.end + 1..self.colon, self.colon + 1..cursor.offset()];
-        let mut gaps: Gaps<'_> = [&[]; 3];
-        if ranges.iter().all(|r| r.end - r.start <= MAX_GAP as u64) {
+        let mut gaps: WhiteSpace<'_> = [&[]; 3];
+        if ranges.iter().all(|r| r.end - r.start <= MAX_WHITE_SPACE as u64) {
             let whole = ranges[0].start..ranges[2].end;
             let member = match cursor.slice(&whole) {
                 Some(member) => member,
@@ -415,7 +418,7 @@ impl Scanner {
             let from = |offset: u64| (offset - whole.start) as usize;
             gaps = ranges.map(|r| &member[from(r.start)..from(r.end)]);
         }
-        sink.begin(cursor.offset(), gaps);
+        sink.value_start(cursor.offset(), gaps);
     }
 
     /// Keeps what the next chunk may need of this one: the open member, so far as it may be looked back on.

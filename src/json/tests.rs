@@ -1,7 +1,5 @@
 //! The engine alone: the table of cases, and its bounds. The laws that hold for any bytes stand in `internal::laws`.
 
-mod blocks;
-
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -10,7 +8,7 @@ use super::amend::Amender;
 use super::lookout::{self, Lookout};
 use super::place;
 use super::rules::{Members, Rules, Unmatched};
-use super::scan::{Fault, MAX_DEPTH};
+use super::scan::{ScanError, MAX_DEPTH};
 use super::splice::Unsent;
 use crate::internal::cases::{CASES, NAMES, naive};
 use crate::internal::choices::cut;
@@ -101,7 +99,7 @@ fn nesting_is_capped() {
     let deeper = nested(MAX_DEPTH + 1);
     for chunks in [vec![&deeper[..]], single_bytes(&deeper)] {
         let made = make(&chunks, rules(), true);
-        assert_eq!(made.fault, Some(Fault::TooDeep { offset: MAX_DEPTH as u64 }));
+        assert_eq!(made.fault, Some(ScanError::TooDeep { offset: MAX_DEPTH as u64 }));
         assert_eq!(made.output, deeper);
     }
 }

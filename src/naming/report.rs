@@ -75,7 +75,7 @@ impl Report {
             return;
         }
         let offsets: Vec<_> = ids.iter().map(|(at, _)| *at).collect();
-        let paths = held.map(|held| crate::json::place::paths(held, &offsets)).unwrap_or_default();
+        let paths = held.map(|held| crate::json::json_path::paths(held, &offsets)).unwrap_or_default();
         for (nth, (offset, id)) in ids.iter().enumerate() {
             tracing::warn!(
                 id,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use crate::json::rules::Members;
-use crate::json::scan::Learnt;
+use crate::json::scan::TemplateCache;
 use crate::naming::total::Total;
 use crate::{Outcome, SharedKeyNames, Unmatched};
 
@@ -25,7 +25,7 @@ pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
 pub(crate) struct Settings {
     pub(crate) names: SharedKeyNames,
     /// What answers have taught of their form; shared by all services of one layer.
-    pub(crate) learnt: Arc<Learnt>,
+    pub(crate) learnt: Arc<TemplateCache>,
     pub(crate) limit: usize,
     pub(crate) total: Option<Arc<Total>>,
     pub(crate) unmatched: Unmatched,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::marks::{Marks, Open, Seen, give_up, overdue};
 use crate::KeyNames;
 use crate::json::edit::{Edit, Edits, Lead, Tally, Text};
-use crate::json::scan::{Gaps, Member, Sink, Value};
+use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
 
 /// The most that is kept of native names, to be compared. One beyond it is replaced by itself, if it is right.
@@ -20,9 +20,9 @@ pub(super) struct Marker<'a> {
 impl Marker<'_> {
     /// What stands beside an id, and how it counts.
     #[inline(always)]
-    fn look_up(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
+    fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (Text, Tally) {
         // What by far the most are.
-        if let Value::Text(id, false) = value
+        if let MemberValue::String { raw: id, has_escapes: false } = value
             && let Some(found) = self.names.find(id)
         {
             return (Text::Name(found), Tally::Named);
@@ -32,17 +32,17 @@ impl Marker<'_> {
 
     /// The same, whatever it is but an id that stands in the map as it stands here.
     #[inline(never)]
-    fn look_closer(&mut self, at: u64, value: Value<'_>) -> (Text, Tally) {
+    fn look_closer(&mut self, at: u64, value: MemberValue<'_>) -> (Text, Tally) {
         let Marks { rules, unescaped, unmatched, .. } = &mut *self.marks;
         let id = match value {
-            Value::Other if rules.null_as_unmatched => return (rules.unmatched.text(), Tally::Null),
-            Value::Other => return (Text::Null, Tally::Null),
-            Value::LongText => None,
-            Value::Text(raw, false) => Some(raw),
-            Value::Text(raw, true) => unescape(raw, unescaped),
+            MemberValue::Other if rules.null_as_unmatched => return (rules.unmatched.text(), Tally::Null),
+            MemberValue::Other => return (Text::Null, Tally::Null),
+            MemberValue::LongString => None,
+            MemberValue::String { raw, has_escapes: false } => Some(raw),
+            MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if matches!(value, Value::Text(_, true))
+            if matches!(value, MemberValue::String { has_escapes: true, .. })
                 && let Some(found) = self.names.find(id)
             {
                 return (Text::Name(found), Tally::Named);
@@ -55,17 +55,7 @@ impl Marker<'_> {
 
 impl Sink for Marker<'_> {
     #[inline(always)]
-    fn hint(&self) -> (u32, u8) {
-        self.marks.rules.members.hint()
-    }
-
-    #[inline(always)]
-    fn watched(&self) -> Option<usize> {
-        self.marks.open.last().map(|object| object.depth + usize::from(self.awaits(object.depth)))
-    }
-
-    #[inline(always)]
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+    fn match_member(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
         let members = self.marks.rules.members;
         let text = if escaped { unescape(raw, &mut self.marks.unescaped)? } else { raw };
         match text {
@@ -76,7 +66,7 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn found(&mut self, member: Member, depth: usize) {
+    fn member_start(&mut self, member: Member, depth: usize) {
         let Marks { open, awaited, .. } = self.marks;
         if open.last().is_none_or(|object| object.depth != depth) {
             open.push(Open::new(depth, *awaited));
@@ -92,7 +82,7 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
+    fn value_start(&mut self, at: u64, gaps: WhiteSpace<'_>) {
         let marks = &mut *self.marks;
         let Some(object) = marks.open.last_mut() else { return };
         marks.awaited = Some(object.depth);
@@ -107,12 +97,12 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn awaits(&self, depth: usize) -> bool {
+    fn is_value_awaited(&self, depth: usize) -> bool {
         self.marks.awaited == Some(depth)
     }
 
     #[inline(always)]
-    fn end(&mut self, at: u64, value: Value<'_>) {
+    fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
         let Some(object) = self.marks.open.last_mut() else { return };
         self.marks.awaited = object.outer;
         match object.reading.take() {
@@ -126,7 +116,7 @@ impl Sink for Marker<'_> {
                 if let Some(edit) = object.name_edit.and_then(|which| self.marks.edits.unsettled(which)) {
                     edit.cut = at - edit.at;
                 }
-                if let Value::Text(raw, _) = value
+                if let MemberValue::String { raw, .. } = value
                     && raw.len() <= 2 * KeyNames::MAX_NAME
                     && self.marks.natives.len() + raw.len() <= MAX_NATIVES
                 {
@@ -139,12 +129,19 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn whole(&mut self, member: Member, depth: usize, at: Range<u64>, gaps: Gaps<'_>, value: Value<'_>) {
+    fn whole_member(
+        &mut self,
+        member: Member,
+        depth: usize,
+        at: Range<u64>,
+        gaps: WhiteSpace<'_>,
+        value: MemberValue<'_>,
+    ) {
         let is_first = self.marks.open.last().is_none_or(|object| object.depth != depth);
         if member == Member::Name || !is_first {
-            self.found(member, depth);
-            self.begin(at.start, gaps);
-            self.end(at.end, value);
+            self.member_start(member, depth);
+            self.value_start(at.start, gaps);
+            self.value_end(at.end, value);
             return;
         }
         // The same in one go, for what is by far the most frequent.
@@ -157,7 +154,7 @@ impl Sink for Marker<'_> {
     }
 
     #[inline(always)]
-    fn close(&mut self, at: u64, depth: usize) {
+    fn object_end(&mut self, at: u64, depth: usize) {
         if self.marks.open.last().is_some_and(|object| object.depth == depth) {
             self.decide(at);
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Fault;
+use super::ScanError;
 use crate::json::wide::{self, BASE};
 
 /// A chunk, and the place in it.
@@ -18,8 +18,8 @@ impl<'a> Cursor<'a> {
         self.base + self.at as u64
     }
 
-    pub(super) fn fault(&self) -> Result<(), Fault> {
-        Err(Fault::NotJson { offset: self.offset() })
+    pub(super) fn fault(&self) -> Result<(), ScanError> {
+        Err(ScanError::NotJson { offset: self.offset() })
     }
 
     /// The bytes of a range that ends in this chunk, where it begins in it too.

@@ -2,7 +2,7 @@
 
 use super::nest::{Nest, SHALLOW};
 use super::token::ends_number;
-use super::{Gaps, MAX_RAW_NAME, Member, Sink, Value};
+use super::{MAX_RAW_NAME, Member, MemberValue, Sink, WhiteSpace};
 use crate::json::wide::{Wide, both};
 
 /// What is looked at without asking again whether it is there: a joint, and what may follow it.
@@ -79,7 +79,7 @@ impl Joint {
         }
         let closed = usize::from(self.closed);
         for nth in 0..closed {
-            sink.leave(from + u64::from(self.ends[nth % MOST_CLOSED]), nest.depth - nth);
+            sink.container_end(from + u64::from(self.ends[nth % MOST_CLOSED]), nest.depth - nth);
         }
         nest.replace(closed, self.opened.into(), self.inside);
     }
@@ -105,19 +105,19 @@ impl Joint {
         let Some((whole, [after, ..])) = behind.split_at_checked(len) else { return false };
         let value = match whole {
             // It is short, and has no escapes.
-            [b'"', text @ .., _] => Value::Text(text, false),
-            _ if ends_number(*after) => Value::Other,
+            [b'"', text @ .., _] => MemberValue::String { raw: text, has_escapes: false },
+            _ if ends_number(*after) => MemberValue::Other,
             _ => return false,
         };
         self.enter(from, nest, sink);
         let at = from + u64::from(self.len);
-        sink.whole(member, nest.depth, at..at + len as u64, self.gaps(text), value);
+        sink.whole_member(member, nest.depth, at..at + len as u64, self.gaps(text), value);
         true
     }
 
     /// The white space in the last value's member, the joint's text being this.
     #[inline(always)]
-    pub(super) fn gaps<'a>(&self, text: &'a [u8]) -> Gaps<'a> {
+    pub(super) fn gaps<'a>(&self, text: &'a [u8]) -> WhiteSpace<'a> {
         if self.is_compact {
             return [&[]; 3];
         }
@@ -188,7 +188,7 @@ impl<'w> Part<'w> {
             let (value, byte) =
                 self.token(colon + 1).filter(|(at, byte)| *at <= MAX_JOINT && *byte > b' ')?;
             let name = &self.window[start..end];
-            let wanted = if name.len() <= MAX_RAW_NAME { sink.wants(name, false) } else { None };
+            let wanted = if name.len() <= MAX_RAW_NAME { sink.match_member(name, false) } else { None };
             // The value is an object, or an array of objects: the joint goes on to the value of the first member.
             let is_array = byte == b'[';
             let brace = if is_array { self.token(value + 1) } else { Some((value, byte)) };
@@ -245,22 +245,16 @@ mod tests {
     struct Deaf;
 
     impl Sink for Deaf {
-        fn hint(&self) -> (u32, u8) {
-            (0, b'"')
-        }
-        fn watched(&self) -> Option<usize> {
-            None
-        }
-        fn wants(&mut self, raw: &[u8], _: bool) -> Option<Member> {
+        fn match_member(&mut self, raw: &[u8], _: bool) -> Option<Member> {
             (raw == b"id").then_some(Member::Id)
         }
-        fn found(&mut self, _: Member, _: usize) {}
-        fn begin(&mut self, _: u64, _: Gaps<'_>) {}
-        fn awaits(&self, _: usize) -> bool {
+        fn member_start(&mut self, _: Member, _: usize) {}
+        fn value_start(&mut self, _: u64, _: WhiteSpace<'_>) {}
+        fn is_value_awaited(&self, _: usize) -> bool {
             false
         }
-        fn end(&mut self, _: u64, _: Value<'_>) {}
-        fn close(&mut self, _: u64, _: usize) {}
+        fn value_end(&mut self, _: u64, _: MemberValue<'_>) {}
+        fn object_end(&mut self, _: u64, _: usize) {}
     }
 
     #[test]

@@ -125,12 +125,12 @@ impl Default for Joints {
 ///
 /// They say what bytes mean that are there: with them the same is read in fewer steps.
 #[derive(Debug, Default)]
-pub struct Learnt(Mutex<Joints>);
+pub struct TemplateCache(Mutex<Joints>);
 
-impl Learnt {
+impl TemplateCache {
     /// That nothing is to be expected.
     #[cfg(any(test, feature = "_internal"))]
-    pub fn disorder() -> Self {
+    pub fn disabled() -> Self {
         Self(Mutex::new(Joints { pause: usize::MAX, ..Joints::default() }))
     }
 

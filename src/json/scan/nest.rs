@@ -44,15 +44,6 @@ impl Nest {
         self.depth = outer + opened;
     }
 
-    /// The containers, where they are no more than [`Around::MOST`].
-    pub(super) fn around(&self) -> Around {
-        Around::of(self.objects[0], self.depth)
-    }
-
-    pub(super) fn set(&mut self, around: Around) {
-        (self.objects[0], self.depth) = (around.objects(), around.depth());
-    }
-
     /// Whether the innermost container is an object; `None` outside of any.
     #[inline(always)]
     pub(super) fn in_object(&self) -> Option<bool> {
@@ -64,43 +55,5 @@ impl Nest {
     pub(super) fn is_object(&self, depth: usize) -> Option<bool> {
         let at = depth.checked_sub(1)?;
         Some(self.objects[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
-    }
-}
-
-/// The containers around a place: a bit for each, the innermost lowest, set for an object; and above all a bit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Around(u64);
-
-impl Around {
-    /// So many can be told of.
-    pub(super) const MOST: usize = 62;
-
-    /// Given a bit for each, the outermost lowest.
-    pub(super) fn of(objects: u64, depth: usize) -> Self {
-        Self(1 << depth | (objects.reverse_bits() >> 1) >> (63 - depth))
-    }
-
-    pub(super) fn objects(self) -> u64 {
-        (self.0 ^ 1 << self.depth()).reverse_bits() >> 1 >> (63 - self.depth())
-    }
-
-    pub(super) fn depth(self) -> usize {
-        self.0.ilog2() as usize
-    }
-
-    /// A bit: set in an object.
-    #[inline(always)]
-    pub(super) fn in_object(self) -> u64 {
-        self.0 & 1
-    }
-
-    /// Begins or ends a container, given a bit for one that begins, and one for an object. Says whether that may be:
-    /// neither of the outermost, nor of one too many, nor of another kind; if not, this means nothing any more.
-    #[inline(always)]
-    pub(super) fn pass(&mut self, [begins, object]: [u64; 2]) -> bool {
-        let may_begin = self.0 >> Self::MOST == 0;
-        let may_end = (self.0 & 1 == object) & (self.0 > 0b11);
-        self.0 = if begins == 1 { self.0 << 1 | object } else { self.0 >> 1 };
-        if begins == 1 { may_begin } else { may_end }
     }
 }

@@ -84,7 +84,7 @@ impl Scanner {
                     joint.enter(from, &mut self.nest, sink);
                     self.gap = from + u64::from(joint.gap);
                     if let Some(member) = joint.wanted {
-                        sink.found(member, self.nest.depth);
+                        sink.member_start(member, self.nest.depth);
                         self.name = from + u64::from(joint.name.0)..from + u64::from(joint.name.1);
                         self.colon = from + u64::from(joint.colon);
                         self.wanted = true;

@@ -11,9 +11,9 @@ use http_body::{Frame, SizeHint};
 use super::into_bytes;
 use crate::json::amend::{Amender, most_surcharge};
 use crate::json::edit::Text;
-use crate::json::lookout::Lookout;
+use crate::json::prefilter::Prefilter;
 use crate::json::rules::Rules;
-use crate::json::scan::Fault;
+use crate::json::scan::ScanError;
 use crate::json::splice::Unsent;
 use crate::naming::head;
 use crate::naming::report::Report;
@@ -33,7 +33,7 @@ pub(super) struct Work<E> {
     /// In a box of its own: together they would be more than allocators keep at hand.
     amender: Box<Amender>,
     /// As long as nothing is spotted, the amender is fed nothing.
-    lookout: Option<Lookout>,
+    prefilter: Option<Prefilter>,
     end: End<E>,
     /// The exact length of what is left to send, where it is known and may be said.
     length: Option<u64>,
@@ -71,7 +71,7 @@ impl<E> Work<E> {
             unsent: Unsent::default(),
             share: Share::new(settings.total.clone()),
             amender: Box::new(Amender::new(rules)),
-            lookout: Some(Lookout::default()),
+            prefilter: Some(Prefilter::new(MEMBERS.id())),
             end: End::Open,
             length: None,
             counts: Counts::default(),
@@ -85,7 +85,7 @@ impl<E> Work<E> {
     pub(super) fn hold<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
         self.read(frame);
         self.feed_held();
-        if matches!(self.end, End::Well(_)) && self.lookout.is_none() {
+        if matches!(self.end, End::Well(_)) && self.prefilter.is_none() {
             self.finish_feeding();
         }
     }
@@ -106,21 +106,21 @@ impl<E> Work<E> {
     }
 
     fn take(&mut self, data: Bytes) {
-        if self.lookout.as_mut().is_some_and(|lookout| lookout.spots(&data, MEMBERS)) {
+        if self.prefilter.as_mut().is_some_and(|prefilter| prefilter.finds(&data)) {
             self.begin_feeding();
         }
         self.unsent.push(data);
     }
 
     fn begin_feeding(&mut self) {
-        if self.lookout.take().is_some() {
-            self.amender.recall(&self.report.settings().learnt);
+        if self.prefilter.take().is_some() {
+            self.amender.take_templates(&self.report.settings().learnt);
         }
     }
 
     fn finish_feeding(&mut self) {
         self.amender.finish();
-        self.amender.teach(&self.report.settings().learnt);
+        self.amender.store_templates(&self.report.settings().learnt);
     }
 
     /// Feeds what is held, slice by slice, up to what is allowed: the edits of a frame of any size could be more. Asks
@@ -129,7 +129,7 @@ impl<E> Work<E> {
     fn feed_held(&mut self) {
         let limit = self.report.settings().limit as u64;
         self.share.grow(self.unsent.len().min(limit));
-        if self.lookout.is_some() || self.amender.fault().is_some() {
+        if self.prefilter.is_some() || self.amender.fault().is_some() {
             return;
         }
         let is_little = !self.unsent.has_batch(self.amender.scanned());
@@ -206,7 +206,7 @@ impl<E> Work<E> {
     fn begin_streaming(&mut self) {
         self.begin_feeding();
         self.feed_held();
-        let was_long = |fault: Fault| fault.offset() + self.amender.surcharge() >= self.allowed();
+        let was_long = |fault: ScanError| fault.offset() + self.amender.surcharge() >= self.allowed();
         self.streaming = self.amender.fault().is_none_or(was_long) || !self.is_hopeless();
         self.settle();
     }
@@ -230,7 +230,7 @@ impl<E> Work<E> {
 
     /// Amends a body that is all there.
     fn amend_whole(&mut self, head: &mut response::Parts) -> Outcome {
-        if self.lookout.is_some() {
+        if self.prefilter.is_some() {
             self.abandon();
         } else {
             self.settle();
@@ -371,11 +371,11 @@ impl<E> Work<E> {
     }
 }
 
-impl From<Fault> for Skip {
-    fn from(fault: Fault) -> Self {
+impl From<ScanError> for Skip {
+    fn from(fault: ScanError) -> Self {
         match fault {
-            Fault::NotJson { offset } => Skip::NotJson { offset },
-            Fault::TooDeep { offset } => Skip::TooDeep { offset },
+            ScanError::NotJson { offset } => Skip::NotJson { offset },
+            ScanError::TooDeep { offset } => Skip::TooDeep { offset },
         }
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use tower_api_key_name::_internal::amend::Amender;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
-use tower_api_key_name::_internal::scan::{Fault, Learnt};
+use tower_api_key_name::_internal::scan::{ScanError, TemplateCache};
 use tower_api_key_name::_internal::splice::Unsent;
 use tower_api_key_name::_internal::{DEFAULT_LIMIT, MEMBERS};
 use tower_api_key_name::{Counts, KeyNames};
@@ -26,7 +26,7 @@ pub fn amend(
     streams: bool,
     write: impl FnMut(Bytes),
 ) -> (Counts, bool) {
-    let (counts, fault) = amend_by(RULES, &Learnt::default(), frames, names, streams, write);
+    let (counts, fault) = amend_by(RULES, &TemplateCache::default(), frames, names, streams, write);
     (counts, fault.is_none())
 }
 
@@ -41,14 +41,14 @@ const RULES: Rules = Rules {
 /// The same by other rules, after the bodies that taught this, and teaching in its turn.
 fn amend_by(
     rules: Rules,
-    learnt: &Learnt,
+    learnt: &TemplateCache,
     frames: impl IntoIterator<Item = Bytes>,
     names: &KeyNames,
     streams: bool,
     mut write: impl FnMut(Bytes),
-) -> (Counts, Option<Fault>) {
+) -> (Counts, Option<ScanError>) {
     let (mut amender, mut unsent) = (Amender::new(rules), Unsent::default());
-    amender.recall(learnt);
+    amender.take_templates(learnt);
     let mut counts = Counts::default();
     let feed = |amender: &mut Amender, unsent: &Unsent| {
         if amender.fault().is_none() {
@@ -76,7 +76,7 @@ fn amend_by(
     }
     feed(&mut amender, &unsent);
     amender.finish();
-    amender.teach(learnt);
+    amender.store_templates(learnt);
     let fault = amender.fault();
     if fault.is_some() && !streams {
         amender.abandon();

@@ -147,7 +147,7 @@ fn too_many_are_forgotten() {
 
 #[test]
 fn one_body_leaves_its_joints_to_the_next() {
-    let learnt = Learnt::default();
+    let learnt = TemplateCache::default();
     let window = window(",\"a\":");
     let joint = joint(",\"a\":");
     let mut first = Joints::default();
@@ -168,7 +168,7 @@ fn one_body_leaves_its_joints_to_the_next() {
 
 #[test]
 fn rows_buckets_and_the_page_s_end_are_expected_side_by_side() {
-    let learnt = Learnt::default();
+    let learnt = TemplateCache::default();
     let bucket = |nth: usize| {
         let row = |row: usize| {
             let number = 10 * nth + row;
@@ -187,11 +187,11 @@ fn rows_buckets_and_the_page_s_end_are_expected_side_by_side() {
             window: 1 << 20,
         };
         let mut amender = Amender::new(rules);
-        amender.recall(&learnt);
+        amender.take_templates(&learnt);
         amender.feed(body.as_bytes(), &KeyNames::default());
         amender.finish();
         assert_eq!(amender.fault(), None);
-        amender.teach(&learnt);
+        amender.store_templates(&learnt);
         let joints = learnt.0.lock().unwrap();
         let text = |nth: u8| joints.known.get(usize::from(nth)).map_or(&b""[..], Known::text);
         let last = joints.known.iter().find(|known| known.text() == br#","model":"#).unwrap();

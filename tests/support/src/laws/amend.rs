@@ -6,7 +6,7 @@ use crate::cases::{NAMES, naive};
 use crate::choices::{Choices, crumbs, cut};
 use crate::{RULES, amend_by, documents};
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
-use tower_api_key_name::_internal::scan::{Fault, Learnt, MAX_DEPTH};
+use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
 use tower_api_key_name::{Counts, KeyNames};
 
 /// The engine answers what the oracle does, held and streamed, however the body is cut; the output is JSON exactly if
@@ -38,16 +38,16 @@ pub fn hold(input: &[u8]) {
     assert_eq!(amended(&crumbs, false), held, "in crumbs");
     assert_eq!(amended(&crumbs, true), streamed, "in crumbs, streamed");
 
-    let learnt = Learnt::default();
+    let learnt = TemplateCache::default();
     for earlier in [&output, &body] {
         Amended::after(&learnt, &[earlier], &names, rules, false);
     }
     assert_eq!(Amended::after(&learnt, &cut(&body, &cuts), &names, rules, false), held, "after others");
     assert_eq!(Amended::after(&learnt, &crumbs, &names, rules, true), streamed, "after others, streamed");
     let cuts = cut(&body, &cuts);
-    assert_eq!(Amended::after(&Learnt::disorder(), &cuts, &names, rules, false), held, "in no order");
+    assert_eq!(Amended::after(&TemplateCache::disabled(), &cuts, &names, rules, false), held, "in no order");
     assert_eq!(
-        Amended::after(&Learnt::disorder(), &cuts, &names, rules, true),
+        Amended::after(&TemplateCache::disabled(), &cuts, &names, rules, true),
         streamed,
         "in no order, streamed"
     );
@@ -65,11 +65,11 @@ fn twice_is_once(body: &[u8], names: &KeyNames, rules: Rules) {
 }
 
 /// Law 2: a fault is found in what is no JSON, or nests too deep, and in nothing else.
-pub(super) fn is_judged_right(body: &[u8], fault: Option<Fault>) {
+pub(super) fn is_judged_right(body: &[u8], fault: Option<ScanError>) {
     let right = match fault {
         None => naive::is_json(body) && depth(body) <= MAX_DEPTH,
-        Some(Fault::NotJson { .. }) => !naive::is_json(body),
-        Some(Fault::TooDeep { offset }) => {
+        Some(ScanError::NotJson { .. }) => !naive::is_json(body),
+        Some(ScanError::TooDeep { offset }) => {
             let (before, with) = (&body[..offset as usize], &body[..=offset as usize]);
             depth(before) == MAX_DEPTH && depth(with) == MAX_DEPTH + 1
         }
@@ -123,18 +123,24 @@ pub(super) fn names() -> KeyNames {
 pub struct Amended {
     pub output: Vec<u8>,
     pub counts: [u64; 4],
-    pub fault: Option<Fault>,
+    pub fault: Option<ScanError>,
 }
 
 impl Amended {
     /// Of these chunks: writes what is settled after each where `streams`, else only at the end, and then nothing of
     /// a body with a fault.
     pub fn of(chunks: &[&[u8]], names: &KeyNames, rules: Rules, streams: bool) -> Self {
-        Self::after(&Learnt::default(), chunks, names, rules, streams)
+        Self::after(&TemplateCache::default(), chunks, names, rules, streams)
     }
 
     /// The same, after the bodies that taught this.
-    pub fn after(learnt: &Learnt, chunks: &[&[u8]], names: &KeyNames, rules: Rules, streams: bool) -> Self {
+    pub fn after(
+        learnt: &TemplateCache,
+        chunks: &[&[u8]],
+        names: &KeyNames,
+        rules: Rules,
+        streams: bool,
+    ) -> Self {
         let mut output = Vec::new();
         let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk));
         let (counts, fault) = amend_by(rules, learnt, chunks, names, streams, |piece| {

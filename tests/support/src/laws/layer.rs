@@ -19,7 +19,7 @@ use crate::cases::naive;
 use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
 use tower_api_key_name::_internal::rules::Rules;
-use tower_api_key_name::_internal::scan::Fault;
+use tower_api_key_name::_internal::scan::ScanError;
 use tower_api_key_name::{ApiKeyNameLayer, Counts, Outcome, SharedKeyNames, Skip};
 
 /// Bytes, head, trailers, error and outcome are what the laws say, however the body comes; hints are honest; what ends
@@ -252,7 +252,7 @@ impl Exchange {
     }
 
     /// A body that fails has no end to be missed.
-    fn fault(&self, body: &[u8]) -> Option<Fault> {
+    fn fault(&self, body: &[u8]) -> Option<ScanError> {
         let fault = Amended::of(&[body], &names(), self.rules, false).fault;
         fault.filter(|fault| self.end != End::Error || fault.offset() < body.len() as u64)
     }

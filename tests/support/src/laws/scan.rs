@@ -4,12 +4,14 @@ use super::amend::is_judged_right;
 use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
 use tower_api_key_name::_internal::MEMBERS;
-use tower_api_key_name::_internal::lookout::{Lookout, is_in_by_memchr};
-use tower_api_key_name::_internal::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
+use tower_api_key_name::_internal::prefilter::Prefilter;
+use tower_api_key_name::_internal::scan::{
+    Member, MemberValue, ScanError, Scanner, Sink, TemplateCache, WhiteSpace,
+};
 use tower_api_key_name::_internal::wide;
 
 /// The scanner takes JSON and nothing else, and tells a fault where it is. How a body is cut, and who judges its bytes,
-/// changes nothing of what is heard. The lookout sees what there is to see.
+/// changes nothing of what is heard. The prefilter finds what there is.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
     let cuts = choices.cuts(6);
@@ -17,14 +19,13 @@ pub fn hold(input: &[u8]) {
 
     let whole = Listener::of(&[&body], |scanner, chunk, sink| scanner.feed(chunk, sink));
     is_judged_right(&body, whole.fault);
-    if let Some(Fault::NotJson { offset }) = whole.fault {
+    if let Some(ScanError::NotJson { offset }) = whole.fault {
         is_where_it_is(&body, offset as usize);
     }
     is_the_same_anywhere(&body, [cuts.first(), cuts.last()].map(|pad| pad.map_or(0, |pad| pad % 131)));
     let cuts = cut(&body, &cuts);
     let crumbs = crumbs(&body);
     let may_hold_an_id = may_hold_an_id(&body);
-    assert_eq!(is_in_by_memchr(&body, MEMBERS.id().as_bytes()), may_hold_an_id);
     for chunks in [&[&*body][..], &cuts, &crumbs] {
         let widest = Listener::of(chunks, |scanner, chunk, sink| scanner.feed(chunk, sink));
         assert_eq!(widest, whole, "{chunks:?}");
@@ -35,9 +36,9 @@ pub fn hold(input: &[u8]) {
             }
         }
 
-        let mut lookout = Lookout::default();
-        let spots = chunks.iter().any(|chunk| lookout.spots(chunk, MEMBERS));
-        assert_eq!(spots, may_hold_an_id, "{chunks:?}");
+        let mut prefilter = Prefilter::new(MEMBERS.id());
+        let finds = chunks.iter().any(|chunk| prefilter.finds(chunk));
+        assert_eq!(finds, may_hold_an_id, "{chunks:?}");
     }
     for block in body.as_chunks().0.iter().take(2) {
         wide::each(|| wide::Agrees(block));
@@ -92,7 +93,7 @@ fn is_where_it_is(body: &[u8], offset: usize) {
 #[derive(Debug, Default, PartialEq)]
 struct Listener {
     heard: Vec<Heard>,
-    fault: Option<Fault>,
+    fault: Option<ScanError>,
     /// The depths of objects that hold a wanted member, and those of values that are being read.
     open: Vec<usize>,
     awaited: Vec<usize>,
@@ -111,7 +112,7 @@ enum Heard {
 impl Listener {
     fn of(
         chunks: &[&[u8]],
-        mut feed: impl FnMut(&mut Scanner, &[u8], &mut Self) -> Result<(), Fault>,
+        mut feed: impl FnMut(&mut Scanner, &[u8], &mut Self) -> Result<(), ScanError>,
     ) -> Self {
         let (mut scanner, mut this) = (Scanner::new(), Self::default());
         let fed = chunks.iter().try_for_each(|chunk| feed(&mut scanner, chunk, &mut this));
@@ -132,7 +133,7 @@ impl wide::Task for Listen<'_> {
     fn run(self, wide: impl wide::Wide) -> Listener {
         Listener::of(self.chunks, |scanner, chunk, sink| {
             if self.is_swept {
-                scanner.recall(&Learnt::disorder());
+                scanner.take_templates(&TemplateCache::disabled());
             }
             scanner.feed_by(wide, chunk, sink)
         })
@@ -140,16 +141,7 @@ impl wide::Task for Listen<'_> {
 }
 
 impl Sink for Listener {
-    fn hint(&self) -> (u32, u8) {
-        // Of each name it is asked.
-        (0, b'"')
-    }
-
-    fn watched(&self) -> Option<usize> {
-        self.open.last().map(|depth| depth + usize::from(self.awaits(*depth)))
-    }
-
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+    fn match_member(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
         let text;
         let name = match escaped {
             false => raw,
@@ -165,32 +157,32 @@ impl Sink for Listener {
         }
     }
 
-    fn found(&mut self, member: Member, depth: usize) {
+    fn member_start(&mut self, member: Member, depth: usize) {
         if self.open.last() != Some(&depth) {
             self.open.push(depth);
         }
         self.heard.push(Heard::Found(member, depth));
     }
 
-    fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
+    fn value_start(&mut self, at: u64, gaps: WhiteSpace<'_>) {
         self.awaited.extend(self.open.last());
         self.heard.push(Heard::Begin(at, gaps.map(<[u8]>::to_vec)));
     }
 
-    fn awaits(&self, depth: usize) -> bool {
+    fn is_value_awaited(&self, depth: usize) -> bool {
         self.awaited.last() == Some(&depth)
     }
 
-    fn end(&mut self, at: u64, value: Value<'_>) {
+    fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
         self.awaited.pop();
         self.heard.push(match value {
-            Value::Text(raw, escaped) => Heard::Text(at, raw.to_vec(), escaped),
-            Value::LongText => Heard::LongText(at),
-            Value::Other => Heard::Other(at),
+            MemberValue::String { raw, has_escapes } => Heard::Text(at, raw.to_vec(), has_escapes),
+            MemberValue::LongString => Heard::LongText(at),
+            MemberValue::Other => Heard::Other(at),
         });
     }
 
-    fn close(&mut self, at: u64, depth: usize) {
+    fn object_end(&mut self, at: u64, depth: usize) {
         // Others are of no interest, and may close unheard.
         if self.open.last() == Some(&depth) {
             self.open.pop();
