@@ -16,7 +16,8 @@ use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{ScanError, TemplateCache};
 use tower_api_key_name::_internal::splice::Unsent;
 use tower_api_key_name::_internal::{DEFAULT_LIMIT, MEMBERS};
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 /// Amends a body that comes in these frames: each piece of the output goes to `write`. Settles after each
 /// frame where `streams`, else at the end. Says what was counted, and whether it was JSON.
