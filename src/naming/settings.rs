@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::json::rules::Members;
 use crate::json::scan::TemplateCache;
-use crate::naming::total::Total;
+use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, RequestContext};
 use crate::{SharedKeyNames, Unmatched};
 
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// What answers have taught of their form; shared by all services of one layer.
     pub(crate) learnt: Arc<TemplateCache>,
     pub(crate) limit: usize,
-    pub(crate) total: Option<Arc<Total>>,
+    pub(crate) total: Option<Arc<Budget>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,
