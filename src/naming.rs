@@ -13,4 +13,3 @@ mod refusal;
 pub(crate) mod report;
 pub(crate) mod service;
 pub(crate) mod settings;
-

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::frames::Frames;
+use self::frames::FrameBuffer;
 use self::objects::Objects;
 use self::sink::IdSink;
 use super::counts::Counts;
@@ -44,7 +44,7 @@ pub struct Amender {
     /// Set as long as the body is not scanned, because it contains no id yet.
     prefilter: Option<Prefilter>,
     scanner: Scanner,
-    frames: Frames,
+    frames: FrameBuffer,
     objects: Objects,
     error: Option<ScanError>,
     /// The input offset before which the output is final; `u64::MAX` after the end.
@@ -60,7 +60,7 @@ impl Amender {
             templates,
             prefilter: Some(Prefilter::new(rules.members.id())),
             scanner: Scanner::new(),
-            frames: Frames::default(),
+            frames: FrameBuffer::default(),
             objects: Objects::new(rules),
             error: None,
             settled: 0,
@@ -84,7 +84,7 @@ impl Amender {
 
     /// True if enough bytes are buffered to scan them, although more may come.
     pub fn has_batch(&self) -> bool {
-        self.frames.has_batch()
+        self.frames.has_batch(self.scanner.scanned())
     }
 
     /// Scans the next batch of buffered bytes. Returns false if there is nothing to scan.
@@ -172,11 +172,6 @@ impl Amender {
     /// The buffered bytes, frame by frame.
     pub fn buffered(&self) -> impl Iterator<Item = &[u8]> {
         self.frames.iter()
-    }
-
-    /// True if [`next_chunk`](Self::next_chunk) has returned the whole output, after the end of the body.
-    pub fn is_drained(&self) -> bool {
-        self.frames.len() == 0
     }
 
     /// The ids without a name, since the last [`clear_unmatched`](Self::clear_unmatched), with the offset after each.

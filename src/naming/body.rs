@@ -1,8 +1,10 @@
 //! `ResponseBody`: passes the frames of the upstream body, with names inserted if the response is in scope.
 //!
-//! A response to amend has an `AmendedBody` (file `amended`). It passes the frames to the amender and sends its output.
+//! The body of a response to amend is polled by `amended`. It passes each frame to the `transfer`, which contains the
+//! amender, and sends the chunks that it returns.
 
 mod amended;
+mod transfer;
 
 use std::fmt;
 use std::mem;
@@ -23,26 +25,20 @@ pin_project! {
     /// `Data` is [`Bytes`] and `Error` is `B::Error`: the layer adds no error.
     pub struct ResponseBody<B: Body> {
         #[pin]
-        kind: Kind<B>,
+        kind: BodyKind<B>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<B: Body> {
+    #[project = BodyKindProj]
+    enum BodyKind<B: Body> {
         // The upstream body passes unchanged. A response in scope has a report.
         Pass { #[pin] body: B, report: Option<Box<Report>>, hides_length: bool },
         // In a box, because the body was polled before the headers went out and must not move since.
         Amend { body: Pin<Box<AmendedBody<B>>> },
         // A response that the layer made itself.
-        Own { own: Box<Own> },
+        Own { data: Bytes, report: Box<Report> },
     }
-}
-
-/// The rest of a response that the layer made itself.
-struct Own {
-    data: Bytes,
-    report: Box<Report>,
 }
 
 // === impl ResponseBody ===
@@ -50,12 +46,12 @@ struct Own {
 impl<B: Body> ResponseBody<B> {
     /// The body of a response out of scope.
     pub(crate) fn pass(body: B) -> Self {
-        Self { kind: Kind::Pass { body, report: None, hides_length: false } }
+        Self { kind: BodyKind::Pass { body, report: None, hides_length: false } }
     }
 
     /// The body of a response in scope that is not amended.
     pub(crate) fn skipped(body: B, report: Box<Report>) -> Self {
-        Self { kind: Kind::Pass { body, report: Some(report), hides_length: false } }
+        Self { kind: BodyKind::Pass { body, report: Some(report), hides_length: false } }
     }
 
     /// The body of a response to `HEAD` whose `GET` would be amended.
@@ -63,17 +59,17 @@ impl<B: Body> ResponseBody<B> {
     /// It has no length hint. A server that finds no Content-Length writes one from the hint, and this one would be the
     /// length before the edits (RFC 9110 §8.6).
     pub(crate) fn unmeasured(body: B, report: Box<Report>) -> Self {
-        Self { kind: Kind::Pass { body, report: Some(report), hides_length: true } }
+        Self { kind: BodyKind::Pass { body, report: Some(report), hides_length: true } }
     }
 
     /// The body of a response that was amended, or is amended while it is streamed.
     pub(crate) fn amended(body: Pin<Box<AmendedBody<B>>>) -> Self {
-        Self { kind: Kind::Amend { body } }
+        Self { kind: BodyKind::Amend { body } }
     }
 
     /// The body of a response that the layer made itself.
     pub(crate) fn own(data: Bytes, report: Box<Report>) -> Self {
-        Self { kind: Kind::Own { own: Box::new(Own { data, report }) } }
+        Self { kind: BodyKind::Own { data, report } }
     }
 }
 
@@ -86,18 +82,18 @@ impl<B: Body> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
-            KindProj::Pass { body, report, .. } => {
+            BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let (None, Some(report)) = (&frame, report) {
                     report.tell();
                 }
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
-            KindProj::Amend { body } => body.as_mut().poll_frame(cx),
-            KindProj::Own { own } => {
-                let data = mem::take(&mut own.data);
+            BodyKindProj::Amend { body } => body.as_mut().poll_frame(cx),
+            BodyKindProj::Own { data, report } => {
+                let data = mem::take(data);
                 if data.is_empty() {
-                    own.report.tell();
+                    report.tell();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))
@@ -107,18 +103,18 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Pass { body, .. } => body.is_end_stream(),
-            Kind::Amend { body } => body.is_end_stream(),
-            Kind::Own { own } => own.data.is_empty(),
+            BodyKind::Pass { body, .. } => body.is_end_stream(),
+            BodyKind::Amend { body } => body.is_end_stream(),
+            BodyKind::Own { data, .. } => data.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Pass { hides_length: true, .. } => SizeHint::default(),
-            Kind::Pass { body, .. } => body.size_hint(),
-            Kind::Amend { body } => body.size_hint(),
-            Kind::Own { own } => SizeHint::with_exact(own.data.len() as u64),
+            BodyKind::Pass { hides_length: true, .. } => SizeHint::default(),
+            BodyKind::Pass { body, .. } => body.size_hint(),
+            BodyKind::Amend { body } => body.size_hint(),
+            BodyKind::Own { data, .. } => SizeHint::with_exact(data.len() as u64),
         }
     }
 }

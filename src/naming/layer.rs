@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::Uri;
 use tower_layer::Layer;
 
-use crate::naming::settings::{DEFAULT_LIMIT, Settings};
 use crate::naming::budget::Budget;
+use crate::naming::settings::{DEFAULT_LIMIT, Settings};
 use crate::outcome::{Outcome, RequestContext};
 use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 

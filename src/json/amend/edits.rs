@@ -76,15 +76,6 @@ pub struct Edit {
     pub result: Option<IdResult>,
 }
 
-/// A settled edit in the form in which it is written.
-pub struct Splice<'a> {
-    pub at: u64,
-    pub replaced: u64,
-    pub prefix: &'a [u8],
-    /// Empty if the edit changes nothing.
-    pub value: &'a [u8],
-}
-
 /// The edits of one body that are not written yet.
 ///
 /// An edit is identified by the number of edits before it in the body.
@@ -212,20 +203,21 @@ impl Edits {
 
     /// Returns the offset of the next settled change. Removes the edits before it, which change nothing.
     pub fn next_change(&mut self) -> Option<u64> {
-        let settled = self.pending.iter().take(self.settled);
-        let unchanged = settled.take_while(|edit| edit.value == NewValue::Unchanged).count();
+        let unchanged = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
         self.remove(unchanged, 0);
-        self.pending.front().filter(|_| self.settled > 0).map(|edit| edit.at)
+        self.settled().next().map(|edit| edit.at)
     }
 
     /// The settled edits that are not written yet.
     #[inline(always)]
-    pub fn splices<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
-        self.pending.iter().take(self.settled).map(|edit| {
-            let (prefix, value) = (self.prefixes.bytes(edit.prefix), edit.value.json(names));
-            debug_assert_eq!(value.len(), edit.value.len());
-            Splice { at: edit.at, replaced: edit.replaced, prefix, value }
-        })
+    pub fn settled(&self) -> impl Iterator<Item = &Edit> {
+        self.pending.iter().take(self.settled)
+    }
+
+    /// The text that an edit writes: the start of the member and its value.
+    #[inline(always)]
+    pub fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
+        (self.prefixes.bytes(edit.prefix), edit.value.json(names))
     }
 
     /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.
@@ -239,7 +231,7 @@ impl Edits {
     /// The settled pending edits that write a name, each as its offset and its entry.
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, Found)> {
-        self.pending.iter().take(self.settled).filter_map(|edit| match edit.value {
+        self.settled().filter_map(|edit| match edit.value {
             NewValue::Name(entry) => Some((edit.at, entry)),
             _ => None,
         })

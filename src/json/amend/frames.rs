@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 /// The most bytes that are scanned at once. It bounds the edits that one large frame can add.
 pub const MAX_SLICE: usize = 32 * 1024;
@@ -20,7 +20,7 @@ const MAX_BATCH: usize = 16 * 1024;
 
 /// The frames between the first byte that was not sent and the last one received.
 #[derive(Debug, Default)]
-pub struct Frames {
+pub struct FrameBuffer {
     frames: VecDeque<Bytes>,
     /// The frame after `frames`, in which short ones are gathered.
     gathered: BytesMut,
@@ -29,16 +29,13 @@ pub struct Frames {
     len: u64,
     /// The frame with the first unscanned byte, and the position of that byte in it.
     cursor: (usize, usize),
-    /// The number of bytes after the cursor.
-    unscanned: u64,
     /// The buffer for a batch of short slices.
     batch: Vec<u8>,
 }
 
-impl Frames {
+impl FrameBuffer {
     pub fn push(&mut self, frame: Bytes) {
         self.len += frame.len() as u64;
-        self.unscanned += frame.len() as u64;
         if frame.len() < GATHERED {
             self.gathered.extend_from_slice(&frame);
             if self.gathered.len() >= GATHERED {
@@ -78,12 +75,12 @@ impl Frames {
         self.frames.iter().map(|frame| &**frame).chain([&*self.gathered]).filter(|frame| !frame.is_empty())
     }
 
-    /// True if the unscanned bytes are enough for a batch, although more may come.
+    /// True if the bytes after the first `scanned` ones are enough for a batch, although more may come.
     ///
-    /// The first frame always is, so that an error at the start is found early. After it, as many bytes as were
-    /// scanned are, up to the length of a batch.
-    pub fn has_batch(&self) -> bool {
-        self.unscanned >= (self.end() - self.unscanned).min(MAX_BATCH as u64)
+    /// The first frame always is, so that an error at the start is found early. After it, a batch is as long as the
+    /// bytes before it, or `MAX_BATCH`.
+    pub fn has_batch(&self, scanned: u64) -> bool {
+        self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
     /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices.
@@ -127,7 +124,6 @@ impl Frames {
     fn advance_cursor(&mut self, len: usize) {
         let (frame, from) = &mut self.cursor;
         *from += len;
-        self.unscanned -= len as u64;
         if self.frames.get(*frame).is_some_and(|this| *from >= this.len()) {
             (*frame, *from) = (*frame + 1, 0);
         }
@@ -139,44 +135,27 @@ impl Frames {
         self.frame(0)
     }
 
-    /// Takes the first `len` bytes, which are in the first frame, without a copy.
+    /// Takes up to `len` bytes of the first frame, without a copy.
     pub fn take(&mut self, len: usize) -> Bytes {
-        self.flush();
-        match self.frames.front_mut() {
-            Some(front) if front.len() > len => {
-                let taken = front.split_to(len);
-                self.update_start(len, false);
-                taken
-            }
-            _ => {
-                let taken = self.frames.pop_front().unwrap_or_default();
-                self.update_start(taken.len(), true);
-                taken
-            }
-        }
+        let Some(front) = self.frames.front_mut() else { return Bytes::new() };
+        let (taken, frame_end) = if front.len() > len {
+            (front.split_to(len), 0)
+        } else {
+            (self.frames.pop_front().unwrap_or_default(), 1)
+        };
+        self.start += taken.len() as u64;
+        self.len -= taken.len() as u64;
+        self.cursor = match self.cursor {
+            (0, from) => (0, from.saturating_sub(taken.len())),
+            (frame, from) => (frame - frame_end, from),
+        };
+        taken
     }
 
     /// Removes the first `len` bytes.
     pub fn remove(&mut self, mut len: usize) {
-        while let Some(front) = self.frames.front_mut().filter(|_| len > 0) {
-            let removed = len.min(front.len());
-            front.advance(removed);
-            let is_whole = front.is_empty();
-            if is_whole {
-                self.frames.pop_front();
-            }
-            self.update_start(removed, is_whole);
-            len -= removed;
+        while len > 0 && !self.frames.is_empty() {
+            len -= self.take(len).len();
         }
-    }
-
-    /// Updates the positions after `len` bytes of the first frame were removed, or the rest of it.
-    fn update_start(&mut self, len: usize, is_whole: bool) {
-        self.start += len as u64;
-        self.len -= len as u64;
-        self.cursor = match self.cursor {
-            (0, from) => (0, from.saturating_sub(len)),
-            (frame, from) => (frame - usize::from(is_whole), from),
-        };
     }
 }

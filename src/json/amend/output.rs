@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::edits::{Edits, Splice};
-use super::frames::Frames;
+use super::edits::{Edits, NewValue};
+use super::frames::FrameBuffer;
 use crate::KeyNames;
 
 /// The largest chunk of edited output. It is a multiple of what a socket takes at once.
@@ -12,7 +12,12 @@ pub const MAX_CHUNK: usize = 64 * 1024;
 /// Returns the next chunk of the output, which is final before the input offset `settled`.
 ///
 /// A frame without edits is passed on without a copy.
-pub fn next_chunk(frames: &mut Frames, edits: &mut Edits, names: &KeyNames, settled: u64) -> Option<Bytes> {
+pub fn next_chunk(
+    frames: &mut FrameBuffer,
+    edits: &mut Edits,
+    names: &KeyNames,
+    settled: u64,
+) -> Option<Bytes> {
     let settled = settled.min(frames.end());
     let available = settled.checked_sub(frames.start()).filter(|available| *available > 0)?;
     let first = available.min(frames.front().len() as u64);
@@ -32,7 +37,7 @@ pub fn next_chunk(frames: &mut Frames, edits: &mut Edits, names: &KeyNames, sett
 
 /// Moves the first frame, up to `settled`, with its edits to the end of `chunk`. Returns true if the chunk is full.
 fn copy_frame(
-    frames: &mut Frames,
+    frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,
     settled: u64,
@@ -42,7 +47,7 @@ fn copy_frame(
     let frame = frames.front();
     let frame = &frame[..frame.len().min((settled - start) as usize)];
     let before = chunk.len();
-    let Edited { edits: count, end, next } = copy_edited(frame, start, edits.splices(names), chunk);
+    let Edited { edits: count, end, next } = copy_edited(frame, start, edits, names, chunk);
     edits.remove(count, (chunk.len() - before) as i64 - end as i64);
     // A replaced value may reach into the next frame.
     let rest = frame.get(end..next.unwrap_or(frame.len())).unwrap_or_default();
@@ -68,17 +73,13 @@ struct Edited {
 ///
 /// It is a function of its own because the loop is slower if it shares its registers with other code.
 #[inline(never)]
-fn copy_edited<'a>(
-    frame: &[u8],
-    start: u64,
-    splices: impl Iterator<Item = Splice<'a>>,
-    chunk: &mut Vec<u8>,
-) -> Edited {
+fn copy_edited(frame: &[u8], start: u64, edits: &Edits, names: &KeyNames, chunk: &mut Vec<u8>) -> Edited {
     let mut edited = Edited { edits: 0, end: 0, next: None };
-    for Splice { at, replaced, prefix, value } in splices {
-        if !value.is_empty() {
-            let at = (at - start) as usize;
+    for edit in edits.settled() {
+        if edit.value != NewValue::Unchanged {
+            let at = (edit.at - start) as usize;
             let Some(unchanged) = frame.get(edited.end..at).filter(|_| at < frame.len()) else { break };
+            let (prefix, value) = edits.bytes(edit, names);
             if unchanged.len() + prefix.len() + value.len() > MAX_CHUNK - chunk.len() {
                 edited.next = Some(at);
                 break;
@@ -86,7 +87,7 @@ fn copy_edited<'a>(
             chunk.extend_from_slice(unchanged);
             chunk.extend_from_slice(prefix);
             chunk.extend_from_slice(value);
-            edited.end = at + replaced as usize;
+            edited.end = at + edit.replaced as usize;
         }
         edited.edits += 1;
     }

@@ -53,7 +53,8 @@ impl Prefixes {
 
     fn find_or_add_spaced(&mut self, [before_name, before_colon, before_value]: WhiteSpace<'_>) -> Prefix {
         self.next.clear();
-        for part in [b",", before_name, b"\"", self.name.as_bytes(), b"\"", before_colon, b":", before_value] {
+        for part in [b",", before_name, b"\"", self.name.as_bytes(), b"\"", before_colon, b":", before_value]
+        {
             self.next.extend_from_slice(part);
         }
         // From the newest to the oldest: most rows have the white space of the row before.
