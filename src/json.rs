@@ -14,4 +14,3 @@ pub mod rules;
 pub mod scan;
 pub mod splice;
 mod text;
-pub mod wide;

@@ -125,7 +125,7 @@ pub use naming::service::ApiKeyName;
 pub mod _internal {
     #[cfg(feature = "directory")]
     pub use crate::directory::learned;
-    pub use crate::json::{amend, edit, prefilter, rules, scan, splice, wide};
+    pub use crate::json::{amend, edit, prefilter, rules, scan, splice};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     pub mod query {
         pub use crate::query::{names, rewrite};
