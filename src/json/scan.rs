@@ -20,6 +20,7 @@ use self::cursor::Cursor;
 use self::plain::PlainScanner;
 pub use self::sink::{Member, MemberValue, Sink, WhiteSpace};
 pub use self::templates::TemplateCache;
+use self::templates::Templates;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 
 /// The longest run of white space that is repeated around an inserted member.
@@ -53,6 +54,7 @@ impl ScanError {
 #[derive(Clone, Debug)]
 pub struct Scanner {
     plain: PlainScanner,
+    templates: Templates,
     /// The number of bytes in the chunks so far.
     scanned: u64,
     /// The last bytes of the chunks so far, for a member that continues in the next one.
@@ -67,14 +69,18 @@ impl Default for Scanner {
 
 impl Scanner {
     pub fn new() -> Self {
-        Self { plain: PlainScanner::new(), scanned: 0, tail: Vec::new() }
+        Self { plain: PlainScanner::new(), templates: Templates::new(), scanned: 0, tail: Vec::new() }
     }
 
     /// Starts with the templates of an earlier body.
-    pub fn take_templates(&mut self, _cache: &TemplateCache) {}
+    pub fn take_templates(&mut self, cache: &TemplateCache) {
+        self.templates = cache.take();
+    }
 
     /// Leaves the templates to the next body.
-    pub fn store_templates(&mut self, _cache: &TemplateCache) {}
+    pub fn store_templates(&mut self, cache: &TemplateCache) {
+        cache.store(&mut self.templates);
+    }
 
     /// Returns the number of bytes scanned so far.
     pub fn scanned(&self) -> u64 {
@@ -85,7 +91,10 @@ impl Scanner {
     pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), ScanError> {
         let mut cursor = Cursor::new(&self.tail, chunk, self.scanned);
         self.plain.resume(&mut cursor, sink)?;
-        self.plain.scan(&mut cursor, sink, |_, _| false)?;
+        while !cursor.rest.is_empty() {
+            self.templates.advance(&mut self.plain, &mut cursor, sink);
+            self.plain.scan(&mut cursor, sink, |plain, cursor| self.templates.is_ready(plain, cursor))?;
+        }
         self.keep_tail(chunk);
         self.scanned += chunk.len() as u64;
         Ok(())
