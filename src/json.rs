@@ -3,7 +3,7 @@
 //! `prefilter` finds out whether a body can contain an id at all. `scan` is an incremental scanner that sends the
 //! members of interest to a sink. `amend` is such a sink: by the `rules`, it inserts and replaces members, and adds up
 //! the `counts`. `json_path` finds the path of a byte in a document, for log lines. `text` removes the escapes of a
-//! string, and `wide` searches runs of bytes.
+//! string.
 
 pub mod amend;
 pub mod counts;
@@ -13,4 +13,3 @@ pub mod prefilter;
 pub mod rules;
 pub mod scan;
 mod text;
-pub mod wide;

@@ -129,7 +129,7 @@ pub mod _internal {
     use self::scan::{ScanError, TemplateCache};
     #[cfg(feature = "directory")]
     pub use crate::directory::learned;
-    pub use crate::json::{amend::Amender, prefilter, rules, scan, wide};
+    pub use crate::json::{amend::Amender, prefilter, rules, scan};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     use crate::outcome::Counts;
     pub mod query {
