@@ -4,6 +4,7 @@
 //! waits until the `body` is complete or over the limit; `report` sends the final `outcome` to the callback.
 
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod future;
 pub(crate) mod head;
 pub(crate) mod layer;
@@ -12,4 +13,3 @@ mod refusal;
 pub(crate) mod report;
 pub(crate) mod service;
 pub(crate) mod settings;
-pub(crate) mod total;

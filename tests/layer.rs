@@ -250,7 +250,8 @@ proptest! {
         let whole = run(vec![&text]);
         prop_assert_eq!(&run(cuts.windows(2).map(|w| &text[w[0]..w[1]]).collect()), &whole);
         prop_assert_eq!(&run(text.chunks(1).collect()), &whole);
-        if text.len() <= limit || naive::is_json(&text) {
+        let charge = naive::edit_charge(naive::edits(&text, text.len()));
+        if text.len() + charge <= limit || naive::is_json(&text) {
             prop_assert_eq!(whole.0.as_bytes(), naive::amend(&text, naive::Rules::default()).0);
         }
     }
@@ -328,7 +329,9 @@ async fn the_scope_is_a_setting() {
 async fn the_limit_is_inclusive() {
     let text = br#"{"api_key_id":"key_1"}"#;
     let named = br#"{"api_key_id":"key_1","api_key_name":"x"}"#;
-    for (limit, held) in [(text.len(), true), (text.len() - 1, false), (0, false)] {
+    // The bytes and the charge for one edit.
+    let most = text.len() + naive::edit_charge(1);
+    for (limit, held) in [(most, true), (most - 1, false), (0, false)] {
         for chunks in [vec![&text[..]], text.chunks(1).collect()] {
             let mut response = ask(layer().limit(limit), get(COSTS), json(Script::chunks(chunks))).await;
             assert_eq!(length(&response), held.then_some(named.len() as u64));
@@ -338,18 +341,17 @@ async fn the_limit_is_inclusive() {
     }
 }
 
-/// An edit is 40 bytes, with the room that their queue keeps, and 224 KiB of them are free.
 #[tokio::test]
-async fn edits_count_as_bytes_where_there_are_many() {
+async fn pending_edits_count_against_the_limit() {
     let run = async |text: &[u8], size| {
         let script = Script::chunks(text.chunks(size));
         let mut response = ask(layer().limit(200_000), get(COSTS), json(script)).await;
         let (bytes, ..) = drain(response.body_mut()).await;
         (response.extensions().get::<ResponseState>().copied().unwrap(), bytes)
     };
-    // 17 bytes each, and the two brackets.
+    // 17 bytes and one edit each, and one byte more for the brackets.
     let rows = |n| vec![r#"{"api_key_id":1}"#; n].join(",");
-    let most = (200_000 + 224 * 1024 - 1) / (17 + 40);
+    let most = (200_000 - 1) / (17 + naive::edit_charge(1));
     for (n, end, streams) in [
         (most, "]", false),
         (most + 1, "]", true),
@@ -826,7 +828,7 @@ async fn how_a_body_is_cut_changes_nothing_of_what_is_told() {
     let mut unmatched = names.unmatched_ids().unwrap();
     let text = br#"[{"api_key_id":"key_x"},] and so on, for longer than the limit"#;
     for chunk in [1, 30, text.len()] {
-        let layer = ApiKeyNameLayer::new(names.clone()).unmatched(Unmatched::Omit).limit(40);
+        let layer = ApiKeyNameLayer::new(names.clone()).unmatched(Unmatched::Omit).limit(80);
         let mut response = ask(layer, get(COSTS), json(Script::chunks(text.chunks(chunk)))).await;
         assert_eq!(drain(response.body_mut()).await.0, text);
         assert_eq!(unmatched.try_recv(), &[] as &[&str], "{chunk}");

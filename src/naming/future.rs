@@ -10,7 +10,7 @@ use http::{Method, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::body::Amended;
+use super::body::AmendedBody;
 use super::head;
 use crate::ResponseBody;
 use crate::naming::report::Report;
@@ -56,7 +56,7 @@ struct Request {
 
 struct Held<B: Body> {
     head: response::Parts,
-    body: Pin<Box<Amended<B>>>,
+    body: Pin<Box<AmendedBody<B>>>,
 }
 
 impl<F, B: Body> ResponseFuture<F, B> {
@@ -123,7 +123,7 @@ fn begin<B: Body>(request: Request, response: Response<B>) -> Result<Held<B>, Re
     let skip = head::skip(&method, &head, report.settings().honor_no_transform);
     if skip.is_none() && method != Method::HEAD {
         report.set(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
-        return Ok(Held { head, body: Box::pin(Amended::new(body, report)) });
+        return Ok(Held { head, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
     head.extensions.insert(ResponseState::from(outcome));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::Uri;
 use tower_layer::Layer;
 
+use crate::naming::budget::Budget;
 use crate::naming::settings::{DEFAULT_LIMIT, Settings};
-use crate::naming::total::Total;
 use crate::outcome::{Outcome, RequestContext};
 use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 
@@ -75,7 +75,7 @@ impl ApiKeyNameLayer {
     /// does not depend on how busy others are. In the answers of the APIs that is less than a row; an upstream that
     /// never closes an object makes it up to the limit of each answer.
     pub fn total_limit(self, bytes: usize) -> Self {
-        self.with(|settings| settings.total = Some(Arc::new(Total::new(bytes as u64))))
+        self.with(|settings| settings.total = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
     /// What stands beside an id that the map does not know. Default: the string `"unknown"`, so that a

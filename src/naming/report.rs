@@ -6,9 +6,6 @@ use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
 use crate::Snapshot;
-use crate::json::edit::Settled;
-#[cfg(feature = "tracing")]
-use crate::json::edit::Text;
 #[cfg(feature = "tracing")]
 use crate::names::mask;
 use crate::naming::settings::Settings;
@@ -68,7 +65,7 @@ impl Report {
             return;
         }
         let offsets: Vec<_> = ids.iter().map(|(at, _)| *at).collect();
-        let paths = held.map(|held| crate::json::place::paths(held, &offsets)).unwrap_or_default();
+        let paths = held.map(|held| crate::json::json_path::paths(held, &offsets)).unwrap_or_default();
         for (nth, (offset, id)) in ids.iter().enumerate() {
             tracing::warn!(
                 id,
@@ -81,23 +78,13 @@ impl Report {
         }
     }
 
-    /// Traces an id that was named.
-    #[inline(always)]
-    pub(crate) fn trace_named(&self, _edit: &Settled) {
-        #[cfg(feature = "tracing")]
-        if LevelFilter::current() == LevelFilter::TRACE {
-            self.trace(_edit);
-        }
-    }
-
+    /// Logs the ids that got a name: the offset, the id and the name of each.
     #[cfg(feature = "tracing")]
-    #[cold]
-    fn trace(&self, edit: &Settled) {
-        if let Text::Name(found) = edit.text
-            && tracing::enabled!(tracing::Level::TRACE)
-        {
-            let (id, name) = self.snapshot.entry(found);
-            tracing::trace!(id, name, offset = edit.at, "named");
+    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
+        if LevelFilter::current() == LevelFilter::TRACE && tracing::enabled!(tracing::Level::TRACE) {
+            for (offset, id, name) in named {
+                tracing::trace!(id, name, offset, "named");
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::Uri;
 
 use crate::json::rules::Members;
-use crate::json::scan::Learnt;
-use crate::naming::total::Total;
+use crate::json::scan::TemplateCache;
+use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, RequestContext};
 use crate::{SharedKeyNames, Unmatched};
 
@@ -26,9 +26,9 @@ pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome, &RequestContext) + Send + Sync>
 pub(crate) struct Settings {
     pub(crate) names: SharedKeyNames,
     /// What answers have taught of their form; shared by all services of one layer.
-    pub(crate) learnt: Arc<Learnt>,
+    pub(crate) learnt: Arc<TemplateCache>,
     pub(crate) limit: usize,
-    pub(crate) total: Option<Arc<Total>>,
+    pub(crate) total: Option<Arc<Budget>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,
