@@ -126,6 +126,6 @@ pub mod _internal {
     pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     pub mod query {
-        pub use crate::query::{names, rewrite};
+        pub use crate::query::{FilterError, rewrite};
     }
 }

@@ -81,7 +81,7 @@ impl<B: Body> Body for ResponseBody<B> {
             KindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let (None, Some(report)) = (&frame, report) {
-                    report.tell();
+                    report.send();
                 }
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
@@ -89,7 +89,7 @@ impl<B: Body> Body for ResponseBody<B> {
             KindProj::Own { own } => {
                 let data = mem::take(&mut own.data);
                 if data.is_empty() {
-                    own.report.tell();
+                    own.report.send();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))

@@ -15,8 +15,8 @@ use crate::json::lookout::Lookout;
 use crate::json::rules::Rules;
 use crate::json::scan::Fault;
 use crate::json::splice::Unsent;
-use crate::naming::head;
 use crate::naming::report::Report;
+use crate::naming::response_headers;
 use crate::naming::settings::MEMBERS;
 use crate::naming::total::Share;
 use crate::outcome::{Counts, Outcome, ResponseState, Skip};
@@ -184,7 +184,7 @@ impl<E> Work<E> {
         }
         let state = if self.streaming {
             self.say_so_far();
-            head::amend_response(&mut head.headers, None);
+            response_headers::amend(&mut head.headers, None);
             ResponseState::Streaming
         } else {
             let outcome = match self.skip() {
@@ -195,7 +195,7 @@ impl<E> Work<E> {
                 }
                 None => self.amend_whole(head),
             };
-            self.report.set(outcome);
+            self.report.set_outcome(outcome);
             outcome.into()
         };
         head.extensions.insert(state);
@@ -239,9 +239,9 @@ impl<E> Work<E> {
         if !self.changed {
             return Outcome::Unchanged { counts: self.counts };
         }
-        head::amend_response(&mut head.headers, self.length);
+        response_headers::amend(&mut head.headers, self.length);
         if let End::Well(Some(trailers)) = &mut self.end {
-            head::amend_trailers(trailers);
+            response_headers::amend_trailers(trailers);
         }
         Outcome::Amended { counts: self.counts }
     }
@@ -250,9 +250,10 @@ impl<E> Work<E> {
     /// over HTTP/1.1 (RFC 9112 §6.3, §7.1.2), and one that stays as it came must not say another than its
     /// head, for a server believes both (§8.6 of RFC 9110).
     fn measure(&mut self, headers: &HeaderMap) {
-        if matches!(self.end, End::Well(None)) && !head::announces_trailers(headers) {
+        if matches!(self.end, End::Well(None)) && !response_headers::announces_trailers(headers) {
             let length = self.amender.grown(self.unsent.len());
-            self.length = Some(length).filter(|length| self.changed || !head::denies(headers, *length));
+            self.length = Some(length)
+                .filter(|length| self.changed || !response_headers::contradicts_length(headers, *length));
         }
     }
 
@@ -273,7 +274,7 @@ impl<E> Work<E> {
         }
         let unmatched = amender.take_unmatched();
         if unmatched.len() > 0 {
-            report.note_unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
+            report.record_unmatched(unmatched, (!self.streaming).then(|| self.unsent.frames()));
         }
     }
 
@@ -287,7 +288,7 @@ impl<E> Work<E> {
         match &mut self.end {
             End::Failed(_) => self.amender.cut_off(),
             End::Well(trailers) => {
-                trailers.iter_mut().for_each(head::amend_trailers);
+                trailers.iter_mut().for_each(response_headers::amend_trailers);
                 self.finish_feeding();
             }
             End::Open | End::Told => return,
@@ -311,7 +312,7 @@ impl<E> Work<E> {
     /// Says what a streamed body would come to if it were dropped here, or what it came to.
     fn say_so_far(&mut self) {
         let counts = self.counts;
-        self.report.set(match (&self.end, self.amender.fault()) {
+        self.report.set_outcome(match (&self.end, self.amender.fault()) {
             (End::Failed(_), _) => Outcome::Skipped { skip: Skip::BodyFailed, counts },
             (End::Open, _) => Outcome::Skipped { skip: Skip::Dropped, counts },
             (_, Some(fault)) => Outcome::Skipped { skip: fault.into(), counts },
@@ -340,7 +341,7 @@ impl<E> Work<E> {
             return Poll::Pending;
         }
         let end = mem::replace(&mut self.end, End::Told);
-        self.report.tell();
+        self.report.send();
         Poll::Ready(match end {
             End::Failed(error) => Some(Err(error)),
             End::Well(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
