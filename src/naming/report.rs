@@ -64,7 +64,7 @@ impl Report {
         ids: impl Iterator<Item = (u64, &'i str)>,
         body: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        let new_ids: Vec<_> = ids.filter(|(_, id)| self.is_new(id)).collect();
+        let new_ids: Vec<_> = ids.filter(|(_, id)| self.record(id)).collect();
         events::unmatched(&self.request, &self.snapshot, &new_ids, body);
     }
 
@@ -75,10 +75,13 @@ impl Report {
         ids: impl Iterator<Item = (u64, &'i str)>,
         _: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        ids.for_each(|(_, id)| drop(self.is_new(id)));
+        for (_, id) in ids {
+            self.record(id);
+        }
     }
 
-    fn is_new(&self, id: &str) -> bool {
+    /// Records an id, and returns true if it is new in this generation.
+    fn record(&self, id: &str) -> bool {
         self.settings.names.note_unmatched(self.snapshot.generation(), id)
     }
 
