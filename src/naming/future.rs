@@ -28,13 +28,13 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B: Body> {
         #[pin]
-        state: State<F, B>,
+        state: FutureState<F, B>,
     }
 }
 
 pin_project! {
-    #[project = StateProj]
-    enum State<F, B: Body> {
+    #[project = FutureStateProj]
+    enum FutureState<F, B: Body> {
         // The request is out of scope.
         PassThrough { #[pin] inner: F },
         // Waits for the headers of a response in scope.
@@ -55,11 +55,11 @@ struct Buffered<B: Body> {
 
 impl<F, B: Body> ResponseFuture<F, B> {
     pub(crate) fn pass_through(inner: F) -> Self {
-        Self { state: State::PassThrough { inner } }
+        Self { state: FutureState::PassThrough { inner } }
     }
 
     pub(crate) fn amend(inner: F, report: Box<Report>) -> Self {
-        Self { state: State::Headers { inner, report: Some(report) } }
+        Self { state: FutureState::Headers { inner, report: Some(report) } }
     }
 
     pub(crate) fn refuse(refusal: Refusal, mut response: Response<Bytes>, mut report: Box<Report>) -> Self {
@@ -67,7 +67,7 @@ impl<F, B: Body> ResponseFuture<F, B> {
         response.extensions_mut().insert(ResponseState::from(outcome));
         report.set_outcome(outcome);
         let response = response.map(|data| ResponseBody::own(data, report));
-        Self { state: State::Refused { response: Some(Box::new(response)) } }
+        Self { state: FutureState::Refused { response: Some(Box::new(response)) } }
     }
 }
 
@@ -82,18 +82,18 @@ where
         let mut state = self.project().state;
         loop {
             match state.as_mut().project() {
-                StateProj::PassThrough { inner } => {
+                FutureStateProj::PassThrough { inner } => {
                     let response = ready!(inner.poll(cx))?;
                     return Poll::Ready(Ok(response.map(ResponseBody::pass)));
                 }
-                StateProj::Headers { inner, report } => {
+                FutureStateProj::Headers { inner, report } => {
                     let response = ready!(inner.poll(cx))?;
                     match start_body(response, report.take().expect(COMPLETED)) {
-                        Ok(buffered) => state.set(State::Body { buffered: Some(buffered) }),
+                        Ok(buffered) => state.set(FutureState::Body { buffered: Some(buffered) }),
                         Err(response) => return Poll::Ready(Ok(response)),
                     }
                 }
-                StateProj::Body { buffered } => {
+                FutureStateProj::Body { buffered } => {
                     if let Some(buffered) = buffered {
                         ready!(buffered.body.as_mut().poll_decided(cx));
                     }
@@ -101,7 +101,7 @@ where
                     body.as_mut().decide(&mut head);
                     return Poll::Ready(Ok(Response::from_parts(head, ResponseBody::amended(body))));
                 }
-                StateProj::Refused { response } => {
+                FutureStateProj::Refused { response } => {
                     return Poll::Ready(Ok(*response.take().expect(COMPLETED)));
                 }
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Response, Uri};
 use tower_layer::Layer;
 
-use super::settings::{DEFAULT_LIMIT, Settings};
+use super::settings::{DEFAULT_LIMIT, LayerSettings};
 use super::total::Total;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{ApiKeyName, SharedKeyNames, Unmatched};
@@ -27,14 +27,14 @@ use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 #[derive(Clone)]
 #[must_use]
 pub struct ApiKeyNameLayer {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
 }
 
 impl ApiKeyNameLayer {
     /// Creates a layer with the default settings.
     pub fn new(names: SharedKeyNames) -> Self {
         Self {
-            settings: Arc::new(Settings {
+            settings: Arc::new(LayerSettings {
                 names,
                 learnt: Arc::default(),
                 limit: DEFAULT_LIMIT,
@@ -147,7 +147,7 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.refusal_response = Some(Arc::new(response)))
     }
 
-    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut LayerSettings)) -> Self {
         set(Arc::make_mut(&mut self.settings));
         self
     }

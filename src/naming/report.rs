@@ -6,19 +6,19 @@ use crate::Snapshot;
 use crate::json::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
-use crate::naming::settings::Settings;
+use crate::naming::settings::LayerSettings;
 use crate::outcome::{Outcome, RequestContext};
 
 /// Reports the outcome of one response when it is sent or dropped.
 pub(crate) struct Report {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
     snapshot: Snapshot,
     request: RequestContext,
     outcome: Option<Outcome>,
 }
 
 impl Report {
-    pub(crate) fn new<B>(settings: &Arc<Settings>, request: &http::Request<B>) -> Self {
+    pub(crate) fn new<B>(settings: &Arc<LayerSettings>, request: &http::Request<B>) -> Self {
         let is_used = settings.on_outcome.is_some() || settings.refusal_response.is_some();
         let request = RequestContext {
             method: request.method().clone(),
@@ -28,7 +28,7 @@ impl Report {
         Self { settings: settings.clone(), snapshot: settings.names.snapshot(), request, outcome: None }
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &LayerSettings {
         &self.settings
     }
 

@@ -11,7 +11,7 @@ use tower_service::Service;
 #[cfg(feature = "tracing")]
 use super::events;
 use super::report::Report;
-use super::settings::Settings;
+use super::settings::LayerSettings;
 use super::{refusal, request_headers};
 use crate::{ResponseBody, ResponseFuture};
 
@@ -19,11 +19,11 @@ use crate::{ResponseBody, ResponseFuture};
 #[derive(Clone)]
 pub struct ApiKeyName<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
 }
 
 impl<S> ApiKeyName<S> {
-    pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(inner: S, settings: Arc<LayerSettings>) -> Self {
         Self { inner, settings }
     }
 

@@ -23,7 +23,7 @@ pub(crate) type RefusalResponse =
     Arc<dyn Fn(Refusal, &str, &RequestContext) -> Response<Bytes> + Send + Sync>;
 
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct LayerSettings {
     pub(crate) names: SharedKeyNames,
     /// The scanner's templates, shared by all services of one layer.
     pub(crate) learnt: Arc<Learnt>,

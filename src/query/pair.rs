@@ -44,7 +44,7 @@ pub(super) enum ListForm<'a> {
 
 /// An item of a comma-separated value, and the comma before it as the client wrote it.
 #[derive(Clone, Copy)]
-pub(super) struct Item<'a> {
+pub(super) struct ListItem<'a> {
     pub(super) comma: &'a str,
     pub(super) text: &'a str,
 }
@@ -56,7 +56,7 @@ pub(super) fn parse(query: &str) -> impl Iterator<Item = Pair<'_>> {
 }
 
 /// Splits a value at its commas, which may be percent-encoded.
-pub(super) fn items(value: &str) -> impl Iterator<Item = Item<'_>> {
+pub(super) fn items(value: &str) -> impl Iterator<Item = ListItem<'_>> {
     let mut rest = Some(("", value));
     std::iter::from_fn(move || {
         let (comma, list) = rest.take()?;
@@ -66,9 +66,9 @@ pub(super) fn items(value: &str) -> impl Iterator<Item = Item<'_>> {
             [_, b'2', b'C' | b'c', ..] => Some((at, at + 3)),
             _ => None,
         });
-        let Some((end, next)) = next else { return Some(Item { comma, text: list }) };
+        let Some((end, next)) = next else { return Some(ListItem { comma, text: list }) };
         rest = Some((&list[end..next], &list[next..]));
-        Some(Item { comma, text: &list[..end] })
+        Some(ListItem { comma, text: &list[..end] })
     })
 }
 
