@@ -22,13 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
-use tower_api_key_name::directory::BaseUrl;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::limits::Limits;
 use api_key_name_proxy::server::{self, Stop};
 use api_key_name_proxy::settings::ProxySettings;
 use api_key_name_proxy::stack;
 use api_key_name_proxy::upstream::tls::Roots;
+use tower_api_key_name::directory::BaseUrl;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
 /// What an upstream answers; the proxy's map knows the first id.

@@ -11,8 +11,8 @@ use crate::peer::{
     COSTS, ROWS, Reply, Upstream, client, exchange, full, read_head, scripted, settings, soon,
 };
 use crate::tls::secure;
-use tower_api_key_name::directory::BaseUrl;
 use api_key_name_proxy::flags::ServeFlags;
+use tower_api_key_name::directory::BaseUrl;
 
 /// Part of no other text.
 const MARK: &str = "Marked7Qx";
