@@ -1,9 +1,8 @@
-//! Work on bytes, pure: no HTTP, no runtime, no clock, no log.
+//! Work on bytes: no HTTP, no runtime, no clock, no log.
 //!
-//! `prefilter` finds out whether a body can hold an id at all;
-//! `scan` reads JSON as it comes, `amend` says by the `rules` which bytes to insert or replace, `edit` queues
-//! them, `splice` writes them into the bytes; `json_path` says where in a document a byte stands. `text` and `wide`
-//! are what they stand on: what a string says, and how far a run of bytes goes.
+//! The `prefilter` finds out whether a body can contain an id at all. If it can, `scan` reads the JSON chunk by chunk.
+//! `amend` receives its events, and decides by the `rules` which bytes to insert or replace; `edit` queues these
+//! edits, and `splice` applies them to the chunks. `json_path` finds the path of an offset, and `text` decodes strings.
 
 pub mod amend;
 pub mod edit;
