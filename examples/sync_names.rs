@@ -23,7 +23,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
-use tower_api_key_name::{AdminKey, Directory, DirectoryError, Progress, Synced};
+use tower_api_key_name::directory::{AdminKey, Directory, DirectoryError, Progress, Synced};
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;

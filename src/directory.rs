@@ -55,7 +55,7 @@ const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// # where S: tower_service::Service<http::Request<B>, Response = http::Response<R>> + Clone + Send + 'static,
 /// # S::Error: Into<Box<dyn std::error::Error + Send + Sync>>, S::Future: Send, B: Default + Send + 'static,
 /// # R: http_body::Body + Send + 'static, R::Data: Send, R::Error: Into<Box<dyn std::error::Error + Send + Sync>> {
-/// use tower_api_key_name::{AdminKey, Directory};
+/// use tower_api_key_name::directory::{AdminKey, Directory};
 ///
 /// let directory = Directory::openai(client, AdminKey::from_env("OPENAI_ADMIN_KEY")?);
 /// let synced = directory.sync("names.json").await?;

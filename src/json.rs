@@ -1,15 +1,15 @@
-//! Work on bytes: no HTTP, no runtime, no clock, no log.
+//! JSON as bytes: no HTTP, no runtime, no clock and no log.
 //!
-//! The `prefilter` finds out whether a body can contain an id at all. If it can, `scan` reads the JSON chunk by chunk.
-//! `amend` receives its events, and decides by the `rules` which bytes to insert or replace; `edit` queues these
-//! edits, and `splice` applies them to the chunks. `json_path` finds the path of an offset, and `text` decodes strings.
+//! `prefilter` finds out whether a body can contain an id at all. `scan` is an incremental scanner that sends the
+//! members of interest to a sink. `amend` is such a sink: by the `rules`, it inserts and replaces members, and adds up
+//! the `counts`. `json_path` finds the path of a byte in a document, for log lines. `text` removes the escapes of a
+//! string.
 
 pub mod amend;
-pub mod edit;
+pub mod counts;
 #[cfg(any(feature = "tracing", test))]
 pub mod json_path;
 pub mod prefilter;
 pub mod rules;
 pub mod scan;
-pub mod splice;
 mod text;

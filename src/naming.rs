@@ -4,12 +4,12 @@
 //! waits until the `body` is complete or over the limit; `report` sends the final `outcome` to the callback.
 
 pub(crate) mod body;
+pub(crate) mod budget;
 pub(crate) mod future;
 pub(crate) mod head;
 pub(crate) mod layer;
-pub(crate) mod outcome;
+pub mod outcome;
 mod refusal;
 pub(crate) mod report;
 pub(crate) mod service;
 pub(crate) mod settings;
-pub(crate) mod total;

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_api_key_name::{
-    AdminKey, ApiKeyNameLayer, Directory, KeyNames, Outcome, Refusal, SharedKeyNames, Skip, Unmatched,
-};
+use tower_api_key_name::directory::{AdminKey, Directory};
+use tower_api_key_name::outcome::{Refusal, ResponseState, Skip};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
 
 const MARK: &str = "Marked7Qx";
 
@@ -48,14 +48,21 @@ async fn no_public_type_shows_a_secret() {
     assert_eq!(names, public_types(), "each public type has a line in this test");
 }
 
-/// What `lib.rs` shows.
+/// The types at the root and in the public modules: those that a front file exports or declares.
 fn public_types() -> BTreeSet<String> {
-    let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
-    let shown = source.lines().filter_map(|line| line.strip_prefix("pub use ")?.strip_suffix(';'));
-    shown
-        .flat_map(|path| path.rsplit("::").next().unwrap().trim_matches(['{', '}']).split(", "))
-        .map(str::to_owned)
-        .collect()
+    let mut names = BTreeSet::new();
+    for file in ["lib.rs", "directory.rs", "naming/outcome.rs"] {
+        let source = fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for line in source.lines() {
+            if let Some(path) = line.strip_prefix("pub use ").and_then(|path| path.strip_suffix(';')) {
+                let exported = path.rsplit("::").next().unwrap().trim_matches(['{', '}']);
+                names.extend(exported.split(", ").map(str::to_owned));
+            }
+            let declared = line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "));
+            names.extend(declared.and_then(|rest| rest.split([' ', '<', '(']).next()).map(str::to_owned));
+        }
+    }
+    names.into_iter().filter(|name| name.starts_with(char::is_uppercase)).collect()
 }
 
 fn maps(told: &mut Told) {
@@ -97,7 +104,7 @@ async fn answers(told: &mut Told) {
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let heard = outcomes.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names()))
-        .on_outcome(move |it| heard.lock().unwrap().push(*it));
+        .on_outcome(move |outcome, request| heard.lock().unwrap().push((*outcome, format!("{request:?}"))));
     told.debug("ApiKeyNameLayer", &layer);
     told.debug("Unmatched", &Unmatched::default());
     told.debug("Refusal", &Refusal::UnknownName);
@@ -116,13 +123,14 @@ async fn answers(told: &mut Told) {
             let future = service.ready().await.unwrap().call(request);
             told.debug("ResponseFuture", &future);
             let answer = future.await.unwrap();
-            told.debug("Outcome", answer.extensions().get::<Outcome>().unwrap());
+            told.debug("ResponseState", answer.extensions().get::<ResponseState>().unwrap());
             told.debug("ResponseBody", answer.body());
         }
     }
     // What stands below is shown as it shows itself.
     told.debug("ApiKeyName", &layer.layer(()));
-    for outcome in outcomes.lock().unwrap().iter() {
+    for (outcome, request) in outcomes.lock().unwrap().iter() {
+        told.debug("RequestContext", request);
         told.debug("Outcome", outcome);
         told.debug("Counts", &outcome.counts());
     }

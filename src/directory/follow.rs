@@ -37,7 +37,8 @@ impl Directory {
     /// # where S: tower_service::Service<http::Request<B>, Response = http::Response<R>> + Clone + Send + 'static,
     /// # S::Error: Into<Box<dyn std::error::Error + Send + Sync>>, S::Future: Send, B: Default + Send + 'static,
     /// # R: http_body::Body + Send + 'static, R::Data: Send, R::Error: Into<Box<dyn std::error::Error + Send + Sync>> {
-    /// use tower_api_key_name::{AdminKey, Directory, SharedKeyNames};
+    /// use tower_api_key_name::directory::{AdminKey, Directory};
+    /// use tower_api_key_name::SharedKeyNames;
     ///
     /// let directory = Directory::openai(client, AdminKey::from_env("OPENAI_ADMIN_KEY")?);
     /// let names = SharedKeyNames::watch_with_synced(["overrides.json"], "synced.json")?;

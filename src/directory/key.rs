@@ -54,7 +54,7 @@ impl AdminKey {
     /// If neither is set, or holds no key.
     ///
     /// ```
-    /// # use tower_api_key_name::AdminKey;
+    /// # use tower_api_key_name::directory::AdminKey;
     /// let error = AdminKey::from_env("NOT_SET").unwrap_err();
     /// assert!(error.to_string().starts_with("NOT_SET is not set"));
     /// ```

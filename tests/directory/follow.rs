@@ -13,7 +13,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_api_key_name::{ApiKeyNameLayer, Directory, SharedKeyNames};
+use tower_api_key_name::directory::Directory;
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
 struct Follow {
     names: SharedKeyNames,

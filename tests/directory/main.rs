@@ -13,7 +13,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
 use tower::service_fn;
-use tower_api_key_name::{AdminKey, Directory, KeyNames, Listing};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::directory::{AdminKey, Directory, Listing};
 
 use organization::{Organization, SECRET};
 

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::service_fn;
-use tower_api_key_name::{Directory, Progress};
+use tower_api_key_name::directory::{Directory, Progress};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_organization_over_loopback() {
@@ -266,7 +266,7 @@ async fn a_key_file_that_is_gone_is_told_and_nothing_is_asked() {
         let peer = peer.clone();
         async move { peer.answer(request.into_parts().0).await }
     });
-    let key = tower_api_key_name::AdminKey::from_file(&path).unwrap();
+    let key = tower_api_key_name::directory::AdminKey::from_file(&path).unwrap();
     let directory = Directory::openai(service, key);
     assert!(directory.walk().await.is_complete());
     std::fs::remove_file(&path).unwrap();

@@ -3,18 +3,20 @@
 use std::rc::Weak;
 use std::sync::Mutex;
 
-use tower_api_key_name::Skip;
+use tower_api_key_name::outcome::Skip;
 
 use super::*;
 
 const TEXT: &str = r#"[{"api_key_id":"key_1"},7]"#;
-/// As long, and one byte longer.
-const AS_LONG: &str = r#"{"n":[1.10,"key_1",78901]}"#;
-const LONGER: &str = r#"{"n":[1.10,"key_1",789012]}"#;
+/// The bytes that its edit counts as.
+const EDIT_CHARGE: usize = 40;
+/// As long with that, and one byte longer.
+const AS_LONG: &str = concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                        ");
+const LONGER: &str = concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                         ");
 
 fn is_held(layer: &ApiKeyNameLayer, text: &'static str) -> bool {
     let seen = Asking::new(layer, Script::whole(text.as_bytes()), Polling::Fair).run();
-    seen.outcome != Some(Outcome::Streaming)
+    seen.outcome != Some(ResponseState::Streaming)
 }
 
 #[test]
@@ -22,8 +24,8 @@ fn at_every_await() {
     for limit in [1000, 9, 0] {
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = told.clone();
-        let outcomes = layer(limit).on_outcome(move |outcome| tell.lock().unwrap().push(*outcome));
-        let layer = outcomes.total_limit(TEXT.len());
+        let outcomes = layer(limit).on_outcome(move |outcome, _| tell.lock().unwrap().push(*outcome));
+        let layer = outcomes.total_limit(TEXT.len() + EDIT_CHARGE);
         // The same total, whatever the limit.
         let holding = layer.clone().limit(1000);
         for events in sequences() {
@@ -46,7 +48,7 @@ fn at_every_await() {
                     match (&before[..], &after[..]) {
                         // There was no head yet, not even below.
                         ([], []) => assert!(headless, "{what}"),
-                        ([], [Outcome::Skipped(Skip::Dropped, _)]) => {}
+                        ([], [Outcome::Skipped { skip: Skip::Dropped, .. }]) => {}
                         // All was there, but for the one who asks.
                         ([], [_]) | ([_], []) => assert!(!headless, "{what}"),
                         both => panic!("{both:?}: {what}"),
@@ -61,7 +63,7 @@ fn at_every_await() {
             }
         }
         assert!(!is_held(&holding, LONGER));
-        assert_eq!((AS_LONG.len(), LONGER.len()), (TEXT.len(), TEXT.len() + 1));
+        assert_eq!((AS_LONG.len(), LONGER.len()), (TEXT.len() + EDIT_CHARGE, TEXT.len() + EDIT_CHARGE + 1));
         drop((layer, holding));
         assert_eq!(Arc::strong_count(&told), 1, "an answer was leaked");
     }

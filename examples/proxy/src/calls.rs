@@ -35,7 +35,18 @@ struct Call {
     ends_with_connection: bool,
 }
 
-/// That a request's content is on its way: among its extensions, for who reads that to keep.
+/// A request extension with the guard of its upload. The naming layer keeps clones of the extensions until the response
+/// has ended, so the guard is taken out by the layer that reads the content.
+#[derive(Clone)]
+pub struct UploadGuard(Arc<Mutex<Option<Uploading>>>);
+
+impl UploadGuard {
+    pub fn take(&self) -> Option<Uploading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Marks the call's upload as unfinished until it is dropped.
 pub struct Uploading {
     who: Arc<Activity>,
     number: usize,
@@ -101,7 +112,8 @@ where
             request.extensions_mut().insert(overload);
         }
         if uploads {
-            request.extensions_mut().insert(Arc::new(Uploading { who: self.who.clone(), number }));
+            let uploading = Uploading { who: self.who.clone(), number };
+            request.extensions_mut().insert(UploadGuard(Arc::new(Mutex::new(Some(uploading)))));
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let state = match inner.poll_ready(&mut Context::from_waker(Waker::noop())) {

@@ -14,7 +14,7 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
-use tower_api_key_name::{Outcome, Skip};
+use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -290,5 +290,8 @@ where
 }
 
 fn failed_while_held<B>(response: &Response<B>) -> bool {
-    matches!(response.extensions().get(), Some(Outcome::Skipped(Skip::BodyFailed, _)))
+    matches!(
+        response.extensions().get().and_then(ResponseState::outcome),
+        Some(Outcome::Skipped { skip: Skip::BodyFailed, .. })
+    )
 }

@@ -4,11 +4,11 @@
 //! A line costs more than half of what a small answer does, so a request that went well has one only where it was
 //! asked for (`--access-log`): its level is INFO, of a target of its own. What went wrong is told at WARN.
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
-use tower_api_key_name::{Counts, Outcome};
+use tower_api_key_name::outcome::{Counts, Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
 
 /// What `RUST_LOG` calls the lines.
@@ -33,15 +33,15 @@ pub fn filter(access_log: bool) -> EnvFilter {
     EnvFilter::builder().parse_lossy(levels)
 }
 
-thread_local! {
-    /// The naming layer tells an outcome where it polls or drops a body, and this layer's body does just
-    /// that, around it, in the same call: what is found here then is of the same answer.
-    static TOLD: Cell<Option<Outcome>> = const { Cell::new(None) };
-}
+/// A request extension that receives the final outcome from the naming layer.
+#[derive(Clone, Debug, Default)]
+struct OutcomeSlot(Arc<OnceLock<Outcome>>);
 
-/// For the naming layer's `on_outcome`.
-pub fn note(outcome: &Outcome) {
-    TOLD.set(Some(*outcome));
+/// Stores the outcome in the request's slot, if it has one. For the naming layer's `on_outcome`.
+pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
+    if let Some(OutcomeSlot(slot)) = request.extensions().get() {
+        let _ = slot.set(*outcome);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -69,12 +69,10 @@ pin_project! {
 
     impl<B> PinnedDrop for LogBody<B> {
         fn drop(this: Pin<&mut Self>) {
-            // In this order: the naming layer tells the rest as its body goes.
+            // The naming layer reports the outcome at the latest when its body is dropped.
             let mut this = this.project();
-            if let Some(mut line) = this.line.take() {
-                TOLD.take();
+            if let Some(line) = this.line.take() {
                 this.inner.set(None);
-                line.hear();
                 line.write();
             }
         }
@@ -89,7 +87,7 @@ struct Line {
     method: Method,
     uri: Uri,
     status: StatusCode,
-    outcome: Option<Outcome>,
+    outcome: OutcomeSlot,
     end: End,
 }
 
@@ -104,12 +102,6 @@ enum End {
 // === impl Line ===
 
 impl Line {
-    fn hear(&mut self) {
-        if let Some(outcome) = TOLD.take() {
-            self.outcome = Some(outcome);
-        }
-    }
-
     fn write(&self) {
         if self.status.is_server_error() || matches!(self.end, End::BrokeOff) {
             tracing::warn!(target: TARGET, "{self}");
@@ -122,7 +114,7 @@ impl Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, status) = (shown(self.uri.path()), self.status.as_u16());
-        write!(f, "{} {path} {status}{}", self.method, Told(self.outcome.as_ref()))?;
+        write!(f, "{} {path} {status}{}", self.method, Told(self.outcome.0.get()))?;
         if matches!(self.end, End::BrokeOff) {
             f.write_str(" broke off")?;
         }
@@ -145,14 +137,16 @@ struct Told<'a>(Option<&'a Outcome>);
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = |f: &mut fmt::Formatter<'_>, c: &Counts| {
-            write!(f, " named={} unmatched={} null={}", c.named, c.unmatched, c.null)
+            write!(f, " named={} unmatched={} null={}", c.named, c.unmatched, c.not_a_string)
         };
         match self.0 {
             None => Ok(()),
-            Some(Outcome::Amended(c)) => f.write_str(" amended").and_then(|()| counts(f, c)),
-            Some(Outcome::Unchanged(c)) => f.write_str(" unchanged").and_then(|()| counts(f, c)),
-            Some(Outcome::Skipped(why, c)) => write!(f, " skipped {why:?}").and_then(|()| counts(f, c)),
-            Some(Outcome::Refused(why)) => write!(f, " refused {why:?}"),
+            Some(Outcome::Amended { counts: c }) => f.write_str(" amended").and_then(|()| counts(f, c)),
+            Some(Outcome::Unchanged { counts: c }) => f.write_str(" unchanged").and_then(|()| counts(f, c)),
+            Some(Outcome::Skipped { skip, counts: c }) => {
+                write!(f, " skipped {skip:?}").and_then(|()| counts(f, c))
+            }
+            Some(Outcome::Refused { refusal }) => write!(f, " refused {refusal:?}"),
             Some(other) => write!(f, " {other:?}"),
         }
     }
@@ -180,14 +174,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| {
+            let outcome = OutcomeSlot::default();
+            request.extensions_mut().insert(outcome.clone());
             Box::new(Line {
                 start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
                 method: request.method().clone(),
                 uri: request.uri().clone(),
                 status: StatusCode::OK,
-                outcome: None,
+                outcome,
                 end: End::Dropped,
             })
         });
@@ -205,14 +201,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.line.is_some() {
-            TOLD.take();
-        }
         let Ok(response) = ready!(this.answer.poll(cx));
         let line = this.line.take().map(|mut line| {
             line.status = response.status();
-            line.outcome = response.extensions().get().copied();
-            line.hear();
             line
         });
         Poll::Ready(Ok(response.map(|inner| LogBody { inner: Some(inner), line })))
@@ -239,9 +230,7 @@ where
         let Some(line) = this.line else {
             return inner.poll_frame(cx);
         };
-        TOLD.take();
         let frame = ready!(inner.poll_frame(cx));
-        line.hear();
         match &frame {
             None => line.end = End::Whole,
             Some(Err(_)) => line.end = End::BrokeOff,

@@ -47,7 +47,8 @@ pub fn stack(
     + use<>,
     BoxError,
 > {
-    let mut naming = ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::note);
+    let mut naming =
+        ApiKeyNameLayer::new(names.clone()).unmatched(settings.unmatched).on_outcome(log::store_outcome);
     if let Some(limit) = settings.limit {
         naming = naming.limit(limit);
     }

@@ -7,7 +7,8 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tower_api_key_name::{AdminKey, Directory, DirectoryError, SharedKeyNames, Synced};
+use tower_api_key_name::SharedKeyNames;
+use tower_api_key_name::directory::{AdminKey, Directory, DirectoryError, Synced};
 
 use super::stack::Settings;
 use super::{Refusal, cannot_start, say, upstream};

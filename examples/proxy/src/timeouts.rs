@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, Layer, Service};
 
-use super::calls::Uploading;
+use super::calls::{UploadGuard, Uploading};
 use super::errors::Failure;
 use super::forward::without_hops;
 
@@ -47,7 +47,7 @@ pin_project! {
 pub struct Upload {
     inner: Incoming,
     progress: Option<Arc<Progress>>,
-    _uploading: Option<Arc<Uploading>>,
+    _uploading: Option<Uploading>,
 }
 
 pin_project! {
@@ -124,7 +124,7 @@ where
         let now = Instant::now();
         let bounds = Bounds { timeout: self.timeout, end: now + self.deadline };
         let progress = (!request.body().is_end_stream()).then(|| Arc::new(Progress::new(now, bounds)));
-        let uploading = request.extensions_mut().remove();
+        let uploading = request.extensions_mut().remove().and_then(|guard: UploadGuard| guard.take());
         let request =
             request.map(|inner| Upload { inner, progress: progress.clone(), _uploading: uploading });
         let clock = Some(Box::pin(Clock::new(now, bounds)));

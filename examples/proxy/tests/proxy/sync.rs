@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tower_api_key_name::{AdminKey, Directory, SharedKeyNames};
+use tower_api_key_name::SharedKeyNames;
+use tower_api_key_name::directory::{AdminKey, Directory};
 
 use crate::binary::{Running, program, run};
 use crate::peer::{COSTS, Proxy, Upstream, exchange, json, limits, settings, soon};
