@@ -1,9 +1,9 @@
 //! The file with learned names: reading, merging and atomic replacement.
 
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::{KeyNames, WatchError};
 use crate::names::looks_like_secret;
 use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
+use crate::{KeyNames, WatchError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -53,8 +53,9 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     let names = KeyNames::merged([learned, &before]);
     let written = !names.has_same_pairs(&before) || (is_new && is_complete);
     if written {
-        let error =
-            |message| file_error(DirectoryErrorKind::WriteCache, path, format!("{}: {message}", display_path(path)));
+        let error = |message| {
+            file_error(DirectoryErrorKind::WriteCache, path, format!("{}: {message}", display_path(path)))
+        };
         let text = render(&names);
         if text.len() as u64 > MAX_FILE {
             return Err(error(format!(
