@@ -11,8 +11,8 @@
 //
 // `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `position` locates defects in the
 // text, `error` describes them, and `secret` recognises API keys. `shared` is the handle of a `store`, which merges
-// `sources`, publishes a `snapshot` and a `status`, and collects `unmatched` ids. `watch` (with `watch_error`) and
-// `learned` feed the store.
+// maps, publishes a `snapshot` and a `status`, and collects `unmatched` ids. `watch` (with `watch_error`) and `learned`
+// change the store.
 
 mod entries;
 mod error;
@@ -24,7 +24,6 @@ mod position;
 mod secret;
 mod shared;
 mod snapshot;
-mod sources;
 mod status;
 mod store;
 mod unmatched;

@@ -8,8 +8,12 @@ use std::fmt;
 /// secret in the place of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNamesError {
+    kind: KeyNamesErrorKind,
+    /// The part with the defect, or the value in its place, for the text.
+    subject: &'static str,
+    /// The length of the part, for the text.
+    bytes: usize,
     position: Position,
-    defect: Defect,
 }
 
 /// The kind of a [`KeyNamesError`].
@@ -46,91 +50,107 @@ pub enum KeyNamesErrorKind {
     TooLarge,
 }
 
-/// The place of a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
     WholeText,
     /// The number of a pair, from 1.
     Pair(usize),
     /// Line and column, from 1.
-    At {
-        line: usize,
-        column: usize,
-    },
+    At(usize, usize),
 }
 
-/// The half of a pair that a defect is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Half {
-    Id,
-    Name,
-}
-
-/// A defect of a map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Defect {
-    Empty,
-    Utf16,
-    NotUtf8,
-    OnlyASecret,
-    Truncated,
-    Syntax,
-    NotAMap { found: &'static str },
-    ErrorResponse,
-    NotAName { found: &'static str },
-    Blank(Half),
-    TooLong { half: Half, bytes: usize, limit: usize },
-    ControlCharacter(Half),
-    Secret(Half),
-    DuplicateId,
-    TooLarge,
-}
+/// The subject of an error in an id.
+pub(super) const ID: &str = "id";
+/// The subject of an error in a name.
+pub(super) const NAME: &str = "name";
 
 // === impl KeyNamesError ===
 
 impl KeyNamesError {
+    pub(super) fn new(kind: KeyNamesErrorKind, subject: &'static str) -> Self {
+        Self { kind, subject, bytes: 0, position: Position::WholeText }
+    }
+
+    pub(super) fn with_bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    pub(super) fn at(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// True if the error is in the id of a pair.
+    pub(super) fn is_in_id(&self) -> bool {
+        self.subject == ID
+    }
+
     /// The kind of the error.
     pub fn kind(&self) -> KeyNamesErrorKind {
-        match self.defect {
-            Defect::Empty => KeyNamesErrorKind::Empty,
-            Defect::Utf16 => KeyNamesErrorKind::Utf16,
-            Defect::NotUtf8 => KeyNamesErrorKind::NotUtf8,
-            Defect::Truncated => KeyNamesErrorKind::Truncated,
-            Defect::Syntax => KeyNamesErrorKind::Syntax,
-            Defect::NotAMap { .. } => KeyNamesErrorKind::NotAMap,
-            Defect::ErrorResponse => KeyNamesErrorKind::ErrorResponse,
-            Defect::NotAName { .. } => KeyNamesErrorKind::NotAName,
-            Defect::Blank(_) => KeyNamesErrorKind::Blank,
-            Defect::TooLong { .. } => KeyNamesErrorKind::TooLong,
-            Defect::ControlCharacter(_) => KeyNamesErrorKind::ControlCharacter,
-            Defect::Secret(_) | Defect::OnlyASecret => KeyNamesErrorKind::Secret,
-            Defect::DuplicateId => KeyNamesErrorKind::DuplicateId,
-            Defect::TooLarge => KeyNamesErrorKind::TooLarge,
-        }
+        self.kind
     }
 
-    /// The line in the JSON text, from 1. `None` if the defect concerns the whole text, or there is no text.
+    /// The line in the JSON text, from 1. `None` if the error concerns the whole text, or there is no text.
     pub fn line(&self) -> Option<usize> {
-        match self.position {
-            Position::At { line, .. } => Some(line),
-            Position::WholeText | Position::Pair(_) => None,
-        }
+        if let Position::At(line, _) = self.position { Some(line) } else { None }
     }
 
-    /// The column in that line, in characters, from 1: the start of the id, name or token with the defect.
+    /// The column in that line, in characters, from 1: the start of the id, name or token with the error.
     pub fn column(&self) -> Option<usize> {
-        match self.position {
-            Position::At { column, .. } => Some(column),
-            Position::WholeText | Position::Pair(_) => None,
-        }
+        if let Position::At(_, column) = self.position { Some(column) } else { None }
     }
 
     /// Formats the error of a file, as compilers do: `names.json:3:7: …`.
     #[cfg(feature = "watch")]
-    pub(crate) fn in_file(&self, file: &str) -> String {
+    pub(super) fn in_file(&self, file: &str) -> String {
         match self.position {
-            Position::At { line, column } => format!("{file}:{line}:{column}: {}", self.defect),
-            Position::WholeText | Position::Pair(_) => format!("{file}: {}", self.defect),
+            Position::At(line, column) => format!("{file}:{line}:{column}: {}", self.text()),
+            Position::WholeText | Position::Pair(_) => format!("{file}: {}", self.text()),
+        }
+    }
+
+    /// The defect and a remedy, without the position.
+    fn text(&self) -> String {
+        let Self { subject, bytes, .. } = self;
+        match self.kind {
+            KeyNamesErrorKind::Empty => "there is nothing here; write {} for a map without names".into(),
+            KeyNamesErrorKind::Utf16 => {
+                "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)".into()
+            }
+            KeyNamesErrorKind::NotUtf8 => "this is not UTF-8; save it as UTF-8".into(),
+            KeyNamesErrorKind::Truncated => {
+                "the JSON ends too early; it may be half-written, or a quote or brace is missing".into()
+            }
+            KeyNamesErrorKind::Syntax => {
+                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many".into()
+            }
+            KeyNamesErrorKind::NotAMap => format!(
+                "this is {subject}, not a map; write {{\"key_…\": \"name\"}}, or save the API's list of keys \
+                 unchanged"
+            ),
+            KeyNamesErrorKind::ErrorResponse => {
+                "this is an error response of the API, not its list of keys; \
+                 repeat the request until it succeeds, and save that response"
+                    .into()
+            }
+            KeyNamesErrorKind::NotAName => {
+                format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\"")
+            }
+            KeyNamesErrorKind::Blank => {
+                format!("this {subject} is empty or blank; fill it in, or remove the entry")
+            }
+            KeyNamesErrorKind::TooLong => format!("this {subject} is {bytes} bytes long; the limit is 256"),
+            KeyNamesErrorKind::ControlCharacter => {
+                format!("this {subject} contains a control character; remove it")
+            }
+            KeyNamesErrorKind::Secret if subject.is_empty() => "this looks like an API key, not a map of \
+                 names; remove it, and revoke the key if others could read it here"
+                .into(),
+            KeyNamesErrorKind::Secret => format!(
+                "this {subject} looks like a secret API key; remove it, and revoke the key if others could read \
+                 it here (an id, such as key_…, is no secret)"
+            ),
+            KeyNamesErrorKind::DuplicateId => "this id occurs twice in the map; remove one of the two".into(),
+            KeyNamesErrorKind::TooLarge => "the ids and names of this map take more than 4 GiB".into(),
         }
     }
 }
@@ -140,77 +160,10 @@ impl fmt::Display for KeyNamesError {
         match self.position {
             Position::WholeText => {}
             Position::Pair(number) => write!(f, "pair {number}: ")?,
-            Position::At { line, column } => write!(f, "line {line}, column {column}: ")?,
+            Position::At(line, column) => write!(f, "line {line}, column {column}: ")?,
         }
-        self.defect.fmt(f)
+        f.write_str(&self.text())
     }
 }
 
 impl std::error::Error for KeyNamesError {}
-
-// === impl Defect ===
-
-impl Defect {
-    pub(super) fn at(self, position: Position) -> KeyNamesError {
-        KeyNamesError { position, defect: self }
-    }
-}
-
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Empty => f.write_str("there is nothing here; write {} for a map without names"),
-            Self::Utf16 => f.write_str(
-                "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)",
-            ),
-            Self::NotUtf8 => f.write_str("this is not UTF-8; save it as UTF-8"),
-            Self::OnlyASecret => f.write_str(
-                "this looks like an API key, not a map of names; remove it, and revoke the key \
-                 if others could read it here",
-            ),
-            Self::Truncated => {
-                f.write_str("the JSON ends too early; it may be half-written, or a quote or brace is missing")
-            }
-            Self::Syntax => f.write_str(
-                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many",
-            ),
-            Self::NotAMap { found } => write!(
-                f,
-                "this is {found}, not a map; write {{\"key_…\": \"name\"}}, or save the API's \
-                 list of keys unchanged"
-            ),
-            Self::ErrorResponse => f.write_str(
-                "this is an error response of the API, not its list of keys; repeat the request until \
-                 it succeeds, and save that response",
-            ),
-            Self::NotAName { found } => {
-                write!(f, "a name is text in quotes, not {found}; write \"key_…\": \"name\"")
-            }
-            Self::Blank(half) => {
-                write!(f, "this {half} is empty or blank; fill it in, or remove the entry")
-            }
-            Self::TooLong { half, bytes, limit } => {
-                write!(f, "this {half} is {bytes} bytes long; the limit is {limit}")
-            }
-            Self::ControlCharacter(half) => {
-                write!(f, "this {half} contains a control character; remove it")
-            }
-            Self::Secret(half) => write!(
-                f,
-                "this {half} looks like a secret API key; remove it, and revoke the key if others \
-                 could read it here (an id, such as key_…, is no secret)"
-            ),
-            Self::DuplicateId => f.write_str("this id occurs twice in the map; remove one of the two"),
-            Self::TooLarge => f.write_str("the ids and names of this map take more than 4 GiB"),
-        }
-    }
-}
-
-impl fmt::Display for Half {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Id => "id",
-            Self::Name => "name",
-        })
-    }
-}

@@ -4,9 +4,8 @@
 
 use std::fmt;
 
-use super::KeyNamesError;
 use super::entries::{Entries, EntryRef};
-use super::error::{Defect, Half, Position};
+use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME, Position};
 use super::parse;
 use super::secret::looks_like_secret;
 
@@ -69,9 +68,9 @@ impl KeyNames {
         let mut names = Self::default();
         for (index, (id, name)) in pairs.into_iter().enumerate() {
             let added = names.add(id.as_ref(), name.as_ref());
-            added.map_err(|defect| defect.at(Position::Pair(index + 1)))?;
+            added.map_err(|error| error.at(Position::Pair(index + 1)))?;
         }
-        names.entries.shrink_to_fit();
+        names.entries.finish();
         Ok(names)
     }
 
@@ -107,7 +106,7 @@ impl KeyNames {
     /// ```
     pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
         let mut names = parse::parse(json)?;
-        names.entries.shrink_to_fit();
+        names.entries.finish();
         Ok(names)
     }
 
@@ -123,7 +122,7 @@ impl KeyNames {
 
     /// Returns the name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        self.find(id.as_bytes()).map(|entry| self.entries.name(entry))
+        self.find(id.as_bytes()).map(|entry| self.entries.pair(entry).1)
     }
 
     /// Returns the ids of all keys with this name, in the order of the input.
@@ -165,19 +164,19 @@ impl KeyNames {
     /// Returns an entry's id and name.
     #[cfg(feature = "tracing")]
     pub(crate) fn entry(&self, entry: EntryRef) -> (&str, &str) {
-        (self.entries.id(entry), self.entries.name(entry))
+        self.entries.pair(entry)
     }
 
     /// True if this text can be an id in a map.
     #[cfg(feature = "directory")]
     pub(crate) fn is_id(text: &str) -> bool {
-        check(text, Half::Id, Self::MAX_ID).is_ok()
+        check(text, ID, Self::MAX_ID).is_ok()
     }
 
     /// True if this text can be a name in a map.
     #[cfg(feature = "directory")]
     pub(crate) fn is_name(text: &str) -> bool {
-        check(text, Half::Name, Self::MAX_NAME).is_ok()
+        check(text, NAME, Self::MAX_NAME).is_ok()
     }
 
     /// Merges maps. The first map that contains an id names it.
@@ -192,8 +191,14 @@ impl KeyNames {
             merged.left_out += map.left_out;
             merged.partial |= map.partial;
         }
-        merged.entries.shrink_to_fit();
+        merged.entries.finish();
         merged
+    }
+
+    /// An empty map that lacks names.
+    #[cfg(feature = "directory")]
+    pub(super) fn partial() -> Self {
+        Self { partial: true, ..Self::default() }
     }
 
     /// True if both maps contain the same pairs, in any order.
@@ -203,9 +208,9 @@ impl KeyNames {
     }
 
     /// Checks and adds one entry.
-    pub(super) fn add(&mut self, id: &str, name: &str) -> Result<(), Defect> {
-        check(id, Half::Id, Self::MAX_ID)?;
-        check(name, Half::Name, Self::MAX_NAME)?;
+    pub(super) fn add(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
+        check(id, ID, Self::MAX_ID)?;
+        check(name, NAME, Self::MAX_NAME)?;
         self.entries.insert(id, name)
     }
 }
@@ -222,16 +227,17 @@ impl fmt::Debug for KeyNames {
 }
 
 /// Checks an id or a name against the rules that do not depend on other entries.
-fn check(text: &str, half: Half, limit: usize) -> Result<(), Defect> {
-    if text.trim().is_empty() {
-        Err(Defect::Blank(half))
+fn check(text: &str, subject: &'static str, limit: usize) -> Result<(), KeyNamesError> {
+    let kind = if text.trim().is_empty() {
+        KeyNamesErrorKind::Blank
     } else if text.len() > limit {
-        Err(Defect::TooLong { half, bytes: text.len(), limit })
+        KeyNamesErrorKind::TooLong
     } else if text.contains(char::is_control) {
-        Err(Defect::ControlCharacter(half))
+        KeyNamesErrorKind::ControlCharacter
     } else if looks_like_secret(text) {
-        Err(Defect::Secret(half))
+        KeyNamesErrorKind::Secret
     } else {
-        Ok(())
-    }
+        return Ok(());
+    };
+    Err(KeyNamesError::new(kind, subject).with_bytes(text.len()))
 }

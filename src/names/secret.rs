@@ -46,8 +46,11 @@ pub(crate) fn mask(text: &str) -> &str {
 /// Returns the path as text for messages, or [`HIDDEN`] if an API key was passed in its place.
 #[cfg(feature = "watch")]
 pub(crate) fn display_path(path: &Path) -> String {
-    let path = path.display().to_string();
-    if looks_like_secret(&path) { HIDDEN.into() } else { path }
+    match path.display().to_string() {
+        path if path.is_empty() => "\"\"".into(),
+        path if looks_like_secret(&path) => HIDDEN.into(),
+        path => path,
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use super::sources::Sources;
 use super::status::Status;
-use super::store::Store;
+use super::store::{Sources, Store};
 use super::unmatched::UnmatchedReceiver;
 use crate::KeyNames;
 
@@ -39,7 +38,7 @@ pub struct SharedKeyNames {
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {
-        Self::from_store(Arc::new(Store::new(Sources::in_memory(Arc::new(names)))), None)
+        Self::from_store(Store::new(Sources::in_memory(Arc::new(names))), None)
     }
 
     /// Creates a handle that keeps `watcher` as long as a clone of it exists.
@@ -57,7 +56,14 @@ impl SharedKeyNames {
     ///
     /// If the handle watches files, the map stays until the *content* of a file changes.
     pub fn replace(&self, names: KeyNames) {
-        self.store.replace(Arc::new(names));
+        let replacement = Some(Arc::new(names));
+        self.store.change(
+            |sources| {
+                sources.replacement = replacement;
+                true
+            },
+            |_| {},
+        );
     }
 
     /// Returns the current generation, its source and the last error.

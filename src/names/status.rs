@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::KeyNames;
-use super::sources::Sources;
 #[cfg(feature = "watch")]
 use super::watch_error::WatchError;
 
@@ -38,29 +37,29 @@ pub struct Status {
 
 impl Status {
     /// The status of a generation, without an error.
-    pub(super) fn new(generation: u64, names: &KeyNames, sources: &Sources) -> Self {
+    pub(super) fn new(generation: u64, names: &KeyNames, source: &str) -> Self {
         Self {
             generation,
             entries: names.len(),
             changed_at: SystemTime::now(),
-            source: sources.description().into(),
+            source: source.into(),
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
             warning: None,
             left_out: names.left_out(),
-            partial: sources.is_partial(names),
+            partial: names.is_partial(),
         }
     }
 
     /// Describes the next generation. The error and the warning stay.
-    pub(super) fn advance(&mut self, names: &KeyNames, sources: &Sources) {
+    pub(super) fn advance(&mut self, names: &KeyNames, source: &str) {
         *self = Self {
             #[cfg(feature = "watch")]
             last_error: self.last_error.take(),
             #[cfg(feature = "watch")]
             warning: self.warning.take(),
-            ..Self::new(self.generation + 1, names, sources)
+            ..Self::new(self.generation + 1, names, source)
         };
     }
 }

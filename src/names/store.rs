@@ -1,20 +1,17 @@
 //! The state that all clones of a handle share with its watcher and its publisher.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::KeyNames;
 use super::snapshot::{Generation, Snapshot};
-use super::sources::Sources;
 use super::status::Status;
 use super::unmatched::UnmatchedQueue;
-#[cfg(feature = "watch")]
-use super::watch_error::WatchError;
 
 /// The current map and its status. Readers load the map without a lock.
-pub(crate) struct Store {
+pub(super) struct Store {
     current: ArcSwap<Generation>,
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
@@ -22,19 +19,31 @@ pub(crate) struct Store {
     pub(super) unmatched: Arc<UnmatchedQueue>,
 }
 
+/// The maps that are merged into one.
+pub(super) struct Sources {
+    /// The paths of the files, for the status.
+    pub(super) description: String,
+    /// One map for each file, in order of precedence. One of them may be learned.
+    pub(super) maps: Vec<Arc<KeyNames>>,
+    /// The map that the program has put in place of all others, until one of them changes.
+    pub(super) replacement: Option<Arc<KeyNames>>,
+    /// True until a complete listing of the keys is published, if there is a publisher.
+    pub(super) is_listing_awaited: bool,
+}
+
+// === impl Store ===
+
 impl Store {
     /// Creates a store whose first generation is merged from these sources.
-    pub(super) fn new(sources: Sources) -> Self {
-        let names = sources.merge();
-        let status = Status::new(1, &names, &sources);
-        let number = status.generation;
-        let is_complete = sources.is_complete(&names, number);
-        Self {
-            current: ArcSwap::from_pointee(Generation { number, names, is_complete }),
-            sources: Mutex::new(sources),
-            status: watch::Sender::new(status),
+    pub(super) fn new(sources: Sources) -> Arc<Self> {
+        let (names, number) = (sources.merge(), 1);
+        let is_complete = !names.is_empty() && sources.can_be_complete(&names);
+        Arc::new(Self {
+            status: watch::Sender::new(Status::new(number, &names, sources.description())),
             unmatched: Arc::new(UnmatchedQueue::new(number)),
-        }
+            sources: Mutex::new(sources),
+            current: ArcSwap::from_pointee(Generation { number, names, is_complete }),
+        })
     }
 
     /// Loads the current map, without waiting.
@@ -42,90 +51,66 @@ impl Store {
         Snapshot::new(self.current.load_full())
     }
 
-    /// Makes this map the next generation.
-    pub(super) fn replace(&self, names: Arc<KeyNames>) {
-        let mut sources = self.lock();
-        sources.replace(names);
-        self.advance(&sources, |_| {});
-    }
-
-    /// Makes the next generation from changed files, and returns its snapshot.
-    #[cfg(feature = "watch")]
-    pub(super) fn set_files(
+    /// Changes the sources. If `change` returns true, they become the next generation, and `update`
+    /// changes other parts of the status in the same step.
+    pub(super) fn change(
         &self,
-        files: Vec<Arc<KeyNames>>,
-        last_error: Option<WatchError>,
-        warning: Option<String>,
+        change: impl FnOnce(&mut Sources) -> bool,
+        update: impl FnOnce(&mut Status),
     ) -> Snapshot {
-        let mut sources = self.lock();
-        sources.set_files(files);
-        self.advance(&sources, |status| {
-            status.last_error = last_error;
-            status.warning = warning;
-        })
-    }
-
-    /// Sets the watcher's part of the status. Wakes no waiter if nothing changed.
-    #[cfg(feature = "watch")]
-    pub(super) fn set_watch_state(&self, last_error: Option<WatchError>, warning: Option<String>) {
-        self.status.send_if_modified(|status| {
-            let is_new = status.last_error != last_error || status.warning != warning;
-            status.last_error = last_error;
-            status.warning = warning;
-            is_new
-        });
-    }
-
-    /// Makes the next generation from learned names, unless they are the same as before.
-    #[cfg(feature = "directory")]
-    pub(super) fn set_learned(&self, names: Arc<KeyNames>, is_complete: bool) {
-        let mut sources = self.lock();
-        if sources.set_learned(names, is_complete) {
-            self.advance(&sources, |_| {});
-        } else {
-            self.update_completeness(&sources);
+        // The sources are consistent even if another writer panics.
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if !change(&mut sources) {
+            return self.snapshot();
         }
-    }
-
-    /// Ends the wait for learned names.
-    #[cfg(feature = "directory")]
-    pub(super) fn abandon_learned(&self) {
-        let mut sources = self.lock();
-        sources.abandon_learned();
-        self.update_completeness(&sources);
-    }
-
-    /// Makes the next generation. `update` changes other parts of the status in the same step.
-    fn advance(&self, sources: &Sources, update: impl FnOnce(&mut Status)) -> Snapshot {
         let names = sources.merge();
         // The status stays locked until the map is stored, so a reader that has seen a generation
         // in the status loads that generation or a later one.
         self.status.send_modify(|status| {
-            status.advance(&names, sources);
+            status.advance(&names, sources.description());
             update(status);
             let number = status.generation;
-            let is_complete = sources.is_complete(&names, number);
+            let is_complete = sources.can_be_complete(&names);
             self.current.store(Arc::new(Generation { number, names, is_complete }));
             self.unmatched.restart(number);
         });
         self.snapshot()
     }
+}
 
-    /// Stores the current generation again with its completeness.
-    #[cfg(feature = "directory")]
-    fn update_completeness(&self, sources: &Sources) {
-        self.status.send_if_modified(|status| {
-            let current = self.current.load_full();
-            let (number, names) = (current.number, current.names.clone());
-            let is_complete = sources.is_complete(&names, number);
-            let was_partial = std::mem::replace(&mut status.partial, sources.is_partial(&names));
-            self.current.store(Arc::new(Generation { number, names, is_complete }));
-            status.partial != was_partial
-        });
+// === impl Sources ===
+
+impl Sources {
+    /// One map that the program has passed in.
+    pub(super) fn in_memory(names: Arc<KeyNames>) -> Self {
+        Self { replacement: Some(names), ..Self::of_files(String::new(), Vec::new()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sources> {
-        // The sources are consistent after each statement, so a panic of another writer is harmless.
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The maps of files, without a publisher.
+    pub(super) fn of_files(description: String, maps: Vec<Arc<KeyNames>>) -> Self {
+        Self { description, maps, replacement: None, is_listing_awaited: false }
+    }
+
+    /// Replaces the map at one place of the order of precedence.
+    #[cfg(feature = "watch")]
+    pub(super) fn set(&mut self, place: usize, names: Arc<KeyNames>) {
+        self.maps[place] = names;
+        self.replacement = None;
+    }
+
+    fn description(&self) -> &str {
+        if self.replacement.is_some() { "memory" } else { &self.description }
+    }
+
+    /// Returns one map of all. The first map that contains an id names it.
+    fn merge(&self) -> Arc<KeyNames> {
+        match (&self.replacement, &self.maps[..]) {
+            (Some(only), _) | (None, [only]) => only.clone(),
+            (None, maps) => Arc::new(KeyNames::merged(maps.iter().map(Arc::as_ref))),
+        }
+    }
+
+    fn can_be_complete(&self, names: &KeyNames) -> bool {
+        !names.is_partial() && !self.is_listing_awaited
     }
 }

@@ -1,11 +1,11 @@
 //! Reloads maps from files, as long as a handle exists.
 //!
 //! ```text
-//!  events ─▶ reloader ─▶ files ─▶ file ─▶ KeyNames ─▶ Store
+//!  events ─▶ reloader ─▶ file ─▶ KeyNames ─▶ Store
 //! ```
 //!
-//! `file` reads one file, and `files` all of them, without a clock or a watcher. `links` finds the directories in which
-//! a change can appear, and `events` watches these directories. The thread of `reloader` decides when to read: after
+//! `file` reads a file, without a clock or a watcher. `links` finds the directories in which a change of it can appear,
+//! and `events` watches these directories. The thread of `reloader` decides when to read: after
 //! any event in the directories, and every few seconds, because network file systems and some containers send no
 //! events. A reading without a change has no effect, so events need no interpretation.
 
@@ -16,17 +16,15 @@ use std::thread;
 use std::time::Duration;
 
 #[cfg(feature = "directory")]
-use super::learned::{LearnedMap, LearnedNames};
-use super::sources::Sources;
-use super::store::Store;
-use super::{SharedKeyNames, WatchError};
+use super::learned::LearnedNames;
+use super::store::{Sources, Store};
+use super::{SharedKeyNames, WatchError, WatchErrorKind};
 use events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
-use files::MapFiles;
-use reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
+use file::MapFile;
+use reloader::{POLL_INTERVAL, Reloader, StopOnDrop, set_watch_state};
 
 mod events;
 mod file;
-mod files;
 mod links;
 mod reloader;
 #[cfg(test)]
@@ -113,10 +111,10 @@ impl SharedKeyNames {
     {
         let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
         if paths.is_empty() {
-            return Err(WatchError::no_files());
+            return Err(WatchError::new(WatchErrorKind::NoFiles, "no file to watch; name at least one"));
         }
-        let files = MapFiles::open(&paths)?;
-        let store = store_of(&files);
+        let files = MapFile::open_all(&paths)?;
+        let store = Store::new(sources_of(&files));
         start(files, store, POLL_INTERVAL, native_watcher)
     }
 
@@ -136,16 +134,19 @@ impl SharedKeyNames {
         cached: Option<crate::KeyNames>,
     ) -> Result<(Self, LearnedNames), WatchError> {
         let is_cache = |path: &PathBuf| is_same_path(path, cache);
-        let position = files.iter().position(is_cache).unwrap_or(files.len());
+        let place = files.iter().position(is_cache).unwrap_or(files.len());
         let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
-        let files = MapFiles::open(&watched)?;
-        let cache = display_path(cache);
-        let mut paths = files.paths();
-        paths.insert(position, &cache);
-        let sources = Sources::of_files(paths.join(", "), files.maps());
-        let store = Arc::new(Store::new(sources.with_learned(LearnedMap::new(position, cached))));
-        let learned = LearnedNames::new(&store);
-        let names = match watched.is_empty() {
+        let mut files = MapFile::open_all(&watched)?;
+        files.iter_mut().filter(|file| file.place >= place).for_each(|file| file.place += 1);
+        let mut sources = sources_of(&files);
+        let mut paths: Vec<_> = files.iter().map(MapFile::path).collect();
+        paths.insert(place, display_path(cache));
+        sources.description = paths.join(", ");
+        sources.maps.insert(place, Arc::new(cached.unwrap_or_else(crate::KeyNames::partial)));
+        sources.is_listing_awaited = true;
+        let store = Store::new(sources);
+        let learned = LearnedNames::new(&store, place);
+        let names = match files.is_empty() {
             true => Self::from_store(store, None),
             false => start(files, store, POLL_INTERVAL, native_watcher)?,
         };
@@ -160,28 +161,32 @@ fn is_same_path(path: &Path, other: &Path) -> bool {
         || matches!((std::path::absolute(path), std::path::absolute(other)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn store_of(files: &MapFiles) -> Arc<Store> {
-    Arc::new(Store::new(Sources::of_files(files.paths().join(", "), files.maps())))
+fn sources_of(files: &[MapFile]) -> Sources {
+    let paths: Vec<_> = files.iter().map(MapFile::path).collect();
+    Sources::of_files(paths.join(", "), files.iter().map(|file| file.names.clone()).collect())
 }
 
 /// Starts the thread that reloads these files into the store. `native_watcher` creates the watcher
 /// that sends it signals.
 fn start(
-    files: MapFiles,
+    files: Vec<MapFile>,
     store: Arc<Store>,
     poll_interval: Duration,
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
     #[cfg(feature = "tracing")]
-    files.warn_if_partial();
+    reloader::warn_if_partial(&files);
     let (sender, signals) = channel();
-    let mut directories = DirectoryWatcher::new(native_watcher(sender.clone()), poll_interval);
-    directories.set_directories(files.directories());
-    store.set_watch_state(None, directories.warning().map(str::to_owned));
-    let reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
+    let directories = DirectoryWatcher::new(native_watcher(sender.clone()), poll_interval);
+    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
+    reloader.watch_directories();
+    set_watch_state(&store, None, reloader.directories.warning().map(str::to_owned));
     thread::Builder::new()
         .name("key names".into())
         .spawn(move || reloader.run(&signals, poll_interval))
-        .map_err(WatchError::thread)?;
+        .map_err(|error| {
+            let message = format!("no thread can be started to watch files: {error}");
+            WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
+        })?;
     Ok(SharedKeyNames::from_store(store, Some(Arc::new(StopOnDrop(sender)))))
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,13 @@ use super::secret::display_path;
 /// Its text contains the path, the line and column, the defect and a remedy. It never repeats the
 /// content of the file, which may be a secret.
 #[derive(Clone, Debug)]
-pub struct WatchError(Cause);
+pub struct WatchError {
+    kind: WatchErrorKind,
+    message: String,
+    path: Option<PathBuf>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+    parts: Vec<WatchError>,
+}
 
 /// The kind of a [`WatchError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +35,7 @@ pub enum WatchErrorKind {
     TooLarge,
     /// The file cannot be read, or its path is invalid.
     Io,
-    /// The file contains no valid map.
+    /// The file contains no valid map: see [`WatchError::map_error`].
     InvalidMap,
     /// The thread that watches the files cannot be started.
     Thread,
@@ -38,166 +43,78 @@ pub enum WatchErrorKind {
     Several,
 }
 
-#[derive(Clone, Debug)]
-enum Cause {
-    NoFiles,
-    Thread(Arc<io::Error>),
-    File { path: FilePath, defect: FileDefect },
-    Several(Vec<WatchError>),
-}
-
-/// The path of a file, and its text for messages.
-#[derive(Clone)]
-pub(crate) struct FilePath {
-    path: PathBuf,
-    text: Arc<str>,
-}
-
-/// The defect of one file.
-#[derive(Clone, Debug)]
-pub(crate) enum FileDefect {
-    NotFound,
-    NotAFile,
-    TooLarge { limit: u64 },
-    Io(Arc<io::Error>),
-    InvalidMap(KeyNamesError),
-}
-
 // === impl WatchError ===
 
 impl WatchError {
-    pub(super) fn no_files() -> Self {
-        Self(Cause::NoFiles)
-    }
-
-    pub(super) fn thread(error: io::Error) -> Self {
-        Self(Cause::Thread(Arc::new(error)))
-    }
-
-    pub(crate) fn file(path: &FilePath, defect: FileDefect) -> Self {
-        Self(Cause::File { path: path.clone(), defect })
-    }
-
-    /// One error of all, or `None` if there is none.
-    pub(super) fn of_all(mut errors: Vec<Self>) -> Option<Self> {
-        match errors.len() {
-            0 | 1 => errors.pop(),
-            _ => Some(Self(Cause::Several(errors))),
-        }
-    }
-
     /// The kind of the error.
     pub fn kind(&self) -> WatchErrorKind {
-        match &self.0 {
-            Cause::NoFiles => WatchErrorKind::NoFiles,
-            Cause::Thread(_) => WatchErrorKind::Thread,
-            Cause::Several(_) => WatchErrorKind::Several,
-            Cause::File { defect, .. } => match defect {
-                FileDefect::NotFound => WatchErrorKind::NotFound,
-                FileDefect::NotAFile => WatchErrorKind::NotAFile,
-                FileDefect::TooLarge { .. } => WatchErrorKind::TooLarge,
-                FileDefect::Io(_) => WatchErrorKind::Io,
-                FileDefect::InvalidMap(_) => WatchErrorKind::InvalidMap,
-            },
-        }
+        self.kind
     }
 
-    /// The path of the file. `None` if the error concerns no single file, or the path looks like an API key.
+    /// The path of the file. `None` if the error concerns no single file, or the path looks like an
+    /// API key.
     pub fn path(&self) -> Option<&Path> {
-        match &self.0 {
-            Cause::File { path, .. } => path.public(),
-            _ => None,
-        }
+        self.path.as_deref()
     }
 
-    /// The defect of the map, with line and column, if a file contains no valid map.
-    pub fn invalid_map(&self) -> Option<&KeyNamesError> {
-        match &self.0 {
-            Cause::File { defect: FileDefect::InvalidMap(error), .. } => Some(error),
-            _ => None,
-        }
+    /// The error in the file's map, with line and column. `None` for other kinds of errors.
+    pub fn map_error(&self) -> Option<&KeyNamesError> {
+        self.source()?.downcast_ref()
     }
 
     /// The errors of the single files: this error, unless several files have one.
     pub fn errors(&self) -> &[WatchError] {
-        match &self.0 {
-            Cause::Several(errors) => errors,
-            _ => std::slice::from_ref(self),
+        if self.parts.is_empty() { std::slice::from_ref(self) } else { &self.parts }
+    }
+
+    pub(super) fn new(kind: WatchErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), path: None, source: None, parts: Vec::new() }
+    }
+
+    /// The error of one file. `message` follows the path.
+    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: &str) -> Self {
+        let shown = display_path(path);
+        let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
+        Self { path, ..Self::new(kind, format!("{shown}: {message}")) }
+    }
+
+    pub(super) fn invalid_map(path: &Path, error: KeyNamesError) -> Self {
+        let message = error.in_file(&display_path(path));
+        Self { message, ..Self::in_file(WatchErrorKind::InvalidMap, path, "") }.caused_by(error)
+    }
+
+    pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// One error of all, or `None` if there is none.
+    pub(super) fn of_all(mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() < 2 {
+            return errors.pop();
         }
+        let messages: Vec<_> = errors.iter().map(|error| &*error.message).collect();
+        Some(Self { parts: errors.clone(), ..Self::new(WatchErrorKind::Several, messages.join("; ")) })
     }
 }
 
 impl fmt::Display for WatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Cause::NoFiles => f.write_str("no file to watch; name at least one"),
-            Cause::Thread(error) => write!(f, "no thread can be started to watch files: {error}"),
-            Cause::Several(errors) => {
-                let texts: Vec<_> = errors.iter().map(Self::to_string).collect();
-                f.write_str(&texts.join("; "))
-            }
-            Cause::File { path, defect } => match defect {
-                FileDefect::NotFound => write!(f, "{path}: there is no such file"),
-                FileDefect::NotAFile => {
-                    write!(f, "{path}: is not a file; a directory or a pipe cannot be watched")
-                }
-                FileDefect::TooLarge { limit } => {
-                    write!(f, "{path}: is over {} MiB long, too long for a map of names", limit >> 20)
-                }
-                FileDefect::Io(error) => write!(f, "{path}: cannot be read: {error}"),
-                FileDefect::InvalidMap(error) => f.write_str(&error.in_file(path.as_str())),
-            },
-        }
+        f.write_str(&self.message)
     }
 }
 
 impl Error for WatchError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            Cause::Thread(error) => Some(&**error),
-            Cause::File { defect: FileDefect::Io(error), .. } => Some(&**error),
-            Cause::File { defect: FileDefect::InvalidMap(error), .. } => Some(error),
-            _ => None,
-        }
+        self.source.as_ref().map(|source| &**source as _)
     }
 }
 
 impl PartialEq for WatchError {
-    /// Compares the texts, which contain all that a user can act on.
+    /// Compares the kinds and the texts.
     fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
+        self.kind == other.kind && self.message == other.message
     }
 }
 
 impl Eq for WatchError {}
-
-// === impl FilePath ===
-
-impl FilePath {
-    /// A path as it is written in the settings.
-    pub(crate) fn new(path: &Path) -> Self {
-        let text = if path.as_os_str().is_empty() { "\"\"".into() } else { display_path(path) };
-        Self { path: path.into(), text: text.into() }
-    }
-
-    /// The text for messages.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    fn public(&self) -> Option<&Path> {
-        (self.path.to_string_lossy() == *self.text).then_some(&self.path)
-    }
-}
-
-impl fmt::Display for FilePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl fmt::Debug for FilePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
-    }
-}

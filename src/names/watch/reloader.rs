@@ -5,8 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::events::{DirectoryWatcher, Signal};
-use super::files::{MapFiles, Reload};
-use crate::names::store::Store;
+use super::file::MapFile;
+use super::links::directories_of;
+use crate::names::WatchError;
+use crate::names::store::{Sources, Store};
 
 /// The interval between readings if no event arrives. On file systems without events, a change is
 /// found this late; the cost of reading is small beside that of serving requests.
@@ -34,7 +36,7 @@ impl Drop for StopOnDrop {
 
 /// The state of the thread.
 pub(super) struct Reloader {
-    pub(super) files: MapFiles,
+    pub(super) files: Vec<MapFile>,
     pub(super) directories: DirectoryWatcher,
     pub(super) store: Weak<Store>,
 }
@@ -54,9 +56,8 @@ impl Reloader {
             // The directories are watched before the files are read, so that a change in between
             // causes an event. A link may have changed before its directory was watched, so new
             // directories cause another reading.
-            let any_new = self.directories.set_directories(self.files.directories());
-            let reload = self.files.reload();
-            self.publish(&store, &reload);
+            let any_new = self.watch_directories();
+            self.reload(&store);
             timeout = if any_new { Duration::ZERO } else { poll_interval };
             not_before = Instant::now() + pause_after(start.elapsed());
         }
@@ -87,33 +88,68 @@ impl Reloader {
         }
     }
 
-    /// Publishes the result of a reading. The error is updated even if no content has changed: a
-    /// file that becomes invalid and then has its old content again has no error left.
-    pub(super) fn publish(&self, store: &Store, reload: &Reload) {
-        let (error, warning) = (self.files.error(), self.directories.warning().map(str::to_owned));
-        #[cfg(feature = "tracing")]
-        for error in &reload.broken {
-            tracing::warn!("{error}; the last valid map stays in use");
+    /// Watches the directories in which changes of the files can appear. Returns true if some of
+    /// them are new.
+    pub(super) fn watch_directories(&mut self) -> bool {
+        let directories = self.files.iter().flat_map(|file| directories_of(&file.absolute_path));
+        self.directories.set_directories(directories.collect())
+    }
+
+    /// Reads the files again. The error is updated even if no content has changed: a file that
+    /// becomes invalid and then has its old content again has no error left.
+    pub(super) fn reload(&mut self, store: &Store) {
+        let mut changed = Vec::new();
+        for file in &mut self.files {
+            let _was_valid = file.error.is_none();
+            if file.reload() {
+                changed.push((file.place, file.names.clone()));
+            }
+            #[cfg(feature = "tracing")]
+            match &file.error {
+                Some(error) if _was_valid => tracing::warn!("{error}; the last valid map stays in use"),
+                None if !_was_valid => tracing::info!("{}: valid again", file.path()),
+                _ => {}
+            }
         }
-        #[cfg(feature = "tracing")]
-        for path in &reload.recovered {
-            tracing::info!("{path}: valid again");
+        let (error, warning) =
+            (MapFile::error_of(&self.files), self.directories.warning().map(str::to_owned));
+        if changed.is_empty() {
+            return set_watch_state(store, error, warning);
         }
-        if !reload.changed {
-            return store.set_watch_state(error, warning);
-        }
-        let _snapshot = store.set_files(self.files.maps(), error, warning);
+        let set_maps = |sources: &mut Sources| {
+            changed.into_iter().for_each(|(place, names)| sources.set(place, names));
+            true
+        };
+        let _snapshot = store.change(set_maps, |status| {
+            status.last_error = error;
+            status.warning = warning;
+        });
         #[cfg(feature = "tracing")]
         {
-            tracing::info!(
-                generation = _snapshot.generation(),
-                entries = _snapshot.len(),
-                left_out = _snapshot.left_out(),
-                source = self.files.paths().join(", "),
-                "key names reloaded"
-            );
-            self.files.warn_if_partial();
+            let (generation, entries, left_out) =
+                (_snapshot.generation(), _snapshot.len(), _snapshot.left_out());
+            let source = store.status.borrow().source.clone();
+            tracing::info!(generation, entries, left_out, source, "key names reloaded");
+            warn_if_partial(&self.files);
         }
+    }
+}
+
+/// Sets the watcher's part of the status. Wakes no waiter if nothing changed.
+pub(super) fn set_watch_state(store: &Store, last_error: Option<WatchError>, warning: Option<String>) {
+    store.status.send_if_modified(|status| {
+        let is_new = status.last_error != last_error || status.warning != warning;
+        status.last_error = last_error;
+        status.warning = warning;
+        is_new
+    });
+}
+
+#[cfg(feature = "tracing")]
+pub(super) fn warn_if_partial(files: &[MapFile]) {
+    for file in files.iter().filter(|file| file.names.is_partial()) {
+        let path = file.path();
+        tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
     }
 }
 

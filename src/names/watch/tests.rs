@@ -48,8 +48,8 @@ fn watch(
     poll_interval: Duration,
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> SharedKeyNames {
-    let files = MapFiles::open(paths).unwrap();
-    let store = store_of(&files);
+    let files = MapFile::open_all(paths).unwrap();
+    let store = Store::new(sources_of(&files));
     start(files, store, poll_interval, native_watcher).unwrap()
 }
 
@@ -83,8 +83,8 @@ fn one_file() -> (TempDir, PathBuf) {
 
 /// A reloader without its thread, with its store and a handle.
 fn reloader(file: &Path) -> (Reloader, Arc<Store>, SharedKeyNames) {
-    let files = MapFiles::open(&[file.into()]).unwrap();
-    let store = store_of(&files);
+    let files = MapFile::open_all(&[file.into()]).unwrap();
+    let store = Store::new(sources_of(&files));
     let directories = DirectoryWatcher::new(no_watcher(channel().0), POLL_INTERVAL);
     let names = SharedKeyNames::from_store(store.clone(), None);
     (Reloader { files, directories, store: Arc::downgrade(&store) }, store, names)

@@ -5,7 +5,6 @@ use std::error::Error as _;
 use super::*;
 use crate::names::WatchErrorKind;
 use crate::names::secret::HIDDEN;
-use crate::names::watch::files::Reload;
 
 #[test]
 fn watch_of_no_file_is_an_error() {
@@ -56,7 +55,7 @@ fn invalid_map_is_an_error_with_its_position() {
     assert!(text.starts_with("names.json:3:8: this name looks like a secret"), "{text}");
     assert!(!format!("{error} {error:?}").contains("abcdefgh"));
     assert_eq!(error.kind(), WatchErrorKind::InvalidMap);
-    let defect = error.invalid_map().unwrap();
+    let defect = error.map_error().unwrap();
     assert_eq!((defect.line(), defect.column()), (Some(3), Some(8)));
     assert!(error.source().is_some());
 }
@@ -94,44 +93,42 @@ fn errors_of_several_files_are_listed() {
     assert_eq!(error.to_string(), texts.join("; "));
 }
 
+/// A file with one entry, opened.
+fn open_file() -> (TempDir, PathBuf, MapFile) {
+    let (folder, path) = one_file();
+    let file = MapFile::open_all(std::slice::from_ref(&path)).unwrap().remove(0);
+    (folder, path, file)
+}
+
 #[test]
-fn reload_reports_an_error_once_and_its_end_once() {
-    let (_folder, file) = one_file();
-    let mut files = MapFiles::open(std::slice::from_ref(&file)).unwrap();
-    assert_eq!(files.reload(), Reload::default());
+fn invalid_content_is_an_error_until_the_valid_content_returns() {
+    let (_folder, path, mut file) = open_file();
     for invalid in ["", "{", "[]", "missing"] {
         match invalid {
-            "missing" => fs::remove_file(&file).unwrap(),
-            text => fs::write(&file, text).unwrap(),
+            "missing" => fs::remove_file(&path).unwrap(),
+            text => fs::write(&path, text).unwrap(),
         }
-        let reload = files.reload();
-        assert_eq!((reload.changed, &reload.broken[..]), (false, &[files.error().unwrap()][..]));
-        assert_eq!(files.reload(), Reload::default(), "{invalid:?}");
-        assert_eq!(files.maps()[0].name("a"), Some("one"));
-        assert!(files.error().is_some());
+        assert!(!file.reload() && file.error.is_some(), "{invalid:?}");
+        assert_eq!(file.names.name("a"), Some("one"));
 
-        fs::write(&file, map("one")).unwrap();
-        let reload = files.reload();
-        assert_eq!((reload.changed, reload.broken.len(), reload.recovered.len()), (false, 0, 1));
-        assert_eq!(files.error(), None);
+        fs::write(&path, map("one")).unwrap();
+        assert!(!file.reload() && file.error.is_none(), "{invalid:?}");
     }
 }
 
 #[test]
 fn new_content_with_the_same_size_and_time_is_a_change() {
-    let (_folder, file) = one_file();
-    let mut files = MapFiles::open(std::slice::from_ref(&file)).unwrap();
-    let time = fs::metadata(&file).unwrap().modified().unwrap();
-    fs::write(&file, map("two")).unwrap();
-    fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
-    assert_eq!(files.reload(), Reload { changed: true, ..Reload::default() });
-    assert_eq!(files.maps()[0].name("a"), Some("two"));
+    let (_folder, path, mut file) = open_file();
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, map("two")).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert!(file.reload());
+    assert_eq!(file.names.name("a"), Some("two"));
 }
 
 #[test]
 fn new_file_with_the_same_content_is_no_change() {
-    let (_folder, file) = one_file();
-    let mut files = MapFiles::open(std::slice::from_ref(&file)).unwrap();
-    save_by_rename(&file, &map("one"));
-    assert_eq!(files.reload(), Reload::default());
+    let (_folder, path, mut file) = open_file();
+    save_by_rename(&path, &map("one"));
+    assert!(!file.reload() && file.error.is_none());
 }

@@ -9,8 +9,7 @@ fn replaced_map_stays_until_the_content_changes() {
     let (_folder, file) = one_file();
     let (mut reloader, store, names) = reloader(&file);
     let mut reload = || {
-        let reload = reloader.files.reload();
-        reloader.publish(&store, &reload);
+        reloader.reload(&store);
         (names.snapshot().name("a").map(str::to_owned), names.status())
     };
     names.replace(crate::KeyNames::new([("a", "ours")]).unwrap());
