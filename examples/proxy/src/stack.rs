@@ -17,7 +17,6 @@ use super::log::{self, LogLayer};
 use super::route::RouteLayer;
 use super::timeouts::TimeoutsLayer;
 use super::upstream;
-use super::upstream::forward::ForwardLayer;
 use super::upstream::tls::Roots;
 
 /// What the stack is built from; the flags, or a test, make it.
@@ -75,7 +74,6 @@ pub fn stack(
         .map_response(coding::begin_decompression)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
-        // The last that changes a head: what belongs to one connection goes, Via comes.
-        .layer(ForwardLayer::new(&settings.base))
+        // Changes the headers for the next hop, and sends requests again that the upstream did not process.
         .service(upstream::service(settings)?))
 }
