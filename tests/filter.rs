@@ -97,7 +97,7 @@ async fn what_cannot_be_asked_is_answered_and_nobody_else_is() {
         (&here, "api_key_names=nobody", Refusal::UnknownName, 400),
         (&here, "group_by=api_key_name&api_key_names=checkout,nobody", Refusal::UnknownName, 400),
         (&here, "api_key_names", Refusal::EmptyName, 400),
-        (&here, "api_key_names[x]=checkout", Refusal::Form, 400),
+        (&here, "api_key_names[x]=checkout", Refusal::InvalidParameter, 400),
         (&unnamed, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
         (&part, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
         (&many, "api_key_names=many", Refusal::UriTooLong, 414),

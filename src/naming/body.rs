@@ -85,7 +85,7 @@ impl<B: Body> Body for ResponseBody<B> {
             BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let (None, Some(report)) = (&frame, report) {
-                    report.tell();
+                    report.send();
                 }
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
@@ -93,7 +93,7 @@ impl<B: Body> Body for ResponseBody<B> {
             BodyKindProj::Own { data, report } => {
                 let data = mem::take(data);
                 if data.is_empty() {
-                    report.tell();
+                    report.send();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))
