@@ -1,92 +1,137 @@
-//! Where in a document a byte stands: `$.data[0].results[3]`. A separate walk, after the fact, over a
-//! document that is known to be valid; the scanner keeps no such thing.
+//! The JSON path of an offset, such as `$.data[0].results[3]`, for log lines.
+//!
+//! It is found by a second scan of a valid document, so that the first scan does not have to keep it.
 
 use std::fmt::Write;
 
-/// A name longer than this is not repeated in a path.
-const MAX_SHOWN: usize = 64;
+/// The longest member name in a path.
+const MAX_NAME_LEN: usize = 64;
 
-/// How many steps of a path are shown: enough for any answer of the APIs. Hostile documents nest a thousand
-/// deep, with an id that nobody knows in each of many rows; a log line has a bound all the same.
+/// The most steps of a path. A document of another shape could have a thousand, and each log line must be short.
 const MAX_STEPS: usize = 16;
 
+/// A step into a container.
 enum Step {
     Index(u64),
     Name(Vec<u8>),
 }
 
-/// The paths of the objects in which the bytes before each of `offsets` stand. The offsets ascend.
+/// The position in a document.
+#[derive(Default)]
+struct Walker {
+    /// One step for each open container.
+    steps: Vec<Step>,
+    in_string: bool,
+    is_escaped: bool,
+    /// True if the next string of the object is a name.
+    is_before_colon: bool,
+}
+
+/// Returns the paths of the objects that contain the bytes before each of `offsets`, which ascend.
 pub fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
-    let mut steps: Vec<Step> = Vec::new();
-    let (mut in_text, mut escaped, mut naming) = (false, false, false);
-    for (at, &byte) in (1_u64..).zip(document.flatten()) {
-        if in_text {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_text = false,
-                _ => {}
-            }
-            if let (true, true, Some(Step::Name(name))) = (in_text, naming, steps.last_mut())
-                && name.len() <= MAX_SHOWN
-            {
-                name.push(byte);
-            }
-        } else {
-            match byte {
-                b'"' => in_text = true,
-                b'[' => steps.push(Step::Index(0)),
-                b'{' => {
-                    steps.push(Step::Name(Vec::new()));
-                    naming = true;
-                }
-                b']' | b'}' => drop(steps.pop()),
-                b':' => naming = false,
-                b',' => match steps.last_mut() {
-                    Some(Step::Index(index)) => *index += 1,
-                    Some(Step::Name(name)) => {
-                        name.clear();
-                        naming = true;
-                    }
-                    None => {}
-                },
-                _ => {}
-            }
-        }
-        while offsets.get(paths.len()) == Some(&at) {
-            paths.push(path(&steps));
-        }
+    let mut walker = Walker::default();
+    for (at, byte) in (1_u64..).zip(document.flatten()) {
         if paths.len() == offsets.len() {
             break;
+        }
+        walker.read(*byte);
+        while offsets.get(paths.len()) == Some(&at) {
+            paths.push(walker.path());
         }
     }
     paths
 }
 
-/// The path of the innermost container.
-fn path(steps: &[Step]) -> String {
-    let mut path = String::from("$");
-    let steps = &steps[..steps.len().saturating_sub(1)];
-    for step in steps.iter().take(MAX_STEPS) {
-        // Writing to a string does not fail.
-        let _ = match step {
-            Step::Index(index) => write!(path, "[{index}]"),
-            Step::Name(name) => match str::from_utf8(name) {
-                Ok(name) if is_plain(name) => write!(path, ".{name}"),
-                // A name of any other kind is data: a path is for a log, which sees none.
-                _ => write!(path, "[?]"),
-            },
-        };
+impl Walker {
+    fn read(&mut self, byte: u8) {
+        if self.in_string {
+            self.read_in_string(byte);
+            return;
+        }
+        match (byte, self.steps.last_mut()) {
+            (b'"', _) => self.in_string = true,
+            (b'[', _) => self.steps.push(Step::Index(0)),
+            (b'{', _) => {
+                self.steps.push(Step::Name(Vec::new()));
+                self.is_before_colon = true;
+            }
+            (b']' | b'}', _) => drop(self.steps.pop()),
+            (b':', _) => self.is_before_colon = false,
+            (b',', Some(Step::Index(index))) => *index += 1,
+            (b',', Some(Step::Name(name))) => {
+                name.clear();
+                self.is_before_colon = true;
+            }
+            _ => {}
+        }
     }
-    if steps.len() > MAX_STEPS {
-        path.push('…');
+
+    fn read_in_string(&mut self, byte: u8) {
+        self.in_string = self.is_escaped || byte != b'"';
+        self.is_escaped = !self.is_escaped && byte == b'\\';
+        if self.in_string
+            && self.is_before_colon
+            && let Some(Step::Name(name)) = self.steps.last_mut()
+            && name.len() <= MAX_NAME_LEN
+        {
+            name.push(byte);
+        }
     }
-    path
+
+    /// The path of the innermost container.
+    fn path(&self) -> String {
+        let mut path = String::from("$");
+        let (_, outer) = self.steps.split_last().unwrap_or((&Step::Index(0), &[]));
+        for step in outer.iter().take(MAX_STEPS) {
+            // Writing to a string does not fail.
+            let _ = match step {
+                Step::Index(index) => write!(path, "[{index}]"),
+                Step::Name(name) if is_plain(name) => write!(path, ".{}", name.escape_ascii()),
+                // Another name may be data, which a log must not contain.
+                Step::Name(_) => write!(path, "[?]"),
+            };
+        }
+        if outer.len() > MAX_STEPS {
+            path.push('…');
+        }
+        path
+    }
 }
 
-fn is_plain(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= MAX_SHOWN
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+fn is_plain(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::paths;
+
+    #[test]
+    fn path_of_each_offset_leads_to_its_object() {
+        let body = br#"{"data":[{"x":[{"id":"a"},{"id":"b"}]},{"odd name":{"id":"c\"}"}}],"id":"d"}"#;
+        let offset = |text: &str| {
+            let body = std::str::from_utf8(body).unwrap();
+            (body.find(text).unwrap() + text.len()) as u64
+        };
+        let offsets = ["\"a\"", "\"b\"", "\"c\\\"}\"", "\"d\""].map(offset);
+        let expected = ["$.data[0].x[0]", "$.data[0].x[1]", "$.data[1][?]", "$"];
+        assert_eq!(paths([&body[..]].into_iter(), &offsets), expected);
+        assert_eq!(paths(body.chunks(3), &offsets), expected);
+    }
+
+    #[test]
+    fn path_of_a_deep_object_is_cut() {
+        let name = "n".repeat(64);
+        let body = format!("{}{{\"id\":\"x\"", format!("{{\"{name}\":").repeat(1000));
+        let expected = format!("${}…", format!(".{name}").repeat(16));
+        assert_eq!(paths([body.as_bytes()].into_iter(), &[body.len() as u64]), [expected]);
+    }
+
+    #[test]
+    fn path_of_a_long_name_leaves_it_out() {
+        let body = format!("{{\"{}\":{{\"id\":1", "n".repeat(65));
+        assert_eq!(paths([body.as_bytes()].into_iter(), &[body.len() as u64]), ["$[?]"]);
+    }
 }

@@ -121,3 +121,6 @@ impl Scanner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

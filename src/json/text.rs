@@ -1,56 +1,80 @@
-//! What the text of a JSON string says (RFC 8259 §7).
+//! The text of a JSON string (RFC 8259 §7).
 
 use crate::KeyNames;
 
-/// The longest name that a member may be looked for by.
+/// The longest member name that can be searched for.
 pub const MAX_NAME: usize = 16;
 
-/// The longest member name that is compared, raw: each character written as `\u00xx`.
+/// The longest raw member name that is compared: each character is written as `\u00xx`.
 pub const MAX_RAW_NAME: usize = 6 * MAX_NAME;
 
-/// The longest id that is looked up, raw: each byte of the longest one in a map written as `\u00xx`.
+/// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
 pub const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
 
-/// Undoes the escapes of a valid text, into `out`; `None` where it says no Unicode text, a surrogate being
-/// alone (RFC 8259 §8.2).
+/// Decodes the escapes of a valid string into `out`, unless there are none.
+///
+/// Returns `None` if a surrogate is alone: the string is not Unicode text (§8.2).
 pub fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let Some(first) = memchr::memchr(b'\\', raw) else { return Some(raw) };
     out.clear();
-    out.extend_from_slice(&raw[..first]);
-    let mut rest = &raw[first..];
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte != b'\\' {
-            out.push(byte);
-            rest = after;
+    let (text, mut rest) = raw.split_at(first);
+    out.extend_from_slice(text);
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'\\' {
+            out.push(*byte);
             continue;
         }
-        let (&kind, after) = after.split_first()?;
+        let (kind, after) = rest.split_first()?;
         rest = after;
-        out.push(match kind {
-            b'b' => 0x08,
-            b'f' => 0x0C,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'u' => {
-                let mut unit = hex4(&mut rest)?;
-                if (0xD800..0xDC00).contains(&unit) {
-                    rest = rest.strip_prefix(b"\\u")?;
-                    let low = hex4(&mut rest)?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
-                    unit = 0x10000 + ((unit - 0xD800) << 10) + low;
-                }
-                let character = char::from_u32(unit)?;
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-            itself => itself,
-        });
+        match kind {
+            b'b' => out.push(0x08),
+            b'f' => out.push(0x0C),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'u' => out.extend_from_slice(unicode_escape(&mut rest)?.encode_utf8(&mut [0; 4]).as_bytes()),
+            // A quote, a backslash or a slash.
+            character => out.push(*character),
+        }
     }
     Some(out)
 }
 
-fn hex4(rest: &mut &[u8]) -> Option<u32> {
+/// Decodes what follows `\u`: four digits, and a second escape if they are a high surrogate.
+fn unicode_escape(rest: &mut &[u8]) -> Option<char> {
+    let mut code = hex_digits(rest)?;
+    if (0xD800..0xDC00).contains(&code) {
+        *rest = rest.strip_prefix(b"\\u")?;
+        let low = hex_digits(rest)?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
+        code = 0x10000 + ((code - 0xD800) << 10) + low;
+    }
+    char::from_u32(code)
+}
+
+fn hex_digits(rest: &mut &[u8]) -> Option<u32> {
     let (digits, after) = rest.split_at_checked(4)?;
     *rest = after;
-    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape;
+
+    #[test]
+    fn unescape_decodes_every_kind_of_escape() {
+        for (raw, text) in [
+            ("plain", Some("plain")),
+            (r#"a\"\\\/\b\f\n\r\tz"#, Some("a\"\\/\u{8}\u{c}\n\r\tz")),
+            (r"\u0061\u00e9\u7530", Some("aé田")),
+            (r"\ud83d\ude00", Some("😀")),
+            (r"\ud83d", None),
+            (r"\ud83dx", None),
+            (r"\ud83d\u0061", None),
+            (r"\ude00", None),
+        ] {
+            assert_eq!(unescape(raw.as_bytes(), &mut vec![b'x']), text.map(str::as_bytes), "{raw}");
+        }
+    }
 }

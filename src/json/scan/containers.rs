@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn replace_changes_the_innermost_containers_only() {
         let mut containers = Containers::new();
-        [true, false, true, false, true].map(|is_object| containers.push(is_object));
+        assert!([true, false, true, false, true].into_iter().all(|is_object| containers.push(is_object)));
         assert!(containers.ends_with(3, 0b101) && !containers.ends_with(3, 0b111));
         containers.replace(3, 2, 0b11);
         assert_eq!(

@@ -39,10 +39,10 @@
 //! # Cached templates
 //!
 //! A [`TemplateCache`] gives the templates of a body to the next one of the same layer. Templates contain punctuation, white
-//! space, member names and constants. Constants are literals, the number 0 and strings of lower-case letters: no template
-//! contains a key, an amount or a name of a user.
+//! space, member names and constants. Constants are literals, the number 0, and strings of lower-case letters, dots and
+//! underscores, such as types and units. So no template contains a key or an amount.
 //!
-//! The plain scanner calls [`Templates::advance`]. Without this call it gives the same results.
+//! The scanner calls [`Templates::advance`]. Without this call it gives the same results.
 
 mod simd;
 mod structure;
