@@ -168,6 +168,35 @@ async fn suggestions_setting_adds_similar_names() {
     }
 }
 
+#[tokio::test]
+async fn refusal_response_setting_replaces_the_default_response() {
+    let layer = || {
+        layer().refusal_response(|refusal, message, request| {
+            let text = format!("{} {}: {message}", request.method(), refusal.code());
+            Response::builder().status(StatusCode::IM_A_TEAPOT).body(text.into()).unwrap()
+        })
+    };
+    let uri = format!("{COSTS}?api_key_names=absent");
+    let expected = "unknown_api_key_name: No API key is named 'absent'.";
+    for (method, body) in [(Method::GET, format!("GET {expected}")), (Method::HEAD, String::new())] {
+        let length = format!("{method} {expected}").len();
+        let request = Request::builder().method(method).uri(&uri).body(()).unwrap();
+        let (response, sent) = call(layer(), request).await;
+        assert_eq!((response.status(), sent), (StatusCode::IM_A_TEAPOT, None));
+        assert_eq!(response.headers()[header::CONTENT_LENGTH], length.to_string().as_str());
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
+    }
+}
+
+#[tokio::test]
+async fn refusal_under_an_anthropic_path_has_its_error_form() {
+    let uri = "/v1/organizations/usage_report/messages?api_key_names=absent";
+    let (response, _) = call(layer(), get(uri)).await;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let error: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&error["type"], &error["error"]["type"]), (&"error".into(), &"invalid_request_error".into()));
+}
+
 /// Law 5: the query and the response use the same map.
 #[tokio::test]
 async fn snapshot_is_used_from_the_query_to_the_last_byte() {

@@ -719,6 +719,23 @@ async fn service_error_is_returned_without_an_outcome() {
 }
 
 #[tokio::test]
+async fn outcome_callback_receives_the_request_context() {
+    let contexts = Arc::new(Mutex::new(Vec::new()));
+    let writer = contexts.clone();
+    let layer = layer().on_outcome(move |outcome, request| {
+        let tenant = request.extensions().get::<&str>().copied();
+        let context = (outcome.as_str(), request.method().clone(), request.uri().to_string(), tenant);
+        writer.lock().unwrap().push(context);
+    });
+    let mut request = get(COSTS);
+    request.extensions_mut().insert("tenant");
+    let mut response = call(layer, request, json(Script::chunks([&b"{}"[..]]))).await;
+    drain(response.body_mut()).await;
+    let expected = [("unchanged", Method::GET, COSTS.to_owned(), Some("tenant"))];
+    assert_eq!(*contexts.lock().unwrap(), expected);
+}
+
+#[tokio::test]
 async fn dropped_response_is_reported_once() {
     // While the body is buffered.
     let (buffered, on_outcome) = recorder();

@@ -54,7 +54,7 @@ fn page<B>(body: B) -> Response<B> {
         .unwrap()
 }
 
-/// The innermost service. It stores the heads of its requests.
+/// The innermost service. It stores its requests without their bodies.
 #[derive(Clone)]
 struct Upstream {
     respond: Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>,
