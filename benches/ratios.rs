@@ -26,7 +26,7 @@ use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names, snap
 use self::engines::{
     ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_name_and_print, validate,
 };
-use self::service::{Bare, COSTS, Client, MODELS};
+use self::service::{BenchClient, COSTS, FixedService, MODELS};
 
 const ROUNDS: usize = 21;
 /// How long one side has its turn.
@@ -145,17 +145,17 @@ fn beside_same_job(document: Document) -> Line {
 fn beside_miss(document: Document) -> Line {
     let page = document.page().plain.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
-    let mut named = Client::new(layer.layer(Bare::json(&page, WHOLE)), COSTS);
-    let mut bare = Client::new(Bare::json(&page, WHOLE), COSTS);
+    let mut named = BenchClient::new(layer.layer(FixedService::json(&page, WHOLE)), COSTS);
+    let mut bare = BenchClient::new(FixedService::json(&page, WHOLE), COSTS);
     let mut out = Vec::new();
-    named.ask(|frame| out.push(frame));
+    named.call(|frame| out.push(frame));
     assert!(out == [page.clone()], "other bytes than came");
     let finder = Finder::new(ABSENT);
     assert!(miss(&page, &finder));
     Line {
         bytes: Some(page.len()),
-        this: timed(move || named.spend()),
-        other: timed(move || drop(black_box(bare.ask(|frame| assert!(miss(&frame, &finder)))))),
+        this: timed(move || named.call_and_drop()),
+        other: timed(move || drop(black_box(bare.call(|frame| assert!(miss(&frame, &finder)))))),
     }
 }
 
@@ -183,9 +183,13 @@ fn beside_few_names() -> Line {
 fn beside_service() -> Line {
     let answer = Bytes::from_static(br#"{"object":"list","data":[]}"#);
     let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
-    let mut named = Client::new(layer.layer(Bare::new(answer.clone(), WHOLE)), MODELS);
-    let mut bare = Client::new(Bare::new(answer, WHOLE), MODELS);
-    Line { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
+    let mut named = BenchClient::new(layer.layer(FixedService::new(answer.clone(), WHOLE)), MODELS);
+    let mut bare = BenchClient::new(FixedService::new(answer, WHOLE), MODELS);
+    Line {
+        bytes: None,
+        this: timed(move || named.call_and_drop()),
+        other: timed(move || bare.call_and_drop()),
+    }
 }
 
 /// The engine at work, once it is seen to do it.

@@ -13,7 +13,7 @@
 //! ```
 
 pub(crate) mod body;
-pub(crate) mod budget;
+mod budget;
 #[cfg(feature = "tracing")]
 mod events;
 pub(crate) mod future;

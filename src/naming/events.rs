@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use tracing::level_filters::LevelFilter;
 use tracing::{Level, debug, enabled, trace, warn};
 
 use crate::Snapshot;
@@ -56,10 +55,11 @@ pub(crate) fn unmatched<'a>(
     }
 }
 
-/// Logs the ids that got a name: the offset, the id and the name of each.
-pub(crate) fn named<'a>(ids: impl Iterator<Item = (u64, &'a str, &'a str)>) {
-    if LevelFilter::current() == LevelFilter::TRACE && enabled!(Level::TRACE) {
-        for (offset, id, name) in ids {
+/// Logs the names that were inserted or replaced: the offset, the id and the name of each.
+#[cold]
+pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
+    if enabled!(Level::TRACE) {
+        for (offset, id, name) in named {
             trace!(id, name, offset, "named");
         }
     }

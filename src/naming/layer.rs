@@ -38,7 +38,7 @@ impl ApiKeyNameLayer {
                 names,
                 templates: Arc::default(),
                 limit: DEFAULT_LIMIT,
-                total: None,
+                budget: None,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
@@ -73,7 +73,7 @@ impl ApiKeyNameLayer {
     /// but are always granted, so that the load of other responses never decides whether a key gets its name. In the
     /// responses of the APIs such an object is one row.
     pub fn total_limit(self, bytes: usize) -> Self {
-        self.with(|settings| settings.total = Some(Arc::new(Budget::new(bytes as u64))))
+        self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
     /// Sets the value for an id that the map does not contain. Default: the string `"unknown"`, so that charts show a

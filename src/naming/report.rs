@@ -83,6 +83,16 @@ impl Report {
     fn record(&self, id: &str) -> bool {
         self.settings.names.note_unmatched(self.snapshot.generation(), id)
     }
+
+    /// Logs the names that were inserted or replaced, each with its offset and its id.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
+        use tracing::level_filters::LevelFilter;
+
+        if LevelFilter::current() == LevelFilter::TRACE {
+            events::named(named);
+        }
+    }
 }
 
 /// A response that is dropped early is reported too.

@@ -28,7 +28,7 @@ pub(crate) struct LayerSettings {
     /// The scanner's templates, shared by all services of one layer.
     pub(crate) templates: Arc<TemplateCache>,
     pub(crate) limit: usize,
-    pub(crate) total: Option<Arc<Budget>>,
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,

@@ -15,9 +15,9 @@ use crate::json::text::unescape;
 const MAX_NATIVE_NAMES: usize = 8 * 1024;
 
 /// The amender's state and the map, while a chunk is scanned.
-pub struct IdSink<'a> {
-    pub objects: &'a mut Objects,
-    pub names: &'a KeyNames,
+pub(super) struct IdSink<'a> {
+    pub(super) objects: &'a mut Objects,
+    pub(super) names: &'a KeyNames,
 }
 
 impl IdSink<'_> {

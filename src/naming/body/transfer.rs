@@ -11,8 +11,6 @@ use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::json::scan::ScanError;
 use crate::naming::budget::Reservation;
-#[cfg(feature = "tracing")]
-use crate::naming::events;
 use crate::naming::report::Report;
 use crate::naming::response_headers;
 use crate::naming::settings::MEMBERS;
@@ -68,7 +66,7 @@ impl<E> Transfer<E> {
         let amender = Amender::new(rules, report.names().clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),
-            reservation: Reservation::new(settings.total.clone()),
+            reservation: Reservation::new(settings.budget.clone()),
             report,
             state: TransferState::Buffering { end: None },
         }
@@ -280,7 +278,7 @@ impl<E> Transfer<E> {
     /// Logs the settled ids and reports the unmatched ones.
     fn report_ids(&mut self) {
         #[cfg(feature = "tracing")]
-        events::named(self.amender.named());
+        self.report.trace_named(self.amender.named());
         let unmatched = self.amender.unmatched();
         if unmatched.len() > 0 {
             let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());

@@ -296,8 +296,8 @@ fn check_ids(query: &str, after: &str, expected: &[String]) {
     assert_eq!(duplicate_indexes(&list_after), duplicate_indexes(&list_before), "{query} became {after}");
 }
 
-/// Compares two errors. A query with two errors may report either. The oracle does not know whether the name was in a
-/// value with a comma.
+/// Compares two errors. A query with two errors may report either. The oracle does not determine `has_comma`
+/// exactly.
 fn check_error(query: &str, error: FilterError, expected: FilterError) {
     match (error, expected) {
         (FilterError::UnknownName { name, .. }, FilterError::UnknownName { name: expected, .. }) => {
