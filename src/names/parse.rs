@@ -1,5 +1,5 @@
-//! Parses a map from JSON. serde_json parses; the errors and their positions are made here, because
-//! the messages of a parser may repeat the input.
+//! Parses a map from JSON. serde_json parses; the errors and their positions are made here, because the messages of a
+//! parser may repeat the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,8 @@ use super::{KeyNames, looks_like_secret};
 #[cfg(test)]
 mod tests;
 
-/// The members of an object, in order. Repeated names are kept, and values are parsed only if they
-/// are used: a wrong file may be large, or contain numbers that no type can represent.
+/// The members of an object, in order. Repeated names are kept, and values are parsed only if they are used: a wrong
+/// file may be large, or contain numbers that no type can represent.
 struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 /// Parses a map that was written by hand, or a saved list page.
