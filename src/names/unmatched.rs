@@ -16,13 +16,13 @@ pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
 pub(super) struct UnmatchedQueue {
-    state: Mutex<State>,
+    state: Mutex<UnmatchedState>,
     added: Notify,
     receiver_taken: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
+struct UnmatchedState {
     generation: u64,
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
@@ -42,7 +42,7 @@ pub struct UnmatchedReceiver {
 
 impl UnmatchedQueue {
     pub(super) fn new(generation: u64) -> Self {
-        let state = Mutex::new(State { generation, ..State::default() });
+        let state = Mutex::new(UnmatchedState { generation, ..UnmatchedState::default() });
         Self { state, added: Notify::new(), receiver_taken: false.into() }
     }
 
@@ -71,7 +71,7 @@ impl UnmatchedQueue {
 
     /// Forgets all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        *self.lock() = State { generation, ..State::default() };
+        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
@@ -80,7 +80,7 @@ impl UnmatchedQueue {
         (!was_taken).then(|| UnmatchedReceiver { ids: self.clone() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
         // No code under this lock leaves the set half changed, even if it panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
