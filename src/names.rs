@@ -9,10 +9,10 @@
 //! [`KeyNames`] is an immutable map. [`SharedKeyNames`] is the handle to the current map, and [`Snapshot`] one
 //! generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
 //
-// `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `position` locates defects in the
-// text, `error` describes them, and `secret` recognises API keys. `shared` is the handle of a `store`, which merges
-// maps, publishes a `snapshot` and a `status`, and collects `unmatched` ids. `watch` (with `watch_error`) and `learned`
-// change the store.
+// `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `position` locates defects in
+// the text, `error` describes them, and `secret` recognises API keys. `shared` is the handle of a `store`, which
+// merges maps, publishes a `snapshot` and a `status`, and collects `unmatched` ids. `watch` (with `watch_error`) and
+// `learned` change the store.
 
 mod entries;
 mod error;

@@ -178,17 +178,17 @@ async fn directories(shown: &mut Shown) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("learned.json");
     let synced = directory.sync(&file).await.unwrap();
-    assert_eq!(synced.listing().missing().len(), 2, "{:?}", synced.listing().missing());
+    assert_eq!(synced.listing.missing.len(), 2, "{:?}", synced.listing.missing);
     shown.debug("Synced", &synced);
     shown.debug("Synced", &synced.to_string());
-    shown.debug("Listing", synced.listing());
-    for missing in synced.listing().missing() {
+    shown.debug("Listing", &synced.listing);
+    for missing in &synced.listing.missing {
         shown.debug("MissingList", missing);
         shown.debug("MissingList", &missing.to_string());
         shown.debug("KeyList", &missing.list);
         shown.error("ListError", &missing.error);
     }
-    shown.debug("Changes", &synced.changes());
+    shown.debug("Changes", &synced.changes);
     for progress in progress.lock().unwrap().iter() {
         shown.debug("ListingProgress", progress);
     }

@@ -16,11 +16,9 @@ const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);
 /// The suffix of temporary files.
 const TEMPORARY: &str = ".draft";
 
-/// The content of the file after an update.
+/// The content of the file before and after an update.
 pub(super) struct Saved {
-    /// The names in the file before the update.
     pub(super) before: KeyNames,
-    /// The names in the file now.
     pub(super) names: KeyNames,
     /// False if the file contained these names already.
     pub(super) written: bool,
@@ -53,18 +51,15 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     let names = KeyNames::merged([learned, &before]);
     let written = !names.has_same_pairs(&before) || (is_new && is_complete);
     if written {
-        let error = |message| {
-            file_error(DirectoryErrorKind::WriteCache, path, format!("{}: {message}", display_path(path)))
-        };
         let text = render(&names);
-        if text.len() as u64 > MAX_FILE {
-            return Err(error(format!(
-                "would be longer than {} MiB, the limit of a map file",
-                MAX_FILE >> 20
-            )));
-        }
-        replace(path, text.as_bytes())
-            .map_err(|cause| error(format!("cannot be written: {cause}")).caused_by(cause))?;
+        let result = match text.len() as u64 > MAX_FILE {
+            true => Err(io::Error::other(format!("it would be longer than {} MiB", MAX_FILE >> 20))),
+            false => replace(path, text.as_bytes()),
+        };
+        result.map_err(|cause| {
+            let message = format!("{}: cannot be written: {cause}", display_path(path));
+            file_error(DirectoryErrorKind::WriteCache, path, message).caused_by(cause)
+        })?;
     }
     Ok(Saved { before, names, written })
 }
@@ -80,8 +75,6 @@ pub(super) fn render(names: &KeyNames) -> String {
     // Serializing strings into a string cannot fail.
     serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
 }
-
-// === Replacement ===
 
 /// Replaces the file with these bytes in one step. After a crash there is the old file or the new one.
 ///

@@ -18,8 +18,8 @@ pub(super) struct Entries {
     by_id: HashTable<u32>,
     /// Hashes of names with indexes into `list`, sorted by `finish`.
     by_name: Vec<(u32, u32)>,
-    /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard
-    /// library's hasher and easier to guess, which is acceptable: the API chooses the ids.
+    /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard library's hasher and
+    /// easier to guess, which is acceptable: the API chooses the ids.
     hasher: RandomState,
 }
 

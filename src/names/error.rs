@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The reason why a map was rejected, with its position and a remedy.
 ///
-/// Its text never repeats the input, and it has no `source()` that could: the input may contain a
-/// secret in the place of a name.
+/// Its text never repeats the input, and it has no `source()` that could: the input may contain a secret in the place
+/// of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNamesError {
     kind: KeyNamesErrorKind,

@@ -14,16 +14,16 @@ mod tests;
 
 /// An immutable map from the id of each key to its name.
 ///
-/// [`KeyNames::new`] builds it from pairs, and [`KeyNames::from_json`] from JSON. Its entries keep these rules:
+/// Its entries keep these rules:
 ///
 /// - An id or a name has 1 to 256 bytes of UTF-8, is not blank, and contains no control character.
 /// - Neither looks like a secret API key (`sk-proj-…`).
-/// - An id occurs once. A *name* may occur more often: names are not identities, and the keys of
-///   service accounts are often all named "Secret Key".
+/// - An id occurs once. A *name* may occur more often: names are not identities, and the keys of service accounts are
+///   often all named "Secret Key".
 /// - All entries together take less than 4 GiB.
 ///
-/// A look-up takes expected constant time. Ids and names are compared byte by byte, without case
-/// folding, trimming or Unicode normalization.
+/// A look-up takes expected constant time. Ids and names are compared byte by byte, without case folding, trimming or
+/// Unicode normalization.
 ///
 /// ```
 /// # use tower_api_key_name::KeyNames;
@@ -78,11 +78,10 @@ impl KeyNames {
     ///
     /// **A map written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
     ///
-    /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the
-    /// `id` and `name` of each item are read. The user did not write the page, so an unusable item
-    /// (for example with the name null) is left out and counted in [`KeyNames::left_out`]. If an id
-    /// occurs more than once, the first item counts. With `"has_more": true`,
-    /// [`KeyNames::is_partial`] returns true.
+    /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the `id` and `name`
+    /// of each item are read. The user did not write the page, so an unusable item (for example with the name null)
+    /// is left out and counted in [`KeyNames::left_out`]. If an id occurs more than once, the first item counts. With
+    /// `"has_more": true`, [`KeyNames::is_partial`] returns true.
     ///
     /// ```
     /// # use tower_api_key_name::KeyNames;
@@ -96,8 +95,8 @@ impl KeyNames {
     ///
     /// # Errors
     ///
-    /// Returns the defect, its line and column, and a remedy. The error never repeats the input,
-    /// which may be a secret.
+    /// Returns the defect, its line and column, and a remedy. The error never repeats the input, which may be a
+    /// secret.
     ///
     /// ```
     /// # use tower_api_key_name::KeyNames;
@@ -137,9 +136,8 @@ impl KeyNames {
 
     /// The number of unusable items in saved list pages; 0 if no list page was read.
     ///
-    /// An item is unusable if its `id` or `name` is absent, occurs twice, is null, blank or too
-    /// long, contains a control character or looks like a secret, or if an earlier item has the
-    /// same id and another name.
+    /// An item is unusable if its `id` or `name` is absent, occurs twice, is null, blank or too long, contains a
+    /// control character or looks like a secret, or if an earlier item has the same id and another name.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
@@ -184,8 +182,8 @@ impl KeyNames {
         let mut merged = Self::default();
         for map in maps {
             for (id, name) in map.iter() {
-                // The entry is dropped if the id is present already. The other error, more than
-                // 4 GiB, cannot occur with files of at most 64 MiB.
+                // The entry is dropped if the id is present already. The other error, more than 4 GiB, cannot occur
+                // with files of at most 64 MiB.
                 let _ = merged.entries.insert(id, name);
             }
             merged.left_out += map.left_out;

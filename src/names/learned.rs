@@ -11,8 +11,8 @@ mod tests;
 
 /// The publisher of the names that a directory has learned, for one handle.
 ///
-/// The handle's snapshots are incomplete until a complete listing is published. If the publisher
-/// is dropped before, the handle no longer waits for that listing.
+/// The handle's snapshots are incomplete until a complete listing is published. If the publisher is dropped before,
+/// the handle no longer waits for that listing.
 pub(crate) struct LearnedNames {
     /// Weak, so that the publisher does not keep the map of a dropped handle.
     store: Weak<Store>,
@@ -29,9 +29,8 @@ impl LearnedNames {
 
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
-    /// Pass true in `is_complete` if `names` includes a listing of all keys. The merged map is the
-    /// next generation, unless the pairs are the same as before and this is not the first complete
-    /// listing.
+    /// Pass true in `is_complete` if `names` includes a listing of all keys. The merged map is the next generation,
+    /// unless the pairs are the same as before and this is not the first complete listing.
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
@@ -45,7 +44,7 @@ impl LearnedNames {
                 }
                 is_news
             },
-            |_| {},
+            |_| false,
         );
     }
 }
@@ -53,7 +52,7 @@ impl LearnedNames {
 impl Drop for LearnedNames {
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
-            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited), |_| {});
+            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited), |_| false);
         }
     }
 }

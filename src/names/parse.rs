@@ -1,5 +1,5 @@
-//! Parses a map from JSON. serde_json parses; the errors and their positions are made here, because
-//! the messages of a parser may repeat the input.
+//! Parses a map from JSON. serde_json parses; the errors and their positions are made here, because the messages of a
+//! parser may repeat the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,9 +14,9 @@ use super::{KeyNames, looks_like_secret};
 #[cfg(test)]
 mod tests;
 
-/// The members of an object, in order. Repeated names are kept, and values are parsed only if they
-/// are used: a wrong file may be large, or contain numbers that no type can represent.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// The members of an object, in order. Repeated names are kept, and values are parsed only if they are used: a wrong
+/// file may be large, or contain numbers that no type can represent.
+struct RawObject<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 /// Parses a map that was written by hand, or a saved list page.
 pub(super) fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
@@ -27,7 +27,7 @@ pub(super) fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
         let error = KeyNamesError::new(KeyNamesErrorKind::NotAMap, kind(value));
         return Err(error.at(position::of_part(text, value.get())));
     }
-    let Members(members) = serde_json::from_str(text).map_err(syntax_error)?;
+    let RawObject(members) = serde_json::from_str(text).map_err(syntax_error)?;
     // In a map written by hand, an array is an error, so an array in `data` means a list page.
     let is_list = |(name, value): &(&RawValue, &RawValue)| {
         value.get().starts_with('[') && string(name).is_some_and(|name| name == "data")
@@ -111,7 +111,7 @@ fn add_item(names: &mut KeyNames, item: &RawValue) {
 
 /// Returns the id and the name of a list item, if each occurs once and is a string.
 fn id_and_name(item: &RawValue) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let Members(members) = serde_json::from_str(item.get()).ok()?;
+    let RawObject(members) = serde_json::from_str(item.get()).ok()?;
     let only = |wanted: &str| {
         let mut found = members.iter().filter(|(name, _)| string(name).is_some_and(|name| name == wanted));
         match (found.next(), found.next()) {
@@ -145,12 +145,12 @@ fn kind(value: &RawValue) -> &'static str {
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
+        struct ObjectVisitor;
 
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -161,10 +161,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Members(members))
+                Ok(RawObject(members))
             }
         }
 
-        deserializer.deserialize_map(MembersVisitor)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }

@@ -17,8 +17,8 @@ pub(super) fn of_offset(text: &str, offset: usize) -> Position {
 
 /// Translates a syntax error. Only its position is used: its message may repeat the input.
 ///
-/// serde_json reports the byte at which it stopped, as a line from 1 and a column in bytes. If that
-/// is inside a bare word, such as `nul`, the position is the start of the word.
+/// serde_json reports the byte at which it stopped, as a line from 1 and a column in bytes. If that is inside a bare
+/// word, such as `nul`, the position is the start of the word.
 pub(super) fn syntax_error(text: &str, error: &serde_json::Error) -> KeyNamesError {
     if error.is_eof() {
         let end = of_offset(text, text.trim_end().len());

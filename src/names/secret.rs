@@ -17,11 +17,11 @@ const KINDS: [&[u8]; 4] = [b"proj-", b"svcacct-", b"admin-", b"ant-"];
 /// The least number of characters after `sk-` in a key of no known kind.
 const MIN_KEY_LEN: usize = 20;
 
-/// True if the text contains a value of the form of an API key: `sk-proj-…`, `sk-svcacct-…`,
-/// `sk-admin-…`, `sk-ant-…`, or `sk-` followed by 20 or more letters, digits, `_` and `-`.
+/// True if the text contains a value of the form of an API key: `sk-proj-…`, `sk-svcacct-…`, `sk-admin-…`,
+/// `sk-ant-…`, or `sk-` followed by 20 or more letters, digits, `_` and `-`.
 ///
-/// The value must not continue a word: `risk-adjusted` and `disk-usage-12345678` are names. So is
-/// `sk-bratislava`, which is too short for a key.
+/// The value must not continue a word: `risk-adjusted` and `disk-usage-12345678` are names. So is `sk-bratislava`,
+/// which is too short for a key.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
     let text = text.as_bytes();
     memchr_iter(PREFIX[0], text).any(|at| {

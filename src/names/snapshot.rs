@@ -8,8 +8,7 @@ use super::KeyNames;
 
 /// One generation of the map. It never changes, even if the handle's map is replaced.
 ///
-/// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its
-/// [`KeyNames`].
+/// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its [`KeyNames`].
 #[derive(Clone)]
 pub struct Snapshot(Arc<Generation>);
 
@@ -32,8 +31,8 @@ impl Snapshot {
         self.0.number
     }
 
-    /// True if a name that is absent here belongs to no key. False before the first names, if a
-    /// map is partial, and until the first complete listing, if names are learned.
+    /// True if a name that is absent here belongs to no key. False before the first names, if a map is partial, and
+    /// until the first complete listing, if names are learned.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.is_complete
     }

@@ -20,18 +20,18 @@ pub struct Status {
     pub changed_at: SystemTime,
     /// The origin of the current generation: the files, separated by commas, or `memory`.
     pub source: String,
-    /// The error of the last reload. The last valid map of the file stays in use. `None` if all
-    /// files are valid, or none is watched.
+    /// The error of the last reload. The last valid map of the file stays in use. `None` if all files are valid, or
+    /// none is watched.
     #[cfg(feature = "watch")]
     pub last_error: Option<WatchError>,
-    /// A restriction of the watcher: file events are unavailable, so changes are found only by
-    /// reading the files every few seconds. `None` if file events work, or no file is watched.
+    /// A restriction of the watcher: file events are unavailable, so changes are found only by reading the files
+    /// every few seconds. `None` if file events work, or no file is watched.
     #[cfg(feature = "watch")]
     pub warning: Option<String>,
     /// The number of unusable list items: see [`KeyNames::left_out`].
     pub left_out: usize,
-    /// True if names are known to be missing: see [`KeyNames::is_partial`]. Also true until the
-    /// first names are learned, if a directory is to deliver them.
+    /// True if names are known to be missing: see [`KeyNames::is_partial`]. Also true until the first names are
+    /// learned, if a directory is to deliver them.
     pub partial: bool,
 }
 

@@ -51,30 +51,28 @@ impl Store {
         Snapshot::new(self.current.load_full())
     }
 
-    /// Changes the sources. If `change` returns true, they become the next generation, and `update`
-    /// changes other parts of the status in the same step.
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. Changed
+    /// sources are the next generation.
     pub(super) fn change(
         &self,
-        change: impl FnOnce(&mut Sources) -> bool,
-        update: impl FnOnce(&mut Status),
-    ) -> Snapshot {
+        change_sources: impl FnOnce(&mut Sources) -> bool,
+        change_status: impl FnOnce(&mut Status) -> bool,
+    ) {
         // The sources are consistent even if another writer panics.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if !change(&mut sources) {
-            return self.snapshot();
-        }
-        let names = sources.merge();
-        // The status stays locked until the map is stored, so a reader that has seen a generation
-        // in the status loads that generation or a later one.
-        self.status.send_modify(|status| {
+        let names = change_sources(&mut sources).then(|| sources.merge());
+        // The status stays locked until the map is stored, so a reader that has seen a generation in the status loads
+        // that generation or a later one.
+        self.status.send_if_modified(|status| {
+            let is_changed = change_status(status);
+            let Some(names) = names else { return is_changed };
             status.advance(&names, sources.description());
-            update(status);
             let number = status.generation;
             let is_complete = sources.can_be_complete(&names);
             self.current.store(Arc::new(Generation { number, names, is_complete }));
             self.unmatched.restart(number);
+            true
         });
-        self.snapshot()
     }
 }
 

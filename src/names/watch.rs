@@ -4,10 +4,10 @@
 //!  events ─▶ reloader ─▶ file ─▶ KeyNames ─▶ Store
 //! ```
 //!
-//! `file` reads a file, without a clock or a watcher. `links` finds the directories in which a change of it can appear,
-//! and `events` watches these directories. The thread of `reloader` decides when to read: after
-//! any event in the directories, and every few seconds, because network file systems and some containers send no
-//! events. A reading without a change has no effect, so events need no interpretation.
+//! `file` reads a file, without a clock or a watcher. `links` finds the directories in which a change of it can
+//! appear, and `events` watches these directories. The thread of `reloader` decides when to read: after any event in
+//! the directories, and every few seconds, because network file systems and some containers send no events. A reading
+//! without a change has no effect, so events need no interpretation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::store::{Sources, Store};
 use super::{SharedKeyNames, WatchError, WatchErrorKind};
 use events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
 use file::MapFile;
-use reloader::{POLL_INTERVAL, Reloader, StopOnDrop, set_watch_state};
+use reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 
 mod events;
 mod file;
@@ -36,14 +36,12 @@ pub(crate) use super::secret::display_path;
 pub(crate) use file::{MAX_FILE, parse_file, read_file};
 
 impl SharedKeyNames {
-    /// Creates a handle that follows one file: see [`watch_all`](Self::watch_all).
-    ///
-    /// The file is read before this returns, which blocks.
+    /// Creates a handle that follows one file, which is read before this returns: see [`watch_all`](Self::watch_all).
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read or contains no valid map. Its text is one line,
-    /// as compilers write it:
+    /// Returns an error if the file cannot be read or contains no valid map. Its text is one line, as compilers write
+    /// it:
     ///
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;
@@ -60,24 +58,21 @@ impl SharedKeyNames {
 
     /// Creates a handle that follows these files, in the forms that [`KeyNames::from_json`] parses.
     ///
-    /// The first file that contains an id names it, so a file written by hand belongs before a
-    /// saved list.
+    /// The first file that contains an id names it, so a file written by hand belongs before a saved list.
     ///
-    /// The files are read before this returns, which blocks, and again when they change. A save, a
-    /// rename or a replaced link (as in a mounted Kubernetes ConfigMap) is found within about
-    /// 100 ms if the system sends file events, and otherwise within 5 s by polling. After a reading
-    /// that took *t*, the next one starts 49 *t* later at the earliest, but after 5 s at the latest
-    /// (2 s for 100,000 names), so readings take a fiftieth of one core. A new generation begins
-    /// only if the content of a file has changed.
+    /// The files are read before this returns, which blocks, and again when they change. A save, a rename or a
+    /// replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system sends file events, and
+    /// otherwise within 5 s by polling. After a reading that took *t*, no other starts for 49 *t*, or 5 s if that is
+    /// less (2 s for 100,000 names), so readings take a fiftieth of one core. Only a changed content makes a new
+    /// generation.
     ///
-    /// While the handle exists, a file that is missing, empty (a file of zero bytes is being
-    /// written), truncated, invalid or larger than 64 MiB keeps its last valid map.
-    /// [`Status::last_error`] contains the error until the file is valid again. With the feature
-    /// `tracing`, one warning reports the error and one line the recovery. `{}` is a map without
+    /// Later, a file that is missing, empty (zero bytes: it is being written), truncated, invalid or larger than
+    /// 64 MiB keeps its last valid map, and [`Status::last_error`] contains the error until the file is valid again.
+    /// With the feature `tracing`, one warning reports the error and one line the recovery. `{}` is a map without
     /// names.
     ///
-    /// A thread reads the files, so no runtime is needed. It ends when the last clone of the handle
-    /// is dropped; the drop does not wait for it.
+    /// A thread reads the files, so no runtime is needed. It ends when the last clone of the handle is dropped; the
+    /// drop does not wait for it.
     ///
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;
@@ -98,9 +93,8 @@ impl SharedKeyNames {
     ///
     /// # Errors
     ///
-    /// Returns an error if the list is empty, a file cannot be read or contains no valid map, or the
-    /// thread cannot be started. Unavailable file events are no error: [`Status::warning`] reports
-    /// them, and changes are found by polling.
+    /// Returns an error if the list is empty, a file cannot be read or contains no valid map, or the thread cannot be
+    /// started. Unavailable file events are no error: [`Status::warning`] reports them.
     ///
     /// [`KeyNames::from_json`]: crate::KeyNames::from_json
     /// [`Status::last_error`]: crate::Status::last_error
@@ -120,9 +114,9 @@ impl SharedKeyNames {
 
     /// Creates a handle that follows these files and contains learned names, with their publisher.
     ///
-    /// `cached` contains the names that an earlier process has learned. `cache` is the file that
-    /// they were read from; it is not watched. If it is among `files`, the learned names take its
-    /// place in the order of precedence, and otherwise the last place.
+    /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
+    /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
+    /// otherwise the last place.
     ///
     /// # Errors
     ///
@@ -166,8 +160,8 @@ fn sources_of(files: &[MapFile]) -> Sources {
     Sources::of_files(paths.join(", "), files.iter().map(|file| file.names.clone()).collect())
 }
 
-/// Starts the thread that reloads these files into the store. `native_watcher` creates the watcher
-/// that sends it signals.
+/// Starts the thread that reloads these files into the store. `native_watcher` creates the watcher that sends it
+/// signals.
 fn start(
     files: Vec<MapFile>,
     store: Arc<Store>,
@@ -177,10 +171,10 @@ fn start(
     #[cfg(feature = "tracing")]
     reloader::warn_if_partial(&files);
     let (sender, signals) = channel();
-    let directories = DirectoryWatcher::new(native_watcher(sender.clone()), poll_interval);
+    let directories = DirectoryWatcher::new(native_watcher(sender.clone()));
     let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
     reloader.watch_directories();
-    set_watch_state(&store, None, reloader.directories.warning().map(str::to_owned));
+    reloader.publish(&store, Vec::new());
     thread::Builder::new()
         .name("key names".into())
         .spawn(move || reloader.run(&signals, poll_interval))

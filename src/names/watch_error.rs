@@ -10,15 +10,15 @@ use super::secret::display_path;
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
 ///
-/// Its text contains the path, the line and column, the defect and a remedy. It never repeats the
-/// content of the file, which may be a secret.
+/// Its text contains the path, the line and column, the defect and a remedy. It never repeats the content of the
+/// file, which may be a secret. If several files have an error, the text contains all errors, and the kind, path and
+/// source are those of the first.
 #[derive(Clone, Debug)]
 pub struct WatchError {
     kind: WatchErrorKind,
     message: String,
     path: Option<PathBuf>,
     source: Option<Arc<dyn Error + Send + Sync>>,
-    parts: Vec<WatchError>,
 }
 
 /// The kind of a [`WatchError`].
@@ -39,8 +39,6 @@ pub enum WatchErrorKind {
     InvalidMap,
     /// The thread that watches the files cannot be started.
     Thread,
-    /// Several files have an error: see [`WatchError::errors`].
-    Several,
 }
 
 // === impl WatchError ===
@@ -51,8 +49,7 @@ impl WatchError {
         self.kind
     }
 
-    /// The path of the file. `None` if the error concerns no single file, or the path looks like an
-    /// API key.
+    /// The path of the file. `None` if the error concerns no single file, or the path looks like an API key.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -62,13 +59,8 @@ impl WatchError {
         self.source()?.downcast_ref()
     }
 
-    /// The errors of the single files: this error, unless several files have one.
-    pub fn errors(&self) -> &[WatchError] {
-        if self.parts.is_empty() { std::slice::from_ref(self) } else { &self.parts }
-    }
-
     pub(super) fn new(kind: WatchErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), path: None, source: None, parts: Vec::new() }
+        Self { kind, message: message.into(), path: None, source: None }
     }
 
     /// The error of one file. `message` follows the path.
@@ -88,13 +80,12 @@ impl WatchError {
         self
     }
 
-    /// One error of all, or `None` if there is none.
-    pub(super) fn of_all(mut errors: Vec<Self>) -> Option<Self> {
-        if errors.len() < 2 {
-            return errors.pop();
-        }
-        let messages: Vec<_> = errors.iter().map(|error| &*error.message).collect();
-        Some(Self { parts: errors.clone(), ..Self::new(WatchErrorKind::Several, messages.join("; ")) })
+    /// One error with the texts of all, and the kind, path and source of the first.
+    pub(super) fn of_all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        errors.into_iter().reduce(|first, next| {
+            let message = format!("{}; {}", first.message, next.message);
+            Self { message, ..first }
+        })
     }
 }
 

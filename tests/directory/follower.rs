@@ -214,7 +214,7 @@ async fn cache_file_that_cannot_be_written_stops_nothing() {
     let (sender, mut events) = unbounded_channel();
     let task = tokio::spawn(follower.run(move |event| drop(sender.send(event))));
     for _ in 0..2 {
-        assert!(matches!(events.recv().await, Some(FollowerEvent::Listed(synced)) if !synced.is_written()));
+        assert!(matches!(events.recv().await, Some(FollowerEvent::Listed(synced)) if !synced.written));
         let Some(FollowerEvent::CacheFailed(error)) = events.recv().await else { unreachable!() };
         assert_eq!(error.kind(), DirectoryErrorKind::WriteCache);
         assert_names(&names.snapshot(), &organization);

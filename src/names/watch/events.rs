@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
@@ -15,8 +14,8 @@ pub(super) type NativeWatcher = Box<dyn Watcher + Send>;
 pub(super) enum Signal {
     /// Something changed in a watched directory.
     Changed,
-    /// This path was removed or renamed. If it was a watched directory, its watch has ended, even
-    /// if another directory has taken its place.
+    /// This path was removed or renamed. If it was a watched directory, its watch has ended, even if another
+    /// directory has taken its place.
     Removed(PathBuf),
     /// The last handle was dropped.
     Stop,
@@ -54,7 +53,6 @@ pub(super) struct DirectoryWatcher {
     /// The identity shows whether the path still leads to the directory that is watched.
     watched: BTreeMap<PathBuf, Identity>,
     warning: Option<String>,
-    poll_interval: Duration,
 }
 
 /// The device and inode of a directory, on systems that have them.
@@ -74,13 +72,13 @@ fn identity(_: &Path) -> Identity {
 // === impl DirectoryWatcher ===
 
 impl DirectoryWatcher {
-    /// A watcher that watches no directory yet. `poll_interval` is for the text of the warning.
-    pub(super) fn new(native: notify::Result<NativeWatcher>, poll_interval: Duration) -> Self {
+    /// A watcher that watches no directory yet.
+    pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
         let (native, error) = match native {
             Ok(native) => (Some(native), None),
             Err(error) => (None, Some(error)),
         };
-        let mut watcher = Self { native, watched: BTreeMap::new(), warning: None, poll_interval };
+        let mut watcher = Self { native, watched: BTreeMap::new(), warning: None };
         watcher.set_warning(error);
         watcher
     }
@@ -129,8 +127,8 @@ impl DirectoryWatcher {
 
     /// Calls the native watcher.
     ///
-    /// If notify's own thread could not be started, a call panics. The panic becomes an error, so
-    /// that polling continues.
+    /// If notify's own thread could not be started, a call panics. The panic becomes an error, so that polling
+    /// continues.
     fn call(&mut self, call: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
         let Some(mut native) = self.native.take() else {
             return Err(notify::Error::generic("its thread has ended"));
@@ -147,9 +145,8 @@ impl DirectoryWatcher {
     fn set_warning(&mut self, error: Option<notify::Error>) {
         let warning = error.map(|error| {
             format!(
-                "changes of the files are found only by polling, every {:?}, because the system's \
-                 file events are unavailable: {error}",
-                self.poll_interval
+                "changes of the files are found only by polling, every few seconds, because the system's file events \
+                 are unavailable: {error}"
             )
         });
         #[cfg(feature = "tracing")]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::names::secret::display_path;
 use crate::names::{KeyNames, WatchError, WatchErrorKind};
 
-/// The greatest size of a file, in bytes: enough for over 100,000 entries with the longest ids and
-/// names. Without a limit, a wrong path could exhaust the memory.
+/// The greatest size of a file, in bytes: enough for over 100,000 entries with the longest ids and names. Without a
+/// limit, a wrong path could exhaust the memory.
 pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// A file and the map of its last valid content.
@@ -57,11 +57,10 @@ fn read(path: &Path, shown: &Path) -> Result<Option<Vec<u8>>, WatchError> {
         return too_large();
     }
     let mut content = Vec::with_capacity(metadata.len() as usize + 1);
-    match fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unreadable(shown, error)),
-        Ok(_) if content.len() as u64 > MAX_FILE => too_large(),
-        Ok(_) => Ok(Some(content)),
+    let reading = fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content));
+    match reading.map_err(|error| unreadable(shown, error))? as u64 {
+        0..=MAX_FILE => Ok(Some(content)),
+        _ => too_large(),
     }
 }
 
@@ -95,7 +94,7 @@ impl MapFile {
 
     /// The errors of these files as one.
     pub(super) fn error_of(files: &[Self]) -> Option<WatchError> {
-        WatchError::of_all(files.iter().filter_map(|file| file.error.clone()).collect())
+        WatchError::of_all(files.iter().filter_map(|file| file.error.clone()))
     }
 
     /// The path for messages.
@@ -103,8 +102,7 @@ impl MapFile {
         display_path(&self.path)
     }
 
-    /// Reads the file again and returns true if it has a new valid content. An invalid file keeps
-    /// its last valid map.
+    /// Reads the file again and returns true if it has a new valid content. An invalid file keeps its last valid map.
     pub(super) fn reload(&mut self) -> bool {
         let result = self.try_reload();
         self.error = result.as_ref().err().cloned();

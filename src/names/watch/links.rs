@@ -9,13 +9,12 @@ const MAX_LINKS: usize = 40;
 
 /// Returns the directories in which a change of the file at an absolute path can appear.
 ///
-/// These are the directory of the file and that of each link on the path, whether it is a link to
-/// the file or to a directory above it. If a part of the path is missing, the directory in which it
-/// would be created is included.
+/// These are the directory of the file and that of each link on the path, whether it is a link to the file or to a
+/// directory above it. If a part of the path is missing, the directory in which it would be created is included.
 ///
-/// Kubernetes mounts `names.json` → `..data/names.json` with `..data` → `..2026_08_21`, and replaces
-/// `..data`. In this case the result is the mount and `..2026_08_21`. The returned paths contain no
-/// links, so that no directory is watched twice.
+/// Kubernetes mounts `names.json` → `..data/names.json` with `..data` → `..2026_08_21`, and replaces `..data`. In
+/// this case the result is the mount and `..2026_08_21`. The returned paths contain no links, so that no directory is
+/// watched twice.
 pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let (mut directory, mut rest) = (PathBuf::new(), path.to_path_buf());
@@ -36,8 +35,8 @@ pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
                 if let Ok(target) = fs::read_link(&next)
                     && links < MAX_LINKS
                 {
-                    // The links in the root directory belong to the system (`/var` on macOS). They
-                    // are not replaced, and watching the root can mean watching the whole disk.
+                    // The links in the root directory belong to the system (`/var` on macOS). They are not replaced,
+                    // and watching the root can mean watching the whole disk.
                     if directory.parent().is_some() {
                         found.insert(directory.clone());
                     }

@@ -1,17 +1,19 @@
 //! The thread that reloads the files.
 
-use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::events::{DirectoryWatcher, Signal};
 use super::file::MapFile;
 use super::links::directories_of;
-use crate::names::WatchError;
-use crate::names::store::{Sources, Store};
+use crate::names::KeyNames;
+#[cfg(feature = "tracing")]
+use crate::names::Status;
+use crate::names::store::Store;
 
-/// The interval between readings if no event arrives. On file systems without events, a change is
-/// found this late; the cost of reading is small beside that of serving requests.
+/// The interval between readings if no event arrives. On file systems without events, a change is found this late;
+/// the cost of reading is small beside that of serving requests.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A save causes several events. Reading starts after a period without events …
@@ -20,8 +22,8 @@ const QUIET_PERIOD: Duration = Duration::from_millis(25);
 /// … or this long after the first event, so that a busy directory does not delay a change.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(80);
 
-/// Reading takes at most one part in this many of the thread's time. 100,000 names take a core for
-/// 40 ms, and a program that saves them without pause must not slow down the requests.
+/// Reading takes at most one part in this many of the thread's time. 100,000 names take a core for 40 ms, and a
+/// program that saves them without pause must not slow down the requests.
 pub(super) const PARTS: u32 = 50;
 
 /// Stops the thread when it is dropped, without waiting for its end.
@@ -53,9 +55,8 @@ impl Reloader {
             let Some(store) = self.store.upgrade() else {
                 return;
             };
-            // The directories are watched before the files are read, so that a change in between
-            // causes an event. A link may have changed before its directory was watched, so new
-            // directories cause another reading.
+            // The directories are watched before the files are read, so that a change in between causes an event. A
+            // link may have changed before its directory was watched, so new directories cause another reading.
             let any_new = self.watch_directories();
             self.reload(&store);
             timeout = if any_new { Duration::ZERO } else { poll_interval };
@@ -63,8 +64,8 @@ impl Reloader {
         }
     }
 
-    /// Waits until events have arrived and ceased or the timeout has passed, but not less than
-    /// until `not_before`. Returns false if the thread has to stop.
+    /// Waits until events have arrived and ceased or the timeout has passed, but not less than until `not_before`.
+    /// Returns false if the thread has to stop.
     pub(super) fn wait_for_change(
         &mut self,
         signals: &Receiver<Signal>,
@@ -88,15 +89,13 @@ impl Reloader {
         }
     }
 
-    /// Watches the directories in which changes of the files can appear. Returns true if some of
-    /// them are new.
+    /// Watches the directories in which changes of the files can appear. Returns true if some of them are new.
     pub(super) fn watch_directories(&mut self) -> bool {
         let directories = self.files.iter().flat_map(|file| directories_of(&file.absolute_path));
         self.directories.set_directories(directories.collect())
     }
 
-    /// Reads the files again. The error is updated even if no content has changed: a file that
-    /// becomes invalid and then has its old content again has no error left.
+    /// Reads the files again and publishes the result.
     pub(super) fn reload(&mut self, store: &Store) {
         let mut changed = Vec::new();
         for file in &mut self.files {
@@ -111,38 +110,34 @@ impl Reloader {
                 _ => {}
             }
         }
-        let (error, warning) =
-            (MapFile::error_of(&self.files), self.directories.warning().map(str::to_owned));
-        if changed.is_empty() {
-            return set_watch_state(store, error, warning);
-        }
-        let set_maps = |sources: &mut Sources| {
-            changed.into_iter().for_each(|(place, names)| sources.set(place, names));
-            true
-        };
-        let _snapshot = store.change(set_maps, |status| {
-            status.last_error = error;
-            status.warning = warning;
-        });
+        let _any_changed = !changed.is_empty();
+        self.publish(store, changed);
         #[cfg(feature = "tracing")]
-        {
-            let (generation, entries, left_out) =
-                (_snapshot.generation(), _snapshot.len(), _snapshot.left_out());
-            let source = store.status.borrow().source.clone();
+        if _any_changed {
+            let Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
             tracing::info!(generation, entries, left_out, source, "key names reloaded");
             warn_if_partial(&self.files);
         }
     }
-}
 
-/// Sets the watcher's part of the status. Wakes no waiter if nothing changed.
-pub(super) fn set_watch_state(store: &Store, last_error: Option<WatchError>, warning: Option<String>) {
-    store.status.send_if_modified(|status| {
-        let is_new = status.last_error != last_error || status.warning != warning;
-        status.last_error = last_error;
-        status.warning = warning;
-        is_new
-    });
+    /// Publishes changed maps with their places, the error and the warning. The error is updated even if no map has
+    /// changed: a file that becomes invalid and then has its old content again has no error left.
+    pub(super) fn publish(&self, store: &Store, changed: Vec<(usize, Arc<KeyNames>)>) {
+        let error = MapFile::error_of(&self.files);
+        let warning = self.directories.warning().map(str::to_owned);
+        store.change(
+            |sources| {
+                let is_changed = !changed.is_empty();
+                changed.into_iter().for_each(|(place, names)| sources.set(place, names));
+                is_changed
+            },
+            |status| {
+                let is_changed = (&status.last_error, &status.warning) != (&error, &warning);
+                (status.last_error, status.warning) = (error, warning);
+                is_changed
+            },
+        );
+    }
 }
 
 #[cfg(feature = "tracing")]
@@ -153,8 +148,8 @@ pub(super) fn warn_if_partial(files: &[MapFile]) {
     }
 }
 
-/// The pause after a reading that took this long. It is limited to the poll interval: a reading
-/// also takes long if a disk hangs or the process was suspended.
+/// The pause after a reading that took this long. It is limited to the poll interval: a reading also takes long if a
+/// disk hangs or the process was suspended.
 pub(super) fn pause_after(reading: Duration) -> Duration {
     reading.saturating_mul(PARTS - 1).min(POLL_INTERVAL)
 }

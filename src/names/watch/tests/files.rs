@@ -84,12 +84,12 @@ fn empty_path_is_an_error() {
 }
 
 #[test]
-fn errors_of_several_files_are_listed() {
+fn error_of_several_files_contains_all_texts() {
     let folder = TempDir::new().unwrap();
-    let error =
-        SharedKeyNames::watch_all(["a.json", "b.json"].map(|file| folder.path().join(file))).unwrap_err();
-    assert_eq!((error.kind(), error.errors().len()), (WatchErrorKind::Several, 2));
-    let texts: Vec<_> = error.errors().iter().map(WatchError::to_string).collect();
+    let [a, b] = ["a.json", "b.json"].map(|file| folder.path().join(file));
+    let error = SharedKeyNames::watch_all([&a, &b]).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (WatchErrorKind::NotFound, Some(&*a)));
+    let texts = [a, b].map(|file| format!("{}: there is no such file", file.display()));
     assert_eq!(error.to_string(), texts.join("; "));
 }
 
