@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tower::{ServiceBuilder, service_fn};
 
+use crate::frames::proxy_with_timeout;
 use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
@@ -272,6 +273,28 @@ async fn stalled_upload_after_its_response_closes_both_connections() {
     // The content is cut, and not ended as if it were complete.
     assert!(soon(upstreams.recv()).await.unwrap().ends_with(b"\r\n\r\nhalf"));
     assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or_default(), 0);
+}
+
+#[tokio::test]
+async fn stalled_http2_upload_after_its_response_closes_its_connection() {
+    let (report, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    let proxy = proxy_with_timeout(Duration::from_secs(1), move |_, mut frames| {
+        let report = report.clone();
+        async move {
+            frames.begin(&[]).await;
+            let headers = frames.next().await.unwrap();
+            frames.respond_with(headers.stream, "early").await;
+            let mut content = Vec::new();
+            while let Some(frame) = frames.next().await {
+                content.extend(frame.payload);
+            }
+            report.send(content).unwrap();
+        }
+    })
+    .await;
+    let mut stream = half_an_upload(&proxy).await;
+    assert!(soon(read_head(&mut stream)).await.starts_with("HTTP/1.1 200 "));
+    assert!(soon(closed.recv()).await.unwrap().starts_with(b"half"));
 }
 
 #[tokio::test]
