@@ -108,7 +108,7 @@ impl Body for ReplayBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sent == 0 { self.size.clone() } else { SizeHint::default() }
+        if self.sent == 0 { self.size } else { SizeHint::default() }
     }
 }
 
