@@ -27,7 +27,7 @@ use tower_http::compression::CompressionLayer;
 
 use super::base::Base;
 use super::limits::Limits;
-use super::server::{self, Stop};
+use super::server::{self, ShutdownSignal};
 use query::Query;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -52,7 +52,7 @@ pub fn names() -> Result<KeyNames, KeyNamesError> {
 
 impl Demo {
     pub async fn start(limits: Limits) -> io::Result<Self> {
-        let (_stop, stop) = Stop::pair();
+        let (_stop, stop) = ShutdownSignal::channel();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let base = Base::parse(&format!("http://{address}/v1")).map_err(io::Error::other)?;

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use super::forward::without_hops;
 use super::pool::Pool;
-use super::timeouts::{Progress, Upload};
+use super::timeouts::{Upload, UploadProgress};
 
 pub type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -67,7 +67,7 @@ pin_project! {
     /// A call until the head of its answer is there.
     #[project = SentProj]
     pub enum Sent<F, G> {
-        Http1 { #[pin] head: F, driven: Option<Driven>, upload: Option<Arc<Progress>> },
+        Http1 { #[pin] head: F, driven: Option<Driven>, upload: Option<Arc<UploadProgress>> },
         Http2 { #[pin] head: G, kept: Kept },
     }
 }
@@ -202,7 +202,7 @@ impl Http1 {
 impl Kept {
     /// Drives a connection with an upload on it. That goes on even if nobody takes of the answer, and behind it for as
     /// long as it moves.
-    fn until(driver: Driver, upload: Option<Arc<Progress>>) -> Self {
+    fn until(driver: Driver, upload: Option<Arc<UploadProgress>>) -> Self {
         let (here, answer) = oneshot::channel();
         let overdue = async move {
             let _ = answer.await;
@@ -245,7 +245,7 @@ impl Shared {
 // === impl Answer ===
 
 impl Answer {
-    fn new(inner: Incoming, mut driven: Option<Driven>, upload: Option<Arc<Progress>>) -> Self {
+    fn new(inner: Incoming, mut driven: Option<Driven>, upload: Option<Arc<UploadProgress>>) -> Self {
         let mut kept = Kept::default();
         if upload.is_some()
             && let Some((mut connection, pool)) = driven.take()

@@ -6,26 +6,19 @@
 //!                   health      upstream ◀─ forward ◀─ timeouts ◀───────────────────┘
 //!
 //! upstream: exchange (one call, one connection) ◀─▶ pool (the connections that wait)
-//! server: limits ─▶ load (what is open, who makes room) ◀─ connection (how long) ◀─ calls (how many)
 //! ```
 #![allow(missing_docs, missing_debug_implementations)]
 
 pub mod base;
-pub mod calls;
 pub mod coding;
-pub mod connection;
 pub mod decoding;
 pub mod demo;
-pub mod errors;
 pub mod exchange;
 pub mod flags;
 pub mod forward;
 pub mod framing;
 pub mod health;
-pub mod heard;
-pub mod limits;
 pub mod lines;
-pub mod load;
 pub mod log;
 pub mod pool;
 pub mod route;
@@ -33,9 +26,12 @@ pub mod server;
 pub mod stack;
 pub mod sync;
 pub mod tail;
-pub mod timeouts;
 pub mod upstream;
 pub mod validators;
+
+// Short paths to modules that others name often.
+pub use server::limits;
+pub use stack::{errors, timeouts};
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -112,7 +108,7 @@ async fn run(mut flags: Flags) -> Result<usize, Refusal> {
     // What was asked is judged before anything is opened.
     let mut settings = flags.settings().map_err(Refusal::BadUse)?;
     flags.limits.fit_open_files().map_err(|e| Refusal::CannotStart(format!("no open files: {e}")))?;
-    let stop = server::Stop::on_signals().map_err(|e| Refusal::CannotStart(e.to_string()))?;
+    let stop = server::ShutdownSignal::from_system().map_err(|e| Refusal::CannotStart(e.to_string()))?;
 
     let demo = if flags.demo {
         let demo = demo::Demo::start(flags.limits)

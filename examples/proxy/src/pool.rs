@@ -110,21 +110,25 @@ impl Pool {
         let stream = self.connector.clone().oneshot(upstream).await.map_err(Failure::Unreachable)?;
         if !stream.connected().is_negotiated_h2() {
             let mut builder = http1::Builder::new();
-            let (sender, connection) =
-                builder.max_buf_size(READ).handshake(stream).await.map_err(Failure::Transport)?;
+            let (sender, connection) = builder
+                .max_buf_size(READ)
+                .handshake(stream)
+                .await
+                .map_err(|e| Failure::Transport(e.into()))?;
             return Ok(Connection::Http1(Http1::new(sender, connection)));
         }
         let tasks = Tasks::default();
         let mut builder = http2::Builder::new(tasks.clone());
         builder.timer(TokioTimer::new()).keep_alive_interval(ASK);
-        let (mut sender, connection) = builder.handshake(stream).await.map_err(Failure::Transport)?;
+        let (mut sender, connection) =
+            builder.handshake(stream).await.map_err(|e| Failure::Transport(e.into()))?;
         // How it ends is told to its calls.
         let driver = tasks.ended(async { drop(connection.await) });
         if has_content {
             return Ok(Connection::Own(sender, Box::pin(driver)));
         }
         tokio::spawn(driver);
-        sender.ready().await.map_err(Failure::Transport)?;
+        sender.ready().await.map_err(|e| Failure::Transport(e.into()))?;
         // Another may have been made meanwhile: it has the calls that it has.
         let shared = Shared::new(sender);
         self.waiting().http2 = Some((0, shared.clone()));

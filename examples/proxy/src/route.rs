@@ -14,8 +14,9 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 use tower_api_key_name::SharedKeyNames;
 
-use super::load::Overload;
-use super::{errors, health};
+use super::errors::{self, ErrorForm};
+use super::health;
+use super::server::Overload;
 
 const ALLOWED: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
@@ -147,6 +148,7 @@ fn has_a_host<A>(request: &Request<A>) -> bool {
 fn ours<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
     if !has_a_host(request) {
         return Some(errors::proxy_error(
+            ErrorForm::for_path(request.uri().path()),
             StatusCode::BAD_REQUEST,
             "bad_request",
             "A request has one Host field.",
@@ -156,11 +158,12 @@ fn ours<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full
     if path == "/health" {
         return Some(match *request.method() {
             Method::GET | Method::HEAD => health::answer(names),
-            _ => wrong_method("GET, HEAD"),
+            _ => wrong_method(request, "GET, HEAD"),
         });
     }
     if !in_scope(path) {
         return Some(errors::proxy_error(
+            ErrorForm::for_path(request.uri().path()),
             StatusCode::NOT_FOUND,
             "not_found",
             "Only /health, /v1/organization/* and /v1/organizations/* are served here.",
@@ -169,17 +172,18 @@ fn ours<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full
     let answer = match *request.method() {
         Method::OPTIONS => last_hop(request),
         Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::HEAD => None,
-        _ => Some(wrong_method(ALLOWED)),
+        _ => Some(wrong_method(request, ALLOWED)),
     };
     // Only what goes to the upstream can be too much: all else is answered at any time.
     answer.or_else(|| {
         let overload = request.extensions().get::<Overload>()?;
-        (!overload.makes_room()).then(errors::overloaded)
+        (!overload.evict_stalled()).then(|| errors::overloaded(ErrorForm::for_path(path)))
     })
 }
 
-fn wrong_method(allowed: &'static str) -> Response<Full<Bytes>> {
+fn wrong_method<A>(request: &Request<A>, allowed: &'static str) -> Response<Full<Bytes>> {
     let mut response = errors::proxy_error(
+        ErrorForm::for_path(request.uri().path()),
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "This method is not passed on.",

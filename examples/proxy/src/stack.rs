@@ -1,4 +1,9 @@
 //! The stack, from the client's side to the upstream's: a request goes down it, an answer up.
+mod error_form;
+pub mod errors;
+pub mod timeouts;
+mod upload;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -12,12 +17,12 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
 use super::base::Base;
 use super::coding::CodingLayer;
 use super::decoding::DecodingLayer;
-use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
 use super::log::{self, LogLayer};
 use super::route::RouteLayer;
-use super::timeouts::TimeoutsLayer;
 use super::upstream::{self, Roots};
+use errors::Errors;
+use timeouts::Timeouts;
 
 /// What the stack is built from; the flags, or a test, make it.
 #[derive(Clone, Debug)]
@@ -55,6 +60,7 @@ pub fn stack(
         naming = naming.total_limit(total_limit);
     }
 
+    let (timeout, deadline) = (settings.timeout, settings.deadline);
     Ok(ServiceBuilder::new()
         // One line a request, whatever answered it: outermost, so that it sees what the client sees.
         .layer(LogLayer)
@@ -64,13 +70,13 @@ pub fn stack(
         .layer(CodingLayer)
         // Failures become answers. Above the naming layer, for a body that fails while that layer still
         // holds it (`Skip::BodyFailed`) can still become a 502 or 504: no head is out.
-        .layer(ErrorsLayer::new(settings.timeout))
+        .layer_fn(Errors::new)
         // The names. Its scope is the path as the client wrote it; forward.rs rewrites it later.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
         .layer(DecodingLayer)
         // Below the naming layer: while that holds a body, nobody above sees its silence.
-        .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
+        .layer_fn(move |inner| Timeouts::new(inner, timeout, deadline))
         // The last that changes a head: what belongs to one connection goes, Via comes.
         .layer(ForwardLayer::new(&settings.base))
         .service(upstream::client(settings)?))

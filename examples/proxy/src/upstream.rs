@@ -46,7 +46,7 @@ impl Service<Request<Upload>> for Upstream {
                 Err(e) => e,
             };
             // It was closed meanwhile, and nothing was sent (RFC 9112 §9.3.1).
-            let request = e.take_message().ok_or_else(|| Failure::Transport(e.into_error()))?;
+            let request = e.take_message().ok_or_else(|| Failure::Transport(e.into_error().into()))?;
             // In a box of its own, for it is large, and seldom done.
             Box::pin(ask_anew(pool, request)).await
         })
@@ -57,7 +57,7 @@ impl Service<Request<Upload>> for Upstream {
 async fn ask_anew(pool: Arc<Pool>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
     let connection = pool.connect(request.body().has_content()).await?;
     let answer = connection.send(request, pool).await;
-    answer.map_err(|e| Failure::Transport(e.into_error()))
+    answer.map_err(|e| Failure::Transport(e.into_error().into()))
 }
 
 /// Whose word is taken for an upstream's name.

@@ -36,7 +36,7 @@ fn no_task_is_left_behind() {
     let flags = Flags::parse_from(arguments);
     let settings = flags.settings().unwrap();
     let names = SharedKeyNames::watch(generations.file()).unwrap();
-    let (_ask_to_stop, stop) = server::Stop::pair();
+    let (_ask_to_stop, stop) = server::ShutdownSignal::channel();
     let address = proxys.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

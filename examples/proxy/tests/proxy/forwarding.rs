@@ -10,7 +10,7 @@ use crate::peer::{
     read_head, scripted, settings, soon, write_then_wait,
 };
 use api_key_name_proxy::forward::ForwardLayer;
-use api_key_name_proxy::server::{self, Stop};
+use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::stack;
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_loop_ends_after_one_round() {
     // Two doors to one proxy, and the upstream's address is the second.
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
     let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
-    let (_ask, stop) = Stop::pair();
+    let (_ask, stop) = ShutdownSignal::channel();
     tokio::spawn(server::serve(front, service.clone(), limits(), stop.clone()));
     tokio::spawn(server::serve(back, service, limits(), stop));
     let answer = exchange(

@@ -114,7 +114,7 @@ fn flags_environment_and_defaults_are_those_of_the_readme() {
         ("max-connections", None, Some("4096")),
         ("max-in-flight", None, Some("512")),
         ("deadline", None, Some("600")),
-        ("head-timeout", None, Some("10")),
+        ("header-timeout", None, Some("10")),
         ("idle-timeout", None, Some("75")),
         ("grace", None, Some("25")),
         ("limit", None, None),
