@@ -28,10 +28,10 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{KeyNames, KeyNamesError};
 use tower_http::compression::CompressionLayer;
 
-use super::base::Base;
 use super::limits::Limits;
 use super::server::{self, Stop};
 use params::QueryParams;
@@ -40,7 +40,7 @@ const DAY: u64 = 24 * 60 * 60;
 
 pub struct Demo {
     /// The address of the demo API.
-    pub base: Base,
+    pub base: BaseUrl,
     // Never used: the demo API runs until the process ends, so that requests in flight can finish.
     _stop: watch::Sender<u8>,
 }
@@ -59,7 +59,7 @@ impl Demo {
         let (_stop, stop) = Stop::pair();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let base = Base::parse(&format!("http://{address}/v1")).map_err(io::Error::other)?;
+        let base = format!("http://{address}/v1").parse::<BaseUrl>().map_err(io::Error::other)?;
         let service = ServiceBuilder::new()
             // The real API compresses too.
             .layer(CompressionLayer::new())

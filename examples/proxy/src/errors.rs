@@ -38,7 +38,7 @@ pub enum Failure {
     /// No connection.
     Unreachable(BoxError),
     /// It broke, or what came is no HTTP.
-    Transport(hyper::Error),
+    Transport(BoxError),
     /// A body that broke while it was held.
     BrokeOff(BoxError),
     /// An answer that nobody asked for.
@@ -147,8 +147,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Transport(e) => Some(e),
-            Self::Unreachable(e) | Self::BrokeOff(e) => Some(&**e),
+            Self::Transport(e) | Self::Unreachable(e) | Self::BrokeOff(e) => Some(&**e),
             _ => None,
         }
     }

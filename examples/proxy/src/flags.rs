@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
 use tower_api_key_name::Unmatched;
+use tower_api_key_name::directory::BaseUrl;
 
-use super::base::Base;
 use super::limits::Limits;
 use super::settings::ProxySettings;
 use super::sync_command::SyncFlags;
-use super::upstream::Roots;
+use super::upstream::tls::Roots;
 
 /// Inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of OpenAI and Anthropic
 #[derive(Debug, clap::Parser)]
@@ -88,9 +88,10 @@ impl ServeFlags {
     /// Converts the flags to settings. The error has no part of the base URL, which may contain a password.
     pub fn settings(&self) -> Result<ProxySettings, String> {
         let base = if self.demo {
-            Base::default()
+            BaseUrl::openai()
         } else {
-            Base::parse(&self.openai_base_url)
+            self.openai_base_url
+                .parse::<BaseUrl>()
                 .map_err(|e| format!("--openai-base-url (OPENAI_BASE_URL): {e}"))?
         };
         Ok(ProxySettings {
@@ -100,7 +101,7 @@ impl ServeFlags {
             limit: self.limit,
             total_limit: self.total_limit,
             unmatched: self.unmatched,
-            roots: Roots::Found,
+            roots: Roots::Platform,
         })
     }
 }

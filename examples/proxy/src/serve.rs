@@ -3,9 +3,10 @@ use std::net::SocketAddr;
 use std::thread::available_parallelism;
 
 use tokio::runtime;
+use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{SharedKeyNames, Status};
 
-use super::base::{self, Base};
+use super::base;
 use super::demo::Demo;
 use super::flags::ServeFlags;
 use super::output::print_line;
@@ -76,7 +77,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
 /// Rejects a base URL that is the proxy's own address, because each request would start an endless loop of requests.
 ///
 /// A loop through another name or through a tunnel is found by `Via` (see `forward`).
-async fn reject_own_address(base: &Base, bound: SocketAddr) -> Result<(), StartError> {
+async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), StartError> {
     if base.port() != bound.port() {
         return Ok(());
     }
@@ -94,14 +95,14 @@ async fn reject_own_address(base: &Base, bound: SocketAddr) -> Result<(), StartE
     Ok(())
 }
 
-fn warn_about_exposure(base: &Base, bound: SocketAddr) {
+fn warn_about_exposure(base: &BaseUrl, bound: SocketAddr) {
     if !bound.ip().is_loopback() {
         tracing::warn!(
             "{bound} is open to other machines: the proxy forwards requests without authentication. Each client that \
              reaches it can send requests to the upstream, and sees the names of the keys."
         );
     }
-    if base.leaks_secrets() {
+    if base::leaks_secrets(base) {
         tracing::warn!("{} is not encrypted: keys are sent in plain text to another machine.", base.origin());
     }
 }

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use tower_api_key_name::Unmatched;
 
-use super::base::Base;
-use super::upstream::Roots;
+use super::upstream::tls::Roots;
+use tower_api_key_name::directory::BaseUrl;
 
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
-    pub base: Base,
+    pub base: BaseUrl,
     pub timeout: Duration,
     pub deadline: Duration,
     /// Bytes of one response that are buffered. `None`: the library's default.

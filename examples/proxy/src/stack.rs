@@ -15,14 +15,14 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
+use tower_http::decompression::DecompressionLayer;
 
-use super::coding::CodingLayer;
-use super::decoding::DecodingLayer;
+use super::coding;
 use super::errors::ErrorsLayer;
-use super::forward::ForwardLayer;
 use super::settings::ProxySettings;
 use super::timeouts::TimeoutsLayer;
 use super::upstream;
+use super::upstream::forward::ForwardLayer;
 use log::Log;
 use route::Route;
 
@@ -58,17 +58,20 @@ pub fn stack(
         // Above all work: a path out of scope never reaches the upstream.
         .layer_fn(move |inner| Route::new(inner, names.clone()))
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
-        .layer(CodingLayer)
+        .map_response(coding::finish_compression)
+        .layer(coding::compression())
         // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
         // become a 502 or 504 (`Skip::BodyFailed`).
         .layer(ErrorsLayer::new(settings.timeout))
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.
-        .layer(DecodingLayer)
+        .map_response(coding::finish_decompression)
+        .layer(DecompressionLayer::new())
+        .map_response(coding::begin_decompression)
         // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
         // Last to change headers: removes those of one connection, adds Via.
         .layer(ForwardLayer::new(&settings.base))
-        .service(upstream::client(settings)?))
+        .service(upstream::service(settings)?))
 }

@@ -7,7 +7,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory, DirectoryErrorKind, FollowerEvent};
+use tower_api_key_name::directory::{AdminKey, Directory, DirectoryErrorKind, FollowerEvent};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use super::output::print_line;
@@ -26,7 +26,7 @@ pub fn start(
 ) -> Result<SharedKeyNames, StartError> {
     let key =
         AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
-    let directory = Directory::openai(client(settings)?, key).base_url(base_url(settings)?);
+    let directory = Directory::openai(client(settings)?, key).base_url(settings.base.clone());
     let (names, follower) = directory.watch(files, cache).map_err(|e| match e.kind() {
         DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
         _ => StartError::cannot_start(e),
@@ -45,7 +45,7 @@ pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Resu
         Directory::openai(client(settings)?, key.clone()),
         Directory::anthropic(client(settings)?, key.clone()),
     ] {
-        let listing = directory.base_url(base_url(settings)?).list().await;
+        let listing = directory.base_url(settings.base.clone()).list().await;
         let (merged, changes) = listing.merge_into(&known);
         print_line(&format!("  {} keys, {} new names", listing.keys(), changes.new));
         known = merged;
@@ -84,15 +84,11 @@ fn log_event(event: FollowerEvent, logged: &mut Vec<String>) {
     }
 }
 
-fn base_url(settings: &ProxySettings) -> Result<BaseUrl, StartError> {
-    settings.base.to_string().parse().map_err(StartError::cannot_start)
-}
-
 /// Creates a client with connections of its own, so that a listing takes none from the proxy's requests.
 fn client(
     settings: &ProxySettings,
 ) -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, StartError> {
-    let tls = upstream::tls(settings).map_err(StartError::cannot_start)?;
+    let tls = upstream::tls::config(settings).map_err(StartError::cannot_start)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))

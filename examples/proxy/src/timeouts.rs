@@ -17,7 +17,7 @@ use tower::{BoxError, Layer, Service};
 
 use super::calls::{UploadGuard, Uploading};
 use super::errors::Failure;
-use super::forward::without_hops;
+use super::hop_by_hop;
 
 #[derive(Clone)]
 pub struct TimeoutsLayer {
@@ -288,7 +288,7 @@ impl Body for Upload {
                 Poll::Ready(_) => UPSTREAMS,
             });
         }
-        polled.map(without_hops)
+        polled.map_ok(hop_by_hop::strip_frame)
     }
 
     fn is_end_stream(&self) -> bool {

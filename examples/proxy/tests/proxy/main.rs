@@ -11,12 +11,14 @@ mod demo;
 mod failures;
 mod filter;
 mod forwarding;
+mod frames;
 mod framing;
 mod limits;
 mod log;
 mod maps;
 mod peer;
 mod pool;
+mod retries;
 mod scope;
 #[cfg(unix)]
 mod secrets;

@@ -22,13 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
-use api_key_name_proxy::base::Base;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::limits::Limits;
 use api_key_name_proxy::server::{self, Stop};
 use api_key_name_proxy::settings::ProxySettings;
 use api_key_name_proxy::stack;
-use api_key_name_proxy::upstream::Roots;
+use api_key_name_proxy::upstream::tls::Roots;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
 /// What an upstream answers; the proxy's map knows the first id.
@@ -211,13 +210,13 @@ pub(crate) fn limits() -> Limits {
 
 pub(crate) fn settings(base: &str) -> ProxySettings {
     ProxySettings {
-        base: Base::parse(base).unwrap(),
+        base: base.parse().unwrap(),
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
         total_limit: None,
         unmatched: Unmatched::default(),
-        roots: Roots::Found,
+        roots: Roots::Platform,
     }
 }
 

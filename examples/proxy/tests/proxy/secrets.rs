@@ -11,8 +11,8 @@ use crate::peer::{
     COSTS, ROWS, Reply, Upstream, client, exchange, full, read_head, scripted, settings, soon,
 };
 use crate::tls::secure;
-use api_key_name_proxy::base::Base;
 use api_key_name_proxy::flags::ServeFlags;
+use tower_api_key_name::directory::BaseUrl;
 
 /// Part of no other text.
 const MARK: &str = "Marked7Qx";
@@ -217,7 +217,7 @@ fn debug_output_of_settings_contains_no_secret() {
     unmarked("ProxySettings", &format!("{settings:?} {:#?}", settings.base));
     let flags = ServeFlags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
     unmarked("ServeFlags", &format!("{flags:?} {:?}", flags.settings()));
-    unmarked("Base", &format!("{:?}", Base::parse("https://u:Marked7Qx@x")));
+    unmarked("BaseUrl", &format!("{:?}", "https://u:Marked7Qx@x".parse::<BaseUrl>()));
 }
 
 /// Runs with both protocols, with the log at TRACE.
