@@ -15,9 +15,9 @@
 //!   closed when there are too many; [`connection`] watches one connection, [`calls`] counts its requests, and [`heard`]
 //!   limits the size of headers.
 //! - [`stack`] lists the Tower layers in order, built from [`settings`]: log, route, [`coding`], [`errors`], the naming
-//!   layer, [`timeouts`] and the forwarding layer of [`upstream`].
-//! - [`upstream`] sends requests to the API, with retries. [`hop_by_hop`] removes headers of one connection, and [`base`]
-//!   compares the API's address with the proxy's own.
+//!   layer, and [`timeouts`].
+//! - [`upstream`] at the bottom of the stack forwards requests to the API, with retries. [`hop_by_hop`] removes headers
+//!   of one connection, and [`base`] compares the API's address with the proxy's own.
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 

@@ -22,7 +22,6 @@ use super::errors::ErrorsLayer;
 use super::settings::ProxySettings;
 use super::timeouts::TimeoutsLayer;
 use super::upstream;
-use super::upstream::forward::ForwardLayer;
 use log::Log;
 use route::Route;
 
@@ -71,7 +70,6 @@ pub fn stack(
         .map_response(coding::begin_decompression)
         // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
-        // Last to change headers: removes those of one connection, adds Via.
-        .layer(ForwardLayer::new(&settings.base))
+        // Changes the headers for the next hop, and sends requests again that the upstream did not process.
         .service(upstream::service(settings)?))
 }

@@ -1,13 +1,13 @@
 //! The way of a request to the upstream and of its response back.
 //!
 //! ```text
-//! request   timeouts ─▶ forward (target, hop-by-hop, Via) ─▶ replay (keeps content) ─▶ retry ─▶ client ─▶ connector
-//! response  timeouts ◀─ forward ◀──────────────────────────────────────────────────── retry ◀─ client
+//! request   timeouts ─▶ forward ─▶ replay (keeps content) ─▶ retry ─▶ client ─▶ connector (TCP, TLS, ALPN)
+//! response  timeouts ◀─ forward ◀─────────────────────────── retry ◀─ client
 //! ```
 //!
 //! `forward` changes the headers of both messages, with `framing` for their length. `retry` sends a request again if
-//! the upstream did not process it; `replay` keeps the content for that. `client` contains hyper-util's clients, and
-//! `connector` opens their connections with the configuration of `tls`.
+//! the upstream did not process it, and `replay` keeps the content for that. `client` contains hyper-util's clients,
+//! and `connector` opens their connections, with the configuration of `tls`.
 
 pub mod client;
 pub mod connector;
@@ -18,18 +18,20 @@ pub mod retry;
 pub mod tls;
 
 use std::io;
+use std::sync::Arc;
 
 use http::{Request, Response};
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::errors::Failure;
 use super::settings::ProxySettings;
 use super::timeouts::Upload;
-use client::{UpstreamBody, UpstreamClient};
+use client::{Clients, UpstreamBody};
+use forward::Gateway;
 use replay::ReplayBody;
 use retry::RetryPolicy;
 
-/// Returns the service that sends requests to the upstream, with retries.
+/// Returns the service that forwards requests to the upstream.
 ///
 /// # Errors
 ///
@@ -40,11 +42,20 @@ pub fn service(
     impl Service<Request<Upload>, Response = Response<UpstreamBody>, Error = Failure, Future: Send>
     + Clone
     + Send
-    + 'static
     + use<>,
 > {
-    Ok(ServiceBuilder::new()
-        .map_request(|request: Request<Upload>| request.map(ReplayBody::new))
+    let gateway = Arc::new(Gateway::new(&settings.base));
+    let clients = Arc::new(Clients::new(settings)?);
+    let client = ServiceBuilder::new()
         .retry(RetryPolicy::default())
-        .service(UpstreamClient::new(settings)?))
+        .service_fn(move |request: Request<ReplayBody>| clients.clone().send(request));
+    Ok(service_fn(move |mut request: Request<Upload>| {
+        let (gateway, client) = (gateway.clone(), client.clone());
+        async move {
+            gateway.prepare_request(&mut request)?;
+            let mut response = client.oneshot(request.map(ReplayBody::new)).await?;
+            gateway.prepare_response(&mut response)?;
+            Ok(response)
+        }
+    }))
 }

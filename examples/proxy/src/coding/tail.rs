@@ -1,11 +1,10 @@
 //! Detects bytes after the end of a content coding.
 //!
 //! tower-http's decoder stops at the end of the first gzip member or of the brotli stream. It reports an error for
-//! bytes that follow in another frame, and discards those in the same frame (tower-http#737, #712), so that a response
-//! could lose rows without an error. This body sends the last byte in its own frame, which such a decoder rejects. A
-//! gzip file of several members (RFC 1952 §2.2) is therefore an error too.
+//! bytes that follow in another frame (tower-http#712), and discards those in the same frame, so that a response could
+//! lose rows without an error. This body sends the last byte in its own frame, which such a decoder rejects. A gzip
+//! file of several members (RFC 1952 §2.2) is therefore an error too (tower-http#737).
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -18,23 +17,17 @@ pin_project! {
     pub struct TailBody<B> {
         #[pin]
         inner: B,
-        tail: Option<Tail>,
+        is_coded: bool,
+        // The last byte that was received.
+        last: Option<Bytes>,
+        // The frame that follows the previous last byte.
+        next: Option<Frame<Bytes>>,
     }
 }
 
-#[derive(Default)]
-struct Tail {
-    /// Frames that were split off.
-    ready: VecDeque<Frame<Bytes>>,
-    /// The last byte that was received.
-    last: Option<Bytes>,
-}
-
-// === impl TailBody ===
-
 impl<B> TailBody<B> {
     pub fn new(inner: B, is_coded: bool) -> Self {
-        Self { inner, tail: is_coded.then(Tail::default) }
+        Self { inner, is_coded, last: None, next: None }
     }
 }
 
@@ -47,48 +40,39 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let Some(tail) = this.tail else { return this.inner.poll_frame(cx) };
+        if !*this.is_coded {
+            return this.inner.poll_frame(cx);
+        }
         loop {
-            if let Some(frame) = tail.ready.pop_front() {
+            if let Some(frame) = this.next.take() {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            match ready!(this.inner.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => tail.split(frame),
-                Some(Err(e)) => return Poll::Ready(Some(Err(e))),
-                None => return Poll::Ready(tail.last.take().map(|last| Ok(Frame::data(last)))),
+            let previous = match ready!(this.inner.as_mut().poll_frame(cx)).transpose()?.map(Frame::into_data)
+            {
+                Some(Ok(data)) if data.is_empty() => continue,
+                Some(Ok(mut data)) => {
+                    let last = data.split_off(data.len() - 1);
+                    *this.next = Some(Frame::data(data));
+                    this.last.replace(last)
+                }
+                Some(Err(trailers)) => {
+                    *this.next = Some(trailers);
+                    this.last.take()
+                }
+                None => return Poll::Ready(this.last.take().map(|last| Ok(Frame::data(last)))),
+            };
+            if let Some(previous) = previous {
+                return Poll::Ready(Some(Ok(Frame::data(previous))));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && self.tail.as_ref().is_none_or(Tail::is_empty)
+        self.inner.is_end_stream() && self.last.is_none() && self.next.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         // The decoder ignores the size of a coded body.
-        if self.tail.is_some() { SizeHint::default() } else { self.inner.size_hint() }
-    }
-}
-
-// === impl Tail ===
-
-impl Tail {
-    fn split(&mut self, frame: Frame<Bytes>) {
-        match frame.into_data() {
-            Ok(mut data) if !data.is_empty() => {
-                let last = data.split_off(data.len() - 1);
-                let before = self.last.replace(last);
-                self.ready.extend(before.into_iter().chain(Some(data)).map(Frame::data));
-            }
-            Ok(_) => {}
-            Err(trailers) => {
-                self.ready.extend(self.last.take().map(Frame::data));
-                self.ready.push_back(trailers);
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.last.is_none()
+        if self.is_coded { SizeHint::default() } else { self.inner.size_hint() }
     }
 }

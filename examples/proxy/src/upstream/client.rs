@@ -14,10 +14,9 @@ use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{oneshot, watch};
-use tower::Service;
 
 use super::connector::{Connector, Origin, Protocol};
 use super::replay::ReplayBody;
@@ -25,18 +24,17 @@ use crate::errors::Failure;
 use crate::hop_by_hop;
 use crate::settings::ProxySettings;
 
-/// Time after which an idle connection is not used again. Gateways close idle connections after 60 s or more.
-///
-/// hyper-util closes them at intervals of this length, so a connection is idle for at most twice as long.
+/// Time after which an idle connection is not used again. hyper-util closes idle connections at this interval, so
+/// after twice this time at most. Gateways close them after 60 s or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Interval of the PINGs that find a dead HTTP/2 connection.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Flow-control window of a stream: a response in transit of 2 MiB, as much as hyper's default.
+/// Flow-control window of a stream, as large as hyper's default.
 const STREAM_WINDOW: u32 = 2 << 20;
 
-/// Flow-control window of a connection. 32 clients that do not read their responses leave the others unblocked.
+/// Flow-control window of a connection: 31 clients that do not read their responses block no other.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// Bytes read at once from an HTTP/1.1 connection, and the limit of its response headers. Larger reads leave the
@@ -46,28 +44,22 @@ const READ_BUFFER: usize = 128 * 1024;
 /// Size limit of the headers of an HTTP/2 response.
 const HEADER_LIST: u32 = 64 * 1024;
 
-type Client = legacy::Client<Connector, ReplayBody>;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Sends requests to the upstream, once each.
+/// The clients for the upstream. Each request is sent once.
 ///
-/// Requests without content share connections. A request with content has its own, because an upstream that does not
-/// read the content blocks the connection, and because a cut upload ends with its connection.
-#[derive(Clone)]
-pub struct UpstreamClient {
-    clients: Arc<Clients>,
-}
-
-struct Clients {
+/// Requests without content share connections. A request with content has its own connection: an upstream that does
+/// not read content blocks the connection, and an upload is cut with its connection.
+pub struct Clients {
     origin: Arc<Origin>,
-    http1: Client,
-    http2: Client,
+    http1: Client<Connector, ReplayBody>,
+    http2: Client<Connector, ReplayBody>,
 }
 
 /// The body of an upstream's response.
 pub struct UpstreamBody {
     inner: Incoming,
-    /// Dropped with the body. The connection of an upload is then closed when the upload stalls.
+    /// Reports to the task of an upload that the response is no longer read.
     _reader: Option<oneshot::Sender<Infallible>>,
 }
 
@@ -75,48 +67,34 @@ pub struct UpstreamBody {
 #[derive(Clone)]
 struct UploadExecutor(watch::Receiver<()>);
 
-// === impl UpstreamClient ===
+// === impl Clients ===
 
-impl UpstreamClient {
+impl Clients {
     /// # Errors
     ///
     /// If the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
-        let client = |protocol| {
-            builder(TokioExecutor::new(), protocol).build(Connector::new(origin.clone(), protocol))
-        };
+        let client = |protocol| builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
         let (http1, http2) = (client(Protocol::Http1), client(Protocol::Http2));
-        Ok(Self { clients: Arc::new(Clients { origin, http1, http2 }) })
-    }
-}
-
-impl Service<Request<ReplayBody>> for UpstreamClient {
-    type Response = Response<UpstreamBody>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<UpstreamBody>, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        // The clients queue requests without a limit. The server limits the calls in flight.
-        Poll::Ready(Ok(()))
+        Ok(Self { origin, http1, http2 })
     }
 
-    fn call(&mut self, request: Request<ReplayBody>) -> Self::Future {
-        let clients = self.clients.clone();
-        Box::pin(async move { clients.send(request).await })
-    }
-}
-
-// === impl Clients ===
-
-impl Clients {
-    async fn send(&self, mut request: Request<ReplayBody>) -> Result<Response<UpstreamBody>, Failure> {
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection, or it fails before the response headers.
+    pub async fn send(
+        self: Arc<Self>,
+        mut request: Request<ReplayBody>,
+    ) -> Result<Response<UpstreamBody>, Failure> {
         let protocol = self.origin.protocol().await.map_err(|e| Failure::Unreachable(e.into()))?;
         if protocol == Protocol::Http1 {
             add_http1_headers(&mut request);
         }
         if request.body().has_content() {
-            return self.upload(request, protocol).await;
+            return Box::pin(self.upload(request, protocol)).await;
         }
         let client = match protocol {
             Protocol::Http1 => &self.http1,
@@ -134,17 +112,15 @@ impl Clients {
         // Dropping `connection` ends all tasks of the connection.
         let (connection, tasks) = watch::channel(());
         let progress = request.body().progress();
-        let response = builder(UploadExecutor(tasks), protocol)
+        let client: Client<Connector, ReplayBody> = builder(UploadExecutor(tasks), protocol)
             .pool_max_idle_per_host(0)
-            .build::<_, ReplayBody>(Connector::new(self.origin.clone(), protocol))
-            .request(request)
-            .await
-            .map_err(failure)?;
-        // The rest of the content is sent after an early response, unless it stalls.
-        let (reader, dropped) = oneshot::channel();
+            .build(self.origin.connector(protocol));
+        let response = client.request(request).await.map_err(failure)?;
+        // After an early response the rest of the content is sent, unless it stalls.
+        let (reader, response_ended) = oneshot::channel();
         tokio::spawn(async move {
             let stalled = async {
-                let _ = dropped.await;
+                let _ = response_ended.await;
                 if let Some(progress) = progress {
                     progress.overdue().await;
                 }
@@ -162,7 +138,7 @@ fn builder<E>(executor: E, protocol: Protocol) -> legacy::Builder
 where
     E: Executor<Task> + Clone + Send + Sync + 'static,
 {
-    let mut builder = legacy::Client::builder(executor);
+    let mut builder = Client::builder(executor);
     builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -178,7 +154,7 @@ where
 
 /// Adds headers that HTTP/2 forbids (RFC 9113 §8.2.2).
 fn add_http1_headers(request: &mut Request<ReplayBody>) {
-    let is_chunked = request.body().has_content() && request.body().size_hint().exact().is_none();
+    let is_chunked = request.body().size_hint().exact().is_none();
     let headers = request.headers_mut();
     // RFC 9110 §10.1.4: `TE` is a hop-by-hop header.
     headers.insert(CONNECTION, HeaderValue::from_static("te"));

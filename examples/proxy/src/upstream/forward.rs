@@ -1,15 +1,9 @@
 //! The headers that a gateway changes in a forwarded message: target, Host, Via, hop-by-hop headers (RFC 9110 §7.6).
 
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
-use pin_project_lite::pin_project;
-use tower::{Layer, Service};
 use tower_api_key_name::directory::BaseUrl;
 
 use super::framing;
@@ -19,20 +13,7 @@ use crate::hop_by_hop;
 static SECRETS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
 
 /// Prepares requests for the upstream and its responses for the client.
-#[derive(Clone)]
-pub struct ForwardLayer {
-    gateway: Arc<Gateway>,
-}
-
-/// The service of [`ForwardLayer`].
-#[derive(Clone)]
-pub struct Forward<S> {
-    inner: S,
-    gateway: Arc<Gateway>,
-}
-
-/// Values that are the same for each message.
-struct Gateway {
+pub struct Gateway {
     base: BaseUrl,
     pseudonym: String,
     via_1_0: HeaderValue,
@@ -40,19 +21,9 @@ struct Gateway {
     via_2: HeaderValue,
 }
 
-pin_project! {
-    /// The response future of [`Forward`].
-    #[project = ForwardFutureProj]
-    pub enum ForwardFuture<F> {
-        Sent { #[pin] response: F, gateway: Arc<Gateway> },
-        Rejected { failure: Option<Failure> },
-    }
-}
-
-// === impl Gateway ===
-
 impl Gateway {
-    fn new(base: &BaseUrl) -> Self {
+    /// Forwards to this base URL.
+    pub fn new(base: &BaseUrl) -> Self {
         // Random for each process, so that two proxies in a row are not a loop. A pseudonym does not reveal the host
         // name (RFC 9110 §7.6.3).
         let pseudonym = format!("api-key-name-{:016x}", RandomState::new().hash_one(0));
@@ -73,7 +44,12 @@ impl Gateway {
         .clone()
     }
 
-    fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
+    /// Replaces the target by the upstream's, and changes the headers.
+    ///
+    /// # Errors
+    ///
+    /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
+    pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let received = request.version();
         let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
         *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
@@ -103,7 +79,12 @@ impl Gateway {
         Ok(())
     }
 
-    fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
+    /// Changes the headers of a response.
+    ///
+    /// # Errors
+    ///
+    /// If the response cannot be forwarded as it is.
+    pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
         if response.status().is_informational() {
             // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
             return Err(Failure::Unusable);
@@ -145,63 +126,5 @@ fn mark_secrets(headers: &mut HeaderMap) {
         if SECRETS.contains(name) {
             value.set_sensitive(true);
         }
-    }
-}
-
-// === impl ForwardLayer, Forward ===
-
-impl ForwardLayer {
-    /// Forwards to this base URL.
-    pub fn new(base: &BaseUrl) -> Self {
-        Self { gateway: Arc::new(Gateway::new(base)) }
-    }
-}
-
-impl<S> Layer<S> for ForwardLayer {
-    type Service = Forward<S>;
-
-    fn layer(&self, inner: S) -> Forward<S> {
-        Forward { inner, gateway: self.gateway.clone() }
-    }
-}
-
-impl<S, A, B> Service<Request<A>> for Forward<S>
-where
-    S: Service<Request<A>, Response = Response<B>, Error = Failure>,
-{
-    type Response = Response<B>;
-    type Error = Failure;
-    type Future = ForwardFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        match self.gateway.prepare_request(&mut request) {
-            Ok(()) => {
-                ForwardFuture::Sent { response: self.inner.call(request), gateway: self.gateway.clone() }
-            }
-            Err(failure) => ForwardFuture::Rejected { failure: Some(failure) },
-        }
-    }
-}
-
-// === impl ForwardFuture ===
-
-impl<F, B> Future for ForwardFuture<F>
-where
-    F: Future<Output = Result<Response<B>, Failure>>,
-{
-    type Output = Result<Response<B>, Failure>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project() {
-            ForwardFutureProj::Sent { response, gateway } => {
-                let mut response = ready!(response.poll(cx))?;
-                gateway.prepare_response(&mut response).map(|()| response)
-            }
-            ForwardFutureProj::Rejected { failure } => Err(failure.take().unwrap_or(Failure::Unusable)),
-        })
     }
 }

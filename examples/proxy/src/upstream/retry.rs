@@ -11,15 +11,14 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::time::Duration;
+use std::{io, iter};
 
 use h2::Reason;
 use http::{Method, Request};
 use tower::retry::Policy;
 
-use super::connector::ConnectError;
 use super::replay::ReplayBody;
 use crate::errors::Failure;
 
@@ -105,44 +104,40 @@ impl<R> Policy<Request<ReplayBody>, R, Failure> for RetryPolicy {
 }
 
 fn classify(failure: &Failure) -> Option<Retryable> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(failure);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return classify_h2(error);
-        } else if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            if error.is_canceled() {
-                return Some(Retryable::Unsent);
-            } else if error.is_incomplete_message() || error.is_closed() || error.is_timeout() {
-                return Some(Retryable::Broken);
-            } else if error.is_user() {
-                return Some(Retryable::Dropped);
-            } else if error.is_parse() {
-                return None;
-            }
-        } else if let Some(error) = error.downcast_ref() {
-            return match error {
-                ConnectError::ProtocolChanged => Some(Retryable::Unsent),
-                ConnectError::Failed(_) => None,
-            };
-        } else if error.is::<io::Error>() {
-            return Some(Retryable::Broken);
-        }
-        cause = error.source();
+    let mut causes = iter::successors(failure.source(), |cause| (*cause).source());
+    if matches!(failure, Failure::Unreachable(_)) {
+        // Otherwise the protocol changed, or the pool gave up a connection for which this call waited.
+        let has_failed = causes.any(|cause| cause.is::<io::Error>());
+        return (!has_failed).then_some(Retryable::Unsent);
     }
-    // The pool gave up a connection for which this call waited.
-    matches!(failure, Failure::Unreachable(_)).then_some(Retryable::Unsent)
+    causes.find_map(|cause| {
+        if let Some(error) = cause.downcast_ref() {
+            classify_h2(error)
+        } else if let Some(error) = cause.downcast_ref() {
+            classify_hyper(error)
+        } else {
+            cause.is::<io::Error>().then_some(Retryable::Broken)
+        }
+    })
+}
+
+fn classify_hyper(error: &hyper::Error) -> Option<Retryable> {
+    if error.is_canceled() {
+        Some(Retryable::Unsent)
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_timeout() {
+        Some(Retryable::Broken)
+    } else {
+        // Without content, the only error of this kind is a request that was dropped with its connection.
+        error.is_user().then_some(Retryable::Dropped)
+    }
 }
 
 fn classify_h2(error: &h2::Error) -> Option<Retryable> {
     let is_remote_go_away = error.is_go_away() && error.is_remote();
-    if is_remote_go_away && error.reason() == Some(Reason::NO_ERROR) {
-        Some(Retryable::Unsent)
-    } else if error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
-        Some(Retryable::Refused)
-    } else if is_remote_go_away || error.is_io() {
-        Some(Retryable::Broken)
-    } else {
-        None
+    match error.reason() {
+        Some(Reason::NO_ERROR) if is_remote_go_away => Some(Retryable::Unsent),
+        Some(Reason::REFUSED_STREAM) if error.is_reset() && error.is_remote() => Some(Retryable::Refused),
+        _ => (is_remote_go_away || error.is_io()).then_some(Retryable::Broken),
     }
 }
 

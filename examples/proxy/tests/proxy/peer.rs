@@ -25,9 +25,8 @@ use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::limits::Limits;
 use api_key_name_proxy::server::{self, Stop};
-use api_key_name_proxy::settings::ProxySettings;
+use api_key_name_proxy::settings::{ProxySettings, Roots};
 use api_key_name_proxy::stack;
-use api_key_name_proxy::upstream::tls::Roots;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
 /// What an upstream answers; the proxy's map knows the first id.
