@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 /// What a page is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,7 +224,7 @@ impl fmt::Display for Size {
 impl Page {
     /// Whether these are the counts of this page.
     pub fn counts(&self, counts: Counts) -> bool {
-        self.counts == [counts.named, counts.unmatched, counts.null] && counts.left == 0
+        self.counts == [counts.named, counts.unmatched, counts.not_a_string] && counts.skipped == 0
     }
 }
 

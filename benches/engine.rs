@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use divan::{Bencher, black_box, counter::BytesCount};
 use memchr::memmem::Finder;
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 use self::documents::{Document, Framed, IDS, Kind, Style, documents, names};
 use self::engines::{

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 use super::documents::{WHOLE, frames};
 

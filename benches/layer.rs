@@ -11,7 +11,8 @@ mod service;
 
 use bytes::Bytes;
 use divan::{Bencher, counter::BytesCount};
-use tower_api_key_name::{ApiKeyNameLayer, Outcome, SharedKeyNames};
+use tower_api_key_name::outcome::{Outcome, ResponseState};
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::{Document, Framed, IDS, Kind, Style, WHOLE, names};
@@ -41,14 +42,14 @@ fn bare(bencher: Bencher<'_, '_>, document: Document) {
 #[divan::bench(args = pages())]
 fn amended(bencher: Bencher<'_, '_>, document: Document) {
     let page = document.page();
-    let outcome = |outcome: &Outcome| matches!(outcome, Outcome::Amended(counts) if page.counts(*counts));
+    let outcome = |outcome: &Outcome| matches!(outcome, Outcome::Amended { counts } if page.counts(*counts));
     bench(bencher, &page.plain, WHOLE, &page.named, outcome);
 }
 
 #[divan::bench(args = Framed::all().filter(|case| case.document.kind == Kind::Keys))]
 fn nothing_to_name(bencher: Bencher<'_, '_>, case: Framed) {
     let page = &case.document.page().plain;
-    bench(bencher, page, case.chunk, page, |outcome| matches!(outcome, Outcome::Unchanged(_)));
+    bench(bencher, page, case.chunk, page, |outcome| matches!(outcome, Outcome::Unchanged { .. }));
 }
 
 /// Measures the layer, once it is seen to do its work.
@@ -57,13 +58,14 @@ fn bench(
     page: &Bytes,
     chunk: usize,
     expected: &[u8],
-    outcome: impl Fn(&Outcome) -> bool,
+    is_expected: impl Fn(&Outcome) -> bool,
 ) {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
     let mut client = Client::new(layer.layer(Bare::json(page, chunk)), COSTS);
     let mut out = Vec::new();
     let head = client.ask(|frame| out.extend_from_slice(&frame));
     assert!(out == expected, "other bytes than expected");
-    assert!(head.extensions().get().is_some_and(outcome), "another outcome than expected");
+    let outcome = head.extensions().get().and_then(ResponseState::outcome);
+    assert!(outcome.as_ref().is_some_and(is_expected), "another outcome than expected");
     bencher.counter(BytesCount::of_slice(&**page)).bench_local(|| client.spend());
 }

@@ -51,7 +51,7 @@
 //!   last byte.
 //! - A body is held until it ends or is longer than the [limit](ApiKeyNameLayer::limit). One that ended goes
 //!   out amended, with an exact `Content-Length`; a longer one is amended as it streams, in bounded memory.
-//! - What cannot be amended passes untouched, and the response's [`Outcome`] says why.
+//! - A response that cannot be amended passes unchanged, and its [`Outcome`](outcome::Outcome) contains the reason.
 //!
 //! [`ApiKeyNameLayer`] has the settings; [`docs`] has the reasons.
 //!
@@ -64,14 +64,14 @@
 //! `api_key_ids` stand beside them, the ids are added to those, in their form.
 //!
 //! A question that cannot be put so is never put without its filter, which would make it a larger one. The layer
-//! answers it, in OpenAI's error form, and does not call the service below: see [`Refusal`].
+//! answers it, in OpenAI's error form, and does not call the service below: see [`Refusal`](outcome::Refusal).
 //!
 //! # Where to put it in a stack
 //!
 //! *Above* a decompressing layer: on a request in scope the client's `Accept-Encoding` is taken off, so that
 //! the layer below asks for what it can decode. An absent `Accept-Encoding` does not mean "identity"
 //! (RFC 9110 §12.5.3): without such a layer, set `Accept-Encoding: identity` below this one, or answers
-//! that are compressed all the same pass unnamed, as [`Skip::ContentEncoding`]. *Below* a compressing layer,
+//! that are compressed all the same pass unnamed, as [`Skip::ContentEncoding`](outcome::Skip::ContentEncoding). *Below* a compressing layer,
 //! which then compresses names too. A timeout above this layer has to allow for the whole body, up to the
 //! limit: until then the head waits.
 //!
@@ -84,7 +84,7 @@
 //!   also `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. An answer whose bytes change loses `ETag`,
 //!   `Last-Modified`, `Accept-Ranges` and digests, among trailers too; its `Content-Length` is exact, or absent where
 //!   it streams.
-//! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`] is a response.
+//! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`](outcome::Refusal) is a response.
 //!
 //! # Features
 //!
@@ -99,24 +99,22 @@
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
 #[cfg(feature = "directory")]
-mod directory;
+pub mod directory;
 pub mod docs;
 mod json;
 mod names;
 mod naming;
 mod query;
 
-#[cfg(feature = "directory")]
-pub use directory::{AdminKey, Changes, Directory, DirectoryError, Listing, Missing, Progress, Synced};
 pub use json::rules::Unmatched;
-pub use names::shared::{SharedKeyNames, Snapshot, Status};
+pub use names::shared::SharedKeyNames;
 #[cfg(feature = "watch")]
 pub use names::watch::WatchError;
-pub use names::{KeyNames, KeyNamesError};
+pub use names::{KeyNames, KeyNamesError, Snapshot, Status, UnmatchedReceiver};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
-pub use naming::outcome::{Counts, Outcome, Refusal, Skip};
+pub use naming::outcome;
 pub use naming::service::ApiKeyName;
 
 /// For this crate's own tests, benches and fuzz targets. No promise is made for its contents.
@@ -124,7 +122,7 @@ pub use naming::service::ApiKeyName;
 #[doc(hidden)]
 pub mod _internal {
     #[cfg(feature = "directory")]
-    pub use crate::directory::learned;
+    pub use crate::directory::read_page;
     pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     pub mod query {

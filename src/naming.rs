@@ -7,7 +7,7 @@ pub(crate) mod body;
 pub(crate) mod future;
 pub(crate) mod head;
 pub(crate) mod layer;
-pub(crate) mod outcome;
+pub mod outcome;
 mod refusal;
 pub(crate) mod report;
 pub(crate) mod service;

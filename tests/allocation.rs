@@ -81,7 +81,7 @@ where
 #[test]
 fn out_of_scope_nothing_is_allocated() {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new([("key_a", "checkout")]).unwrap()))
-        .on_outcome(|_| {});
+        .on_outcome(|_, _| {});
     for uri in [
         "/v1/models",
         "/",

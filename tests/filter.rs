@@ -10,9 +10,8 @@ use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_api_key_name::{
-    ApiKeyName, ApiKeyNameLayer, KeyNames, Outcome, Refusal, ResponseBody, SharedKeyNames,
-};
+use tower_api_key_name::outcome::{Outcome, Refusal, ResponseState};
+use tower_api_key_name::{ApiKeyName, ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 use tower_test::mock;
 
 type Answer = Response<Full<Bytes>>;
@@ -66,7 +65,10 @@ async fn names_reach_the_api_as_ids() {
         for path in [COSTS, "/v1/organizations/usage_report/messages"] {
             let (answer, uri) = ask(layer(), get(&format!("{path}{asked}"))).await;
             assert_eq!(uri.unwrap().to_string(), format!("{path}{expected}"));
-            assert!(matches!(answer.extensions().get(), Some(Outcome::Amended(_))));
+            assert!(matches!(
+                answer.extensions().get().and_then(ResponseState::outcome),
+                Some(Outcome::Amended { .. })
+            ));
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, r#"[{"api_key_id":"key_1","api_key_name":"checkout"}]"#);
         }
@@ -104,13 +106,14 @@ async fn what_cannot_be_asked_is_answered_and_nobody_else_is() {
             let told = Arc::new(Mutex::new(Vec::new()));
             let writer = told.clone();
             let layer = ApiKeyNameLayer::new(names.clone())
-                .on_outcome(move |outcome: &Outcome| writer.lock().unwrap().push(*outcome));
+                .on_outcome(move |outcome, _| writer.lock().unwrap().push(*outcome));
             let target = format!("{COSTS}?{query}");
             let request = Request::builder().method(&method).uri(&target).body(()).unwrap();
             let (answer, uri) = ask(layer, request).await;
             assert_eq!(uri, None, "{method} {target}");
-            let outcome = Outcome::Refused(refusal);
-            assert_eq!((answer.status().as_u16(), answer.extensions().get()), (status, Some(&outcome)));
+            let outcome = Outcome::Refused { refusal };
+            let state = answer.extensions().get().and_then(ResponseState::outcome);
+            assert_eq!((answer.status().as_u16(), state), (status, Some(outcome)));
             assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), status == 503);
             assert!(told.lock().unwrap().is_empty(), "told at the end of the body");
 

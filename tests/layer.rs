@@ -13,9 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_api_key_name::{
-    ApiKeyNameLayer, Counts, KeyNames, Outcome, ResponseBody, SharedKeyNames, Skip, Unmatched,
-};
+use tower_api_key_name::outcome::{Counts, Outcome, RequestContext, ResponseState, Skip};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames, Unmatched};
 
 use test_support::cases::{CASES, NAMES, naive};
 
@@ -157,14 +156,14 @@ async fn drain(body: &mut ResponseBody<Script>) -> (Vec<u8>, Option<HeaderMap>, 
     (bytes, trailers, None)
 }
 
-fn told() -> (Arc<Mutex<Vec<Outcome>>>, impl Fn(&Outcome) + Send + Sync + 'static) {
+fn told() -> (Arc<Mutex<Vec<Outcome>>>, impl Fn(&Outcome, &RequestContext) + Send + Sync + 'static) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let writer = told.clone();
-    (told, move |outcome: &Outcome| writer.lock().unwrap().push(*outcome))
+    (told, move |outcome: &Outcome, _: &RequestContext| writer.lock().unwrap().push(*outcome))
 }
 
 fn four(counts: Counts) -> [u64; 4] {
-    [counts.named, counts.unmatched, counts.null, counts.left]
+    [counts.named, counts.unmatched, counts.not_a_string, counts.skipped]
 }
 
 fn length(response: &Response<ResponseBody<Script>>) -> Option<u64> {
@@ -186,16 +185,19 @@ async fn every_case_held_and_streamed() {
             head.headers_mut().insert("content-length", text.len().into());
             head.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
             let mut response = ask(layer().on_outcome(on_outcome), get(COSTS), head).await;
-            let outcome = *response.extensions().get::<Outcome>().unwrap();
+            let state: ResponseState = *response.extensions().get().unwrap();
+            let outcome = state.outcome().unwrap();
             assert_eq!(length(&response), Some(case.output.len() as u64), "{}", case.name);
             assert_eq!(response.headers().contains_key("etag"), !changed, "{}", case.name);
             match outcome {
-                Outcome::Amended(counts) => assert!(changed && four(counts) == case.counts, "{}", case.name),
-                Outcome::Unchanged(counts) => {
+                Outcome::Amended { counts } => {
+                    assert!(changed && four(counts) == case.counts, "{}", case.name)
+                }
+                Outcome::Unchanged { counts } => {
                     assert!(!changed && four(counts) == case.counts, "{}", case.name)
                 }
                 // What holds nothing to name is not parsed.
-                Outcome::Skipped(Skip::NotJson { .. }, counts) => {
+                Outcome::Skipped { skip: Skip::NotJson { .. }, counts } => {
                     assert!(!valid && four(counts) == [0; 4], "{}", case.name);
                 }
                 other => panic!("{}: {other:?}", case.name),
@@ -304,7 +306,7 @@ async fn a_request_out_of_scope_is_not_touched() {
         assert_eq!((request.uri().to_string().as_str(), request.headers().len()), (uri, 6));
         let steps = [data(b"{\"api_key_id\""), Step::Stall];
         let mut response = ask(layer(), get(uri), json(Script::new(steps))).await;
-        assert!(response.extensions().get::<Outcome>().is_none());
+        assert!(response.extensions().get::<ResponseState>().is_none());
         // It is not held either: the body has no end yet.
         let first = response.body_mut().frame().await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap(), "{\"api_key_id\"");
@@ -330,7 +332,7 @@ async fn the_limit_is_inclusive() {
         for chunks in [vec![&text[..]], text.chunks(1).collect()] {
             let mut response = ask(layer().limit(limit), get(COSTS), json(Script::chunks(chunks))).await;
             assert_eq!(length(&response), held.then_some(named.len() as u64));
-            assert_eq!(response.extensions().get() == Some(&Outcome::Streaming), !held);
+            assert_eq!(response.extensions().get() == Some(&ResponseState::Streaming), !held);
             assert_eq!(drain(response.body_mut()).await.0, named);
         }
     }
@@ -343,7 +345,7 @@ async fn edits_count_as_bytes_where_there_are_many() {
         let script = Script::chunks(text.chunks(size));
         let mut response = ask(layer().limit(200_000), get(COSTS), json(script)).await;
         let (bytes, ..) = drain(response.body_mut()).await;
-        (response.extensions().get::<Outcome>().copied().unwrap(), bytes)
+        (response.extensions().get::<ResponseState>().copied().unwrap(), bytes)
     };
     // 17 bytes each, and the two brackets.
     let rows = |n| vec![r#"{"api_key_id":1}"#; n].join(",");
@@ -357,7 +359,7 @@ async fn edits_count_as_bytes_where_there_are_many() {
     ] {
         let text = format!("[{}{end}", rows(n)).into_bytes();
         let whole = run(&text, text.len()).await;
-        assert_eq!(whole.0 == Outcome::Streaming, streams, "{n}{end}");
+        assert_eq!(whole.0 == ResponseState::Streaming, streams, "{n}{end}");
         for size in [1, 17, 1000, 40_000] {
             assert!(run(&text, size).await == whole, "{n}{end} in frames of {size}");
         }
@@ -409,7 +411,7 @@ async fn a_page_of_88_mb_streams_in_bounded_memory() {
     assert!(names > rows * 99 / 100);
     drop(response);
     let told = told.lock().unwrap();
-    let [Outcome::Amended(counts)] = told[..] else { panic!("{told:?}") };
+    let [Outcome::Amended { counts }] = told[..] else { panic!("{told:?}") };
     assert_eq!(four(counts), [rows as u64 + 1, 0, 0, 0]);
 }
 
@@ -430,7 +432,7 @@ async fn what_is_no_json_any_more_passes_as_it_came() {
     assert_eq!(String::from_utf8(drain(response.body_mut()).await.0).unwrap(), amended);
     drop(response);
     let told = told.lock().unwrap();
-    let [Outcome::Skipped(Skip::NotJson { offset }, counts)] = told[..] else { panic!("{told:?}") };
+    let [Outcome::Skipped { skip: Skip::NotJson { offset }, counts }] = told[..] else { panic!("{told:?}") };
     assert_eq!((offset, four(counts)), (good.len() as u64, [2, 0, 0, 0]));
 }
 
@@ -438,8 +440,8 @@ async fn what_is_no_json_any_more_passes_as_it_came() {
 async fn a_hopeless_body_is_not_held() {
     let steps = [data(b"<html>api_key_id"), Step::Stall];
     let mut response = ask(layer(), get(COSTS), json(Script::new(steps))).await;
-    let skipped = Outcome::Skipped(Skip::NotJson { offset: 0 }, Counts::default());
-    assert_eq!(response.extensions().get(), Some(&skipped));
+    let skipped = Outcome::Skipped { skip: Skip::NotJson { offset: 0 }, counts: Counts::default() };
+    assert_eq!(response.extensions().get(), Some(&ResponseState::from(skipped)));
     let first = response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first, "<html>api_key_id");
 }
@@ -452,7 +454,7 @@ async fn went(text: &str, size: usize, end: &Step, limit: usize) -> impl Partial
     answer.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
     let mut response = ask(layer().limit(limit).on_outcome(on_outcome), get(COSTS), answer).await;
     let body = drain(response.body_mut()).await;
-    let head = (response.headers().clone(), response.extensions().get::<Outcome>().copied());
+    let head = (response.headers().clone(), response.extensions().get::<ResponseState>().copied());
     drop(response);
     (head, body, told.lock().unwrap().clone())
 }
@@ -528,8 +530,8 @@ async fn skipped_answers_pass_with_a_reason() {
         let before = answer.headers().clone();
         let request = Request::builder().method(method).uri(COSTS).body(()).unwrap();
         let mut response = ask(layer, request, answer).await;
-        let outcome = Outcome::Skipped(skip, Counts::default());
-        assert_eq!(response.extensions().get(), Some(&outcome));
+        let outcome = Outcome::Skipped { skip, counts: Counts::default() };
+        assert_eq!(response.extensions().get(), Some(&ResponseState::from(outcome)));
         assert_eq!(*response.headers(), before);
         assert_eq!(drain(response.body_mut()).await.0, text.as_bytes());
         assert_eq!(*told.lock().unwrap(), [outcome], "{skip:?}");
@@ -596,7 +598,8 @@ async fn a_body_that_is_left_alone_knows_its_length_as_before() {
 async fn an_empty_body_is_at_its_end() {
     for honest in [true, false] {
         let response = ask(layer(), get(COSTS), json(Script { honest, ..Script::default() })).await;
-        assert_eq!(response.extensions().get(), Some(&Outcome::Unchanged(Counts::default())));
+        let unchanged = Outcome::Unchanged { counts: Counts::default() };
+        assert_eq!(response.extensions().get(), Some(&ResponseState::from(unchanged)));
         assert!(response.body().is_end_stream());
         assert_eq!(response.body().size_hint().exact(), Some(0));
     }
@@ -665,8 +668,8 @@ async fn a_body_that_fails_while_held_fails_as_without_the_layer() {
         answer.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
         let before = answer.headers().clone();
         let mut response = ask(layer().on_outcome(on_outcome), get(COSTS), answer).await;
-        let failed = Outcome::Skipped(Skip::BodyFailed, Counts::default());
-        assert_eq!(response.extensions().get(), Some(&failed), "{text}");
+        let failed = Outcome::Skipped { skip: Skip::BodyFailed, counts: Counts::default() };
+        assert_eq!(response.extensions().get(), Some(&ResponseState::from(failed)), "{text}");
         assert_eq!(*response.headers(), before);
         let (bytes, _, error) = drain(response.body_mut()).await;
         assert_eq!((bytes.as_slice(), error), (text.as_bytes(), Some("reset")));
@@ -691,7 +694,7 @@ async fn a_body_that_fails_while_streaming_loses_nothing() {
     assert_eq!((String::from_utf8(bytes).unwrap().as_str(), error), (expected, Some("reset")));
     drop(response);
     let told = told.lock().unwrap();
-    let [Outcome::Skipped(Skip::BodyFailed, counts)] = told[..] else { panic!("{told:?}") };
+    let [Outcome::Skipped { skip: Skip::BodyFailed, counts }] = told[..] else { panic!("{told:?}") };
     assert_eq!(four(counts), [1, 0, 0, 0]);
 }
 
@@ -713,7 +716,7 @@ async fn what_is_dropped_is_told_once() {
         let mut asking = tokio_test_task(ask(layer().on_outcome(on_outcome), get(COSTS), answer));
         assert!(asking.poll().is_pending());
     }
-    assert_eq!(*held.lock().unwrap(), [Outcome::Skipped(Skip::Dropped, Counts::default())]);
+    assert_eq!(*held.lock().unwrap(), [Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() }]);
 
     // While streaming.
     let (streamed, on_outcome) = told();
@@ -722,7 +725,7 @@ async fn what_is_dropped_is_told_once() {
     response.body_mut().frame().await.unwrap().unwrap();
     drop(response);
     let streamed = streamed.lock().unwrap();
-    let [Outcome::Skipped(Skip::Dropped, counts)] = streamed[..] else { panic!("{streamed:?}") };
+    let [Outcome::Skipped { skip: Skip::Dropped, counts }] = streamed[..] else { panic!("{streamed:?}") };
     assert_eq!(four(counts), [1, 0, 0, 0]);
 }
 
@@ -790,6 +793,7 @@ async fn one_request_sees_one_map() {
 #[tokio::test]
 async fn unmatched_ids_are_noted_in_the_handle() {
     let names = names();
+    let mut unmatched = names.unmatched_ids().unwrap();
     let text = r#"[{"api_key_id":"key_x"},{"api_key_id":"sk-proj-abcdefghijkl"},{"api_key_id":"key_y"},{"api_key_id":"key_x"}]"#;
     for limit in [0, 1 << 20] {
         names.replace(KeyNames::default());
@@ -797,7 +801,7 @@ async fn unmatched_ids_are_noted_in_the_handle() {
             let layer = ApiKeyNameLayer::new(names.clone()).limit(limit);
             let mut response = ask(layer, get(COSTS), json(Script::chunks([text.as_bytes()]))).await;
             drain(response.body_mut()).await;
-            assert_eq!(names.drain_unmatched(), expected);
+            assert_eq!(unmatched.try_recv(), expected);
         }
     }
 }
@@ -805,12 +809,13 @@ async fn unmatched_ids_are_noted_in_the_handle() {
 #[tokio::test]
 async fn nobody_is_told_of_ids_in_a_body_that_goes_out_as_it_came() {
     let names = names();
+    let mut unmatched = names.unmatched_ids().unwrap();
     let text = br#"[{"api_key_id":"key_1"},{"api_key_id":"key_x"},] and so on"#;
     for (limit, expected) in [(1 << 20, &[][..]), (30, &["key_x"])] {
         let layer = ApiKeyNameLayer::new(names.clone()).limit(limit);
         let mut response = ask(layer, get(COSTS), json(Script::chunks(text.chunks(40)))).await;
         drain(response.body_mut()).await;
-        assert_eq!(names.drain_unmatched(), expected);
+        assert_eq!(unmatched.try_recv(), expected);
     }
 }
 
@@ -818,12 +823,13 @@ async fn nobody_is_told_of_ids_in_a_body_that_goes_out_as_it_came() {
 #[tokio::test]
 async fn how_a_body_is_cut_changes_nothing_of_what_is_told() {
     let names = names();
+    let mut unmatched = names.unmatched_ids().unwrap();
     let text = br#"[{"api_key_id":"key_x"},] and so on, for longer than the limit"#;
     for chunk in [1, 30, text.len()] {
         let layer = ApiKeyNameLayer::new(names.clone()).unmatched(Unmatched::Omit).limit(40);
         let mut response = ask(layer, get(COSTS), json(Script::chunks(text.chunks(chunk)))).await;
         assert_eq!(drain(response.body_mut()).await.0, text);
-        assert_eq!(names.drain_unmatched(), &[] as &[&str], "{chunk}");
+        assert_eq!(unmatched.try_recv(), &[] as &[&str], "{chunk}");
     }
 }
 

@@ -80,8 +80,8 @@ fn one_event_a_response_with_its_counts() {
         "outcome=\"amended\"",
         "named=1",
         "unmatched=3",
-        "null=1",
-        "left=0",
+        "not_a_string=1",
+        "skipped=0",
         "generation=1",
     ] {
         assert!(event.contains(part), "{part}: {event}");

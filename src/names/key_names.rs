@@ -266,7 +266,6 @@ impl KeyNames {
     }
 
     /// One map of several, of which the first that knows an id names it.
-    #[cfg(feature = "watch")]
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
         let mut merged = Self::default();
         for map in maps {
@@ -280,11 +279,9 @@ impl KeyNames {
         merged.sealed()
     }
 
-    /// The same names, known to be a part of all.
-    #[cfg(feature = "watch")]
-    pub(crate) fn into_part(mut self) -> Self {
-        self.partial = true;
-        self
+    /// True if both maps contain the same pairs, in any order.
+    pub(crate) fn has_same_pairs(&self, other: &Self) -> bool {
+        self.len == other.len && self.iter().all(|(id, name)| other.name(id) == Some(name))
     }
 
     fn id_of(&self, entry: u32) -> &[u8] {

@@ -12,7 +12,11 @@ mod places;
 mod tests;
 
 use crate::SharedKeyNames;
-use crate::names::shared::Board;
+#[cfg(feature = "directory")]
+use crate::names::learned::LearnedNames;
+#[cfg(feature = "directory")]
+use crate::names::sources::Sources;
+use crate::names::store::Store;
 use files::{Files, Reloaded};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
@@ -113,39 +117,55 @@ impl SharedKeyNames {
     where
         I: IntoIterator<Item: Into<PathBuf>>,
     {
-        let paths = paths.into_iter().map(Into::into).collect();
-        begin(Files::open(paths, None)?, POLL, native)
+        let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
+        if paths.is_empty() {
+            return Err(WatchError("no file to watch; name at least one".into()));
+        }
+        let files = Files::open(paths)?;
+        let store = files.store();
+        begin(files, store, POLL, native)
     }
 
-    /// A handle that follows these files and `synced`, which somebody is about to write, such as
-    /// [`Directory::follow`](crate::Directory::follow): see [`watch_all`](Self::watch_all).
+    /// Creates a handle that follows these files, as [`watch_all`](Self::watch_all) does, and
+    /// whose further names are learned, with the publisher of those names.
     ///
-    /// `synced` may be missing, or empty: until it first comes it counts as a map without names, of which more
-    /// is to come. All other files must be there. If it is among `paths` too, it counts in that place,
-    /// else behind all of them: what was written by hand goes before what was synced.
+    /// `cached` contains the names learned by an earlier process, if there are any. `cache` is the
+    /// file that they came from: it is not watched. If it is among `files`, the learned names take
+    /// its place in the order of precedence; otherwise they come last.
     ///
     /// # Errors
     ///
-    /// As [`watch_all`](Self::watch_all).
-    ///
-    /// ```
-    /// # use tower_api_key_name::SharedKeyNames;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let (overrides, synced) = (folder.path().join("overrides.json"), folder.path().join("synced.json"));
-    /// std::fs::write(&overrides, r#"{"key_a": "billing"}"#)?;
-    /// let names = SharedKeyNames::watch_with_synced([&overrides], &synced)?;
-    /// assert_eq!(names.status().last_error, None);
-    /// assert!(SharedKeyNames::watch_with_synced(["gone.json"], &synced).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// As [`watch_all`](Self::watch_all), but `files` may be empty.
     #[cfg(feature = "directory")]
-    pub fn watch_with_synced<I>(paths: I, synced: impl AsRef<Path>) -> Result<Self, WatchError>
-    where
-        I: IntoIterator<Item: Into<PathBuf>>,
-    {
-        let paths = paths.into_iter().map(Into::into).collect();
-        begin(Files::open(paths, Some(synced.as_ref()))?, POLL, native)
+    pub(crate) fn watch_with_learned(
+        files: &[PathBuf],
+        cache: &Path,
+        cached: Option<crate::KeyNames>,
+    ) -> Result<(Self, LearnedNames), WatchError> {
+        let is_cache = |path: &PathBuf| is_same_path(path, cache);
+        let position = files.iter().position(is_cache).unwrap_or(files.len());
+        let watched = files.iter().filter(|path| !is_cache(path)).cloned().collect();
+        let files = Files::open(watched)?;
+        let mut shown: Vec<_> = files.shown().collect();
+        let cache = files::shown(cache);
+        shown.insert(position, &cache);
+        let sources =
+            Sources::new(shown.join(", "), files.maps()).with_learned(position, cached.map(Arc::new));
+        let store = Arc::new(Store::new(sources));
+        let learned = LearnedNames::new(&store);
+        let names = match files.is_empty() {
+            true => Self::from_store(store, None),
+            false => begin(files, store, POLL, native)?,
+        };
+        Ok((names, learned))
     }
+}
+
+/// True if both paths are the same, after the working directory is put before relative ones.
+#[cfg(feature = "directory")]
+fn is_same_path(path: &Path, other: &Path) -> bool {
+    path == other
+        || matches!((std::path::absolute(path), std::path::absolute(other)), (Ok(a), Ok(b)) if a == b)
 }
 
 // === The feeder ===
@@ -177,7 +197,7 @@ impl Drop for Feeder {
 struct Feed {
     files: Files,
     eyes: Eyes,
-    board: Weak<Board>,
+    store: Weak<Store>,
 }
 
 /// The system's own watcher, ringing this bell.
@@ -188,23 +208,22 @@ fn native(bell: Sender<Wake>) -> notify::Result<NativeWatcher> {
 /// Feeds a handle from files that were just read. `native` makes the watcher that rings the bell it is given.
 fn begin(
     files: Files,
+    store: Arc<Store>,
     poll: Duration,
     native: impl FnOnce(Sender<Wake>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
-    let names = files.names();
     #[cfg(feature = "tracing")]
     files.warn_if_partial();
-    let board = Arc::new(Board::new(names, &files.source()));
     let (bell, wakes) = channel();
     let mut eyes = Eyes::new(native(bell.clone()), poll);
     eyes.turn_to(files.places());
-    board.tell(None, eyes.trouble.clone());
-    let feed = Feed { files, eyes, board: Arc::downgrade(&board) };
+    store.set_watch_state(None, eyes.trouble.clone());
+    let feed = Feed { files, eyes, store: Arc::downgrade(&store) };
     thread::Builder::new()
         .name("key names".into())
         .spawn(move || feed.run(&wakes, poll))
         .map_err(|error| WatchError(format!("no thread can be started to watch files: {error}")))?;
-    Ok(SharedKeyNames::fed(board, Arc::new(Feeder(bell))))
+    Ok(SharedKeyNames::from_store(store, Some(Arc::new(Feeder(bell)))))
 }
 
 /// Rings for every event but an access: our own reading is one.
@@ -236,14 +255,14 @@ impl Feed {
         let (mut patience, mut ready) = (Duration::ZERO, Instant::now());
         while self.rest(wakes, patience, ready) {
             let began = Instant::now();
-            let Some(board) = self.board.upgrade() else {
+            let Some(store) = self.store.upgrade() else {
                 return;
             };
             // Watch, then read: what changes in between rings. Directories that were not watched
             // until now may have been swapped while they were found, so look once more.
             let moved = self.eyes.turn_to(self.files.places());
             let reloaded = self.files.reload();
-            self.tell(&board, &reloaded);
+            self.tell(&store, &reloaded);
             patience = if moved { Duration::ZERO } else { poll };
             ready = Instant::now() + pause(began.elapsed());
         }
@@ -271,7 +290,7 @@ impl Feed {
 
     /// Puts up what was read. The status is brought up to date even where the map stays: good, bad
     /// and the same good again must not leave the error standing.
-    fn tell(&self, board: &Board, reloaded: &Reloaded) {
+    fn tell(&self, store: &Store, reloaded: &Reloaded) {
         let (error, warning) = (self.files.error(), self.eyes.trouble.clone());
         #[cfg(feature = "tracing")]
         for fault in &reloaded.broken {
@@ -282,17 +301,20 @@ impl Feed {
             tracing::info!("{file}: good again");
         }
         if !reloaded.changed {
-            return board.tell(error, warning);
+            return store.set_watch_state(error, warning);
         }
-        let (names, source) = (self.files.names(), self.files.source());
-        #[cfg(feature = "tracing")]
-        let (entries, left_out) = (names.len(), names.left_out());
-        let _generation = board.put(names, &source, |status| {
+        let _snapshot = store.set_files(self.files.maps(), |status| {
             status.last_error = error;
             status.warning = warning;
         });
         #[cfg(feature = "tracing")]
-        tracing::info!(generation = _generation, entries, left_out, source, "key names reloaded");
+        tracing::info!(
+            generation = _snapshot.generation(),
+            entries = _snapshot.len(),
+            left_out = _snapshot.left_out(),
+            source = self.files.source(),
+            "key names reloaded"
+        );
         #[cfg(feature = "tracing")]
         self.files.warn_if_partial();
     }

@@ -17,7 +17,7 @@ use crate::naming::report::Report;
 
 pin_project! {
     /// The body of a response of [`ApiKeyName`](crate::ApiKeyName): `B`'s own, amended or not, or that of an answer
-    /// which the layer gave [itself](crate::Refusal).
+    /// which the layer gave [itself](crate::outcome::Refusal).
     ///
     /// `Data` is [`Bytes`] and `Error` is `B::Error`: the layer adds no error.
     pub struct ResponseBody<B: Body> {

@@ -12,8 +12,9 @@ use pin_project_lite::pin_project;
 
 use super::body::Amended;
 use super::head;
+use crate::ResponseBody;
 use crate::naming::report::Report;
-use crate::{Counts, Outcome, Refusal, ResponseBody, Skip};
+use crate::outcome::{Counts, Outcome, Refusal, ResponseState, Skip};
 
 pin_project! {
     /// The future of [`ApiKeyName`](crate::ApiKeyName).
@@ -68,8 +69,8 @@ impl<F, B: Body> ResponseFuture<F, B> {
     }
 
     pub(crate) fn refuse((refusal, mut answer): (Refusal, Response<Bytes>), mut report: Box<Report>) -> Self {
-        let outcome = Outcome::Refused(refusal);
-        answer.extensions_mut().insert(outcome);
+        let outcome = Outcome::Refused { refusal };
+        answer.extensions_mut().insert(ResponseState::from(outcome));
         report.set(outcome);
         let answer = answer.map(|data| ResponseBody::own(data, report));
         Self { stage: Stage::Refused { answer: Some(Box::new(answer)) } }
@@ -121,11 +122,11 @@ fn begin<B: Body>(request: Request, response: Response<B>) -> Result<Held<B>, Re
     let (mut head, body) = response.into_parts();
     let skip = head::skip(&method, &head, report.settings().honor_no_transform);
     if skip.is_none() && method != Method::HEAD {
-        report.set(Outcome::Skipped(Skip::Dropped, Counts::default()));
+        report.set(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
         return Ok(Held { head, body: Box::pin(Amended::new(body, report)) });
     }
-    let outcome = Outcome::Skipped(skip.unwrap_or(Skip::NoBody), Counts::default());
-    head.extensions.insert(outcome);
+    let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
+    head.extensions.insert(ResponseState::from(outcome));
     report.set(outcome);
     let body = if skip.is_none() {
         head::amend_response(&mut head.headers, None);

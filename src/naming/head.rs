@@ -9,9 +9,10 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, response};
 
+use crate::KeyNames;
 use crate::naming::settings::MEMBERS;
+use crate::outcome::Skip;
 use crate::query::{self, names::Fault};
-use crate::{KeyNames, Skip};
 
 /// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may come as trailers too.
 static DIGESTS: [HeaderName; 4] = [

@@ -7,7 +7,8 @@ use tower_layer::Layer;
 
 use crate::naming::settings::{DEFAULT_LIMIT, Settings};
 use crate::naming::total::Total;
-use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
+use crate::outcome::{Outcome, RequestContext};
+use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 
 /// Names the keys in the answers of the service below it.
 ///
@@ -21,7 +22,7 @@ use crate::{ApiKeyName, Outcome, SharedKeyNames, Unmatched};
 /// let layer = ApiKeyNameLayer::new(names)
 ///     .unmatched(Unmatched::Null)
 ///     .scope(|uri| uri.path().starts_with("/openai/v1/organization/"))
-///     .on_outcome(|outcome| println!("{:?}", outcome.counts()));
+///     .on_outcome(|outcome, request| println!("{} {:?}", request.uri().path(), outcome.counts()));
 /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
 /// ```
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl ApiKeyNameLayer {
     /// clones make. Default: no bound but the [`limit`](Self::limit) of each.
     ///
     /// An answer for which nothing is left is not refused and does not wait: from the first byte that finds no room
-    /// it is streamed, like one longer than the limit, and its outcome is [`Outcome::Streaming`] too. Edits count
+    /// it is streamed, like one longer than the limit, and its outcome is [`ResponseState::Streaming`](crate::outcome::ResponseState::Streaming) too. Edits count
     /// as they do for the limit. Bytes are given back as they go out, or when the answer is dropped.
     ///
     /// What a stream keeps until an object closes counts here as well, but is never refused: whether a key is named
@@ -101,8 +102,8 @@ impl ApiKeyNameLayer {
     ///
     /// Each name of the map is compared, which takes some milliseconds for 10,000.
     ///
-    /// [`Refusal::UnknownName`]: crate::Refusal::UnknownName
-    /// [`Refusal::NamesIncomplete`]: crate::Refusal::NamesIncomplete
+    /// [`Refusal::UnknownName`]: crate::outcome::Refusal::UnknownName
+    /// [`Refusal::NamesIncomplete`]: crate::outcome::Refusal::NamesIncomplete
     pub fn suggest_names(self, yes: bool) -> Self {
         self.with(|settings| settings.suggest_names = yes)
     }
@@ -117,13 +118,17 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.scope = Arc::new(scope))
     }
 
-    /// Called once for each response in scope, when its body has ended or was dropped, with the final counts.
-    /// Default: nobody is.
+    /// Sets a callback that receives the final outcome of each response in scope, when its body has ended or was
+    /// dropped. Default: no callback.
     ///
-    /// It runs in the task that polls or drops the body, or the future while that holds the body. So it must not block,
-    /// and must not panic: a panic while another unwinds ends the process.
-    pub fn on_outcome(self, tell: impl Fn(&Outcome) + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.on_outcome = Some(Arc::new(tell)))
+    /// The [`RequestContext`] contains clones of the request's method, URI and extensions. They are made when the
+    /// request arrives, only if there is a callback, and dropped after the response. An extension value whose drop has
+    /// an effect earlier than that needs a cell from which it can be taken.
+    ///
+    /// The callback runs in the task that polls or drops the response body or future. It must not block, and must not
+    /// panic, because a panic during unwinding aborts the process.
+    pub fn on_outcome(self, callback: impl Fn(&Outcome, &RequestContext) + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.on_outcome = Some(Arc::new(callback)))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {

@@ -1,95 +1,133 @@
-//! What became of one response.
+//! The result of the layer's work on one response, and its state when the headers go out.
+
+use std::fmt;
+
+use http::{Extensions, Method, Uri};
 
 use crate::json::edit::Tally;
 
-/// How many ids stood in one response body, by what became of them.
+/// Numbers of the `api_key_id` members in one response body, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Ids that the map knows. Each has its name beside it.
+    /// Ids with an entry in the map. The name was inserted, or replaced a native one.
     pub named: u64,
-    /// Ids that are strings and that the map does not know.
+    /// Ids that are strings without an entry in the map.
     pub unmatched: u64,
-    /// Ids that are null, or no string at all.
-    pub null: u64,
-    /// Ids in objects left as they came: they hold a member twice, or are undecided for longer than the
-    /// limit.
-    pub left: u64,
+    /// Ids that are null or of another type than string.
+    pub not_a_string: u64,
+    /// Ids in objects that were left unchanged, because a member occurs twice or because the object would have
+    /// exceeded the limit.
+    pub skipped: u64,
 }
 
-/// Why a response in scope was left alone, wholly or from some byte on.
+/// The reason why a response in scope was left unchanged, wholly or from some byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Skip {
-    /// The answer has no body: it came to `HEAD` or `CONNECT`, or is a 1xx, 204, 205 or 304.
+    /// The response has no body: the method is `HEAD` or `CONNECT`, or the status 1xx, 204, 205 or 304.
     NoBody,
-    /// A part of a representation: 206, or a `Content-Range`.
+    /// A part of a representation: the status is 206, or there is a `Content-Range`.
     Partial,
-    /// Neither `application/json` nor `*/*+json`.
+    /// The media type is neither `application/json` nor `*/*+json`.
     MediaType,
-    /// It came with a `Content-Encoding`: no decompressing layer stands below this one.
+    /// The response has a `Content-Encoding`: no layer below this one decompresses it.
     ContentEncoding,
-    /// `Cache-Control: no-transform`, where the layer was told to honor it.
+    /// The response has `Cache-Control: no-transform`, and the layer is set to
+    /// [honor it](crate::ApiKeyNameLayer::honor_no_transform).
     NoTransform,
-    /// Not JSON (RFC 8259) in UTF-8.
+    /// The body is not JSON (RFC 8259) in UTF-8.
     NotJson {
-        /// The first byte that no JSON text could have there, in bytes from the start of the body.
+        /// Offset of the first byte that no JSON text can have there, from the start of the body.
         offset: u64,
     },
-    /// Arrays and objects nest deeper than 1,024.
+    /// Arrays and objects are nested deeper than 1,024.
     TooDeep {
-        /// The bracket that was one too many, in bytes from the start of the body.
+        /// Offset of the first bracket beyond that depth, from the start of the body.
         offset: u64,
     },
-    /// The body ended in an error, which was passed on.
+    /// The body ended with an error, which was passed on.
     BodyFailed,
-    /// The body was dropped before its end: the client went away.
+    /// The body was dropped before its end, usually because the client disconnected.
     Dropped,
 }
 
-/// Why a request in scope was answered by the layer itself. The inner service is not called: without its filter the
-/// question would be another one, and cost more.
+/// The reason why the layer rejected a request in scope instead of calling the inner service.
 ///
-/// The body is `{"error":{"message":…,"type":…,"param":"api_key_names","code":…}}`, OpenAI's error form, under
-/// `/v1/organizations/` too. It comes with `Cache-Control: no-store`.
+/// A filter by name that cannot be translated is never dropped, because that would widen the query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// 400 `unknown_api_key_name`: no key has one of the names that were asked for.
+    /// 400 `unknown_api_key_name`: no key has one of the requested names.
     UnknownName,
     /// 400 `empty_api_key_name`: one of the names is empty.
     EmptyName,
-    /// 400 `invalid_parameter`: the parameter has none of the forms of a list (`api_key_names[x]`), or is nearly this one
+    /// 400 `invalid_parameter`: the parameter has no known list form (`api_key_names[x]`), or its name is misspelled
     /// (`apiKeyNames`, `api_key_name`).
     Form,
-    /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, which may not be all
-    /// there is. No name has come yet, or [it is a part](crate::KeyNames::is_partial), or a `Directory` has not fetched
-    /// all names yet.
+    /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, and the map may be
+    /// incomplete. No map was loaded yet, or it [is partial](crate::KeyNames::is_partial), or a `Directory` has not
+    /// fetched all names yet.
     NamesIncomplete,
-    /// 414 `uri_too_long`: with ids for names, the URI would be longer than 65,534 bytes, which is the most that `http::Uri` takes.
+    /// 414 `uri_too_long`: with ids in place of names, the URI would be longer than `http::Uri` permits (65,534 bytes).
     UriTooLong,
 }
 
-/// What became of one response in scope. The response has it as an extension, as far as it is known when the head goes
-/// out; [`on_outcome`](crate::ApiKeyNameLayer::on_outcome) is told what it came to in the end.
+/// The final result of one response in scope, as [`on_outcome`](crate::ApiKeyNameLayer::on_outcome) receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Bytes were changed.
-    Amended(Counts),
-    /// Nothing had to change. A body that holds no id at all may not have been parsed to find that out.
-    Unchanged(Counts),
-    /// Longer than the limit, or than what others left of the
-    /// [total](crate::ApiKeyNameLayer::total_limit): the head is out, and the body is amended as it comes. Never final.
-    Streaming,
-    /// Left alone; in a body longer than the limit, from some byte on: the counts are of what went before.
-    Skipped(Skip, Counts),
-    /// The layer answered itself, and the inner service was not called.
-    Refused(Refusal),
+    /// The bytes of the body were changed.
+    Amended {
+        /// The ids in the body.
+        counts: Counts,
+    },
+    /// The body needed no change. A body that cannot contain an id is not parsed.
+    Unchanged {
+        /// The ids in the body.
+        counts: Counts,
+    },
+    /// The body was left unchanged, or, if it was streamed, its rest from some byte on.
+    Skipped {
+        /// The reason.
+        skip: Skip,
+        /// The ids before that byte.
+        counts: Counts,
+    },
+    /// The layer rejected the request, and the inner service was not called.
+    Refused {
+        /// The reason.
+        refusal: Refusal,
+    },
 }
 
+/// The state of a response in scope when its headers go out. It is an extension of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResponseState {
+    /// The result is known already.
+    Final {
+        /// The result.
+        outcome: Outcome,
+    },
+    /// The body is longer than the [limit](crate::ApiKeyNameLayer::limit), or than the rest of the
+    /// [total limit](crate::ApiKeyNameLayer::total_limit), and is amended while it is streamed.
+    Streaming,
+}
+
+/// The request that an [`Outcome`] belongs to.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RequestContext {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) extensions: Extensions,
+}
+
+// === impl Skip ===
+
 impl Skip {
-    /// A word for it, made for the label of a metric: `not_json`, without the offset.
+    /// Returns a constant word for the label of a metric, such as `not_json`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Skip::NoBody => "no_body",
@@ -105,8 +143,10 @@ impl Skip {
     }
 }
 
+// === impl Refusal ===
+
 impl Refusal {
-    /// The `code` of the answer: `unknown_api_key_name`.
+    /// Returns the error code of the response, such as `unknown_api_key_name`.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::UnknownName => "unknown_api_key_name",
@@ -118,15 +158,75 @@ impl Refusal {
     }
 }
 
+// === impl Outcome ===
+
 impl Outcome {
-    /// The ids counted so far.
+    /// Returns the numbers of ids; all are zero if the request was refused.
     pub fn counts(&self) -> Counts {
         match self {
-            Outcome::Amended(counts) | Outcome::Unchanged(counts) | Outcome::Skipped(_, counts) => *counts,
-            Outcome::Streaming | Outcome::Refused(_) => Counts::default(),
+            Outcome::Amended { counts } | Outcome::Unchanged { counts } | Outcome::Skipped { counts, .. } => {
+                *counts
+            }
+            Outcome::Refused { .. } => Counts::default(),
+        }
+    }
+
+    /// Returns a constant word for the label of a metric, such as `amended`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Outcome::Amended { .. } => "amended",
+            Outcome::Unchanged { .. } => "unchanged",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::Refused { .. } => "refused",
         }
     }
 }
+
+// === impl ResponseState ===
+
+impl ResponseState {
+    /// Returns the final result, or `None` if the body is still being streamed.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            ResponseState::Final { outcome } => Some(*outcome),
+            ResponseState::Streaming => None,
+        }
+    }
+}
+
+impl From<Outcome> for ResponseState {
+    fn from(outcome: Outcome) -> Self {
+        ResponseState::Final { outcome }
+    }
+}
+
+// === impl RequestContext ===
+
+/// Omits the URI and the extensions, because they may contain secrets.
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl RequestContext {
+    /// Returns the request's method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Returns the request's URI as the layer received it. The query may contain key ids and names.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Returns the extensions that the request had when the layer received it.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+}
+
+// === impl Counts ===
 
 impl Counts {
     #[doc(hidden)]
@@ -135,8 +235,8 @@ impl Counts {
             Tally::Nothing => {}
             Tally::Named => self.named += 1,
             Tally::Unmatched => self.unmatched += 1,
-            Tally::Null => self.null += 1,
-            Tally::Left => self.left += 1,
+            Tally::Null => self.not_a_string += 1,
+            Tally::Left => self.skipped += 1,
         }
     }
 }
@@ -145,9 +245,9 @@ impl Counts {
 mod tests {
     use super::*;
 
-    /// Labels of metrics outlive versions of this crate.
+    /// Dashboards use the labels, so a new version must not change them.
     #[test]
-    fn words_are_what_debug_says_in_lower_case() {
+    fn skip_label_equals_its_debug_name_in_lower_case() {
         for skip in [
             Skip::NoBody,
             Skip::Partial,

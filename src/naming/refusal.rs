@@ -11,8 +11,9 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::Value;
 
 use crate::names::{HIDDEN, looks_like_secret};
+use crate::outcome::Refusal;
 use crate::query::names::Fault;
-use crate::{KeyNames, Refusal, Snapshot};
+use crate::{KeyNames, Snapshot};
 
 /// How many names are suggested at most.
 const MAX_SUGGESTIONS: usize = 3;

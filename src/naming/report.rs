@@ -5,39 +5,32 @@ use std::sync::Arc;
 #[cfg(feature = "tracing")]
 use tracing::level_filters::LevelFilter;
 
+use crate::Snapshot;
 use crate::json::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::json::edit::Text;
 #[cfg(feature = "tracing")]
 use crate::names::shown;
 use crate::naming::settings::Settings;
-use crate::{Outcome, Snapshot};
+use crate::outcome::{Outcome, RequestContext};
 
 /// Tells what became of one response, once.
 pub(crate) struct Report {
     settings: Arc<Settings>,
     snapshot: Snapshot,
-    #[cfg(feature = "tracing")]
-    asked: Asked,
+    request: RequestContext,
     outcome: Option<Outcome>,
 }
 
-/// What a log line says of the request: never its query.
-#[cfg(feature = "tracing")]
-pub(crate) struct Asked {
-    method: http::Method,
-    uri: http::Uri,
-}
-
 impl Report {
-    pub(crate) fn new<B>(settings: &Arc<Settings>, _request: &http::Request<B>) -> Self {
-        Self {
-            settings: settings.clone(),
-            snapshot: settings.names.snapshot(),
-            #[cfg(feature = "tracing")]
-            asked: Asked { method: _request.method().clone(), uri: _request.uri().clone() },
-            outcome: None,
-        }
+    pub(crate) fn new<B>(settings: &Arc<Settings>, request: &http::Request<B>) -> Self {
+        let extensions = settings.on_outcome.as_ref().map(|_| request.extensions().clone());
+        let request = RequestContext {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            extensions: extensions.unwrap_or_default(),
+        };
+        Self { settings: settings.clone(), snapshot: settings.names.snapshot(), request, outcome: None }
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -80,7 +73,7 @@ impl Report {
             tracing::warn!(
                 id,
                 generation = self.snapshot.generation(),
-                path = shown(self.asked.uri.path()),
+                path = shown(self.request.uri.path()),
                 offset,
                 at = paths.get(nth),
                 "no name for this key id"
@@ -111,8 +104,8 @@ impl Report {
     /// Tells, the first time.
     pub(crate) fn tell(&mut self) {
         let Some(outcome) = self.outcome.take() else { return };
-        if let Some(tell) = &self.settings.on_outcome {
-            tell(&outcome);
+        if let Some(callback) = &self.settings.on_outcome {
+            callback(&outcome, &self.request);
         }
         #[cfg(feature = "tracing")]
         self.event(outcome);
@@ -120,24 +113,22 @@ impl Report {
 
     #[cfg(feature = "tracing")]
     fn event(&self, outcome: Outcome) {
-        let crate::Counts { named, unmatched, null, left } = outcome.counts();
-        let (outcome, reason): (_, Option<&dyn std::fmt::Debug>) = match outcome {
-            Outcome::Amended(_) => ("amended", None),
-            Outcome::Unchanged(_) => ("unchanged", None),
-            Outcome::Streaming => ("streaming", None),
-            Outcome::Skipped(ref skip, _) => ("skipped", Some(skip)),
-            Outcome::Refused(ref refusal) => ("refused", Some(refusal)),
+        let crate::outcome::Counts { named, unmatched, not_a_string, skipped } = outcome.counts();
+        let reason: Option<&dyn std::fmt::Debug> = match &outcome {
+            Outcome::Amended { .. } | Outcome::Unchanged { .. } => None,
+            Outcome::Skipped { skip, .. } => Some(skip),
+            Outcome::Refused { refusal } => Some(refusal),
         };
         tracing::debug!(
-            method = %self.asked.method,
-            path = shown(self.asked.uri.path()),
+            method = %self.request.method,
+            path = shown(self.request.uri.path()),
             generation = self.snapshot.generation(),
-            outcome,
+            outcome = outcome.as_str(),
             reason = reason.map(tracing::field::debug),
             named,
             unmatched,
-            null,
-            left,
+            not_a_string,
+            skipped,
             "response"
         );
     }

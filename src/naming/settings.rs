@@ -7,7 +7,8 @@ use http::Uri;
 use crate::json::rules::Members;
 use crate::json::scan::Learnt;
 use crate::naming::total::Total;
-use crate::{Outcome, SharedKeyNames, Unmatched};
+use crate::outcome::{Outcome, RequestContext};
+use crate::{SharedKeyNames, Unmatched};
 
 /// The members of the APIs' answers, and the dimensions of their queries.
 pub const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
@@ -18,8 +19,8 @@ pub const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
 /// Which requests are in scope.
 pub(crate) type Scope = Arc<dyn Fn(&Uri) -> bool + Send + Sync>;
 
-/// Who is told of outcomes.
-pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome) + Send + Sync>;
+/// The callback for final outcomes.
+pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome, &RequestContext) + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Settings {

@@ -3,7 +3,7 @@
 use std::rc::Weak;
 use std::sync::Mutex;
 
-use tower_api_key_name::Skip;
+use tower_api_key_name::outcome::Skip;
 
 use super::*;
 
@@ -14,7 +14,7 @@ const LONGER: &str = r#"{"n":[1.10,"key_1",789012]}"#;
 
 fn is_held(layer: &ApiKeyNameLayer, text: &'static str) -> bool {
     let seen = Asking::new(layer, Script::whole(text.as_bytes()), Polling::Fair).run();
-    seen.outcome != Some(Outcome::Streaming)
+    seen.outcome != Some(ResponseState::Streaming)
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn at_every_await() {
     for limit in [1000, 9, 0] {
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = told.clone();
-        let outcomes = layer(limit).on_outcome(move |outcome| tell.lock().unwrap().push(*outcome));
+        let outcomes = layer(limit).on_outcome(move |outcome, _| tell.lock().unwrap().push(*outcome));
         let layer = outcomes.total_limit(TEXT.len());
         // The same total, whatever the limit.
         let holding = layer.clone().limit(1000);
@@ -46,7 +46,7 @@ fn at_every_await() {
                     match (&before[..], &after[..]) {
                         // There was no head yet, not even below.
                         ([], []) => assert!(headless, "{what}"),
-                        ([], [Outcome::Skipped(Skip::Dropped, _)]) => {}
+                        ([], [Outcome::Skipped { skip: Skip::Dropped, .. }]) => {}
                         // All was there, but for the one who asks.
                         ([], [_]) | ([_], []) => assert!(!headless, "{what}"),
                         both => panic!("{both:?}: {what}"),

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use tower_api_key_name::{Counts, Skip};
+use tower_api_key_name::outcome::{Counts, Skip};
 
 use super::*;
 
@@ -27,12 +27,16 @@ fn cases() -> [Case; 4] {
     one.named = 1;
     let amended = r#"[{"api_key_id":"key_1","api_key_name":"x"},7]"#;
     let begun = r#"[{"api_key_id":"key_1","api_key_name":"x"},]"#;
-    let fault = |offset, counts| Outcome::Skipped(Skip::NotJson { offset }, counts);
+    let fault = |offset, counts| Outcome::Skipped { skip: Skip::NotJson { offset }, counts };
     let case = |text, held, streamed| Case { text, held, streamed, is_hopeless: text == HOPELESS };
     [
-        case(NAMED, (amended, Outcome::Amended(one)), (amended, Outcome::Amended(one))),
+        case(NAMED, (amended, Outcome::Amended { counts: one }), (amended, Outcome::Amended { counts: one })),
         case(NOT_JSON, (NOT_JSON, fault(24, none)), (begun, fault(24, one))),
-        case(NO_ID, (NO_ID, Outcome::Unchanged(none)), (NO_ID, Outcome::Unchanged(none))),
+        case(
+            NO_ID,
+            (NO_ID, Outcome::Unchanged { counts: none }),
+            (NO_ID, Outcome::Unchanged { counts: none }),
+        ),
         case(HOPELESS, (HOPELESS, fault(3, none)), (HOPELESS, fault(3, none))),
     ]
 }
@@ -45,20 +49,23 @@ fn expected(case: &Case, limit: usize, events: &[Event]) -> (Seen, Outcome) {
     let held = is_empty || limit > case.text.len();
     let streams = !(held || case.is_hopeless && limit > 3);
     let (text, mut told) = match () {
-        () if is_empty => ("", Outcome::Unchanged(none)),
+        () if is_empty => ("", Outcome::Unchanged { counts: none }),
         () if streams => case.streamed,
         () => case.held,
     };
-    let mut seen = Seen { outcome: Some(if streams { Outcome::Streaming } else { told }), ..Seen::default() };
-    let changed = matches!(told, Outcome::Amended(_));
+    let mut seen = Seen {
+        outcome: Some(if streams { ResponseState::Streaming } else { told.into() }),
+        ..Seen::default()
+    };
+    let changed = matches!(told, Outcome::Amended { .. });
     seen.bytes = text.into();
     match end {
         Event::Error if is_empty || held && !case.is_hopeless => {
-            told = Outcome::Skipped(Skip::BodyFailed, none);
-            seen.outcome = Some(told);
+            told = Outcome::Skipped { skip: Skip::BodyFailed, counts: none };
+            seen.outcome = Some(told.into());
             seen.bytes = if is_empty { Vec::new() } else { case.text.into() };
         }
-        Event::Error if streams => told = Outcome::Skipped(Skip::BodyFailed, told.counts()),
+        Event::Error if streams => told = Outcome::Skipped { skip: Skip::BodyFailed, counts: told.counts() },
         Event::End if held && changed => seen.length = Some(text.len() as u64),
         _ => {}
     }
@@ -80,7 +87,7 @@ fn expected(case: &Case, limit: usize, events: &[Event]) -> (Seen, Outcome) {
 fn every_script(limit: usize) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
-    let layer = layer(limit).on_outcome(move |outcome| tell.lock().unwrap().push(*outcome));
+    let layer = layer(limit).on_outcome(move |outcome, _| tell.lock().unwrap().push(*outcome));
     let (sequences, mut run) = (sequences(), 0);
     for case in &cases() {
         for events in &sequences {

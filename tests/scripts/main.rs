@@ -19,7 +19,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service};
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, Outcome, ResponseBody, ResponseFuture, SharedKeyNames};
+use tower_api_key_name::outcome::{Outcome, ResponseState};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, ResponseFuture, SharedKeyNames};
 
 mod drops;
 mod laws;
@@ -242,7 +243,7 @@ struct Asking {
 struct Seen {
     length: Option<u64>,
     /// As the head says.
-    outcome: Option<Outcome>,
+    outcome: Option<ResponseState>,
     bytes: Vec<u8>,
     trailers: Option<HeaderMap>,
     error: Option<&'static str>,

@@ -31,11 +31,14 @@ fn past_it_an_answer_streams_at_once() {
     assert_eq!(OTHERS.len(), 79);
     let others = holding(&layer.clone().suggest_names(true), OTHERS);
     let streamed = ask(&layer, &[ROW.as_bytes()]);
-    assert_eq!(streamed.outcome, Some(Outcome::Streaming));
+    assert_eq!(streamed.outcome, Some(ResponseState::Streaming));
     assert_eq!((streamed.length, streamed.bytes), (None, whole.bytes.clone()));
     // One byte less fits.
     let fits = ask(&layer, &[br#"{"api_key_id":"key_"}"#]);
-    assert!(matches!(fits.outcome, Some(Outcome::Amended(_))), "{fits:?}");
+    assert!(
+        matches!(fits.outcome, Some(ResponseState::Final { outcome: Outcome::Amended { .. } })),
+        "{fits:?}"
+    );
 
     drop(others);
     assert_eq!(ask(&layer, &[ROW.as_bytes()]), whole);
@@ -45,9 +48,12 @@ fn past_it_an_answer_streams_at_once() {
 fn another_total_is_another() {
     let layer = layer(1000).total_limit(22);
     let others = holding(&layer, "[");
-    assert_eq!(ask(&layer, &[ROW.as_bytes()]).outcome, Some(Outcome::Streaming));
+    assert_eq!(ask(&layer, &[ROW.as_bytes()]).outcome, Some(ResponseState::Streaming));
     let another = layer.clone().total_limit(22);
-    assert!(matches!(ask(&another, &[ROW.as_bytes()]).outcome, Some(Outcome::Amended(_))));
+    assert!(matches!(
+        ask(&another, &[ROW.as_bytes()]).outcome,
+        Some(ResponseState::Final { outcome: Outcome::Amended { .. } })
+    ));
     drop(others);
 }
 
@@ -59,9 +65,10 @@ fn what_a_stream_keeps_counts() {
     let events = [Event::Data, Event::Pending, Event::Error];
     let mut stream = Asking::new(&named, Script::new(&events, &[text.as_bytes()], true), Polling::Fair);
     assert!(stream.head().is_ok());
-    assert_eq!(stream.seen.outcome, Some(Outcome::Streaming));
+    assert_eq!(stream.seen.outcome, Some(ResponseState::Streaming));
     let all = "[1234567890,1234567890,1234567890,1234567890,1234567890]";
-    let streams = |text: &'static str| ask(&named, &[text.as_bytes()]).outcome == Some(Outcome::Streaming);
+    let streams =
+        |text: &'static str| ask(&named, &[text.as_bytes()]).outcome == Some(ResponseState::Streaming);
     assert!(streams("[1]"), "nothing went out yet");
     // What stands before the id goes out; the rest waits.
     stream.patience = 2;
@@ -89,7 +96,7 @@ fn how_a_body_is_cut_changes_nothing() {
                 let others = holding(&layer, "1");
                 let whole = ask(&layer, &[text.as_bytes()]);
                 assert_eq!(
-                    whole.outcome == Some(Outcome::Streaming),
+                    whole.outcome == Some(ResponseState::Streaming),
                     is_streamed(text, left.min(limit)),
                     "{left}: {text}"
                 );

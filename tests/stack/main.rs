@@ -16,7 +16,8 @@ use http::{Request, Response, header, request};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower::{Service, ServiceExt};
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, Outcome, SharedKeyNames, Skip};
+use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
 mod bodies;
 mod compose;
@@ -132,7 +133,7 @@ where
     assert_eq!(head.headers[header::CONTENT_LENGTH], *NAMED.len().to_string());
     assert!(!head.headers.contains_key(header::ETAG));
     assert_eq!(head.headers["x-request-id"], "req_1");
-    assert!(matches!(head.extensions.get(), Some(Outcome::Amended(_))));
+    assert!(matches!(head.extensions.get().and_then(ResponseState::outcome), Some(Outcome::Amended { .. })));
 }
 
 /// A waker that counts.

@@ -4,10 +4,13 @@ use super::WatchError;
 use super::places::places;
 use crate::KeyNames;
 use crate::names::looks_like_secret;
+use crate::names::sources::Sources;
+use crate::names::store::Store;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The longest file: over a hundred thousand entries even of the longest ids and names. Without
 /// a bound a wrong path could take all memory.
@@ -23,9 +26,7 @@ struct File {
     path: PathBuf,
     /// The bytes of the last good reading, to compare: times and sizes miss edits.
     good: Option<Vec<u8>>,
-    names: KeyNames,
-    /// Whether it may be missing, or empty, until it first comes: somebody is about to write it.
-    awaited: bool,
+    names: Arc<KeyNames>,
     /// Why the last reading was not good.
     fault: Option<String>,
 }
@@ -42,20 +43,9 @@ pub(super) struct Reloaded {
 }
 
 impl Files {
-    /// Reads every file for the first time: all must be good, but `awaited`, which may be missing.
-    /// If that is not among the others, it stands behind them.
-    pub(super) fn open(paths: Vec<PathBuf>, awaited: Option<&Path>) -> Result<Self, WatchError> {
+    /// Reads every file for the first time: all must be good.
+    pub(super) fn open(paths: Vec<PathBuf>) -> Result<Self, WatchError> {
         let mut files = Self(paths.iter().map(|path| File::at(path)).collect::<Result<_, _>>()?);
-        if let Some(path) = awaited {
-            let awaited = File { awaited: true, ..File::at(path)? };
-            match files.0.iter_mut().find(|file| file.path == awaited.path) {
-                Some(file) => file.awaited = true,
-                None => files.0.push(awaited),
-            }
-        }
-        if files.0.is_empty() {
-            return Err(WatchError("no file to watch; name at least one".into()));
-        }
         files.reload();
         match files.error() {
             None => Ok(files),
@@ -81,20 +71,27 @@ impl Files {
         reloaded
     }
 
-    /// One map of all files.
-    pub(super) fn names(&self) -> KeyNames {
-        let names = match &self.0[..] {
-            [file] => file.names.clone(),
-            files => KeyNames::merged(files.iter().map(|file| &file.names)),
-        };
-        let has_all_come = self.0.iter().all(|file| file.good.is_some());
-        if has_all_come { names } else { names.into_part() }
+    /// The map of each file.
+    pub(super) fn maps(&self) -> Vec<Arc<KeyNames>> {
+        self.0.iter().map(|file| file.names.clone()).collect()
+    }
+
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::new(Store::new(Sources::new(self.source(), self.maps())))
+    }
+
+    #[cfg(feature = "directory")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn shown(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|file| &*file.shown)
     }
 
     /// Their names, for the status.
     pub(super) fn source(&self) -> String {
-        let shown: Vec<_> = self.0.iter().map(|file| &*file.shown).collect();
-        shown.join(", ")
+        self.shown().collect::<Vec<_>>().join(", ")
     }
 
     /// What is wrong with those that are not good.
@@ -124,20 +121,17 @@ impl File {
         let shown = shown(path);
         let path = std::path::absolute(path)
             .map_err(|error| WatchError(format!("{shown:?} is no path to watch: {error}")))?;
-        Ok(Self { shown, path, good: None, names: KeyNames::default(), awaited: false, fault: None })
+        Ok(Self { shown, path, good: None, names: Arc::default(), fault: None })
     }
 
     /// Reads the file again: whether its content changed, or why it is not good.
     fn reload(&mut self) -> Result<bool, String> {
         let bytes = read(&self.path).map_err(|why| format!("{}: {why}", self.shown))?;
-        if self.awaited && self.good.is_none() && bytes.as_ref().is_none_or(Vec::is_empty) {
-            return Ok(false);
-        }
         let Some(bytes) = bytes else { return Err(format!("{}: there is no such file", self.shown)) };
         let changed = self.good.as_ref() != Some(&bytes);
         if changed {
             let names = KeyNames::from_json(&bytes);
-            self.names = names.map_err(|error| error.in_file(&self.shown))?;
+            self.names = Arc::new(names.map_err(|error| error.in_file(&self.shown))?);
             self.good = Some(bytes);
         }
         self.fault = None;

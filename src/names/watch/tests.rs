@@ -42,7 +42,9 @@ fn begin(
     poll: Duration,
     native: impl FnOnce(Sender<Wake>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
-    super::begin(Files::open(paths, None)?, poll, native)
+    let files = Files::open(paths)?;
+    let store = files.store();
+    super::begin(files, store, poll, native)
 }
 
 fn no_native(_: Sender<Wake>) -> notify::Result<NativeWatcher> {
@@ -66,12 +68,12 @@ fn both_ways(scene: impl Fn(&Path, fn(&[PathBuf]) -> SharedKeyNames)) {
 }
 
 /// A feed without its thread.
-fn feed(file: &Path) -> (Feed, Arc<Board>, SharedKeyNames) {
-    let files = Files::open(vec![file.into()], None).unwrap();
-    let board = Arc::new(Board::new(files.names(), &files.source()));
+fn feed(file: &Path) -> (Feed, Arc<Store>, SharedKeyNames) {
+    let files = Files::open(vec![file.into()]).unwrap();
+    let store = files.store();
     let eyes = Eyes::new(no_native(channel().0), POLL);
-    let names = SharedKeyNames::fed(board.clone(), Arc::new(()));
-    (Feed { files, eyes, board: Arc::downgrade(&board) }, board, names)
+    let names = SharedKeyNames::from_store(store.clone(), None);
+    (Feed { files, eyes, store: Arc::downgrade(&store) }, store, names)
 }
 
 /// Saves as most editors and every careful script do.
@@ -232,37 +234,4 @@ fn the_first_file_that_knows_an_id_names_it() {
         until_named(&names, "third");
         until_error(&names, "second.json: there is no such file");
     });
-}
-
-/// What is about to be written is no fault until it was there; what it then says counts in its place.
-#[test]
-fn a_file_that_is_awaited_may_be_missing_until_it_comes() {
-    let folder = TempDir::new().unwrap();
-    let [ours, synced, last] = ["ours.json", "synced.json", "last.json"].map(|name| folder.path().join(name));
-    fs::write(&ours, r#"{"a":"ours"}"#).unwrap();
-    fs::write(&last, r#"{"a":"last","b":"last"}"#).unwrap();
-    let open =
-        |paths: &[&PathBuf]| Files::open(paths.iter().map(|&path| path.into()).collect(), Some(&synced));
-    let mut files = open(&[&ours, &folder.path().join("./synced.json"), &last]).unwrap();
-    assert_eq!((files.error(), files.names().len()), (None, 2));
-    assert!(files.names().is_partial(), "names are still to come");
-    assert_eq!(files.reload(), Reloaded::default());
-    fs::write(&synced, "").unwrap();
-    assert_eq!(files.reload(), Reloaded::default(), "made, to be written");
-    fs::write(&synced, r#"{"a":"synced","b":"synced"}"#).unwrap();
-    assert!(files.reload().changed);
-    assert_eq!((files.names().name("a"), files.names().name("b")), (Some("ours"), Some("synced")));
-    assert!(!files.names().is_partial());
-    // It was there: now its absence is a fault, and its names stay.
-    fs::remove_file(&synced).unwrap();
-    assert_eq!(files.reload().broken.len(), 1);
-    assert!(files.error().unwrap().ends_with("synced.json: there is no such file"));
-    assert_eq!(files.names().name("b"), Some("synced"));
-
-    let appended = open(&[&ours]).unwrap().source();
-    assert_eq!(appended, format!("{}, {}", ours.display(), synced.display()));
-    assert_eq!(open(&[]).unwrap().names().len(), 0);
-    assert!(open(&[&folder.path().join("other.json")]).is_err());
-    fs::write(&synced, "{").unwrap();
-    assert!(open(&[]).is_err(), "it may be missing, not bad");
 }

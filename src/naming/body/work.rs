@@ -19,7 +19,7 @@ use crate::naming::head;
 use crate::naming::report::Report;
 use crate::naming::settings::MEMBERS;
 use crate::naming::total::Share;
-use crate::{Counts, Outcome, Skip};
+use crate::outcome::{Counts, Outcome, ResponseState, Skip};
 
 /// An object may stay undecided for at least this long, whatever the limit: less than one read of a usual
 /// connection, more than any row. So `limit(0)` names keys too.
@@ -182,23 +182,23 @@ impl<E> Work<E> {
         if self.is_long() {
             self.begin_streaming();
         }
-        let outcome = if self.streaming {
+        let state = if self.streaming {
             self.say_so_far();
             head::amend_response(&mut head.headers, None);
-            Outcome::Streaming
+            ResponseState::Streaming
         } else {
             let outcome = match self.skip() {
                 Some(skip) => {
                     self.abandon();
                     self.measure(&head.headers);
-                    Outcome::Skipped(skip, Counts::default())
+                    Outcome::Skipped { skip, counts: Counts::default() }
                 }
                 None => self.amend_whole(head),
             };
             self.report.set(outcome);
-            outcome
+            outcome.into()
         };
-        head.extensions.insert(outcome);
+        head.extensions.insert(state);
     }
 
     /// Begins to stream a body that is long, unless it was hopeless before: its frames may have been so
@@ -237,13 +237,13 @@ impl<E> Work<E> {
         }
         self.measure(&head.headers);
         if !self.changed {
-            return Outcome::Unchanged(self.counts);
+            return Outcome::Unchanged { counts: self.counts };
         }
         head::amend_response(&mut head.headers, self.length);
         if let End::Well(Some(trailers)) = &mut self.end {
             head::amend_trailers(trailers);
         }
-        Outcome::Amended(self.counts)
+        Outcome::Amended { counts: self.counts }
     }
 
     /// Takes the length of what is to be sent, where it may be said: a body with trailers cannot say it
@@ -312,11 +312,11 @@ impl<E> Work<E> {
     fn say_so_far(&mut self) {
         let counts = self.counts;
         self.report.set(match (&self.end, self.amender.fault()) {
-            (End::Failed(_), _) => Outcome::Skipped(Skip::BodyFailed, counts),
-            (End::Open, _) => Outcome::Skipped(Skip::Dropped, counts),
-            (_, Some(fault)) => Outcome::Skipped(fault.into(), counts),
-            _ if self.changed => Outcome::Amended(counts),
-            _ => Outcome::Unchanged(counts),
+            (End::Failed(_), _) => Outcome::Skipped { skip: Skip::BodyFailed, counts },
+            (End::Open, _) => Outcome::Skipped { skip: Skip::Dropped, counts },
+            (_, Some(fault)) => Outcome::Skipped { skip: fault.into(), counts },
+            _ if self.changed => Outcome::Amended { counts },
+            _ => Outcome::Unchanged { counts },
         });
     }
 

@@ -6,6 +6,8 @@ pub mod cases;
 pub mod choices;
 mod documents;
 pub mod laws;
+#[cfg(feature = "organization")]
+pub mod organization;
 
 use std::ops::ControlFlow;
 
@@ -16,7 +18,8 @@ use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{Fault, Learnt};
 use tower_api_key_name::_internal::splice::Unsent;
 use tower_api_key_name::_internal::{DEFAULT_LIMIT, MEMBERS};
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 /// Amends a body that comes in these frames: each piece of the output goes to `write`. Settles after each
 /// frame where `streams`, else at the end. Says what was counted, and whether it was JSON.

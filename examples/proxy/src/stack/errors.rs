@@ -12,7 +12,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use tower::{BoxError, Service};
-use tower_api_key_name::{Outcome, Skip};
+use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
 
 pub use super::error_form::{ErrorForm, overloaded, proxy_error};
 
@@ -169,7 +169,10 @@ where
 }
 
 fn failed_while_buffered<B>(response: &Response<B>) -> bool {
-    matches!(response.extensions().get(), Some(Outcome::Skipped(Skip::BodyFailed, _)))
+    matches!(
+        response.extensions().get().and_then(ResponseState::outcome),
+        Some(Outcome::Skipped { skip: Skip::BodyFailed, .. })
+    )
 }
 
 /// Returns the failure of a body, which comes after its frames.

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
-use crate::forward::without_hops;
+use crate::hop_by_hop;
 use crate::server::UploadGuard;
 
 /// The content of a request, on its way to the upstream.
@@ -136,7 +136,7 @@ impl Body for Upload {
         if matches!(state, UploadState::Failed | UploadState::Done) {
             self.guard = None;
         }
-        frame.map(without_hops)
+        frame.map_ok(hop_by_hop::strip_frame)
     }
 
     fn is_end_stream(&self) -> bool {

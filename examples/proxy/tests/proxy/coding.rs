@@ -1,4 +1,4 @@
-//! gzip and brotli: asked of the upstream, taken off, and put on again for a client that takes it.
+//! Content codings: requested from the upstream, decoded, and encoded again for clients that accept them.
 use async_compression::tokio::bufread::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder};
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -50,7 +50,7 @@ async fn coding_upstream(coding: &'static str, text: &str) -> Upstream {
 }
 
 #[tokio::test]
-async fn whatever_each_side_speaks_the_rows_are_named() {
+async fn page_in_any_coding_is_named_and_recoded_for_the_client() {
     for up in ["identity", "gzip", "br"] {
         let upstream = coding_upstream(up, ROWS).await;
         let proxy = Proxy::to(&upstream.base()).await;
@@ -72,7 +72,7 @@ async fn whatever_each_side_speaks_the_rows_are_named() {
             assert!(reply.header("vary").unwrap().contains("accept-encoding"));
             let exact = (coding.is_none()).then(|| NAMED.len().to_string());
             assert_eq!(reply.header("content-length"), exact.as_deref());
-            // What the client takes is not what is asked for; this is.
+            // The proxy requests the codings that it decodes, not those of the client.
             let mut asked: Vec<_> = upstream.last().headers["accept-encoding"]
                 .to_str()
                 .unwrap()
@@ -86,8 +86,8 @@ async fn whatever_each_side_speaks_the_rows_are_named() {
 }
 
 #[tokio::test]
-async fn a_validator_never_stands_beside_other_bytes() {
-    // Nothing to name: but for the coding, the answer is the upstream's own.
+async fn recoded_body_has_only_weak_validators() {
+    // The page has no ids, so only its coding can change.
     const PLAIN: &str = r#"{"object":"list","data":[{"id":"key_a","name":"Alpha"}],"has_more":false}"#;
     for up in ["identity", "gzip"] {
         let upstream = coding_upstream(up, PLAIN).await;
@@ -108,7 +108,7 @@ async fn a_validator_never_stands_beside_other_bytes() {
 }
 
 #[tokio::test]
-async fn what_has_no_content_gets_no_coding() {
+async fn response_without_content_gets_no_coding() {
     for status in [204, 205, 304] {
         let upstream = Upstream::answering(move |_| {
             Response::builder()
@@ -137,8 +137,8 @@ async fn what_has_no_content_gets_no_coding() {
 }
 
 #[tokio::test]
-async fn a_part_is_left_as_it_is() {
-    // RFC 9110 §15.3.7.2: several parts say their ranges inside the content.
+async fn partial_content_passes_uncoded() {
+    // RFC 9110 §15.3.7.2: a body of several parts has its ranges inside the content.
     for range in [Some("bytes 0-9/100"), None] {
         let upstream = Upstream::answering(move |_| {
             let mut response = json(ROWS);
@@ -156,7 +156,7 @@ async fn a_part_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_coding_that_nobody_asked_for_passes() {
+async fn unknown_coding_passes_unchanged() {
     let upstream = Upstream::answering(|_| {
         let mut response = json("\u{1}\u{2}\u{3} zstd, let us say");
         response.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
@@ -169,9 +169,9 @@ async fn a_coding_that_nobody_asked_for_passes() {
     assert_eq!(reply.text(), "\u{1}\u{2}\u{3} zstd, let us say");
 }
 
-/// Of two lines one was taken off, and the labels of both; of a part, the coding and not its place in the whole.
+/// tower-http decodes the first of two codings and removes both headers, and it decodes parts of a body.
 #[tokio::test]
-async fn what_cannot_be_decoded_whole_passes_as_it_came() {
+async fn undecodable_coding_passes_unchanged() {
     let bytes = encoded("gzip", ROWS).await;
     for (status, headers) in [
         (200, &[("content-encoding", "gzip"), ("content-encoding", "aes128gcm")][..]),
@@ -199,9 +199,9 @@ async fn what_cannot_be_decoded_whole_passes_as_it_came() {
     }
 }
 
-/// RFC 9110 §8.4.1: in any case of letters, and gzip by its old name.
+/// RFC 9110 §8.4.1: codings are case-insensitive, and `x-gzip` is gzip.
 #[tokio::test]
-async fn a_coding_is_known_however_it_is_written() {
+async fn coding_name_in_any_case_is_decoded() {
     for (said, coding) in [("GZIP", "gzip"), ("x-gzip", "gzip"), ("X-GZip", "gzip"), ("Br", "br")] {
         let bytes = encoded(coding, ROWS).await;
         let upstream = Upstream::answering(move |_| {
@@ -216,7 +216,7 @@ async fn a_coding_is_known_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn conditions_are_not_asked_upstream() {
+async fn conditional_headers_are_not_sent_upstream() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let conditions = [
@@ -231,10 +231,9 @@ async fn conditions_are_not_asked_upstream() {
     }
 }
 
-/// A decoder stops where the coding ends. What stood behind that in the same frame was left out, and the answer ended
-/// well, with half of its rows.
+/// tower-http's decoder discards bytes after the end of the coding in the same frame, and with them half of the rows.
 #[tokio::test]
-async fn what_follows_a_coding_is_a_502() {
+async fn bytes_after_the_end_of_a_coding_fail_with_502() {
     let (first, second) = ROWS.split_at(40);
     for coding in ["gzip", "br"] {
         for rest in [encoded(coding, second).await, b"\n".to_vec()] {

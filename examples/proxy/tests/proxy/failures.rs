@@ -1,4 +1,4 @@
-//! When there is no answer to pass on, or only a part of one.
+//! Upstreams that send no response, or a part of one.
 use std::time::Duration;
 
 use http::Request;
@@ -10,7 +10,7 @@ use crate::peer::{
     settings, soon, write_then_wait,
 };
 
-/// Long enough for an answer that does come, on a machine that is busy.
+/// Long enough for a response on a busy machine.
 const SHORT: Duration = Duration::from_millis(700);
 
 async fn impatient(address: std::net::SocketAddr) -> Proxy {
@@ -22,8 +22,8 @@ async fn impatient(address: std::net::SocketAddr) -> Proxy {
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_7\r\n";
 
 #[tokio::test]
-async fn nobody_there_is_a_502() {
-    // The port was free a moment ago, and nobody is told of it.
+async fn refused_connection_fails_with_502() {
+    // The port was free a moment ago.
     let (listener, address) = listen().await;
     drop(listener);
     let proxy = Proxy::to(&format!("http://{address}")).await;
@@ -33,18 +33,18 @@ async fn nobody_there_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_is_a_502() {
+async fn unresolved_name_fails_with_502() {
     // RFC 6761 §6.4: never resolved.
     let proxy = Proxy::to("http://nobody.invalid").await;
     proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
 }
 
 #[tokio::test]
-async fn no_answer_and_no_http_are_502s() {
-    for said in ["", "HTTP/1.1 200 OK\r\nx: ", "SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n"] {
+async fn upstream_without_an_http_response_fails_with_502() {
+    for text in ["", "HTTP/1.1 200 OK\r\nx: ", "SSH-2.0-OpenSSH_9.6\r\n\r\n", "HTTP/1.1 999999 x\r\n\r\n"] {
         let address = scripted(move |mut stream| async move {
             read_head(&mut stream).await;
-            stream.write_all(said.as_bytes()).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
         })
         .await;
         let proxy = Proxy::to(&format!("http://{address}")).await;
@@ -53,7 +53,7 @@ async fn no_answer_and_no_http_are_502s() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_is_a_504() {
+async fn silent_upstream_fails_with_504() {
     let address = scripted(|mut stream| async move { write_then_wait(&mut stream, "").await }).await;
     let reply = impatient(address).await.get(COSTS).await;
     reply.is_error(504, "upstream_timeout");
@@ -61,8 +61,8 @@ async fn a_silent_upstream_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_never_made_is_a_504() {
-    // Accepted by the system, and never a word of TLS.
+async fn stalled_tls_handshake_fails_with_504() {
+    // The system accepts the connection. The handshake never begins.
     let (_listener, address) = listen().await;
     let mut settings = settings(&format!("https://{address}"));
     settings.timeout = SHORT;
@@ -70,30 +70,30 @@ async fn a_connection_that_is_never_made_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_while_it_is_held_is_a_504() {
-    for said in ["content-length: 100\r\n\r\n{\"data\":[", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
+async fn buffered_body_that_stalls_fails_with_504() {
+    for text in ["content-length: 100\r\n\r\n{\"data\":[", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
         let address = scripted(move |mut stream| async move {
             read_head(&mut stream).await;
-            write_then_wait(&mut stream, &format!("{HEAD}{said}")).await;
+            write_then_wait(&mut stream, &format!("{HEAD}{text}")).await;
         })
         .await;
         let reply = impatient(address).await.get(COSTS).await;
         reply.is_error(504, "upstream_timeout");
-        // The head had come: this is the body's timeout, and the call can be found again.
+        // The response headers had arrived, so the upstream's support can find the call.
         assert_eq!(reply.header("x-request-id"), Some("req_7"));
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_while_it_is_held_is_a_502() {
-    for said in [
+async fn buffered_body_that_breaks_fails_with_502() {
+    for text in [
         "content-length: 100\r\n\r\n{\"data\":[",
         "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
         "transfer-encoding: chunked\r\n\r\n1\r\n{\r\nnot a chunk\r\n",
     ] {
         let address = scripted(move |mut stream| async move {
             read_head(&mut stream).await;
-            stream.write_all(format!("{HEAD}{said}").as_bytes()).await.unwrap();
+            stream.write_all(format!("{HEAD}{text}").as_bytes()).await.unwrap();
         })
         .await;
         let reply = Proxy::to(&format!("http://{address}")).await.get(COSTS).await;
@@ -104,7 +104,7 @@ async fn a_body_that_breaks_while_it_is_held_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_coding_that_is_broken_is_a_502() {
+async fn invalid_compressed_body_fails_with_502() {
     for coding in ["gzip", "br"] {
         let upstream = Upstream::answering(move |_| {
             let mut response = crate::peer::json("this was never compressed");
@@ -117,15 +117,15 @@ async fn a_coding_that_is_broken_is_a_502() {
     }
 }
 
-/// An answer whose head is out before it goes wrong, by breaking or by stalling.
+/// A proxy whose upstream breaks or stalls after the response headers were sent to the client.
 async fn breaks_late(stalls: bool) -> Proxy {
     let address = scripted(move |mut stream| async move {
         read_head(&mut stream).await;
         let rows = format!("[{}", "{\"api_key_id\":\"key_a\"},".repeat(2_000));
-        let said = format!("{HEAD}transfer-encoding: chunked\r\n\r\n{:x}\r\n{rows}\r\n", rows.len());
+        let text = format!("{HEAD}transfer-encoding: chunked\r\n\r\n{:x}\r\n{rows}\r\n", rows.len());
         match stalls {
-            true => write_then_wait(&mut stream, &said).await,
-            false => stream.write_all(said.as_bytes()).await.unwrap(),
+            true => write_then_wait(&mut stream, &text).await,
+            false => stream.write_all(text.as_bytes()).await.unwrap(),
         }
     })
     .await;
@@ -138,7 +138,7 @@ async fn breaks_late(stalls: bool) -> Proxy {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_after_its_head_ends_in_a_broken_connection() {
+async fn streamed_body_that_fails_breaks_the_connection() {
     for stalls in [false, true] {
         let proxy = breaks_late(stalls).await;
         for coding in ["identity", "gzip", "br"] {
@@ -152,7 +152,7 @@ async fn a_body_that_fails_after_its_head_ends_in_a_broken_connection() {
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
             assert!(answer.contains("transfer-encoding: chunked"));
             assert_eq!(coding == "identity", answer.contains("\"api_key_name\":\"Alpha\""));
-            // No last chunk: nobody takes it for whole (RFC 9112 §8).
+            // Without the last chunk the response is incomplete (RFC 9112 §8).
             assert!(!answer.ends_with("0\r\n\r\n"), "{coding} ended well");
         }
         let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
@@ -165,12 +165,12 @@ async fn a_body_that_fails_after_its_head_ends_in_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn out_of_the_layers_hands_a_broken_body_breaks_as_well() {
-    // Not JSON: never held.
+async fn unscanned_body_that_breaks_is_cut_short() {
+    // A body that is not JSON is never buffered.
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
-        let said = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 100\r\n\r\na,b\r\n";
-        stream.write_all(said.as_bytes()).await.unwrap();
+        let text = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 100\r\n\r\na,b\r\n";
+        stream.write_all(text.as_bytes()).await.unwrap();
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
@@ -179,7 +179,7 @@ async fn out_of_the_layers_hands_a_broken_body_breaks_as_well() {
 }
 
 #[tokio::test]
-async fn what_came_before_a_break_is_passed_on() {
+async fn bytes_before_a_break_are_passed_on() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun").await.unwrap();
@@ -190,14 +190,14 @@ async fn what_came_before_a_break_is_passed_on() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nbegun"), "{answer}");
 }
 
-/// Nothing but the connection's end tells HTTP/1.0 that an answer without a length is over.
+/// In HTTP/1.0 the end of the connection is the end of a body without a length.
 #[tokio::test]
-async fn over_http_1_0_a_broken_body_ends_in_a_reset() {
+async fn http10_client_gets_a_reset_for_a_broken_body() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
-        let said =
+        let text =
             format!("{HEAD}transfer-encoding: chunked\r\n\r\n11\r\n[{{\"api_key_id\":1}}\r\nnot a chunk\r\n");
-        stream.write_all(said.as_bytes()).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
     })
     .await;
     let mut settings = settings(&format!("http://{address}"));
@@ -211,20 +211,20 @@ async fn over_http_1_0_a_broken_body_ends_in_a_reset() {
 }
 
 #[tokio::test]
-async fn the_proxy_goes_on_after_any_of_it() {
+async fn client_connection_survives_upstream_failures() {
     let address = scripted(|mut stream| async move {
-        let asked = read_head(&mut stream).await;
-        let said = match asked.contains("/bad") {
+        let received = read_head(&mut stream).await;
+        let text = match received.contains("/bad") {
             true => format!("{HEAD}content-length: 100\r\n\r\n{{"),
             false => format!("{HEAD}content-length: 2\r\nconnection: close\r\n\r\n{{}}"),
         };
-        stream.write_all(said.as_bytes()).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     for _ in 0..3 {
-        // The client's connection outlives an upstream's: each answer was whole.
+        // Each 502 was complete, so the client's connection stays open.
         stream.write_all(b"GET /v1/organization/bad HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");

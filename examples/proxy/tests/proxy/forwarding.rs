@@ -1,20 +1,19 @@
-//! A gateway's duties: RFC 9110 §7.6, and what must come through as it is.
+//! The duties of a gateway (RFC 9110 §7.6), and messages that it must not change.
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Channel};
-use tower::{Layer, ServiceExt, service_fn};
 
 use crate::peer::{
     AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, limits, listen, names,
     read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::forward::ForwardLayer;
 use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::stack;
+use api_key_name_proxy::upstream::forward::Gateway;
 
 #[tokio::test]
-async fn what_belongs_to_one_connection_ends_with_it() {
+async fn hop_by_hop_headers_are_removed_both_ways() {
     let upstream = Upstream::answering(|_| {
         let mut response = json(ROWS);
         for (name, value) in [
@@ -69,31 +68,31 @@ async fn what_belongs_to_one_connection_ends_with_it() {
     assert!(head.contains("x-stays: 1"));
 }
 
-/// So Debug does not show them, and HPACK does not index them.
-#[tokio::test]
-async fn secrets_are_marked_both_ways_and_nothing_else_is() {
+/// Debug omits sensitive headers, and HPACK never indexes them.
+#[test]
+fn secret_headers_are_marked_sensitive_both_ways() {
     fn marked(headers: &HeaderMap) -> Vec<&str> {
         let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
         marked.map(|(_, value)| value.to_str().unwrap()).collect()
     }
-    let upstream = service_fn(|request: Request<()>| async move {
-        assert_eq!(marked(request.headers()), ["Bearer k", "k", "a=1", "b=2"]);
-        let answer = Response::builder().header("set-cookie", "c=3").header("set-cookie", "d=4");
-        Ok(answer.header("x-stays", "1").body(()).unwrap())
-    });
+    let gateway = Gateway::new(&settings("http://127.0.0.1:1").base);
     let request = Request::get(COSTS)
         .header("authorization", "Bearer k")
         .header("x-api-key", "k")
         .header("cookie", "a=1")
         .header("cookie", "b=2")
         .header("x-stays", "1");
-    let proxy = ForwardLayer::new(&settings("http://127.0.0.1:1").base).layer(upstream);
-    let answer = proxy.oneshot(request.body(()).unwrap()).await.unwrap();
-    assert_eq!(marked(answer.headers()), ["c=3", "d=4"]);
+    let mut request = request.body(()).unwrap();
+    gateway.prepare_request(&mut request).unwrap();
+    assert_eq!(marked(request.headers()), ["Bearer k", "k", "a=1", "b=2"]);
+    let response = Response::builder().header("set-cookie", "c=3").header("set-cookie", "d=4");
+    let mut response = response.header("x-stays", "1").body(()).unwrap();
+    gateway.prepare_response(&mut response).unwrap();
+    assert_eq!(marked(response.headers()), ["c=3", "d=4"]);
 }
 
 #[tokio::test]
-async fn host_is_the_upstreams() {
+async fn host_header_is_replaced_by_the_upstreams() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     proxy.get_with(COSTS, &[("host", "client.example")]).await;
@@ -103,7 +102,7 @@ async fn host_is_the_upstreams() {
 }
 
 #[tokio::test]
-async fn via_names_what_came_and_a_pseudonym() {
+async fn via_has_the_received_version_and_a_pseudonym() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let reply = proxy.get_with(COSTS, &[("via", "1.0 before.example (a, comment)")]).await;
@@ -113,7 +112,7 @@ async fn via_names_what_came_and_a_pseudonym() {
     assert!(pseudonym.len() > 16 && !pseudonym.contains(' '));
     assert_eq!(reply.header("via"), Some(format!("1.1 {pseudonym}").as_str()));
 
-    // HTTP/2 and HTTP/1.0 are said to be so (§7.6.3).
+    // The version is that of the received message (§7.6.3).
     soon(client(true).request(Request::get(proxy.url(COSTS)).body(full("")).unwrap())).await.unwrap();
     assert_eq!(upstream.last().headers["via"], format!("2.0 {pseudonym}"));
     exchange(proxy.address, "GET /v1/organization/costs HTTP/1.0\r\n\r\n").await;
@@ -121,14 +120,14 @@ async fn via_names_what_came_and_a_pseudonym() {
     assert_eq!(asked.headers["via"], format!("1.0 {pseudonym}"));
     assert_eq!(asked.version, Version::HTTP_11);
 
-    // Another proxy has another one.
+    // Each process has its own pseudonym.
     let other = Proxy::to(&upstream.base()).await;
     other.get(COSTS).await;
     assert_ne!(upstream.last().headers["via"], format!("1.1 {pseudonym}"));
 }
 
 #[tokio::test]
-async fn its_own_pseudonym_seen_again_is_a_508_that_is_not_to_be_repeated() {
+async fn request_with_the_own_pseudonym_fails_with_508() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let via = proxy.get(COSTS).await.header("via").unwrap().to_owned();
@@ -138,13 +137,13 @@ async fn its_own_pseudonym_seen_again_is_a_508_that_is_not_to_be_repeated() {
         assert_eq!(reply.header("x-should-retry"), Some("false"));
     }
     assert_eq!(upstream.asked().len(), 1);
-    // A longer word is somebody else's.
+    // A longer word is another proxy's pseudonym.
     assert_eq!(proxy.get_with(COSTS, &[("via", &format!("{via}0"))]).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_loop_ends_after_one_round() {
-    // Two doors to one proxy, and the upstream's address is the second.
+async fn request_loop_ends_after_one_round() {
+    // Two listeners of one proxy, whose upstream is the second listener.
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
     let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
     let (_ask, stop) = ShutdownSignal::channel();
@@ -160,7 +159,7 @@ async fn a_loop_ends_after_one_round() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_says_about_itself_comes_through() {
+async fn upstream_error_passes_with_its_headers() {
     let upstream = Upstream::answering(|_| {
         let mut response = json(r#"{"error":{"message":"m","type":"t","param":null,"code":null}}"#);
         *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
@@ -199,7 +198,7 @@ async fn what_the_upstream_says_about_itself_comes_through() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_the_clients_to_follow() {
+async fn redirect_is_passed_and_not_followed() {
     let elsewhere = Upstream::rows().await;
     let to = format!("{}/v1/organization/costs", elsewhere.base());
     let upstream = Upstream::answering(move |_| {
@@ -213,7 +212,7 @@ async fn a_redirect_is_the_clients_to_follow() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// Of no length that is known: over HTTP/1.1 trailers follow chunks only.
+/// A body of unknown length, since HTTP/1.1 allows trailers only after chunks.
 pub(crate) fn with_trailers(text: &'static str, name: &'static str, value: &'static str) -> AnyBody {
     let (mut send, body) = Channel::<Bytes, std::io::Error>::new(2);
     let trailers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
@@ -223,7 +222,7 @@ pub(crate) fn with_trailers(text: &'static str, name: &'static str, value: &'sta
 }
 
 #[tokio::test]
-async fn trailers_come_through_both_ways_in_both_protocols() {
+async fn trailers_pass_both_ways_in_both_protocols() {
     let upstream = Upstream::answering(|_| {
         Response::builder()
             .header("content-type", "application/json")
@@ -246,14 +245,14 @@ async fn trailers_come_through_both_ways_in_both_protocols() {
         assert_eq!(asked.headers["te"], "trailers");
         assert_eq!(reply.text(), NAMED);
         assert_eq!(reply.trailers.as_ref().unwrap()["x-down"], "2");
-        // RFC 9112 §6.3: no length beside chunks.
+        // RFC 9112 §6.3: chunks exclude a length.
         assert_eq!(reply.header("content-length"), None);
     }
 }
 
-/// An HTTP/2 client would get nothing of the whole answer (RFC 9113 §8.2.2).
+/// An HTTP/2 client would reject the whole response (RFC 9113 §8.2.2).
 #[tokio::test]
-async fn what_belongs_to_one_connection_is_no_trailer() {
+async fn hop_by_hop_trailers_are_removed_both_ways() {
     for name in ["connection", "keep-alive", "proxy-connection", "upgrade"] {
         let upstream = Upstream::answering(move |_| {
             Response::builder()
@@ -278,7 +277,7 @@ async fn what_belongs_to_one_connection_is_no_trailer() {
 
 /// RFC 9113 §8.2.3.
 #[tokio::test]
-async fn cookies_of_http_2_go_on_in_one_line() {
+async fn http2_cookies_are_joined_into_one_header() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let request = Request::get(proxy.url(COSTS)).header("cookie", "a=1").header("cookie", "b=2; c=3");
@@ -288,9 +287,9 @@ async fn cookies_of_http_2_go_on_in_one_line() {
     assert!(asked.headers.get_all("cookie").iter().eq(["a=1; b=2; c=3"]), "{:?}", asked.headers);
 }
 
-/// hyper sends no content with a GET, unless its head says that there is some.
+/// hyper omits the content of a GET without a header that announces it.
 #[tokio::test]
-async fn content_of_unknown_length_goes_on_with_any_method() {
+async fn content_of_unknown_length_is_sent_with_any_method() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for method in ["GET", "DELETE", "POST"] {
@@ -304,7 +303,7 @@ async fn content_of_unknown_length_goes_on_with_any_method() {
 }
 
 #[tokio::test]
-async fn http_1_0_upstreams_do_not_bring_the_client_down_to_1_0() {
+async fn http10_upstream_response_is_sent_as_http11() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         write_then_wait(
@@ -321,7 +320,7 @@ async fn http_1_0_upstreams_do_not_bring_the_client_down_to_1_0() {
 }
 
 #[tokio::test]
-async fn switching_protocols_is_no_answer() {
+async fn unrequested_101_response_fails_with_502() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         write_then_wait(
@@ -336,7 +335,7 @@ async fn switching_protocols_is_no_answer() {
 }
 
 #[tokio::test]
-async fn the_clients_chunks_and_its_length_are_each_kept_right() {
+async fn request_framing_is_kept_for_length_and_chunks() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     exchange(
@@ -357,7 +356,7 @@ async fn the_clients_chunks_and_its_length_are_each_kept_right() {
 }
 
 #[tokio::test]
-async fn the_base_urls_path_stands_before_the_clients() {
+async fn base_url_path_is_prepended_to_the_target() {
     let upstream = Upstream::rows().await;
     for (base, path) in [
         ("", "/v1/organization/costs?a=1"),
@@ -375,7 +374,7 @@ async fn the_base_urls_path_stands_before_the_clients() {
 }
 
 #[tokio::test]
-async fn a_target_that_grows_too_long_is_said_to_be() {
+async fn target_that_grows_too_long_fails_with_414() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&format!("{}/a-prefix", upstream.base())).await;
     let target = format!("/v1/organization/{}", "x".repeat(65_510));
@@ -386,7 +385,7 @@ async fn a_target_that_grows_too_long_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn http_2_clients_get_the_same() {
+async fn http2_client_gets_the_same_responses() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let client = client(true);
@@ -394,13 +393,13 @@ async fn http_2_clients_get_the_same() {
     let reply = Reply::read(soon(client.request(request)).await.unwrap()).await.unwrap();
     assert_eq!((reply.version, reply.text()), (Version::HTTP_2, NAMED));
     assert_eq!(reply.header("content-length"), Some(NAMED.len().to_string().as_str()));
-    // An answer to HEAD has no content in HTTP/2 either, whoever wrote it.
+    // A response to HEAD has no content in HTTP/2 either, also if the proxy made it.
     for target in [COSTS, "/nowhere", "/health"] {
         let request = Request::head(proxy.url(target)).body(full("")).unwrap();
         let reply = Reply::read(soon(client.request(request)).await.unwrap()).await.unwrap();
         assert!(reply.body.is_empty(), "{target}");
         if target == COSTS {
-            // Its length would be another one than that of GET (RFC 9110 §8.6).
+            // The length would differ from that of GET (RFC 9110 §8.6).
             assert_eq!(reply.header("content-length"), None);
         }
     }

@@ -1,35 +1,35 @@
-//! What a message says of its own length and place, where it says too much.
+//! Messages with contradictory lengths, transfer codings or hosts.
 use http::Request;
 use tokio::io::AsyncWriteExt;
 
 use crate::peer::{COSTS, Proxy, Reply, Upstream, client, exchange, full, read_head, scripted, soon};
 
-/// Before an upstream that says just this and ends.
-async fn before(said: &str) -> Proxy {
-    let said = said.to_owned();
+/// A proxy whose upstream sends these bytes and closes.
+async fn before(text: &str) -> Proxy {
+    let text = text.to_owned();
     let address = scripted(move |mut stream| {
-        let said = said.clone();
+        let text = text.clone();
         async move {
             read_head(&mut stream).await;
-            stream.write_all(said.as_bytes()).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
         }
     })
     .await;
     Proxy::to(&format!("http://{address}")).await
 }
 
-/// Asked once.
-async fn through(method: &str, said: &str) -> String {
-    let proxy = before(said).await;
+/// Returns the response to one request.
+async fn through(method: &str, text: &str) -> String {
+    let proxy = before(text).await;
     let request = format!("{method} {COSTS} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     exchange(proxy.address, &request).await
 }
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n\r\na\r\n[123,4567]\r\n0\r\n\r\n";
 
-/// RFC 9112 §6.3: the body came whole, and was cut to the length on its way out.
+/// RFC 9112 §6.3: Transfer-Encoding overrides Content-Length.
 #[tokio::test]
-async fn a_length_beside_chunks_cuts_nothing() {
+async fn length_beside_chunks_is_ignored() {
     for kind in ["application/json", "text/plain"] {
         for length in [0, 3, 10, 90] {
             for order in [0, 1] {
@@ -47,29 +47,29 @@ async fn a_length_beside_chunks_cuts_nothing() {
     }
 }
 
-/// Coded bytes would go on under the name of plain ones.
+/// The client would read coded bytes as plain ones.
 #[tokio::test]
-async fn a_transfer_coding_that_nobody_asked_for_is_a_502() {
+async fn unrequested_transfer_coding_fails_with_502() {
     for coding in
         ["gzip, chunked", "chunked, chunked", "gzip", "identity", "chunked\r\ntransfer-encoding: gzip"]
     {
         let coding = format!("transfer-encoding: {coding}\r\n");
-        let said = CHUNKED.replacen("transfer-encoding: chunked\r\n", &coding, 1);
+        let text = CHUNKED.replacen("transfer-encoding: chunked\r\n", &coding, 1);
         let answer =
-            through("GET", &format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{said}")).await;
+            through("GET", &format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{text}")).await;
         assert!(
-            answer.starts_with("HTTP/1.1 502 ") && answer.contains("none to this request"),
+            answer.starts_with("HTTP/1.1 502 ") && answer.contains("does not fit the request"),
             "{coding}: {answer}"
         );
     }
 }
 
-/// RFC 9110 §8.6. hyper's server panics over such a length where it checks (in debug), and believes it where not.
+/// RFC 9110 §8.6. hyper's server panics for such a length in debug builds, and sends it in release builds.
 #[tokio::test]
-async fn nothing_has_no_length() {
+async fn response_without_content_has_no_length() {
     for status in ["204 No Content", "304 Not Modified"] {
-        let said = format!("HTTP/1.1 {status}\r\ncontent-length: 60\r\n\r\n");
-        let answer = through("GET", &said).await;
+        let text = format!("HTTP/1.1 {status}\r\ncontent-length: 60\r\n\r\n");
+        let answer = through("GET", &text).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
         assert!(!answer.contains("content-length"), "{answer}");
     }
@@ -82,31 +82,30 @@ async fn nothing_has_no_length() {
     }
 }
 
-/// RFC 9110 §8.6: one value, or no answer.
+/// RFC 9110 §8.6: equal values may be merged.
 #[tokio::test]
-async fn a_length_is_said_once() {
-    for (said, method) in [
+async fn repeated_length_is_merged_or_fails_with_502() {
+    for (text, method) in [
         ("content-length: 2, 2\r\n", "GET"),
         ("content-length: 2\r\ncontent-length: 2\r\n", "GET"),
         ("content-length: 2,2\r\ncontent-length: 2\r\n", "HEAD"),
     ] {
         let body = if method == "GET" { "ok" } else { "" };
-        let answer = through(method, &format!("HTTP/1.1 200 OK\r\n{said}\r\n{body}")).await;
+        let answer = through(method, &format!("HTTP/1.1 200 OK\r\n{text}\r\n{body}")).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(body), "{answer}");
         assert!(answer.matches("content-length: 2\r\n").count() == 1, "{answer}");
     }
-    for said in ["2, 3", "x", "-2", "2,", ""] {
+    for text in ["2, 3", "x", "-2", "2,", ""] {
         for method in ["GET", "HEAD"] {
-            let answer = through(method, &format!("HTTP/1.1 200 OK\r\ncontent-length: {said}\r\n\r\n")).await;
-            assert!(answer.starts_with("HTTP/1.1 502 "), "{said}: {answer}");
+            let answer = through(method, &format!("HTTP/1.1 200 OK\r\ncontent-length: {text}\r\n\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{text}: {answer}");
         }
     }
 }
 
-/// The upstream would take coded bytes for plain ones, and be told nothing.
 /// RFC 9110 §8.6.
 #[tokio::test]
-async fn a_requests_length_goes_on_once() {
+async fn repeated_request_length_is_sent_once() {
     let address = scripted(|mut stream| async move {
         let lines = read_head(&mut stream).await.matches("content-length: 5\r\n").count();
         let answer =
@@ -115,14 +114,14 @@ async fn a_requests_length_goes_on_once() {
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let said = Request::post(proxy.url("/v1/organization/projects"));
-    let said = said.header("content-length", "5").header("content-length", "5").body(full("hello")).unwrap();
-    let reply = Reply::read(soon(client(true).request(said)).await.unwrap()).await.unwrap();
+    let text = Request::post(proxy.url("/v1/organization/projects"));
+    let text = text.header("content-length", "5").header("content-length", "5").body(full("hello")).unwrap();
+    let reply = Reply::read(soon(client(true).request(text)).await.unwrap()).await.unwrap();
     assert_eq!(reply.text(), "1");
 }
 
 #[tokio::test]
-async fn a_request_in_a_transfer_coding_is_a_501() {
+async fn request_in_a_transfer_coding_fails_with_501() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let post = async |coding: &str| {
@@ -145,7 +144,7 @@ async fn a_request_in_a_transfer_coding_is_a_501() {
 
 /// RFC 9112 §3.2.
 #[tokio::test]
-async fn no_host_and_two_hosts_are_a_400() {
+async fn missing_or_repeated_host_fails_with_400() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for (version, hosts, status) in [

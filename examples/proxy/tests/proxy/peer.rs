@@ -21,12 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
-use api_key_name_proxy::base::Base;
-use api_key_name_proxy::flags::Flags;
+use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::server::limits::Limits;
 use api_key_name_proxy::server::{self, ShutdownSignal};
-use api_key_name_proxy::stack::{self, Settings};
-use api_key_name_proxy::upstream::Roots;
+use api_key_name_proxy::settings::{ProxySettings, Roots};
+use api_key_name_proxy::stack;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
 /// The rows of an upstream's response; the proxy's map contains the first id.
@@ -202,20 +201,20 @@ pub(crate) struct Proxy {
 
 /// The defaults of the command line.
 pub(crate) fn limits() -> Limits {
-    let limits = <Flags as clap::Parser>::parse_from(["proxy"]).limits;
+    let limits = <ServeFlags as clap::Parser>::parse_from(["proxy"]).limits;
     // The environment can change this one.
     Limits { timeout: Duration::from_secs(60), ..limits }
 }
 
-pub(crate) fn settings(base: &str) -> Settings {
-    Settings {
-        base: Base::parse(base).unwrap(),
+pub(crate) fn settings(base: &str) -> ProxySettings {
+    ProxySettings {
+        base: base.parse().unwrap(),
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
         total_limit: None,
         unmatched: Unmatched::default(),
-        roots: Roots::Found,
+        roots: Roots::Platform,
     }
 }
 
@@ -228,15 +227,15 @@ impl Proxy {
         Self::with(settings(base)).await
     }
 
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: ProxySettings) -> Self {
         Self::limited(settings, limits()).await
     }
 
-    pub(crate) async fn limited(settings: Settings, limits: Limits) -> Self {
+    pub(crate) async fn limited(settings: ProxySettings, limits: Limits) -> Self {
         Self::naming(names(), settings, limits).await
     }
 
-    pub(crate) async fn naming(names: SharedKeyNames, settings: Settings, limits: Limits) -> Self {
+    pub(crate) async fn naming(names: SharedKeyNames, settings: ProxySettings, limits: Limits) -> Self {
         let (listener, address) = listen().await;
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let service = stack::stack(names, &settings).unwrap();

@@ -1,7 +1,5 @@
-//! Connections to the upstream: which are used again, and which are not.
-use std::future::Future;
+//! Connections to the upstream: which are used again, and which are closed.
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,19 +7,20 @@ use http::{HeaderValue, Request};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use crate::forwarding::with_trailers;
-use crate::peer::{COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, read_head, scripted, soon};
-use api_key_name_proxy::exchange::silently;
+use crate::peer::{
+    AnyBody, COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, read_head, scripted, soon,
+};
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone";
 
-/// An upstream that gives the same answer to so many calls on each connection, and tells when one is at its end.
-async fn answering(text: &'static str, calls: usize) -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
-    let (tell, told) = mpsc::unbounded_channel();
+/// An upstream that sends `text` to this number of requests on each connection, and reports each connection's end.
+async fn responding(text: &'static str, calls: usize) -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
+    let (report, ended) = mpsc::unbounded_channel();
     let address = scripted(move |mut stream| {
-        let tell = tell.clone();
+        let report = report.clone();
         async move {
             for _ in 0..calls {
                 if read_head(&mut stream).await.is_empty() {
@@ -30,50 +29,46 @@ async fn answering(text: &'static str, calls: usize) -> (SocketAddr, mpsc::Unbou
                 stream.write_all(text.as_bytes()).await.unwrap();
             }
             drop(stream);
-            tell.send(()).unwrap();
+            report.send(()).unwrap();
         }
     })
     .await;
-    (address, told)
+    (address, ended)
+}
+
+/// Asserts that one connection carries 20 calls with this response, one after another.
+async fn assert_one_connection(body: fn() -> AnyBody) {
+    let upstream = Upstream::answering(move |_| {
+        let mut response = json(ROWS).map(|_| body());
+        response.headers_mut().insert("trailer", HeaderValue::from_static("x-trailer"));
+        response
+    })
+    .await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    for _ in 0..20 {
+        assert_eq!(proxy.get(COSTS).await.text(), NAMED);
+    }
+    assert_eq!(upstream.connections(), 1);
 }
 
 #[tokio::test]
-async fn one_serves_all_calls_that_come_one_after_another() {
-    // One that had an upload, of either kind, goes back a moment after its answer.
-    for is_known in [true, false] {
-        let upstream = Upstream::rows().await;
-        let proxy = Proxy::to(&upstream.base()).await;
-        for _ in 0..20 {
-            let body = if is_known { full("{}") } else { full("{}").map_frame(|frame| frame).boxed() };
-            let post = Request::post(proxy.url(COSTS)).body(body).unwrap();
-            assert_eq!(proxy.send(post).await.text(), NAMED);
-        }
-        assert!(upstream.connections() < 10, "{}", upstream.connections());
-    }
-
-    // Of a known length; of an unknown one, which ends a moment after its last byte; and with trailers.
-    for nth in 0..3 {
-        let upstream = Upstream::answering(move |_| {
-            let mut answer = json(ROWS).map(|rows| match nth {
-                0 => rows,
-                1 => rows.map_frame(|frame| frame).boxed(),
-                _ => with_trailers(ROWS, "x-trailer", "1"),
-            });
-            answer.headers_mut().insert("trailer", HeaderValue::from_static("x-trailer"));
-            answer
-        })
-        .await;
-        let proxy = Proxy::to(&upstream.base()).await;
-        for _ in 0..20 {
-            assert_eq!(proxy.get(COSTS).await.text(), NAMED);
-        }
-        assert_eq!(upstream.connections(), 1);
-    }
+async fn connection_is_reused_after_a_response_of_known_length() {
+    assert_one_connection(|| full(ROWS)).await;
 }
 
 #[tokio::test]
-async fn a_long_answer_gives_its_connection_back() {
-    // More reads than a task may do in one turn, and an end at any place of a turn.
+async fn connection_is_reused_after_a_response_of_unknown_length() {
+    assert_one_connection(|| full(ROWS).map_frame(|frame| frame).boxed()).await;
+}
+
+#[tokio::test]
+async fn connection_is_reused_after_a_response_with_trailers() {
+    assert_one_connection(|| with_trailers(ROWS, "x-trailer", "1")).await;
+}
+
+#[tokio::test]
+async fn connection_is_reused_after_a_long_response() {
+    // More reads than tokio's budget for one poll, and an end at any place of it.
     for extra in 0..8 {
         let upstream =
             Upstream::answering(move |_| http::Response::new(full(vec![b'x'; (24 << 20) + extra * 100_000])))
@@ -87,10 +82,21 @@ async fn a_long_answer_gives_its_connection_back() {
 }
 
 #[tokio::test]
-async fn one_that_the_upstream_has_closed_fails_no_call() {
-    // With its first answer, and with its second.
+async fn upload_has_its_own_connection_in_http1() {
+    let upstream = Upstream::rows().await;
+    let proxy = Proxy::to(&upstream.base()).await;
+    for nth in 1..4 {
+        assert_eq!(proxy.get(COSTS).await.text(), NAMED);
+        let post = Request::post(proxy.url(COSTS)).body(full("{}")).unwrap();
+        assert_eq!(proxy.send(post).await.text(), NAMED);
+        assert_eq!(upstream.connections(), 1 + nth);
+    }
+}
+
+#[tokio::test]
+async fn connection_that_the_upstream_closes_after_a_response_fails_no_request() {
     for calls in [1, 2] {
-        let (address, mut ended) = answering(ANSWER, calls).await;
+        let (address, mut ended) = responding(RESPONSE, calls).await;
         let proxy = Proxy::to(&format!("http://{address}")).await;
         for _ in 0..10 {
             for _ in 0..calls {
@@ -99,15 +105,17 @@ async fn one_that_the_upstream_has_closed_fails_no_call() {
             soon(ended.recv()).await.unwrap();
         }
     }
+}
 
-    // While it waits.
+#[tokio::test]
+async fn connection_that_the_upstream_closes_while_idle_fails_no_request() {
     let (gate, is_closed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (close, closed) = (gate.clone(), is_closed.clone());
     let address = scripted(move |mut stream| {
         let (close, closed) = (close.clone(), closed.clone());
         async move {
             read_head(&mut stream).await;
-            stream.write_all(ANSWER.as_bytes()).await.unwrap();
+            stream.write_all(RESPONSE.as_bytes()).await.unwrap();
             close.notified().await;
             drop(stream);
             closed.notify_one();
@@ -123,28 +131,36 @@ async fn one_that_the_upstream_has_closed_fails_no_call() {
 }
 
 #[tokio::test]
-async fn one_that_waits_for_half_a_minute_is_closed() {
-    let (address, mut ended) = answering(ANSWER, usize::MAX).await;
+async fn connection_that_the_upstream_closes_at_the_next_request_fails_no_get() {
+    let address = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(RESPONSE.as_bytes()).await.unwrap();
+        read_head(&mut stream).await;
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{address}")).await;
+    for _ in 0..10 {
+        assert_eq!(proxy.get(COSTS).await.text(), "done");
+    }
+}
+
+#[tokio::test]
+async fn idle_connection_is_closed_within_half_a_minute() {
+    let (address, mut ended) = responding(RESPONSE, usize::MAX).await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
     proxy.get(COSTS).await;
+    assert!(ended.try_recv().is_err(), "closed at once");
     tokio::time::pause();
-    for _ in 0..3 {
-        assert!(ended.try_recv().is_err(), "too early");
-        tokio::time::advance(Duration::from_secs(11)).await;
-        // The timer's turn, then the pool's.
-        for _ in 0..8 {
-            tokio::task::yield_now().await;
-        }
-    }
+    tokio::time::advance(Duration::from_secs(30)).await;
     tokio::time::resume();
     soon(ended.recv()).await.unwrap();
     assert_eq!(proxy.get(COSTS).await.text(), "done");
 }
 
 #[tokio::test]
-async fn who_goes_away_before_the_end_ends_it() {
+async fn client_that_leaves_during_a_response_closes_its_upstream_connection() {
     const BEGUN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegun";
-    let (address, mut ended) = answering(BEGUN, usize::MAX).await;
+    let (address, mut ended) = responding(BEGUN, usize::MAX).await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
     let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
     let mut response = soon(client(false).request(request)).await.unwrap();
@@ -154,31 +170,29 @@ async fn who_goes_away_before_the_end_ends_it() {
     soon(ended.recv()).await.unwrap();
 }
 
-/// As over a connection that someone else drives: neither waits for the other.
 #[tokio::test]
-async fn an_upload_goes_on_though_nobody_reads_the_answer() {
-    // More than all sockets on the way have room for.
+async fn upload_goes_on_while_its_response_is_not_read() {
+    // More than all sockets on the way can buffer.
     const LENGTH: usize = 128 << 20;
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (report, mut is_read) = mpsc::unbounded_channel();
     let address = scripted(move |mut stream| {
-        let tell = tell.clone();
+        let report = report.clone();
         async move {
             read_head(&mut stream).await;
             let (mut read, mut write) = stream.split();
-            let answer = async {
+            let response = async {
                 write.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await.unwrap();
-                // More than all that is between here and a client.
                 while write.write_all(&[b'x'; 64 * 1024]).await.is_ok() {}
             };
             let upload = async {
                 let mut left = LENGTH;
-                let mut some = vec![0; 64 * 1024];
+                let mut buffer = vec![0; 64 * 1024];
                 while left > 0 {
-                    left -= read.read(&mut some).await.unwrap();
+                    left -= read.read(&mut buffer).await.unwrap();
                 }
-                tell.send(()).unwrap();
+                report.send(()).unwrap();
             };
-            tokio::join!(answer, upload);
+            tokio::join!(response, upload);
         }
     })
     .await;
@@ -189,21 +203,5 @@ async fn an_upload_goes_on_though_nobody_reads_the_answer() {
     let head = soon(read_head(&mut stream)).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     soon(stream.write_all(&vec![b'y'; LENGTH])).await.unwrap();
-    soon(told.recv()).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_nobody_is_woken_for_does_not_wait_for_its_share() {
-    tokio::spawn(async {
-        while tokio::task::coop::has_budget_remaining() {
-            let (send, receive) = oneshot::channel();
-            send.send(()).unwrap();
-            receive.await.unwrap();
-        }
-        let (send, mut receive) = oneshot::channel();
-        send.send(()).unwrap();
-        assert!(silently(|cx| Pin::new(&mut receive).poll(cx)).is_ready());
-    })
-    .await
-    .unwrap();
+    soon(is_read.recv()).await.unwrap();
 }

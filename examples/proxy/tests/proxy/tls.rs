@@ -1,4 +1,4 @@
-//! TLS to the upstream: HTTP/2 where it is offered, HTTP/1.1 otherwise, and nobody without a known root.
+//! TLS to the upstream: protocols, shared connections and trust.
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,26 +15,27 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::peer::{
     Asked, COSTS, NAMED, Proxy, ROWS, Reply, answer_all, client, full, json, listen, settings, soon,
 };
-use api_key_name_proxy::upstream::Roots;
+use api_key_name_proxy::settings::Roots;
 
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,
-    roots: Arc<RootCertStore>,
-    /// Of the root, in PEM: for a proxy in a process of its own.
+    authority: Authority,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
+    /// The root certificate in PEM, for a proxy in its own process.
     pub(crate) root: String,
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
 }
 
-/// An authority of its own, that vouches for `localhost`.
-struct Authority {
+/// A certificate authority and its certificate for `localhost`.
+pub(crate) struct Authority {
     root: rcgen::Certificate,
     certificate: CertificateDer<'static>,
     key: KeyPair,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let issuer_key = KeyPair::generate().unwrap();
         let mut issuer = CertificateParams::new(Vec::<String>::new()).unwrap();
         issuer.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,13 +47,13 @@ impl Authority {
         Self { root, certificate: CertificateDer::from(certificate.der().to_vec()), key }
     }
 
-    fn roots(&self) -> Arc<RootCertStore> {
+    pub(crate) fn roots(&self) -> Arc<RootCertStore> {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.der().clone()).unwrap();
         Arc::new(roots)
     }
 
-    fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -69,15 +70,15 @@ impl Authority {
 
 pub(crate) async fn secure(protocols: &[&str]) -> Secure {
     let authority = Authority::new();
-    let acceptor = authority.acceptor(protocols);
+    let acceptor = Arc::new(Mutex::new(authority.acceptor(protocols)));
     let (listener, address) = listen().await;
     let asked = Arc::<Mutex<Vec<Asked>>>::default();
     let connections = Arc::<AtomicUsize>::default();
-    let (up, count) = (asked.clone(), connections.clone());
+    let (up, count, current) = (asked.clone(), connections.clone(), acceptor.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             count.fetch_add(1, Ordering::SeqCst);
-            let (acceptor, up) = (acceptor.clone(), up.clone());
+            let (acceptor, up) = (current.lock().unwrap().clone(), up.clone());
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
                     answer_all(stream, up, |_| {
@@ -90,14 +91,20 @@ pub(crate) async fn secure(protocols: &[&str]) -> Secure {
             });
         }
     });
-    Secure { address, roots: authority.roots(), root: authority.root.pem(), asked, connections }
+    let root = authority.root.pem();
+    Secure { address, authority, acceptor, root, asked, connections }
 }
 
 impl Secure {
     async fn proxy(&self, name: &str) -> Proxy {
         let mut settings = settings(&format!("https://{name}:{}/v1", self.address.port()));
-        settings.roots = Roots::Given(self.roots.clone());
+        settings.roots = Roots::Only(self.authority.roots());
         Proxy::with(settings).await
+    }
+
+    /// Offers these protocols on new connections.
+    fn offer(&self, protocols: &[&str]) {
+        *self.acceptor.lock().unwrap() = self.authority.acceptor(protocols);
     }
 
     fn last(&self) -> Asked {
@@ -106,7 +113,7 @@ impl Secure {
 }
 
 #[tokio::test]
-async fn http_2_by_alpn_http_1_1_otherwise() {
+async fn http2_is_used_if_alpn_offers_it() {
     for (protocols, version) in [
         (&["h2", "http/1.1"][..], Version::HTTP_2),
         (&["http/1.1"], Version::HTTP_11),
@@ -140,7 +147,7 @@ async fn http_2_by_alpn_http_1_1_otherwise() {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_and_shared_in_http_2() {
+async fn connections_are_reused_and_shared_in_http2() {
     for (protocols, most) in [(["h2"], 1), (["http/1.1"], 4)] {
         let upstream = secure(&protocols).await;
         let proxy = upstream.proxy("localhost").await;
@@ -155,9 +162,9 @@ async fn a_connection_is_used_again_and_shared_in_http_2() {
     }
 }
 
-/// What the upstream does not read of it would stand in the way of all others.
+/// Content that the upstream does not read would block all other streams of the connection.
 #[tokio::test]
-async fn in_http_2_content_has_a_connection_of_its_own() {
+async fn upload_has_its_own_connection_in_http2() {
     let upstream = secure(&["h2"]).await;
     let proxy = upstream.proxy("localhost").await;
     for nth in 1..4 {
@@ -166,6 +173,24 @@ async fn in_http_2_content_has_a_connection_of_its_own() {
         assert_eq!(reply.text(), NAMED);
         assert_eq!((upstream.last().version, &upstream.last().body[..]), (Version::HTTP_2, &b"body"[..]));
         assert_eq!(upstream.connections.load(Ordering::SeqCst), 1 + nth, "and the others share one");
+    }
+}
+
+/// The client for the old protocol reads none of the content, so that content of any size is sent again.
+#[tokio::test]
+async fn upload_is_sent_again_after_the_upstream_changes_its_protocol() {
+    for (before, after, version) in
+        [("h2", "http/1.1", Version::HTTP_11), ("http/1.1", "h2", Version::HTTP_2)]
+    {
+        let upstream = secure(&[before]).await;
+        let proxy = upstream.proxy("localhost").await;
+        assert_eq!(proxy.get(COSTS).await.text(), NAMED);
+        upstream.offer(&[after]);
+        for _ in 0..2 {
+            let request = Request::post(proxy.url(COSTS)).body(full(vec![b'x'; 1 << 20])).unwrap();
+            assert_eq!(proxy.send(request).await.text(), NAMED);
+            assert_eq!((upstream.last().version, upstream.last().body.len()), (version, 1 << 20));
+        }
     }
 }
 
@@ -185,13 +210,13 @@ async fn headers_frame(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A literal that is never indexed, with its name's place in the static table (RFC 7541 §6.2.3, §5.1).
+/// True if the block has a literal that is never indexed, with this name of the static table (RFC 7541 §6.2.3, §5.1).
 fn never_indexed(headers: &[u8], place: u8) -> bool {
     headers.windows(2).any(|bytes| bytes == [0b0001_1111, place - 15])
 }
 
 #[tokio::test]
-async fn secrets_are_never_indexed() {
+async fn secret_headers_are_never_indexed_by_hpack() {
     // RFC 7541 appendix A.
     const AUTHORIZATION: u8 = 23;
     const COOKIE: u8 = 32;
@@ -208,7 +233,7 @@ async fn secrets_are_never_indexed() {
         headers_frame(&mut stream).await
     });
     let mut settings = settings(&format!("https://localhost:{}", address.port()));
-    settings.roots = Roots::Given(authority.roots());
+    settings.roots = Roots::Only(authority.roots());
     let proxy = Proxy::with(settings).await;
     let secret = [("authorization", "Bearer k"), ("cookie", "c=1")];
     let request = secret
@@ -235,10 +260,10 @@ async fn secrets_are_never_indexed() {
 }
 
 #[tokio::test]
-async fn an_unknown_root_and_a_wrong_name_are_502s() {
+async fn untrusted_certificate_fails_with_502() {
     let upstream = secure(&["h2"]).await;
     let mut stranger = settings(&format!("https://localhost:{}", upstream.address.port()));
-    stranger.roots = Roots::Given(secure(&["h2"]).await.roots);
+    stranger.roots = Roots::Only(secure(&["h2"]).await.authority.roots());
     Proxy::with(stranger).await.get(COSTS).await.is_error(502, "upstream_transport_error");
     let proxy = upstream.proxy("127.0.0.1").await;
     proxy.get(COSTS).await.is_error(502, "upstream_transport_error");
@@ -246,9 +271,9 @@ async fn an_unknown_root_and_a_wrong_name_are_502s() {
 }
 
 #[tokio::test]
-async fn the_platforms_or_mozillas_roots_make_a_client() {
-    // No call: that would leave this machine.
+async fn client_is_made_with_platform_roots() {
+    // A request would leave this machine.
     let settings = settings("https://api.openai.com/v1");
-    assert!(matches!(settings.roots, Roots::Found));
-    api_key_name_proxy::upstream::client(&settings).unwrap();
+    assert!(matches!(settings.roots, Roots::Platform));
+    api_key_name_proxy::upstream::service(&settings).unwrap();
 }

@@ -1,6 +1,7 @@
-//! Bodies: streamed, and timed by their silences alone, those that the client sends above all. On a clock that stands still
-//! but for the waits, and connections in memory, so that a test does not take the time it speaks of; over sockets, and with a
-//! second in place of a minute, where it is about the upstream's connection.
+//! Uploads and their timeouts.
+//!
+//! Tests of the timeouts layer use tokio's paused clock and connections in memory. Tests of the upstream's connection use
+//! sockets and a timeout of one second.
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,28 +17,28 @@ use tower::{ServiceBuilder, service_fn};
 use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::errors::{Errors, Failure};
-use api_key_name_proxy::limits::Limits;
-use api_key_name_proxy::timeouts::{Timeouts, Upload};
+use api_key_name_proxy::server::limits::Limits;
+use api_key_name_proxy::stack::errors::{Errors, Failure};
+use api_key_name_proxy::stack::timeouts::{Timeouts, Upload};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An answer to a request whose content is not all there.
+/// A response that the upstream sends before it has read all content.
 const EARLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nearly";
 
-/// What the upstream does with the body.
+/// The upstream's treatment of the request body.
 #[derive(Clone, Copy)]
 enum Upstream {
     ReadsAll,
     ReadsNothing,
-    /// Reads it, thinks for that long, and answers.
+    /// Reads the body, waits this long, and responds.
     Thinks(Duration),
-    /// Thinks for as long as it may, answers in ten pieces, and waits that long before each.
+    /// Waits as long as the timeout allows, and responds in ten pieces, with this wait before each.
     Drips(Duration),
 }
 
-/// The two layers that matter, on one connection of HTTP/1.1.
+/// The errors and timeouts layers on one HTTP/1.1 connection.
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
@@ -47,7 +48,7 @@ fn connect(upstream: Upstream) -> DuplexStream {
             let length = match upstream {
                 Upstream::ReadsNothing => std::future::pending().await,
                 Upstream::ReadsAll | Upstream::Thinks(_) | Upstream::Drips(_) => {
-                    // As the client of hyper does: a broken body is a failed request.
+                    // Like hyper's client: a broken body fails the request.
                     match request.into_body().collect().await {
                         Ok(body) => body.to_bytes().len(),
                         Err(_) => return Err(Failure::Unusable),
@@ -91,7 +92,7 @@ async fn status_of(stream: &mut DuplexStream) -> StatusCode {
 const HEAD: &[u8] = b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_upload_may_take_all_day() {
+async fn slow_upload_is_not_cut_before_the_deadline() {
     let mut stream = connect(Upstream::ReadsAll);
     stream.write_all(HEAD).await.unwrap();
     for _ in 0..10 {
@@ -102,7 +103,7 @@ async fn a_slow_upload_may_take_all_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_upstreams_time_begins_where_the_upload_ends() {
+async fn response_timeout_begins_at_the_end_of_the_upload() {
     for (thinks, status) in [(TIMEOUT - Duration::from_secs(1), 200), (TIMEOUT + Duration::from_secs(1), 504)]
     {
         let mut stream = connect(Upstream::Thinks(thinks));
@@ -114,7 +115,7 @@ async fn the_upstreams_time_begins_where_the_upload_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stops_is_told_so() {
+async fn stalled_upload_fails_with_408() {
     let mut stream = connect(Upstream::ReadsAll);
     stream.write_all(HEAD).await.unwrap();
     stream.write_all(b"01234").await.unwrap();
@@ -122,7 +123,7 @@ async fn a_client_that_stops_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_does_not_take_the_body_is_a_504() {
+async fn upload_that_the_upstream_does_not_read_fails_with_504() {
     let mut stream = connect(Upstream::ReadsNothing);
     stream.write_all(HEAD).await.unwrap();
     stream.write_all(b"01234").await.unwrap();
@@ -130,7 +131,7 @@ async fn an_upstream_that_does_not_take_the_body_is_a_504() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_body_it_is_the_head_alone() {
+async fn response_timeout_without_upload_begins_at_the_request() {
     let mut stream = connect(Upstream::Thinks(TIMEOUT - Duration::from_secs(1)));
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert_eq!(status_of(&mut stream).await, 200);
@@ -140,7 +141,7 @@ async fn without_a_body_it_is_the_head_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_may_take_all_day_and_a_silent_one_may_not() {
+async fn slow_response_passes_and_a_silent_one_is_cut() {
     for (wait, whole) in [(TIMEOUT - Duration::from_secs(1), true), (TIMEOUT + Duration::from_secs(1), false)]
     {
         let mut stream = connect(Upstream::Drips(wait));
@@ -153,7 +154,7 @@ async fn a_slow_answer_may_take_all_day_and_a_silent_one_may_not() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_http_is_the_clients_fault() {
+async fn invalid_chunked_upload_fails_with_400() {
     let address = scripted(|mut stream| async move { write_then_wait(&mut stream, "").await }).await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
     let answer = exchange(
@@ -166,8 +167,8 @@ async fn a_body_that_is_not_http_is_the_clients_fault() {
 }
 
 #[tokio::test]
-async fn an_upload_is_streamed_and_the_answer_may_come_first() {
-    // Answers when the first half is there: a body that was held would wait for ever.
+async fn response_may_arrive_before_the_end_of_the_upload() {
+    // Responds after the first half. If the proxy buffered the body, it would never arrive.
     let address = scripted(|mut stream| async move {
         let mut asked = read_head(&mut stream).await;
         while !asked.contains("first half") {
@@ -191,10 +192,9 @@ async fn an_upload_is_streamed_and_the_answer_may_come_first() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }
 
-/// What came of it then counted as the next call's head, and was refused as one that is too large: the refusal stood where
-/// the next answer was to be.
+/// The header limit must not apply to the rest of the upload.
 #[tokio::test]
-async fn what_follows_an_early_answer_is_no_head() {
+async fn upload_after_an_early_response_is_not_read_as_a_request() {
     const LENGTH: usize = 400_000;
     let address = scripted(|mut stream| async move {
         while read_head(&mut stream).await.starts_with("POST") {
@@ -216,14 +216,14 @@ async fn what_follows_an_early_answer_is_no_head() {
     }
 }
 
-/// To this upstream. Whoever is silent is waited for a second.
+/// A proxy with a timeout of one second.
 async fn impatient(upstream: SocketAddr) -> Proxy {
     let mut settings = settings(&format!("http://{upstream}"));
     settings.timeout = Duration::from_secs(1);
     Proxy::with(settings).await
 }
 
-/// Of what is announced.
+/// Sends half of the announced content.
 async fn half_an_upload(proxy: &Proxy) -> TcpStream {
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     stream
@@ -233,9 +233,9 @@ async fn half_an_upload(proxy: &Proxy) -> TcpStream {
     stream
 }
 
-/// It has a connection to the upstream for as long as it is on its way, whatever was answered.
+/// The upload occupies an upstream connection until it ends.
 #[tokio::test]
-async fn an_upload_behind_its_answer_counts_as_a_call() {
+async fn upload_after_its_response_counts_as_in_flight() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         write_then_wait(&mut stream, std::str::from_utf8(EARLY).unwrap()).await;
@@ -247,14 +247,14 @@ async fn an_upload_behind_its_answer_counts_as_a_call() {
     let mut stream = half_an_upload(&proxy).await;
     assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
     proxy.get(COSTS).await.is_error(503, "overloaded");
-    // It stands still, and is cut.
+    // The upload stalls and is cut.
     assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or_default(), 0);
     soon(async { while proxy.get(COSTS).await.status != 200 {} }).await;
 }
 
-/// Nobody would end it: the answer is out, and hyper waits for as long as nothing is read or written.
+/// Without a limit of the proxy, hyper would wait for the rest without end.
 #[tokio::test]
-async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connections() {
+async fn stalled_upload_after_its_response_closes_both_connections() {
     let (ended, mut upstreams) = tokio::sync::mpsc::unbounded_channel();
     let address = scripted(move |mut stream| {
         let ended = ended.clone();
@@ -269,19 +269,19 @@ async fn an_upload_that_stands_still_behind_its_answer_ends_with_both_connection
     let proxy = impatient(address).await;
     let mut stream = half_an_upload(&proxy).await;
     assert!(soon(read_answer(&mut stream)).await.ends_with("early"));
-    // It is cut, not ended as if it were whole.
+    // The content is cut, and not ended as if it were complete.
     assert!(soon(upstreams.recv()).await.unwrap().ends_with(b"\r\n\r\nhalf"));
     assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or_default(), 0);
 }
 
 #[tokio::test]
-async fn an_upload_that_stands_still_does_not_end_its_answer() {
+async fn stalled_upload_does_not_cut_its_response() {
     const PIECES: usize = 40;
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         let said = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {PIECES}\r\n\r\n");
         stream.write_all(said.as_bytes()).await.unwrap();
-        // It takes longer than either side may be silent.
+        // The whole response takes longer than the timeout.
         for _ in 0..PIECES {
             tokio::time::sleep(Duration::from_millis(50)).await;
             stream.write_all(b"x").await.unwrap();
@@ -295,10 +295,9 @@ async fn an_upload_that_stands_still_does_not_end_its_answer() {
     assert!(answer.ends_with(&"x".repeat(PIECES)), "{answer}");
 }
 
-/// RFC 9112 §6.1: whoever has spoken HTTP/1.0 is sent no chunks. A connection of the pool that had done so was, and the
-/// body was left out without a word.
+/// RFC 9112 §6.1: an HTTP/1.0 peer receives no chunks. hyper omits the content on a connection that was HTTP/1.0.
 #[tokio::test]
-async fn a_body_of_unknown_length_arrives_where_http_1_0_was_spoken() {
+async fn content_of_unknown_length_reaches_an_http10_upstream() {
     let address = scripted(|mut stream| async move {
         let mut asked = read_head(&mut stream).await;
         if asked.starts_with("POST") {

@@ -32,7 +32,7 @@ fn reading_again_says_what_is_new_and_says_it_once() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("names.json");
     fs::write(&file, map("one")).unwrap();
-    let mut files = Files::open(vec![file.clone()], None).unwrap();
+    let mut files = Files::open(vec![file.clone()]).unwrap();
     assert_eq!(files.reload(), Reloaded::default());
     for bad in ["", "{", "[]", "gone"] {
         match bad {
@@ -42,7 +42,7 @@ fn reading_again_says_what_is_new_and_says_it_once() {
         let reloaded = files.reload();
         assert_eq!((reloaded.changed, &reloaded.broken[..]), (false, &[files.error().unwrap()][..]));
         assert_eq!(files.reload(), Reloaded::default(), "said once: {bad:?}");
-        assert_eq!(files.names().name("a"), Some("one"));
+        assert_eq!(files.maps()[0].name("a"), Some("one"));
         assert!(files.error().is_some());
         // The same good again: nothing changed, and nothing is wrong any more.
         fs::write(&file, map("one")).unwrap();
@@ -55,7 +55,7 @@ fn reading_again_says_what_is_new_and_says_it_once() {
     fs::write(&file, map("two")).unwrap();
     fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
     assert_eq!(files.reload(), Reloaded { changed: true, ..Reloaded::default() });
-    assert_eq!(files.names().name("a"), Some("two"));
+    assert_eq!(files.maps()[0].name("a"), Some("two"));
     save_by_rename(&file, &map("two"));
     assert_eq!(files.reload(), Reloaded::default(), "touched is not changed");
 }
@@ -65,10 +65,10 @@ fn a_replaced_map_holds_until_the_content_changes() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("names.json");
     fs::write(&file, map("one")).unwrap();
-    let (mut feed, board, names) = feed(&file);
+    let (mut feed, store, names) = feed(&file);
     let mut reload = || {
         let reloaded = feed.files.reload();
-        feed.tell(&board, &reloaded);
+        feed.tell(&store, &reloaded);
         (names.snapshot().name("a").map(str::to_owned), names.status())
     };
     names.replace(crate::KeyNames::new([("a", "ours")]).unwrap());

@@ -7,7 +7,8 @@ use crate::choices::{Choices, crumbs, cut};
 use crate::{RULES, amend_by, documents};
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{Fault, Learnt, MAX_DEPTH};
-use tower_api_key_name::{Counts, KeyNames};
+use tower_api_key_name::KeyNames;
+use tower_api_key_name::outcome::Counts;
 
 /// The engine answers what the oracle does, held and streamed, however the body is cut; the output is JSON exactly if
 /// the input was; what earlier bodies taught changes nothing; twice is once.
@@ -151,5 +152,5 @@ impl Amended {
 }
 
 fn four(counts: Counts) -> naive::Counts {
-    [counts.named, counts.unmatched, counts.null, counts.left]
+    [counts.named, counts.unmatched, counts.not_a_string, counts.skipped]
 }

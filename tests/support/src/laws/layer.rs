@@ -20,7 +20,8 @@ use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
 use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::Fault;
-use tower_api_key_name::{ApiKeyNameLayer, Counts, Outcome, SharedKeyNames, Skip};
+use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
 /// Bytes, head, trailers, error and outcome are what the laws say, however the body comes; hints are honest; what ends
 /// has ended; one outcome is told, even if nobody listens to the end.
@@ -154,7 +155,7 @@ impl Exchange {
 struct Went {
     headers: HeaderMap,
     /// As the head says it.
-    outcome: Option<Outcome>,
+    outcome: Option<ResponseState>,
     data: Vec<u8>,
     trailers: Option<HeaderMap>,
     failed: bool,
@@ -174,8 +175,8 @@ impl Exchange {
             return as_it_came();
         }
         let skipped = |skip| {
-            let outcome = Outcome::Skipped(skip, Counts::default());
-            Went { outcome: Some(outcome), told: vec![outcome], ..as_it_came() }
+            let outcome = Outcome::Skipped { skip, counts: Counts::default() };
+            Went { outcome: Some(outcome.into()), told: vec![outcome], ..as_it_came() }
         };
         if let Some(skip) = self.skip() {
             return skipped(skip);
@@ -194,14 +195,14 @@ impl Exchange {
         let is_hopeless = fault.is_some() && !changed;
         if is_long && (!is_hopeless || end + surcharge >= self.limit) {
             let outcome = match fault {
-                _ if self.end == End::Error => Outcome::Skipped(Skip::BodyFailed, counts),
-                Some(fault) => Outcome::Skipped(fault.into(), counts),
-                None if changed => Outcome::Amended(counts),
-                None => Outcome::Unchanged(counts),
+                _ if self.end == End::Error => Outcome::Skipped { skip: Skip::BodyFailed, counts },
+                Some(fault) => Outcome::Skipped { skip: fault.into(), counts },
+                None if changed => Outcome::Amended { counts },
+                None => Outcome::Unchanged { counts },
             };
             return Went {
                 headers: self.corrected(None),
-                outcome: Some(Outcome::Streaming),
+                outcome: Some(ResponseState::Streaming),
                 data,
                 trailers: as_it_came().trailers.map(without_digests),
                 told: vec![outcome],
@@ -214,16 +215,16 @@ impl Exchange {
             Some(fault) if self.end != End::Error || is_hopeless => return skipped(fault.into()),
             _ if self.end == End::Error => return skipped(Skip::BodyFailed),
             _ if !changed => {
-                let outcome = Outcome::Unchanged(counts);
-                return Went { outcome: Some(outcome), told: vec![outcome], ..as_it_came() };
+                let outcome = Outcome::Unchanged { counts };
+                return Went { outcome: Some(outcome.into()), told: vec![outcome], ..as_it_came() };
             }
             _ => {}
         }
         let says_length = self.end == End::Well && self.said("trailer").is_empty();
-        let outcome = Outcome::Amended(counts);
+        let outcome = Outcome::Amended { counts };
         Went {
             headers: self.corrected(says_length.then_some(data.len())),
-            outcome: Some(outcome),
+            outcome: Some(outcome.into()),
             data,
             trailers: as_it_came().trailers.map(without_digests),
             told: vec![outcome],
@@ -282,7 +283,7 @@ fn without_digests(mut fields: HeaderMap) -> HeaderMap {
 
 fn told([named, unmatched, null, left]: naive::Counts) -> Counts {
     let mut counts = Counts::default();
-    (counts.named, counts.unmatched, counts.null, counts.left) = (named, unmatched, null, left);
+    (counts.named, counts.unmatched, counts.not_a_string, counts.skipped) = (named, unmatched, null, left);
     counts
 }
 
@@ -303,7 +304,7 @@ impl Exchange {
             .unmatched(self.rules.unmatched)
             .null_as_unmatched(self.rules.null_as_unmatched)
             .honor_no_transform(self.honor_no_transform)
-            .on_outcome(move |outcome| tell.lock().iter_mut().for_each(|told| told.push(*outcome)));
+            .on_outcome(move |outcome, _| tell.lock().iter_mut().for_each(|told| told.push(*outcome)));
         let mut service = layer.layer(Upstream(Some(self.response(chunks, pends))));
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();

@@ -1,0 +1,121 @@
+//! Connections to the upstream (TCP, TLS), and the protocol that ALPN negotiates (RFC 7301).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt, service_fn};
+
+use super::tls;
+use crate::settings::ProxySettings;
+
+/// Opens connections that have one protocol.
+pub type Connector = BoxCloneSyncService<Uri, UpstreamStream, BoxError>;
+
+/// A TCP or TLS connection to the upstream.
+pub type UpstreamStream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// The protocol of a connection to the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// The upstream's address and the protocol of its latest connection.
+///
+/// A client that does not expect HTTP/2 opens a connection for each waiting call, so the protocol is learned before
+/// the first request is sent.
+pub struct Origin {
+    connector: HttpsConnector<HttpConnector>,
+    uri: Uri,
+    timeout: Duration,
+    state: Mutex<OriginState>,
+}
+
+struct OriginState {
+    protocol: Option<Protocol>,
+    /// The connection that was opened to learn the protocol. The first request uses it.
+    unused: Option<UpstreamStream>,
+}
+
+impl Origin {
+    /// Opens no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// If the TLS configuration cannot be made.
+    pub fn new(settings: &ProxySettings) -> io::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        // Divided among the addresses of a name: an address that does not respond leaves time for the others.
+        tcp.set_connect_timeout(Some(settings.timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::config(settings)?)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(tcp);
+        let uri = settings.base.join(&PathAndQuery::from_static("/")).unwrap_or_default();
+        // Without TLS there is no ALPN.
+        let protocol = (!settings.base.is_https()).then_some(Protocol::Http1);
+        let state = Mutex::new(OriginState { protocol, unused: None });
+        // A call ends after `timeout`. This limit ends attempts whose call is gone.
+        Ok(Self { connector, uri, timeout: 2 * settings.timeout, state })
+    }
+
+    /// Returns the protocol of the latest connection. The first call opens one, and the others wait for it.
+    ///
+    /// # Errors
+    ///
+    /// If no connection can be opened.
+    pub async fn protocol(&self) -> io::Result<Protocol> {
+        let mut state = self.state.lock().await;
+        if let Some(protocol) = state.protocol {
+            return Ok(protocol);
+        }
+        let stream = self.connect().await?;
+        let protocol = negotiated(&stream);
+        *state = OriginState { protocol: Some(protocol), unused: Some(stream) };
+        Ok(protocol)
+    }
+
+    /// Returns a connector that fails if ALPN negotiates another protocol. The next call then uses that.
+    pub fn connector(self: &Arc<Self>, protocol: Protocol) -> Connector {
+        let origin = self.clone();
+        BoxCloneSyncService::new(service_fn(move |_| {
+            let origin = origin.clone();
+            async move {
+                let unused = origin.state.lock().await.unused.take();
+                let stream = match unused {
+                    Some(stream) => stream,
+                    None => origin.connect().await?,
+                };
+                let negotiated = negotiated(&stream);
+                if negotiated == protocol {
+                    return Ok(stream);
+                }
+                origin.state.lock().await.protocol = Some(negotiated);
+                Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
+            }
+        }))
+    }
+
+    async fn connect(&self) -> io::Result<UpstreamStream> {
+        let connecting = self.connector.clone().oneshot(self.uri.clone());
+        tokio::time::timeout(self.timeout, connecting).await?.map_err(io::Error::other)
+    }
+}
+
+fn negotiated(stream: &UpstreamStream) -> Protocol {
+    if stream.connected().is_negotiated_h2() { Protocol::Http2 } else { Protocol::Http1 }
+}

@@ -1,0 +1,130 @@
+//! The headers that a gateway changes in a forwarded message: target, Host, Via, hop-by-hop headers (RFC 9110 §7.6).
+
+use std::hash::{BuildHasher, RandomState};
+
+use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE, TE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use tower_api_key_name::directory::BaseUrl;
+
+use super::framing;
+use crate::hop_by_hop;
+use crate::stack::errors::Failure;
+
+static SECRETS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
+
+/// Prepares requests for the upstream and its responses for the client.
+pub struct Gateway {
+    base: BaseUrl,
+    pseudonym: String,
+    via_1_0: HeaderValue,
+    via_1_1: HeaderValue,
+    via_2: HeaderValue,
+}
+
+impl Gateway {
+    /// Forwards to this base URL.
+    pub fn new(base: &BaseUrl) -> Self {
+        // Random for each process, so that two proxies in a row are not a loop. A pseudonym does not reveal the host
+        // name (RFC 9110 §7.6.3).
+        let pseudonym = format!("api-key-name-{:016x}", RandomState::new().hash_one(0));
+        let via = |protocol: &str| {
+            HeaderValue::try_from(format!("{protocol} {pseudonym}"))
+                .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
+        };
+        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
+    }
+
+    /// Returns the Via value for a message that was received in this version (RFC 9110 §7.6.3).
+    fn via(&self, received: Version) -> HeaderValue {
+        match received {
+            Version::HTTP_2 => &self.via_2,
+            Version::HTTP_11 => &self.via_1_1,
+            _ => &self.via_1_0,
+        }
+        .clone()
+    }
+
+    /// Replaces the target by the upstream's, and changes the headers.
+    ///
+    /// # Errors
+    ///
+    /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
+    pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
+        let received = request.version();
+        let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
+        // The client chooses the version of the connection.
+        *request.version_mut() = Version::HTTP_11;
+
+        let headers = request.headers_mut();
+        if self.has_forwarded(headers) {
+            return Err(Failure::Loop);
+        }
+        if !framing::is_plain(headers) {
+            return Err(Failure::Coded);
+        }
+        if !framing::merge_lengths(headers) {
+            return Err(Failure::ClientBroke);
+        }
+        hop_by_hop::strip(headers);
+        // The client derives it from the target.
+        headers.remove(HOST);
+        if received == Version::HTTP_2 {
+            join_cookies(headers);
+        }
+        mark_secrets(headers);
+        // Trailers are passed on (RFC 9110 §6.5.1, §10.1.4).
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.append(VIA, self.via(received));
+        Ok(())
+    }
+
+    /// Changes the headers of a response.
+    ///
+    /// # Errors
+    ///
+    /// If the response cannot be forwarded as it is.
+    pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
+        if response.status().is_informational() {
+            // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
+            return Err(Failure::Unusable);
+        }
+        framing::correct_response(response.status(), response.headers_mut())?;
+        let received = response.version();
+        // Otherwise an HTTP/1.0 upstream would end the connection to the client.
+        *response.version_mut() = Version::HTTP_11;
+        let headers = response.headers_mut();
+        hop_by_hop::strip(headers);
+        mark_secrets(headers);
+        headers.append(VIA, self.via(received));
+        Ok(())
+    }
+
+    /// True if this proxy has forwarded the request before.
+    fn has_forwarded(&self, headers: &HeaderMap) -> bool {
+        // `protocol pseudonym (comment), …`. Splitting a comment is harmless, since no other peer has this pseudonym.
+        headers.get_all(VIA).iter().any(|value| {
+            let mut words = value.as_bytes().split(|b| matches!(b, b' ' | b'\t' | b','));
+            words.any(|word| word == self.pseudonym.as_bytes())
+        })
+    }
+}
+
+/// Joins the cookies of an HTTP/2 request, since HTTP/1.1 allows one Cookie header (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let values: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if values.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Marks secrets, so that Debug omits them and HPACK never indexes them (RFC 7541 §7.1.3).
+fn mark_secrets(headers: &mut HeaderMap) {
+    for (name, value) in headers {
+        if SECRETS.contains(name) {
+            value.set_sensitive(true);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The length of a message (RFC 9112 §6.3).
+//!
+//! hyper reads a body by the rules of RFC 9112 and leaves the headers as they are. Its server then trusts them, so a
+//! message has to contain one length, and the right one.
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::stack::errors::Failure;
+
+/// True if the message has no transfer coding but `chunked`. The proxy requests no other (`TE: trailers`) and cannot
+/// remove it.
+pub fn is_plain(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none()
+}
+
+/// Corrects the length of a response. Hop-by-hop headers must still be present.
+///
+/// # Errors
+///
+/// If the response has a transfer coding but `chunked`, or lengths that differ.
+pub fn correct_response(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Failure> {
+    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+    if is_chunked && !is_plain(headers) {
+        return Err(Failure::Unusable);
+    }
+    // RFC 9112 §6.3: Transfer-Encoding overrides a length. RFC 9110 §8.6: 204 has no length, and that of a 304 is the
+    // length of a body without names.
+    if is_chunked || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if merge_lengths(headers) { Ok(()) } else { Err(Failure::Unusable) }
+}
+
+/// Replaces equal values of Content-Length by one. Returns false if they differ or are not numbers (RFC 9110 §8.6).
+pub fn merge_lengths(headers: &mut HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    if values.next().is_none_or(is_number) && values.next().is_none() {
+        return true;
+    }
+    let Some(length) = repeated_length(headers) else { return false };
+    headers.insert(CONTENT_LENGTH, length);
+    true
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+/// Returns the length that all values repeat, as in `5, 5`.
+fn repeated_length(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lengths = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    let first = HeaderValue::from_bytes(lengths.next()?).ok().filter(is_number)?;
+    lengths.all(|length| length == first.as_bytes()).then_some(first)
+}
