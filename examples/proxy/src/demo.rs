@@ -32,8 +32,8 @@ use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{KeyNames, KeyNamesError};
 use tower_http::compression::CompressionLayer;
 
-use super::limits::Limits;
-use super::server::{self, Stop};
+use super::server::limits::Limits;
+use super::server::{self, ShutdownSignal};
 use params::QueryParams;
 
 const DAY: u64 = 24 * 60 * 60;
@@ -56,7 +56,7 @@ pub fn names() -> Result<KeyNames, KeyNamesError> {
 
 impl Demo {
     pub async fn start(limits: Limits) -> io::Result<Self> {
-        let (_stop, stop) = Stop::pair();
+        let (_stop, stop) = ShutdownSignal::channel();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let base = format!("http://{address}/v1").parse::<BaseUrl>().map_err(io::Error::other)?;

@@ -6,10 +6,9 @@ use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
 use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
 
-use super::limits::Limits;
-use super::settings::ProxySettings;
+use super::server::limits::Limits;
+use super::settings::{ProxySettings, Roots};
 use super::sync_command::SyncFlags;
-use super::upstream::tls::Roots;
 
 /// Inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of OpenAI and Anthropic
 #[derive(Debug, clap::Parser)]

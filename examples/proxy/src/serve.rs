@@ -35,7 +35,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         .limits
         .fit_open_files()
         .map_err(|e| StartError::CannotStart(format!("cannot raise the limit of open files: {e}")))?;
-    let stop = server::Stop::on_signals().map_err(StartError::cannot_start)?;
+    let stop = server::ShutdownSignal::from_system().map_err(StartError::cannot_start)?;
 
     let demo = if flags.demo {
         let demo = Demo::start(flags.limits)

@@ -1,243 +1,218 @@
-//! The listener: HTTP/1.1 and HTTP/2 on one port, and an end that lets go of nobody.
+//! The HTTP server: HTTP/1.1 and HTTP/2 on one port, with limits and a graceful shutdown.
+//!
+//! ```text
+//! listener ─▶ admission ─▶ connection (timeouts) ─▶ in_flight ─▶ stack
+//!               │                │                      │
+//!               └──────────▶ activity ◀─────────────────┴─ stream
+//! ```
+//!
+//! `admission` limits connections and calls; when full, it evicts a connection that waits for its client. `activity` is
+//! the state of one connection: `stream` and `in_flight` report bytes and calls to it, `connection` applies the timeouts.
+mod activity;
+mod admission;
+mod connection;
+mod in_flight;
+pub mod limits;
+mod listener;
+mod shutdown;
+mod stream;
+
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
 use tower::Service;
 
-use super::calls::Counting;
-use super::connection::Connection;
-use super::heard::Heard;
-use super::limits::{HEAD_BYTES, Limits};
-use super::load::Load;
+use activity::Activity;
+use admission::Admission;
+use limits::{HEADER_LIMIT, Limits};
+use stream::ClientStream;
 
-/// The wish to stop, once for all who serve. The second time it is a demand.
-#[derive(Clone)]
-pub struct Stop {
-    wishes: watch::Receiver<u8>,
+pub use admission::Overload;
+pub use in_flight::{UploadExtension, UploadGuard};
+pub use listener::{AcceptBackOff, listen};
+pub use shutdown::ShutdownSignal;
+
+/// Serves connections with one service, under common limits.
+pub struct Server<S> {
+    service: S,
+    admission: Arc<Admission>,
+    protocols: Arc<Builder<TokioExecutor>>,
+    last_warning: Option<Instant>,
 }
 
-impl Stop {
-    pub fn pair() -> (watch::Sender<u8>, Self) {
-        let (ask, wishes) = watch::channel(0);
-        (ask, Self { wishes })
-    }
-
-    /// SIGTERM and Ctrl-C, from now on.
-    pub fn on_signals() -> io::Result<Self> {
-        let (ask, stop) = Self::pair();
-        let mut signals = Signals::new()?;
-        tokio::spawn(async move {
-            while signals.next().await {
-                ask.send_modify(|wishes| *wishes = wishes.saturating_add(1));
-            }
-        });
-        Ok(stop)
-    }
-
-    async fn asked(&mut self, times: u8) {
-        // Nobody is left who could ask.
-        if self.wishes.wait_for(|n| *n >= times).await.is_err() {
-            std::future::pending().await
-        }
-    }
-}
-
-#[cfg(unix)]
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> bool {
-        tokio::select! {
-            it = self.terminate.recv() => it.is_some(),
-            it = self.interrupt.recv() => it.is_some(),
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> bool {
-        tokio::signal::ctrl_c().await.is_ok()
-    }
-}
-
-/// As `TcpListener::bind`, whose queue has 128 places: too few for a thousand who come at once.
-pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
-    // What Linux allows (somaxconn).
-    const QUEUE: u32 = 4_096;
-    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match listen_at(address, QUEUE) {
-            Ok(listener) => return Ok(listener),
-            Err(e) => refused = e,
-        }
-    }
-    Err(refused)
-}
-
-fn listen_at(address: SocketAddr, queue: u32) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // On Windows it would let two listen at one address.
-    #[cfg(not(windows))]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(queue)
-}
-
-/// Serves until asked to stop, then until the last answer is out, or for as long as there is grace. Gives the
-/// number of calls that were cut.
-pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, mut stop: Stop) -> usize
+/// Serves the connections of a listener until a shutdown. Returns the number of cut calls.
+pub async fn serve<S, B>(
+    listener: TcpListener,
+    service: S,
+    limits: Limits,
+    mut shutdown: ShutdownSignal,
+) -> usize
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
 {
-    let load = Load::new(limits);
-    let builder = Arc::new(protocols());
-    let begin = |stream: TcpStream, place: OwnedSemaphorePermit| {
-        // A small answer must not wait for the client's delayed acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let (builder, who) = (builder.clone(), load.enter());
-        let io = TokioIo::new(Heard::new(stream, who.clone(), |stream| drop(stream.set_zero_linger())));
-        let service = Counting::new(service.clone(), who.clone());
-        tokio::spawn(async move {
-            Connection::new(builder.serve_connection(io, service), who).await;
-            drop(place);
-        });
-    };
+    let mut server = Server::new(service, limits);
+    server.accept_until_shutdown(listener, &mut shutdown).await;
+    server.shut_down(&mut shutdown).await
+}
 
-    let mut wait = NO_WAIT;
-    let mut told = None;
-    // Who has come, and has no place yet.
-    let mut at_the_door = loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(e) => {
-                    back_off(&e, &mut wait).await;
-                    continue;
-                }
-            },
-            () = stop.asked(1) => break None,
-        };
-        wait = NO_WAIT;
-        let place = match load.place() {
-            Some(place) => place,
-            None => {
-                tell_of_crowd(&mut told, limits.max_connections);
-                tokio::select! {
-                    Some(place) = load.place_of_another() => place,
-                    () = stop.asked(1) => break Some(stream),
-                }
+impl<S, B> Server<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+{
+    pub fn new(service: S, limits: Limits) -> Self {
+        let admission = Arc::new(Admission::new(limits));
+        Self { service, admission, protocols: Arc::new(protocols()), last_warning: None }
+    }
+
+    async fn accept_until_shutdown(&mut self, listener: TcpListener, shutdown: &mut ShutdownSignal) {
+        let mut back_off = AcceptBackOff::default();
+        // A connection that is accepted and not yet admitted.
+        let waiting = loop {
+            let stream = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(e) => {
+                        back_off.wait(&e).await;
+                        continue;
+                    }
+                },
+                () = shutdown.received(1) => break None,
+            };
+            back_off.reset();
+            tokio::select! {
+                Some(permit) = self.admit() => self.spawn(stream, permit),
+                () = shutdown.received(1) => break Some(stream),
             }
         };
-        begin(stream, place);
-    };
-
-    // Whoever comes now is refused, not left waiting; whoever has come already is served where there is a place.
-    if let Ok(queue) = listener.into_std() {
-        while let Some(stream) = at_the_door.take().or_else(|| next_in_queue(&queue))
-            && let Some(place) = load.place()
-        {
-            begin(stream, place);
+        // The system refuses later clients. Connected clients are served if there is room.
+        for stream in waiting.into_iter().chain(listener::close(listener)) {
+            if let Ok(permit) = self.admission.permits.clone().try_acquire_owned() {
+                self.spawn(stream, permit);
+            }
         }
     }
-    let (open, in_flight) = (load.open(), load.in_flight());
-    if open > 0 {
-        tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
+
+    /// Waits until the server has room for one more connection. Logs at most one warning a minute while it is full.
+    async fn admit(&mut self) -> Option<OwnedSemaphorePermit> {
+        const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+        let is_full = self.admission.permits.available_permits() == 0;
+        if is_full && self.last_warning.is_none_or(|last| last.elapsed() > WARNING_INTERVAL) {
+            self.last_warning = Some(Instant::now());
+            let limit = self.admission.limits.max_connections;
+            tracing::warn!(
+                "{limit} connections (--max-connections): the longest-idle one is closed for a new one"
+            );
+        }
+        self.admission.admit().await
     }
-    let before = load.all_cut();
-    let (left, why) = tokio::select! {
-        // What is left of an upload is no more on its way.
-        () = load.finish() => (0, "their clients did not take their answers"),
-        () = tokio::time::sleep(limits.grace) => (load.in_flight(), "the time to finish is over (--grace)"),
-        () = stop.asked(2) => (load.in_flight(), "asked a second time"),
-    };
-    let cut = left + load.all_cut() - before;
-    if cut > 0 {
-        tracing::warn!("stopped with {cut} calls in flight: {why}");
+
+    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        // A small response must not wait for the client's delayed acknowledgement.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(self.drive(stream, |stream| drop(stream.set_zero_linger()), permit));
     }
-    cut
+
+    /// Serves a connection of any transport to its end. Waits first for room.
+    ///
+    /// `reset` is called before a stream is dropped that has an incomplete response.
+    pub async fn serve_connection<I>(&self, stream: I, reset: fn(&I))
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(permit) = self.admission.admit().await {
+            self.drive(stream, reset, permit).await;
+        }
+    }
+
+    fn drive<I>(
+        &self,
+        stream: I,
+        reset: fn(&I),
+        permit: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send + use<I, S, B>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::new());
+        let (protocols, admission) = (self.protocols.clone(), self.admission.clone());
+        admission.add(&activity);
+        let io = TokioIo::new(ClientStream { inner: stream, activity: activity.clone(), reset });
+        let shared = (self.service.clone(), activity.clone(), admission.clone());
+        let service = service_fn(move |request| {
+            let (service, activity, admission) = shared.clone();
+            in_flight::call(service, request, activity, admission)
+        });
+        async move {
+            connection::drive(protocols.serve_connection(io, service), &activity, &admission).await;
+            drop(permit);
+        }
+    }
+
+    /// Lets the calls in flight finish, until the grace period is over or a second signal arrives.
+    ///
+    /// Returns the number of calls that did not finish.
+    pub async fn shut_down(&self, shutdown: &mut ShutdownSignal) -> usize {
+        let admission = &self.admission;
+        let in_flight = || admission.in_flight.load(Ordering::Relaxed);
+        let open = admission.limits.max_connections - admission.permits.available_permits();
+        if open > 0 {
+            let in_flight = in_flight();
+            tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
+        }
+        let cut_before = admission.cut.load(Ordering::Relaxed);
+        let (unfinished, reason) = tokio::select! {
+            () = admission.shut_down() => (0, "their clients did not read the responses"),
+            () = sleep(admission.limits.grace) => (in_flight(), "the time to finish is over (--grace)"),
+            () = shutdown.received(2) => (in_flight(), "a second signal was received"),
+        };
+        let cut = unfinished + admission.cut.load(Ordering::Relaxed) - cut_before;
+        if cut > 0 {
+            tracing::warn!("stopped with {cut} calls in flight: {reason}");
+        }
+        cut
+    }
 }
 
-fn next_in_queue(queue: &std::net::TcpListener) -> Option<TcpStream> {
-    let (stream, _) = queue.accept().ok()?;
-    stream.set_nonblocking(true).ok()?;
-    TcpStream::from_std(stream).ok()
-}
-
-/// HTTP/1.1 and HTTP/2, with what they may hold. How long they may wait, and how large a head of HTTP/1.1 may be, is
-/// the connection's to say: hyper's own timer for a head is made anew for each.
-pub fn protocols() -> Builder<TokioExecutor> {
-    // A stream's part of what a connection holds, either way. Calls have no content, or little.
-    const STREAM: u32 = 64 * 1024;
+/// Returns the settings of HTTP/1.1 and HTTP/2.
+///
+/// hyper's timer for HTTP/1.1 headers is not used: it would also close idle connections.
+fn protocols() -> Builder<TokioExecutor> {
+    // Bytes per stream that a connection buffers in either direction. Calls have little content.
+    const STREAM_WINDOW: u32 = 64 * 1024;
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().header_read_timeout(None);
+    // hyper responds 431 (RFC 6585 §5) to headers that are incomplete at this size.
+    builder.http1().header_read_timeout(None).max_buf_size(HEADER_LIMIT);
     builder
         .http2()
         .timer(TokioTimer::new())
-        // A peer that is gone without a word is found out by asking.
+        // A ping detects a peer that is gone without closing the connection.
         .keep_alive_interval(Duration::from_secs(20))
-        .max_header_list_size(HEAD_BYTES as u32)
-        // As many as RFC 9113 §6.5.2 asks for at least.
+        .max_header_list_size(HEADER_LIMIT as u32)
+        // The minimum that RFC 9113 §6.5.2 recommends.
         .max_concurrent_streams(100)
-        .initial_stream_window_size(STREAM)
-        .initial_connection_window_size(4 * STREAM)
-        .max_send_buf_size(STREAM as usize);
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(4 * STREAM_WINDOW)
+        .max_send_buf_size(STREAM_WINDOW as usize);
     builder
-}
-
-/// Once a minute at most: there is one for each who comes.
-fn tell_of_crowd(told: &mut Option<Instant>, connections: usize) {
-    let now = Instant::now();
-    if told.is_none_or(|told| now - told > Duration::from_secs(60)) {
-        *told = Some(now);
-        tracing::warn!(
-            "{connections} connections (--max-connections): the longest without a call makes room"
-        );
-    }
-}
-
-const NO_WAIT: Duration = Duration::ZERO;
-
-/// A connection that died in the queue concerns nobody else. Out of descriptors or memory: trying again at
-/// once would burn the processor and free nothing.
-pub async fn back_off(e: &io::Error, wait: &mut Duration) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    if matches!(e.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
-        return;
-    }
-    *wait = (*wait * 2).clamp(Duration::from_millis(5), Duration::from_secs(1));
-    tracing::warn!("cannot accept a connection: {e}; next try in {wait:?}");
-    tokio::time::sleep(*wait).await;
 }

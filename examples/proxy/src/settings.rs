@@ -1,10 +1,10 @@
 //! The settings that the stack is built from. The command line makes them, or a test.
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_rustls::rustls::RootCertStore;
 use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
-
-use super::upstream::tls::Roots;
 
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
@@ -17,4 +17,14 @@ pub struct ProxySettings {
     pub total_limit: Option<usize>,
     pub unmatched: Unmatched,
     pub roots: Roots,
+}
+
+/// The certificate authorities that are trusted to identify the upstream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Roots {
+    /// The authorities of the platform, or Mozilla's if the platform has none.
+    Platform,
+    /// These authorities only.
+    Only(Arc<RootCertStore>),
 }

@@ -1,11 +1,16 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
 //!
 //! `log` writes the access log. `route` rejects paths and methods that are not forwarded, with `scope` for the paths, and
-//! responds to `/health` with `health`.
+//! responds to `/health` with `health`. `errors` makes responses of failures, in the form of `error_form`. `timeouts` limits
+//! the waits of a call, with `upload` for the progress of its content.
+mod error_form;
+pub mod errors;
 pub mod health;
 pub mod log;
 pub mod route;
 pub mod scope;
+pub mod timeouts;
+mod upload;
 
 use std::convert::Infallible;
 
@@ -18,12 +23,12 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_http::decompression::DecompressionLayer;
 
 use super::coding;
-use super::errors::ErrorsLayer;
 use super::settings::ProxySettings;
-use super::timeouts::TimeoutsLayer;
 use super::upstream;
+use errors::Errors;
 use log::Log;
 use route::Route;
+use timeouts::Timeouts;
 
 /// Builds the stack. An error means that the TLS configuration cannot be made.
 pub fn stack(
@@ -51,6 +56,7 @@ pub fn stack(
         naming = naming.total_limit(total_limit);
     }
 
+    let (timeout, deadline) = (settings.timeout, settings.deadline);
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
         .layer_fn(Log::new)
@@ -61,7 +67,7 @@ pub fn stack(
         .layer(coding::compression())
         // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
         // become a 502 or 504 (`Skip::BodyFailed`).
-        .layer(ErrorsLayer::new(settings.timeout))
+        .layer_fn(Errors::new)
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.
@@ -69,7 +75,7 @@ pub fn stack(
         .layer(DecompressionLayer::new())
         .map_response(coding::begin_decompression)
         // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
-        .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
+        .layer_fn(move |inner| Timeouts::new(inner, timeout, deadline))
         // Changes the headers for the next hop, and sends requests again that the upstream did not process.
         .service(upstream::service(settings)?))
 }

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use http::{Request, Response};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-use super::errors::Failure;
 use super::settings::ProxySettings;
-use super::timeouts::Upload;
+use super::stack::errors::Failure;
+use super::stack::timeouts::Upload;
 use client::{Clients, UpstreamBody};
 use forward::Gateway;
 use replay::ReplayBody;

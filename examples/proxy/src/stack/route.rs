@@ -13,9 +13,9 @@ use pin_project_lite::pin_project;
 use tower::Service;
 use tower_api_key_name::SharedKeyNames;
 
-use crate::errors;
-use crate::load::Overload;
+use crate::server::Overload;
 
+use super::errors::{self, ErrorForm};
 use super::health;
 use super::scope::is_in_scope;
 
@@ -47,30 +47,31 @@ pin_project! {
 
 /// Returns the response to a request that is not forwarded.
 fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
+    let path = request.uri().path();
+    let form = ErrorForm::for_path(path);
     if !has_one_host(request) {
         let message = "A request needs exactly one Host header.";
-        return Some(errors::proxy_error(StatusCode::BAD_REQUEST, "bad_request", message));
+        return Some(errors::proxy_error(form, StatusCode::BAD_REQUEST, "bad_request", message));
     }
-    let path = request.uri().path();
     if path == "/health" {
         return Some(match *request.method() {
             Method::GET | Method::HEAD => health::respond(names),
-            _ => method_not_allowed("GET, HEAD"),
+            _ => method_not_allowed(form, "GET, HEAD"),
         });
     }
     if !is_in_scope(path) {
         let message = "Only /health, /v1/organization/* and /v1/organizations/* are served here.";
-        return Some(errors::proxy_error(StatusCode::NOT_FOUND, "not_found", message));
+        return Some(errors::proxy_error(form, StatusCode::NOT_FOUND, "not_found", message));
     }
     match *request.method() {
         Method::OPTIONS if is_last_hop(request) => return Some(allowed_methods()),
         Method::GET | Method::POST | Method::PUT | Method::PATCH => {}
         Method::DELETE | Method::HEAD | Method::OPTIONS => {}
-        _ => return Some(method_not_allowed(FORWARDED_METHODS)),
+        _ => return Some(method_not_allowed(form, FORWARDED_METHODS)),
     }
     // Checked last, so that local responses do not depend on the load.
     let overload = request.extensions().get::<Overload>()?;
-    (!overload.makes_room()).then(errors::overloaded)
+    (!overload.evict_stalled()).then(|| errors::overloaded(form))
 }
 
 /// RFC 9112 §3.2: HTTP/1.1 requires one Host header. HTTP/2 has `:authority`, and HTTP/1.0 requires none.
@@ -94,9 +95,10 @@ fn allowed_methods() -> Response<Full<Bytes>> {
 }
 
 /// RFC 9110 §15.5.6: a 405 lists the allowed methods.
-fn method_not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+fn method_not_allowed(form: ErrorForm, allowed: &'static str) -> Response<Full<Bytes>> {
     let message = "This method is not forwarded.";
-    let mut response = errors::proxy_error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+    let mut response =
+        errors::proxy_error(form, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use tower_api_key_name::directory::BaseUrl;
 
 use super::framing;
-use crate::errors::Failure;
 use crate::hop_by_hop;
+use crate::stack::errors::Failure;
 
 static SECRETS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
 

@@ -20,7 +20,7 @@ use http::{Method, Request};
 use tower::retry::Policy;
 
 use super::replay::ReplayBody;
-use crate::errors::Failure;
+use crate::stack::errors::Failure;
 
 /// Retries at once, before the first with back-off.
 const IMMEDIATE: u32 = 2;

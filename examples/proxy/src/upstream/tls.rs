@@ -7,17 +7,7 @@ use hyper_rustls::ConfigBuilderExt;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::settings::ProxySettings;
-
-/// The certificate authorities that are trusted to identify the upstream.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Roots {
-    /// The authorities of the platform, or Mozilla's if the platform has none.
-    Platform,
-    /// These authorities only.
-    Only(Arc<RootCertStore>),
-}
+use crate::settings::{ProxySettings, Roots};
 
 /// Returns the configuration without ALPN, which the connector adds.
 ///

@@ -37,7 +37,7 @@ fn in_process_proxy_under_chaos_keeps_no_task() {
     let flags = ServeFlags::parse_from(arguments);
     let settings = flags.settings().unwrap();
     let names = SharedKeyNames::watch(names_file.file()).unwrap();
-    let (_ask_to_stop, stop) = server::Stop::pair();
+    let (_ask_to_stop, stop) = server::ShutdownSignal::channel();
     let address = proxy_runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -151,6 +151,8 @@ fn check_typical_outcomes(tally: &BTreeMap<&'static str, BTreeMap<Outcome, u64>>
         let all: u64 = tally.get(behavior.name).map_or(0, |of| of.values().sum());
         let typical = match behavior.typical {
             TypicalOutcome::Complete => of(Outcome::Complete),
+            // A retry may reach a pooled connection whose upstream is silent.
+            TypicalOutcome::Error(502) => of(Outcome::Error(502)) + of(Outcome::Error(504)),
             TypicalOutcome::Error(status) => of(Outcome::Error(status)),
             TypicalOutcome::Varies => all,
         };

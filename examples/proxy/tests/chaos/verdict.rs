@@ -1,4 +1,4 @@
-//! The check of a response: exactly the oracle's, or an error in OpenAI's form, or visibly broken off.
+//! The check of a response: exactly the oracle's, or an error of the proxy, or visibly broken off.
 use crate::coding;
 use crate::fixtures::Fixtures;
 use crate::plan::Plan;
@@ -109,7 +109,7 @@ fn check_error(plan: &Plan, received: &Received, status: u16) -> Result<Outcome,
     }
 }
 
-/// Returns the status of an error that the proxy made: OpenAI's form with exactly four members.
+/// Returns the status of an error that the proxy made, in OpenAI's form or in Anthropic's.
 pub(crate) fn own_error(received: &Received) -> Option<u16> {
     if received.end != BodyEnd::Clean || received.headers.get("x-nonce").is_some() {
         return None;
@@ -123,10 +123,14 @@ pub(crate) fn own_error(received: &Received) -> Option<u16> {
     let body: serde_json::Value = serde_json::from_slice(&received.body).ok()?;
     let error = body.get("error")?.as_object()?;
     let is_text = |name| error.get(name).is_some_and(|it| it.as_str().is_some_and(|it| !it.is_empty()));
-    let is_form = body.as_object()?.len() == 1
-        && error.len() == 4
-        && error.contains_key("param")
-        && ["message", "type", "code"].into_iter().all(is_text);
+    let is_form = match body.get("type") {
+        Some(kind) => kind == "error" && error.len() == 2 && ["message", "type"].into_iter().all(is_text),
+        None => {
+            error.len() == 4
+                && error.contains_key("param")
+                && ["message", "type", "code"].into_iter().all(is_text)
+        }
+    };
     (is_form && is_json && received.status >= 400).then_some(received.status)
 }
 

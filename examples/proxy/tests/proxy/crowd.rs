@@ -1,4 +1,4 @@
-//! Ten thousand connections that keep the proxy waiting, each in its own way, and one client that does not.
+//! Ten thousand connections that are idle or slow, and one client that is neither.
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,41 +14,42 @@ use crate::binary::{Running, names, program};
 use crate::peer::{COSTS, NAMED, Reply, client, full, read_answer, read_head, scripted, soon};
 
 const CROWD: usize = 10_000;
-/// What they do to be waited for.
+
+/// The behaviour of a client in the crowd.
 #[derive(Clone, Copy)]
-enum Way {
-    /// Keeps its connection alive.
+enum Behaviour {
+    /// Sends nothing after its first request.
     Idle,
-    /// Sends a head, a byte at a time.
-    Head,
-    /// Takes a long answer, a byte at a time.
-    Answer,
+    /// Sends request headers, one byte per second.
+    SlowHeaders,
+    /// Reads a long response, one byte per second.
+    SlowReader,
 }
 
-/// Answers `/big` without end, for as long as somebody takes it, and anything else with the rows.
+/// Responds to `/big` without end, and to other paths with the rows.
 async fn upstream() -> SocketAddr {
     scripted(|mut stream| async move {
         loop {
-            let head = read_head(&mut stream).await;
-            if head.is_empty() {
+            let request = read_head(&mut stream).await;
+            if request.is_empty() {
                 return;
             }
             let rows = crate::peer::ROWS;
-            let said = format!(
+            let response = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{rows}",
                 rows.len()
             );
-            if !head.contains("/big") {
-                if stream.write_all(said.as_bytes()).await.is_err() {
+            if !request.contains("/big") {
+                if stream.write_all(response.as_bytes()).await.is_err() {
                     return;
                 }
                 continue;
             }
-            // None of the layer's, which takes its time where it is built for tests.
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked\r\n\r\n";
+            // Not JSON: the layer of a debug build is slow.
+            let headers = "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ntransfer-encoding: chunked\r\n\r\n";
             let rows = "key_a,1\n".repeat(2_000);
             let chunk = format!("{:x}\r\n{rows}\r\n", rows.len());
-            if stream.write_all(head.as_bytes()).await.is_err() {
+            if stream.write_all(headers.as_bytes()).await.is_err() {
                 return;
             }
             while stream.write_all(chunk.as_bytes()).await.is_ok() {}
@@ -59,43 +60,43 @@ async fn upstream() -> SocketAddr {
 }
 
 struct Crowd {
-    /// Those that the proxy has not closed.
+    /// The number of connections that the proxy has not closed.
     open: Arc<AtomicUsize>,
-    /// Those whose big answer has begun.
-    taking: Arc<AtomicUsize>,
+    /// The number of long responses that have begun.
+    reading: Arc<AtomicUsize>,
     members: JoinSet<()>,
 }
 
 impl Crowd {
-    /// Comes, and is waited for.
-    async fn at(proxy: SocketAddr, way: impl Fn(usize) -> Way) -> Self {
-        let mut crowd = Self { open: Arc::default(), taking: Arc::default(), members: JoinSet::new() };
-        // No more at a time than fit in the queue of a listener.
-        let door = Arc::new(Semaphore::new(500));
-        let (arrived, mut arrivals) = tokio::sync::mpsc::channel::<()>(1);
+    /// Connects all clients, and waits until each has begun its behaviour.
+    async fn connect(proxy: SocketAddr, behaviour: impl Fn(usize) -> Behaviour) -> Self {
+        let mut crowd = Self { open: Arc::default(), reading: Arc::default(), members: JoinSet::new() };
+        // No more at a time than fit into the backlog of a listener.
+        let connecting = Arc::new(Semaphore::new(500));
+        let (started, mut all_started) = tokio::sync::mpsc::channel::<()>(1);
         for nth in 0..CROWD {
-            let (open, taking) = (crowd.open.clone(), crowd.taking.clone());
-            let (door, arrived, way) = (door.clone(), arrived.clone(), way(nth));
+            let (open, reading) = (crowd.open.clone(), crowd.reading.clone());
+            let (connecting, started, behaviour) = (connecting.clone(), started.clone(), behaviour(nth));
             crowd.members.spawn(async move {
-                let place = door.acquire_owned().await.unwrap();
+                let permit = connecting.acquire_owned().await.unwrap();
                 let socket = TcpSocket::new_v4().unwrap();
-                // More addresses than one, so that ports do not run short.
+                // Several addresses, since one has too few ports.
                 socket.bind((Ipv4Addr::new(127, 0, 0, 2 + (nth % 50) as u8), 0).into()).unwrap();
-                // What lies in the kernel is not what is measured.
+                // Small, so that the proxy and not the kernel buffers.
                 socket.set_recv_buffer_size(4_096).unwrap();
                 let mut stream = socket.connect(proxy).await.unwrap();
                 open.fetch_add(1, Ordering::SeqCst);
-                let begun = begin(&mut stream, way, &taking).await;
-                drop((place, arrived));
-                if let Ok(way) = begun {
-                    let _ = go_on(&mut stream, way).await;
+                let begun = begin(&mut stream, behaviour, &reading).await;
+                drop((permit, started));
+                if let Ok(behaviour) = begun {
+                    let _ = continue_slowly(&mut stream, behaviour).await;
                 }
                 open.fetch_sub(1, Ordering::SeqCst);
             });
         }
-        drop(arrived);
-        // Nothing is sent: it ends with the last that holds the other side.
-        soon(arrivals.recv()).await;
+        drop(started);
+        // Closed when the last sender is dropped.
+        soon(all_started.recv()).await;
         crowd
     }
 
@@ -104,34 +105,38 @@ impl Crowd {
     }
 }
 
-async fn begin(stream: &mut TcpStream, way: Way, taking: &AtomicUsize) -> std::io::Result<Way> {
-    if let Way::Answer = way {
+async fn begin(
+    stream: &mut TcpStream,
+    behaviour: Behaviour,
+    reading: &AtomicUsize,
+) -> std::io::Result<Behaviour> {
+    if let Behaviour::SlowReader = behaviour {
         stream.write_all(b"GET /v1/organization/big HTTP/1.1\r\nhost: x\r\n\r\n").await?;
         let mut status = [0; 12];
         stream.read_exact(&mut status).await?;
         if !status.ends_with(b"200") {
-            return Ok(Way::Idle);
+            return Ok(Behaviour::Idle);
         }
-        taking.fetch_add(1, Ordering::SeqCst);
-        return Ok(way);
+        reading.fetch_add(1, Ordering::SeqCst);
+        return Ok(behaviour);
     }
-    // Whoever has an answer was let in by the proxy, and not by the system alone.
+    // A response shows that the proxy has accepted the connection, not the kernel alone.
     stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"}") && stream.read_buf(&mut answer).await? > 0 {}
-    if let Way::Head = way {
+    if let Behaviour::SlowHeaders = behaviour {
         stream.write_all(b"GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nx: ").await?;
     }
-    Ok(way)
+    Ok(behaviour)
 }
 
-/// A byte a second, until the other side has had enough.
-async fn go_on(stream: &mut TcpStream, way: Way) -> std::io::Result<()> {
+/// Sends or reads a byte per second until the proxy closes the connection.
+async fn continue_slowly(stream: &mut TcpStream, behaviour: Behaviour) -> std::io::Result<()> {
     let mut pace = tokio::time::interval(Duration::from_secs(1));
     let mut byte = [0];
-    match way {
-        Way::Idle => while stream.read(&mut [0; 512]).await? > 0 {},
-        Way::Head => {
+    match behaviour {
+        Behaviour::Idle => while stream.read(&mut [0; 512]).await? > 0 {},
+        Behaviour::SlowHeaders => {
             let (mut from, mut to) = stream.split();
             let sending = async {
                 while to.write_all(b"x").await.is_ok() {
@@ -143,7 +148,7 @@ async fn go_on(stream: &mut TcpStream, way: Way) -> std::io::Result<()> {
                 () = sending => {}
             }
         }
-        Way::Answer => {
+        Behaviour::SlowReader => {
             while stream.read(&mut byte).await? > 0 {
                 pace.tick().await;
             }
@@ -152,14 +157,14 @@ async fn go_on(stream: &mut TcpStream, way: Way) -> std::io::Result<()> {
     Ok(())
 }
 
-/// On connections of its own, as one who has just come.
-async fn answered(proxy: SocketAddr, tries_again: bool) {
+/// Sends requests on new connections, and expects a response to each.
+async fn requests_are_served(proxy: SocketAddr, retries_503: bool) {
     for h2 in [false, true] {
         let reply = soon(async {
             loop {
                 let request = Request::get(format!("http://{proxy}{COSTS}")).body(full("")).unwrap();
                 let reply = Reply::read(client(h2).request(request).await.unwrap()).await.unwrap();
-                if !tries_again || reply.status != 503 || reply.headers["retry-after"] != "1" {
+                if !retries_503 || reply.status != 503 || reply.headers["retry-after"] != "1" {
                     return reply;
                 }
             }
@@ -172,10 +177,10 @@ async fn answered(proxy: SocketAddr, tries_again: bool) {
     assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
 }
 
-/// One crowd at a time: each needs nearly all the descriptors that this process may have.
-static ROOM: Mutex<()> = Mutex::const_new(());
+/// One crowd at a time: each needs nearly all file descriptors of this process.
+static CROWD_LOCK: Mutex<()> = Mutex::const_new(());
 
-/// Proxy and crowd have a process each, so each needs this many.
+/// The proxy and the crowd are two processes, and each needs this number.
 fn raise_open_files() {
     let need = CROWD as u64 + 3_000;
     let have = rlimit::increase_nofile_limit(need).unwrap();
@@ -185,11 +190,10 @@ fn raise_open_files() {
     );
 }
 
-/// What connections take in a program that is built for tests, and more for those whose answers are under way: what is
-/// read from the upstream, and written to the client, ahead of who takes it.
-fn bounded(running: &Running, connections: usize) {
-    let most = 32 * connections + 1_024 * 512 + 64 * 1_024;
-    assert!(running.peak() < most as u64, "{} KiB, more than {most}", running.peak());
+/// Asserts the memory bound of a debug build: per connection, and for the buffers of each response.
+fn assert_bounded_memory(running: &Running, connections: usize) {
+    let limit = 32 * connections + 1_024 * 512 + 64 * 1_024;
+    assert!(running.peak() < limit as u64, "{} KiB, more than {limit}", running.peak());
 }
 
 fn start(upstream: SocketAddr, names: &std::path::Path, more: &[&str]) -> Running {
@@ -203,53 +207,52 @@ fn start(upstream: SocketAddr, names: &std::path::Path, more: &[&str]) -> Runnin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_that_are_waited_for_do_not_keep_one_from_its_answer() {
-    let _room = ROOM.lock().await;
+async fn request_beside_ten_thousand_slow_connections_is_served() {
+    let _lock = CROWD_LOCK.lock().await;
     raise_open_files();
     let names = names();
-    // They have all the time there is, so all of them stay.
-    let patient = ["--max-connections", "10100", "--head-timeout", "3600", "--idle-timeout", "3600"];
-    let running = start(upstream().await, names.path(), &patient);
-    let way = |nth| match nth {
-        ..500 => Way::Answer,
-        500..5_000 => Way::Head,
-        _ => Way::Idle,
+    // No timeout ends them.
+    let timeouts = ["--max-connections", "10100", "--header-timeout", "3600", "--idle-timeout", "3600"];
+    let running = start(upstream().await, names.path(), &timeouts);
+    let behaviour = |nth| match nth {
+        ..500 => Behaviour::SlowReader,
+        500..5_000 => Behaviour::SlowHeaders,
+        _ => Behaviour::Idle,
     };
-    let crowd = Crowd::at(running.address, way).await;
+    let crowd = Crowd::connect(running.address, behaviour).await;
     for _ in 0..10 {
-        answered(running.address, false).await;
+        requests_are_served(running.address, false).await;
     }
-    assert_eq!((crowd.open(), crowd.taking.load(Ordering::SeqCst)), (CROWD, 500));
-    bounded(&running, CROWD);
+    assert_eq!((crowd.open(), crowd.reading.load(Ordering::SeqCst)), (CROWD, 500));
+    assert_bounded_memory(&running, CROWD);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_make_room_where_there_is_less() {
-    let _room = ROOM.lock().await;
+async fn ten_thousand_slow_connections_are_evicted_above_the_limit() {
+    let _lock = CROWD_LOCK.lock().await;
     raise_open_files();
     let names = names();
     let running = start(upstream().await, names.path(), &["--max-connections", "2000"]);
-    let way = |nth| match nth % 3 {
-        0 => Way::Answer,
-        1 => Way::Head,
-        _ => Way::Idle,
+    let behaviour = |nth| match nth % 3 {
+        0 => Behaviour::SlowReader,
+        1 => Behaviour::SlowHeaders,
+        _ => Behaviour::Idle,
     };
-    let _crowd = Crowd::at(running.address, way).await;
-    // As many calls as may be in flight make room once they have been waited for a second. Until then one is told to
-    // try again.
+    let _crowd = Crowd::connect(running.address, behaviour).await;
+    // Stalled responses are evicted after one second. Until then a call above the limit is a 503.
     for _ in 0..10 {
-        answered(running.address, true).await;
+        requests_are_served(running.address, true).await;
     }
-    // Clients, calls, and what it has open of its own.
+    // Clients, two connections per call, and the proxy's own files.
     assert!(running.open_files() < 2_000 + 2 * 512 + 64);
-    bounded(&running, 2_000);
+    assert_bounded_memory(&running, 2_000);
 }
 
 #[tokio::test]
-async fn where_few_files_may_be_open_the_limits_are_lowered_and_said() {
+async fn limits_above_the_open_files_are_lowered_with_a_warning() {
     let names = names();
     let program = program();
-    // A soft limit that can be raised, to a hard one that is not enough.
+    // A soft limit that can be raised, and a hard limit that is too low.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", r#"ulimit -Sn 128 && ulimit -Hn 512 && exec "$0" "$@""#]).arg(program.get_program());
     command.env_clear().args(["--port", "0", "--openai-base-url"]);

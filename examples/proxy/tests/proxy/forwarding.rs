@@ -8,7 +8,7 @@ use crate::peer::{
     AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, limits, listen, names,
     read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::server::{self, Stop};
+use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::stack;
 use api_key_name_proxy::upstream::forward::Gateway;
 
@@ -146,7 +146,7 @@ async fn request_loop_ends_after_one_round() {
     // Two listeners of one proxy, whose upstream is the second listener.
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
     let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
-    let (_ask, stop) = Stop::pair();
+    let (_ask, stop) = ShutdownSignal::channel();
     tokio::spawn(server::serve(front, service.clone(), limits(), stop.clone()));
     tokio::spawn(server::serve(back, service, limits(), stop));
     let response = exchange(

@@ -9,7 +9,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::peer::{Proxy, listen, settings};
 use crate::tls::Authority;
-use api_key_name_proxy::upstream::tls::Roots;
+use api_key_name_proxy::settings::Roots;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;

@@ -62,7 +62,7 @@ async fn unrequested_transfer_coding_fails_with_502() {
         let response =
             through("GET", &format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{text}")).await;
         assert!(
-            response.starts_with("HTTP/1.1 502 ") && response.contains("none to this request"),
+            response.starts_with("HTTP/1.1 502 ") && response.contains("does not fit the request"),
             "{coding}: {response}"
         );
     }

@@ -5,9 +5,11 @@
 mod binary;
 mod bodies;
 mod coding;
+mod connection_timeouts;
 #[cfg(target_os = "linux")]
 mod crowd;
 mod demo;
+mod error_form;
 mod failures;
 mod filter;
 mod forwarding;

@@ -1,5 +1,4 @@
-//! Both ends of the proxy: upstreams that do as they are told and keep what they were asked, clients, and
-//! the proxy between them.
+//! The test harness: upstreams that record requests and follow a script, clients, and the proxy between them.
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,24 +22,22 @@ use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
 use api_key_name_proxy::flags::ServeFlags;
-use api_key_name_proxy::limits::Limits;
-use api_key_name_proxy::server::{self, Stop};
-use api_key_name_proxy::settings::ProxySettings;
+use api_key_name_proxy::server::limits::Limits;
+use api_key_name_proxy::server::{self, ShutdownSignal};
+use api_key_name_proxy::settings::{ProxySettings, Roots};
 use api_key_name_proxy::stack;
-use api_key_name_proxy::upstream::tls::Roots;
-use tower_api_key_name::directory::BaseUrl;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
-/// What an upstream answers; the proxy's map knows the first id.
+/// The rows of an upstream's response; the proxy's map contains the first id.
 pub(crate) const ROWS: &str =
     r#"{"data":[{"api_key_id":"key_a","n":1.10},{"api_key_id":"key_b"},{"api_key_id":null}]}"#;
 pub(crate) const NAMED: &str = r#"{"data":[{"api_key_id":"key_a","api_key_name":"Alpha","n":1.10},{"api_key_id":"key_b","api_key_name":"unknown"},{"api_key_id":null,"api_key_name":null}]}"#;
 
 pub(crate) type AnyBody = BoxBody<Bytes, io::Error>;
 
-/// Nothing here takes long; a busy machine may.
+/// Fails a test that hangs. The limit is high enough for a busy machine.
 pub(crate) async fn soon<T>(it: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), it).await.expect("it did not happen")
+    tokio::time::timeout(Duration::from_secs(60), it).await.expect("timeout of the test")
 }
 
 pub(crate) fn full(text: impl Into<Bytes>) -> AnyBody {
@@ -55,7 +52,7 @@ pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
 
 // === upstreams ===
 
-/// One request as it arrived.
+/// A request as the upstream received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
@@ -99,7 +96,7 @@ impl Upstream {
     }
 
     pub(crate) fn last(&self) -> Asked {
-        self.asked().pop().expect("nothing was asked")
+        self.asked().pop().expect("no request")
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -111,7 +108,7 @@ impl Upstream {
     }
 }
 
-/// Serves one connection, whatever it speaks.
+/// Serves one connection of HTTP/1.1 or HTTP/2.
 pub(crate) async fn answer_all<I>(
     stream: I,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -144,7 +141,7 @@ pub(crate) fn json(text: impl Into<Bytes>) -> Response<AnyBody> {
     Response::builder().header("content-type", "application/json").body(full(text)).unwrap()
 }
 
-/// An upstream that writes bytes: `script` has each connection to itself.
+/// An upstream that runs a script for each connection.
 pub(crate) async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -158,7 +155,7 @@ where
     address
 }
 
-/// Reads a head; what follows it in the same read belongs to a body and is dropped.
+/// Reads headers. Bytes after them in the same read belong to a body and are dropped.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.windows(4).any(|w| w == b"\r\n\r\n") {
@@ -169,7 +166,7 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Reads one answer and no more: its head, and the body of the length it says.
+/// Reads one response: its headers, and a body of its Content-Length.
 pub(crate) async fn read_answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     soon(async {
@@ -187,7 +184,7 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// Writes, and leaves the connection open for as long as the other side does.
+/// Writes, and keeps the connection open until the other side closes it.
 pub(crate) async fn write_then_wait(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut rest = Vec::new();
@@ -202,16 +199,16 @@ pub(crate) struct Proxy {
     pub(crate) serving: tokio::task::JoinHandle<usize>,
 }
 
-/// As the command line has them.
+/// The defaults of the command line.
 pub(crate) fn limits() -> Limits {
     let limits = <ServeFlags as clap::Parser>::parse_from(["proxy"]).limits;
-    // Not from the environment of whoever runs the tests.
+    // The environment can change this one.
     Limits { timeout: Duration::from_secs(60), ..limits }
 }
 
 pub(crate) fn settings(base: &str) -> ProxySettings {
     ProxySettings {
-        base: base.parse::<BaseUrl>().unwrap(),
+        base: base.parse().unwrap(),
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
@@ -240,9 +237,9 @@ impl Proxy {
 
     pub(crate) async fn naming(names: SharedKeyNames, settings: ProxySettings, limits: Limits) -> Self {
         let (listener, address) = listen().await;
-        let (ask_to_stop, stop) = Stop::pair();
+        let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let service = stack::stack(names, &settings).unwrap();
-        let serving = tokio::spawn(server::serve(listener, service, limits, stop));
+        let serving = tokio::spawn(server::serve(listener, service, limits, shutdown));
         Self { address, ask_to_stop, serving }
     }
 
@@ -250,7 +247,7 @@ impl Proxy {
         format!("http://{}{target}", self.address)
     }
 
-    /// `GET` over HTTP/1.1, all of it.
+    /// Sends a `GET` over HTTP/1.1, and reads the whole response.
     pub(crate) async fn get(&self, target: &str) -> Reply {
         self.send(Request::get(self.url(target)).body(full("")).unwrap()).await
     }
@@ -303,7 +300,7 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// An error in OpenAI's form, and the proxy's own: all four members, and nothing else.
+    /// Asserts that this is an error of the proxy in OpenAI's form, with exactly its four members.
     #[track_caller]
     pub(crate) fn is_error(&self, status: u16, code: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -319,17 +316,17 @@ impl Reply {
     }
 }
 
-/// Sends bytes, and reads bytes to the end.
+/// Sends bytes, and reads to the end of the connection.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A reset after the bytes is an end as well.
+    // A reset after the response is an end as well.
     let _ = soon(stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Answers when told to, and tells when it was asked.
+/// An upstream that reports each request, and responds when the gate opens.
 pub(crate) async fn gated() -> (SocketAddr, mpsc::Receiver<()>, Arc<Notify>) {
     let (tell, told) = mpsc::channel(8);
     let gate = Arc::new(Notify::new());

@@ -1,4 +1,4 @@
-//! The program's end: nobody who was let in goes without an answer, and the exit code says whether that held.
+//! The end of the program: calls in flight are finished, and the exit code reports cut ones.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,25 +19,25 @@ fn start(upstream: &str, names: &tempfile::NamedTempFile, more: &[&str]) -> Runn
     Running::start(&mut command)
 }
 
-/// Answers all once it is told to, and tells of each that it was asked.
+/// An upstream that reports each request, and responds to all when the gate opens.
 async fn gated() -> (String, mpsc::UnboundedReceiver<()>, watch::Sender<bool>) {
-    let (tell, told) = mpsc::unbounded_channel();
-    let (go_on, gate) = watch::channel(false);
+    let (report, requests) = mpsc::unbounded_channel();
+    let (open, gate) = watch::channel(false);
     let address = scripted(move |mut stream| {
-        let (tell, mut gate) = (tell.clone(), gate.clone());
+        let (report, mut gate) = (report.clone(), gate.clone());
         async move {
             read_head(&mut stream).await;
-            tell.send(()).unwrap();
-            gate.wait_for(|go| *go).await.unwrap();
+            report.send(()).unwrap();
+            gate.wait_for(|is_open| *is_open).await.unwrap();
             let length = ROWS.len();
-            let said = format!(
+            let response = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{ROWS}"
             );
-            stream.write_all(said.as_bytes()).await.unwrap();
+            stream.write_all(response.as_bytes()).await.unwrap();
         }
     })
     .await;
-    (format!("http://{address}"), told, go_on)
+    (format!("http://{address}"), requests, open)
 }
 
 async fn until_refused(running: &Running) {
@@ -50,18 +50,18 @@ async fn until_refused(running: &Running) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_load_whatever_reached_the_upstream_is_answered_whole() {
+async fn requests_that_reached_the_upstream_have_whole_responses() {
     for signal in ["-TERM", "-INT"] {
         let upstream = Upstream::rows().await;
         let names = names();
         let running = start(&upstream.base(), &names, &[]);
         let url = format!("http://{}{COSTS}", running.address);
-        let answers = Arc::new(AtomicUsize::new(0));
+        let responses = Arc::new(AtomicUsize::new(0));
         let mut clients = JoinSet::new();
         for nth in 0..48 {
-            let (url, answers) = (url.clone(), answers.clone());
+            let (url, responses) = (url.clone(), responses.clone());
             clients.spawn(async move {
-                // Some keep a connection, of either protocol, and some come on a new one each time.
+                // Some keep a connection, of either protocol, and some use a new one for each request.
                 let mut this = client(nth % 3 == 0);
                 loop {
                     if nth % 3 == 1 {
@@ -70,20 +70,20 @@ async fn under_load_whatever_reached_the_upstream_is_answered_whole() {
                     let request = Request::get(&url).body(full("")).unwrap();
                     match soon(this.request(request)).await {
                         Ok(response) => {
-                            let reply = Reply::read(response).await.expect("a part of an answer");
+                            let reply = Reply::read(response).await.expect("a part of a response");
                             assert_eq!((reply.status, reply.text()), (StatusCode::OK, NAMED));
-                            answers.fetch_add(1, Ordering::SeqCst);
+                            responses.fetch_add(1, Ordering::SeqCst);
                         }
-                        // It listens no more.
+                        // The listener is closed.
                         Err(e) if e.is_connect() => return,
-                        // Not a byte: the connection was closed while the call was on its way.
+                        // Without a response byte: the connection was closed before the request arrived.
                         Err(_) => {}
                     }
                 }
             });
         }
         soon(async {
-            while answers.load(Ordering::SeqCst) < 500 {
+            while responses.load(Ordering::SeqCst) < 500 {
                 tokio::task::yield_now().await;
             }
         })
@@ -97,22 +97,21 @@ async fn under_load_whatever_reached_the_upstream_is_answered_whole() {
         .await;
         let (code, log) = running.ended().await;
         assert_eq!(code, Some(0), "{log}");
-        assert_eq!(answers.load(Ordering::SeqCst), upstream.asked().len());
+        assert_eq!(responses.load(Ordering::SeqCst), upstream.asked().len());
     }
 }
 
 #[tokio::test]
-async fn all_that_is_in_flight_is_answered_and_all_that_is_idle_is_closed() {
+async fn sigterm_finishes_calls_in_flight_and_closes_idle_connections() {
     const EACH: usize = 50;
-    let (base, mut told, go_on) = gated().await;
+    let (base, mut requests, gate) = gated().await;
     let names = names();
     let running = start(&base, &names, &["--grace", "3600"]);
     let mut idle = TcpStream::connect(running.address).await.unwrap();
     idle.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     read_answer(&mut idle).await;
-    // One that has begun to ask, and one that has not.
-    let mut begun = TcpStream::connect(running.address).await.unwrap();
-    begun.write_all(b"GET /v1/organization/costs HTTP/1.1\r\n").await.unwrap();
+    let mut incomplete = TcpStream::connect(running.address).await.unwrap();
+    incomplete.write_all(b"GET /v1/organization/costs HTTP/1.1\r\n").await.unwrap();
     let mut silent = TcpStream::connect(running.address).await.unwrap();
 
     let mut calls = JoinSet::new();
@@ -124,64 +123,71 @@ async fn all_that_is_in_flight_is_answered_and_all_that_is_idle_is_closed() {
         }
     }
     for _ in 0..2 * EACH {
-        soon(told.recv()).await.unwrap();
+        soon(requests.recv()).await.unwrap();
     }
     running.signal("-TERM");
     until_refused(&running).await;
-    for stream in [&mut idle, &mut silent, &mut begun] {
+    for stream in [&mut idle, &mut silent, &mut incomplete] {
         assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap_or(0), 0);
     }
-    go_on.send(true).unwrap();
-    let mut answers = 0;
+    gate.send(true).unwrap();
+    let mut responses = 0;
     while let Some(response) = soon(calls.join_next()).await {
         let reply = Reply::read(response.unwrap().unwrap()).await.unwrap();
         assert_eq!(reply.text(), NAMED);
-        answers += 1;
+        responses += 1;
     }
-    assert_eq!(answers, 2 * EACH);
+    assert_eq!(responses, 2 * EACH);
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("100 calls are in flight"), "{log}");
 }
 
-#[tokio::test]
-async fn what_is_cut_is_counted_and_is_a_3() {
-    // By the end of the time there is, or by a second signal.
-    for (grace, signals) in [("0.2", 1), ("3600", 2)] {
-        let (base, mut told, _go_on) = gated().await;
-        let names = names();
-        let running = start(&base, &names, &["--grace", grace]);
-        let client = client(false);
-        let mut calls = JoinSet::new();
-        for _ in 0..3 {
-            let request = Request::get(format!("http://{}{COSTS}", running.address)).body(full("")).unwrap();
-            calls.spawn(client.request(request));
+/// Starts three calls that do not end, sends signals, and expects that the calls are cut.
+async fn signals_cut_three_calls(grace: &str, signals: usize) {
+    let (base, mut requests, _gate) = gated().await;
+    let names = names();
+    let running = start(&base, &names, &["--grace", grace]);
+    let client = client(false);
+    let mut calls = JoinSet::new();
+    for _ in 0..3 {
+        let request = Request::get(format!("http://{}{COSTS}", running.address)).body(full("")).unwrap();
+        calls.spawn(client.request(request));
+    }
+    for _ in 0..3 {
+        soon(requests.recv()).await.unwrap();
+    }
+    for nth in 0..signals {
+        if nth > 0 {
+            // The first signal was handled.
+            until_refused(&running).await;
         }
-        for _ in 0..3 {
-            soon(told.recv()).await.unwrap();
-        }
-        for nth in 0..signals {
-            if nth > 0 {
-                // It has understood the first.
-                until_refused(&running).await;
-            }
-            running.signal("-TERM");
-        }
-        let (code, log) = running.ended().await;
-        assert_eq!(code, Some(3), "{log}");
-        assert!(log.contains("stopped with 3 calls in flight"), "{log}");
-        while let Some(call) = soon(calls.join_next()).await {
-            assert!(call.unwrap().is_err());
-        }
+        running.signal("-TERM");
+    }
+    let (code, log) = running.ended().await;
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("stopped with 3 calls in flight"), "{log}");
+    while let Some(call) = soon(calls.join_next()).await {
+        assert!(call.unwrap().is_err());
     }
 }
 
 #[tokio::test]
-async fn who_does_not_take_its_answer_is_cut_and_counted() {
+async fn calls_beyond_the_grace_period_are_cut_and_exit_with_3() {
+    signals_cut_three_calls("0.2", 1).await;
+}
+
+#[tokio::test]
+async fn second_signal_cuts_calls_and_exits_with_3() {
+    signals_cut_three_calls("3600", 2).await;
+}
+
+#[tokio::test]
+async fn stalled_response_is_cut_during_a_shutdown_and_exits_with_3() {
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 100000000\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
+        let headers = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 100000000\r\n\r\n";
+        stream.write_all(headers.as_bytes()).await.unwrap();
         while stream.write_all(&[b'x'; 64 * 1024]).await.is_ok() {}
     })
     .await;
@@ -193,17 +199,17 @@ async fn who_does_not_take_its_answer_is_cut_and_counted() {
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(3), "{log}");
-    assert!(log.contains("stopped with 1 calls in flight: their clients did not take"), "{log}");
+    assert!(log.contains("stopped with 1 calls in flight: their clients did not read"), "{log}");
 }
 
 #[tokio::test]
-async fn nothing_in_flight_ends_at_once() {
+async fn sigterm_without_calls_in_flight_ends_at_once() {
     let names = names();
-    let running = start("http://127.0.0.1:9", &names, &["--grace", "3600", "--head-timeout", "3600"]);
-    let mut begun = TcpStream::connect(running.address).await.unwrap();
-    begun.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    read_answer(&mut begun).await;
-    begun.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+    let running = start("http://127.0.0.1:9", &names, &["--grace", "3600", "--header-timeout", "3600"]);
+    let mut incomplete = TcpStream::connect(running.address).await.unwrap();
+    incomplete.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    read_answer(&mut incomplete).await;
+    incomplete.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");

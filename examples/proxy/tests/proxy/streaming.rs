@@ -1,4 +1,4 @@
-//! Long answers: the first rows leave before the last arrive, for every kind of client.
+//! Streaming: long responses, and the total limit.
 use std::sync::Arc;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
@@ -12,14 +12,14 @@ use tokio::sync::Notify;
 use crate::peer::{COSTS, NAMED, Proxy, ROWS, Upstream, client, full, json, settings, soon};
 
 fn rows(marker: &str) -> String {
-    // Well over the limit set below, so that the head does not wait for the end.
+    // Longer than the limit that the tests set, so that the headers do not wait for the end.
     format!("{{\"api_key_id\":\"key_a\",\"{marker}\":1}},").repeat(2_000)
 }
 
-/// Answers in two halves, the second only when told to.
+/// An upstream that sends the second half of its response when the gate opens.
 async fn halves() -> (Upstream, Arc<Notify>) {
-    let go_on = Arc::new(Notify::new());
-    let gate = go_on.clone();
+    let opened = Arc::new(Notify::new());
+    let gate = opened.clone();
     let upstream = Upstream::answering(move |_| {
         let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
         let gate = gate.clone();
@@ -31,32 +31,31 @@ async fn halves() -> (Upstream, Arc<Notify>) {
         Response::builder().header("content-type", "application/json").body(body.boxed()).unwrap()
     })
     .await;
-    (upstream, go_on)
+    (upstream, opened)
 }
 
 #[tokio::test]
-async fn the_first_rows_leave_before_the_last_arrive() {
+async fn first_rows_are_sent_before_the_last_arrive() {
     for coding in ["identity", "gzip", "br"] {
         for h2 in [false, true] {
-            let (upstream, go_on) = halves().await;
+            let (upstream, gate) = halves().await;
             let mut settings = settings(&upstream.base());
             settings.limit = Some(1_000);
             let proxy = Proxy::with(settings).await;
             let request =
                 Request::get(proxy.url(COSTS)).header("accept-encoding", coding).body(full("")).unwrap();
             let response = soon(client(h2).request(request)).await.unwrap();
-            let said = response.headers().get("content-encoding").map(|v| v.to_str().unwrap().to_owned());
-            assert_eq!(said.as_deref(), (coding != "identity").then_some(coding));
+            let sent = response.headers().get("content-encoding").map(|v| v.to_str().unwrap().to_owned());
+            assert_eq!(sent.as_deref(), (coding != "identity").then_some(coding));
             let mut body = response.into_body();
             let mut bytes = Vec::new();
-            let count = async |bytes: &[u8], what: &str| so_far(coding, bytes).await.matches(what).count();
-            // All of the first half that is settled: the upstream has not sent more.
+            let count = async |bytes: &[u8], text: &str| decoded(coding, bytes).await.matches(text).count();
             while count(&bytes, "\"first\"").await < 2_000 {
-                let frame = soon(body.frame()).await.expect("it ended").unwrap();
+                let frame = soon(body.frame()).await.expect("an early end").unwrap();
                 bytes.extend_from_slice(&frame.into_data().unwrap());
             }
             assert_eq!(count(&bytes, "\"last\"").await, 0);
-            go_on.notify_one();
+            gate.notify_one();
             while let Some(frame) = soon(body.frame()).await {
                 if let Ok(data) = frame.unwrap().into_data() {
                     bytes.extend_from_slice(&data);
@@ -69,9 +68,9 @@ async fn the_first_rows_leave_before_the_last_arrive() {
     }
 }
 
-/// One that an upstream never ends holds what is left for others, until whoever asked for it goes away.
+/// A response that never ends occupies the total limit until its client disconnects.
 #[tokio::test]
-async fn past_the_total_limit_answers_stream() {
+async fn response_above_the_total_limit_is_streamed() {
     let upstream = Upstream::answering(|asked| {
         if asked.uri.query() != Some("stalls") {
             return json(ROWS);
@@ -88,28 +87,28 @@ async fn past_the_total_limit_answers_stream() {
     let mut settings = settings(&upstream.base());
     settings.total_limit = Some(ROWS.len() + 99);
     let proxy = Proxy::with(settings).await;
-    let is_held = async || {
+    let is_buffered = async || {
         let reply = proxy.get(COSTS).await;
         assert_eq!(reply.text(), NAMED);
         reply.header("content-length").is_some()
     };
-    assert!(is_held().await);
+    assert!(is_buffered().await);
     let stalled = Request::get(proxy.url(&format!("{COSTS}?stalls"))).body(full("")).unwrap();
     let stalled = tokio::spawn(client(false).request(stalled));
-    soon(async { while is_held().await {} }).await;
+    soon(async { while is_buffered().await {} }).await;
     stalled.abort();
-    soon(async { while !is_held().await {} }).await;
+    soon(async { while !is_buffered().await {} }).await;
 }
 
-/// What can be read of an answer that goes on.
-async fn so_far(coding: &str, bytes: &[u8]) -> String {
+/// Decodes the bytes of a response that is not complete.
+async fn decoded(coding: &str, bytes: &[u8]) -> String {
     let mut text = Vec::new();
     let mut read: Box<dyn AsyncRead + Unpin> = match coding {
         "gzip" => Box::new(GzipDecoder::new(bytes)),
         "br" => Box::new(BrotliDecoder::new(bytes)),
         _ => Box::new(bytes),
     };
-    // Ends in an error where the coding is not at its end.
+    // Ends with an error before the end of the coding.
     while read.read_buf(&mut text).await.is_ok_and(|n| n > 0) {}
     String::from_utf8_lossy(&text).into_owned()
 }

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::peer::{
     Asked, COSTS, NAMED, Proxy, ROWS, Reply, answer_all, client, full, json, listen, settings, soon,
 };
-use api_key_name_proxy::upstream::tls::Roots;
+use api_key_name_proxy::settings::Roots;
 
 pub(crate) struct Secure {
     pub(crate) address: SocketAddr,

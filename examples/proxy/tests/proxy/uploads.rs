@@ -18,9 +18,9 @@ use crate::frames::proxy_with_timeout;
 use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::errors::{ErrorsLayer, Failure};
-use api_key_name_proxy::limits::Limits;
-use api_key_name_proxy::timeouts::{TimeoutsLayer, Upload};
+use api_key_name_proxy::server::limits::Limits;
+use api_key_name_proxy::stack::errors::{Errors, Failure};
+use api_key_name_proxy::stack::timeouts::{Timeouts, Upload};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,8 +43,8 @@ enum Upstream {
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
-        .layer(ErrorsLayer::new(TIMEOUT))
-        .layer(TimeoutsLayer::new(TIMEOUT, DEADLINE))
+        .layer_fn(Errors::new)
+        .layer_fn(|inner| Timeouts::new(inner, TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
                 Upstream::ReadsNothing => std::future::pending().await,

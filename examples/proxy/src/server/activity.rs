@@ -1,0 +1,134 @@
+//! The activity of one connection: its calls, or the time since which it waits for its client.
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Bytes per millisecond that a client must read of its response: 8 KB/s.
+const MIN_READ_RATE: u64 = 8;
+
+/// Shared by a connection's socket, its calls, and the future that applies its timeouts.
+pub(super) struct Activity {
+    state: Mutex<ActivityState>,
+    pub(super) evicted: Notify,
+}
+
+pub(super) struct ActivityState {
+    /// True if the socket is to be reset when it closes, which discards unsent bytes.
+    pub(super) is_reset: bool,
+    pub(super) calls: Vec<Call>,
+    next_id: u64,
+    is_http2: bool,
+    /// The number of requests whose content is incomplete. It may arrive after the response.
+    uploads: usize,
+    is_reading_headers: bool,
+    /// The start of the present phase, unless calls are in flight.
+    pub(super) since: Instant,
+}
+
+/// A call whose response is not completely written.
+pub(super) struct Call {
+    id: u64,
+    pub(super) since: Instant,
+    /// The time since which the client has not read what it could; `None` while it waits for the upstream.
+    pub(super) stalled_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// It receives request headers, or is new.
+    Headers,
+    InFlight,
+    /// All responses are sent; request content still arrives.
+    Upload,
+    /// It waits for another request.
+    Idle,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        let state = ActivityState {
+            is_reset: false,
+            calls: Vec::new(),
+            next_id: 0,
+            is_http2: false,
+            uploads: 0,
+            is_reading_headers: true,
+            since: Instant::now(),
+        };
+        Self { state: Mutex::new(state), evicted: Notify::new() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, ActivityState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ActivityState {
+    pub(super) fn phase(&self) -> Phase {
+        match (self.calls.len(), self.uploads, self.is_reading_headers) {
+            (1.., _, _) => Phase::InFlight,
+            (0, 1.., _) => Phase::Upload,
+            (0, 0, true) => Phase::Headers,
+            (0, 0, false) => Phase::Idle,
+        }
+    }
+
+    /// Returns the time since which the connection has had no call in flight.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        self.calls.is_empty().then_some(self.since)
+    }
+
+    /// Returns the time of the oldest stall if every response is stalled: a client may read one before another.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        // `None` is less than any `Some`.
+        self.calls.iter().map(|call| call.stalled_since).min().flatten()
+    }
+
+    /// Records that bytes have arrived.
+    pub(super) fn on_read(&mut self) {
+        // HTTP/2 has other frames than headers.
+        if !self.is_http2 && self.phase() == Phase::Idle {
+            self.is_reading_headers = true;
+            self.since = Instant::now();
+        }
+    }
+
+    /// Records a call, and returns its id.
+    pub(super) fn begin_call(&mut self, is_http2: bool, has_content: bool) -> u64 {
+        self.is_http2 = is_http2;
+        self.is_reading_headers = false;
+        self.uploads += usize::from(has_content);
+        self.next_id += 1;
+        self.calls.push(Call { id: self.next_id, since: Instant::now(), stalled_since: None });
+        self.next_id
+    }
+
+    /// Records a chunk for the client. It has read those before, or will soon.
+    pub(super) fn on_chunk(&mut self, id: u64, bytes: usize) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
+            let now = Instant::now();
+            // A small chunk extends the time by no more than its reading may take.
+            let earned = Duration::from_millis(bytes as u64 / MIN_READ_RATE);
+            call.stalled_since = Some(call.stalled_since.map_or(now, |since| now.min(since + earned)));
+        }
+    }
+
+    /// Records that the client has read all there is.
+    pub(super) fn on_drained(&mut self, id: u64) {
+        self.calls.iter_mut().filter(|call| call.id == id).for_each(|call| call.stalled_since = None);
+    }
+
+    /// Records that the last byte of a response was written, or never will be.
+    pub(super) fn end_call(&mut self, id: u64) {
+        self.calls.retain(|call| call.id != id);
+        self.since = Instant::now();
+    }
+
+    /// Records that the last byte of a request's content was received, or never will be.
+    pub(super) fn end_upload(&mut self) {
+        self.uploads -= 1;
+        self.since = Instant::now();
+    }
+}

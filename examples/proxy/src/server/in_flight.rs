@@ -1,0 +1,148 @@
+//! Calls in flight: each counts until the last byte of its response is written and the last byte of its content read.
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower::{Service, ServiceExt};
+
+use super::activity::Activity;
+use super::admission::{Admission, InFlightGuard};
+
+/// The delay of a body's error. hyper discards what it has not written when a body fails.
+const FLUSH_TIME: Duration = Duration::from_millis(10);
+
+/// A response that is not completely written.
+struct ResponseGuard {
+    activity: Arc<Activity>,
+    id: u64,
+    _in_flight: Arc<InFlightGuard>,
+}
+
+/// A request extension with the guard of the request's content. Its reader takes the guard out, since extensions are
+/// cloned, and keeps it until the content is read, which may be after the response.
+#[derive(Clone)]
+pub struct UploadExtension(Arc<Mutex<Option<UploadGuard>>>);
+
+pub struct UploadGuard {
+    activity: Arc<Activity>,
+    _in_flight: Arc<InFlightGuard>,
+}
+
+/// Bytes of a response, which keep it in flight until they are written.
+struct GuardedChunk {
+    bytes: Bytes,
+    _guard: Arc<ResponseGuard>,
+}
+
+pin_project! {
+    pub(super) struct InFlightBody<B: Body> {
+        #[pin]
+        inner: B,
+        guard: Arc<ResponseGuard>,
+        // True in HTTP/1.0, where the end of the connection is that of the response (RFC 9112 §6.3).
+        ends_with_connection: bool,
+        error: Option<(B::Error, Pin<Box<Sleep>>)>,
+    }
+}
+
+/// Calls the stack.
+pub(super) async fn call<S, B>(
+    stack: S,
+    mut request: Request<Incoming>,
+    activity: Arc<Activity>,
+    admission: Arc<Admission>,
+) -> Result<Response<InFlightBody<B>>, S::Error>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    B: Body,
+{
+    let has_content = !request.body().is_end_stream();
+    let id = activity.state().begin_call(request.version() == Version::HTTP_2, has_content);
+    let (in_flight, overload) = admission.begin_call();
+    let guard = Arc::new(ResponseGuard { activity: activity.clone(), id, _in_flight: in_flight.clone() });
+    if let Some(overload) = overload {
+        request.extensions_mut().insert(overload);
+    }
+    if has_content {
+        let guard = UploadGuard { activity, _in_flight: in_flight };
+        request.extensions_mut().insert(UploadExtension(Arc::new(Mutex::new(Some(guard)))));
+    }
+    let ends_with_connection = request.version() < Version::HTTP_11;
+    let response = stack.oneshot(request).await?;
+    guard.activity.state().on_chunk(id, 0);
+    Ok(response.map(|inner| InFlightBody { inner, guard, ends_with_connection, error: None }))
+}
+
+impl UploadExtension {
+    pub fn take(&self) -> Option<UploadGuard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for ResponseGuard {
+    fn drop(&mut self) {
+        self.activity.state().end_call(self.id);
+    }
+}
+
+impl Drop for UploadGuard {
+    fn drop(&mut self) {
+        self.activity.state().end_upload();
+    }
+}
+
+impl AsRef<[u8]> for GuardedChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for InFlightBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let (activity, id) = (&this.guard.activity, this.guard.id);
+        if this.error.is_none() {
+            match this.inner.poll_frame(cx) {
+                Poll::Pending => {
+                    activity.state().on_drained(id);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Err(error))) => *this.error = Some((error, Box::pin(sleep(FLUSH_TIME)))),
+                Poll::Ready(frame) => {
+                    let hold = |bytes: Bytes| {
+                        activity.state().on_chunk(id, bytes.len());
+                        Bytes::from_owner(GuardedChunk { bytes, _guard: this.guard.clone() })
+                    };
+                    return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))));
+                }
+            }
+        }
+        if let Some((_, delay)) = this.error {
+            ready!(delay.as_mut().poll(cx));
+            // The client must not take a part of the response for all of it.
+            activity.state().is_reset |= *this.ends_with_connection;
+        }
+        Poll::Ready(this.error.take().map(|(error, _)| Err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
