@@ -172,7 +172,7 @@ impl<B: Body<Error = Infallible>> Exchange<B> {
         Self::Headers(Box::pin(layer.layer(OneResponse(Some(body))).call(request)))
     }
 
-    /// Takes what there is, and says how many bytes.
+    /// Polls until the exchange is pending, and returns the number of bytes received.
     fn poll(&mut self, cx: &mut Context<'_>) -> usize {
         if let Self::Headers(future) = self
             && let Poll::Ready(Ok(response)) = future.as_mut().poll(cx)

@@ -6,7 +6,6 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::into_bytes;
 use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::json::scan::ScanError;
@@ -286,6 +285,11 @@ impl<E> Transfer<E> {
             self.amender.clear_unmatched();
         }
     }
+}
+
+/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
+pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
 }
 
 impl From<ScanError> for Skip {
