@@ -61,23 +61,18 @@ impl Entries {
         }
         // RFC 8259 §7: a valid name contains no other character that must be escaped.
         let needs_escapes = name.contains(['"', '\\']);
-        let worst_case = id.len() + 3 * name.len() + 2;
-        if self.text.len() + worst_case > u32::MAX as usize {
+        let escaped = needs_escapes.then(|| name.replace('\\', r"\\").replace('"', r#"\""#));
+        let json_name = escaped.as_deref().unwrap_or(name);
+        if self.text.len() + id.len() + json_name.len() + name.len() + 2 > u32::MAX as usize {
             return Err(KeyNamesError::new(KeyNamesErrorKind::TooLarge, ""));
         }
         let id = self.push(id);
         let json_start = self.text.len();
         self.text.push('"');
-        let mut name_span = self.push(name);
-        if needs_escapes {
-            self.text.truncate(json_start + 1);
-            self.text.push_str(&name.replace('\\', r"\\").replace('"', r#"\""#));
-        }
+        let inside_json = self.push(json_name);
         self.text.push('"');
         let json = Span::new(json_start, self.text.len());
-        if needs_escapes {
-            name_span = self.push(name);
-        }
+        let name_span = if needs_escapes { self.push(name) } else { inside_json };
         let index = self.list.len() as u32;
         self.by_name.push((self.hash(name.as_bytes()) as u32, index));
         self.list.push(Entry { id, json, name: name_span });

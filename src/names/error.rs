@@ -110,47 +110,40 @@ impl KeyNamesError {
 
     /// The defect and a remedy, without the position.
     fn text(&self) -> String {
+        use KeyNamesErrorKind as Kind;
         let Self { subject, bytes, .. } = self;
         match self.kind {
-            KeyNamesErrorKind::Empty => "there is nothing here; write {} for a map without names".into(),
-            KeyNamesErrorKind::Utf16 => {
+            Kind::Empty => "there is nothing here; write {} for a map without names".into(),
+            Kind::Utf16 => {
                 "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)".into()
             }
-            KeyNamesErrorKind::NotUtf8 => "this is not UTF-8; save it as UTF-8".into(),
-            KeyNamesErrorKind::Truncated => {
+            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8".into(),
+            Kind::Truncated => {
                 "the JSON ends too early; it may be half-written, or a quote or brace is missing".into()
             }
-            KeyNamesErrorKind::Syntax => {
+            Kind::Syntax => {
                 "this is not JSON; look for a quote, comma, colon or brace that is missing or too many".into()
             }
-            KeyNamesErrorKind::NotAMap => format!(
+            Kind::NotAMap => format!(
                 "this is {subject}, not a map; write {{\"key_…\": \"name\"}}, or save the API's list of keys \
                  unchanged"
             ),
-            KeyNamesErrorKind::ErrorResponse => {
-                "this is an error response of the API, not its list of keys; \
+            Kind::ErrorResponse => "this is an error response of the API, not its list of keys; \
                  repeat the request until it succeeds, and save that response"
-                    .into()
-            }
-            KeyNamesErrorKind::NotAName => {
-                format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\"")
-            }
-            KeyNamesErrorKind::Blank => {
-                format!("this {subject} is empty or blank; fill it in, or remove the entry")
-            }
-            KeyNamesErrorKind::TooLong => format!("this {subject} is {bytes} bytes long; the limit is 256"),
-            KeyNamesErrorKind::ControlCharacter => {
-                format!("this {subject} contains a control character; remove it")
-            }
-            KeyNamesErrorKind::Secret if subject.is_empty() => "this looks like an API key, not a map of \
+                .into(),
+            Kind::NotAName => format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\""),
+            Kind::Blank => format!("this {subject} is empty or blank; fill it in, or remove the entry"),
+            Kind::TooLong => format!("this {subject} is {bytes} bytes long; the limit is 256"),
+            Kind::ControlCharacter => format!("this {subject} contains a control character; remove it"),
+            Kind::Secret if subject.is_empty() => "this looks like an API key, not a map of \
                  names; remove it, and revoke the key if others could read it here"
                 .into(),
-            KeyNamesErrorKind::Secret => format!(
+            Kind::Secret => format!(
                 "this {subject} looks like a secret API key; remove it, and revoke the key if others could read \
                  it here (an id, such as key_…, is no secret)"
             ),
-            KeyNamesErrorKind::DuplicateId => "this id occurs twice in the map; remove one of the two".into(),
-            KeyNamesErrorKind::TooLarge => "the ids and names of this map take more than 4 GiB".into(),
+            Kind::DuplicateId => "this id occurs twice in the map; remove one of the two".into(),
+            Kind::TooLarge => "the ids and names of this map take more than 4 GiB".into(),
         }
     }
 }

@@ -129,11 +129,14 @@ impl DirectoryWatcher {
     ///
     /// If notify's own thread could not be started, a call panics. The panic becomes an error, so that polling
     /// continues.
-    fn call(&mut self, call: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
+    fn call(
+        &mut self,
+        operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
+    ) -> notify::Result<()> {
         let Some(mut native) = self.native.take() else {
             return Err(notify::Error::generic("its thread has ended"));
         };
-        let Ok(result) = catch_unwind(AssertUnwindSafe(|| call(&mut native))) else {
+        let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) else {
             // Dropping it would panic again.
             std::mem::forget(native);
             return Err(notify::Error::generic("its thread has ended"));
