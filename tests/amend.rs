@@ -8,9 +8,9 @@ use test_support::RULES;
 use test_support::cases::{CASES, naive};
 use test_support::choices::cut;
 use test_support::laws::amend::{Amended, snapshot};
+use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Members, Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
-use tower_api_key_name::_internal;
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 fn buffered(chunks: &[&[u8]], rules: Rules) -> Amended {

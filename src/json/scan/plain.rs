@@ -41,12 +41,12 @@ pub(super) enum State {
 
 /// The offsets of a member's parts, between which its white space is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MemberOffsets {
+struct MemberOffsets {
     /// The end of the comma or brace before the member.
-    pub(super) start: u64,
+    start: u64,
     /// The name, without its quotes.
-    pub(super) name: Range<u64>,
-    pub(super) colon: u64,
+    name: Range<u64>,
+    colon: u64,
 }
 
 /// The state of the scan between two tokens, or within one at the end of a chunk.
@@ -55,9 +55,9 @@ pub(super) struct PlainScanner {
     pub(super) state: State,
     pub(super) containers: Containers,
     /// The last member.
-    pub(super) member: MemberOffsets,
+    member: MemberOffsets,
     /// The member of the next value, if the sink wants it.
-    pub(super) wanted: Option<Member>,
+    wanted: Option<Member>,
     /// The offset of the text of a cut string.
     text_start: u64,
 }
@@ -71,6 +71,11 @@ impl PlainScanner {
             wanted: None,
             text_start: 0,
         }
+    }
+
+    /// The offset from which the next chunk can refer to the bytes before it.
+    pub(super) fn member_start(&self) -> u64 {
+        self.member.start
     }
 
     /// True if the document may end here.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use crate::cases::{NAMES, naive};
 use crate::choices::{Choices, crumbs, cut};
 use crate::{RULES, documents};
+use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
-use tower_api_key_name::_internal;
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
