@@ -15,6 +15,7 @@ mod sink;
 mod templates;
 mod token;
 
+#[cfg(any(test, feature = "_internal"))]
 pub use self::containers::MAX_DEPTH;
 use self::cursor::Cursor;
 use self::plain::PlainScanner;
