@@ -1,7 +1,8 @@
-//! What the README tells: how this compares with what others do to the same bytes. Each line is measured in
-//! rounds in which both sides take turns, so that what slows one slows the other; it shows the median of the
-//! rounds' ratios, and between which quartiles they lie. More is better; 1 is as fast as the other side. Only the
-//! last line is a difference, in nanoseconds.
+//! The speed of the amender and of the layer, divided by that of another program for the same bytes.
+//!
+//! The two sides of a line are measured in alternating turns, so that other load on the machine slows both. A line shows
+//! the median and the quartiles of the ratios; 1 is the speed of the other program. The last line is a difference in
+//! nanoseconds.
 //!
 //! All: `cargo bench --features _internal --bench ratios`.
 //! Some: behind `--`, parts of their names: `… --bench ratios -- irregular chunks`.
@@ -22,29 +23,30 @@ use serde_json::Value;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Snapshot};
 use tower_layer::Layer;
 
-use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names, snapshot};
+use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, documents, names, snapshot};
 use self::engines::{
-    ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_name_and_print, validate,
+    ABSENT, Feed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
+    parse_name_and_print, validate,
 };
 use self::service::{Bare, COSTS, Client, MODELS};
 
 const ROUNDS: usize = 21;
-/// How long one side has its turn.
+/// The duration of a turn.
 const TURN: Duration = Duration::from_millis(10);
 
-/// Does its work so many times, and says how long that took.
+/// Runs the work this number of times, and returns the duration.
 type Side = Box<dyn FnMut(u32) -> Duration>;
 
 struct Line {
     this: Side,
     other: Side,
-    /// How many bytes are worked on; without them there is a difference to tell, not a ratio.
+    /// The number of bytes for a ratio of speeds; `None` for a difference of times.
     bytes: Option<usize>,
 }
 
 fn main() {
     let mut parts: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` asks for figures; `cargo test` only whether all of it works.
+    // `cargo test` runs each side once, without a measurement.
     let measures = parts.iter().any(|part| part == "--bench") && !parts.iter().any(|part| part == "--test");
     parts.retain(|part| !part.starts_with('-'));
     keep_what_is_freed();
@@ -62,7 +64,7 @@ fn main() {
     }
 }
 
-/// Lines by their names, not made yet.
+/// The names of lines, with functions that create them.
 type Lines = Vec<(String, Box<dyn Fn() -> Line>)>;
 
 fn lines() -> Lines {
@@ -82,6 +84,16 @@ fn lines() -> Lines {
         let document = Document::new(kind, style, size);
         let name = format!("{document} ÷ from_utf8 + IgnoredAny");
         lines.push((name, Box::new(move || beside_validator(document))));
+    }
+    for document in documents().filter(|document| document.size == 1 << 20 && document.kind != Kind::Keys) {
+        let name = format!("{document} without templates ÷ from_utf8 + IgnoredAny");
+        lines.push((name, Box::new(move || plain_beside_validator(document))));
+    }
+    for (size, is_first) in [(4 << 10, true), (4 << 10, false), (64 << 10, false)] {
+        let document = Document::new(Kind::Completions, Style::Compact, size);
+        let page = if is_first { "first page" } else { "later pages" };
+        let name = format!("{document}, layer, {page} ÷ from_utf8 + IgnoredAny");
+        lines.push((name, Box::new(move || layer_beside_validator(document, is_first))));
     }
     for kind in [Kind::Completions, Kind::Costs, Kind::Irregular] {
         let document = Document::new(kind, Style::Compact, 1 << 20);
@@ -123,6 +135,29 @@ fn beside_validator(document: Document) -> Line {
     }
 }
 
+/// The amender without templates, as on a machine without SIMD.
+fn plain_beside_validator(document: Document) -> Line {
+    let page = document.page();
+    let plain = page.plain.clone();
+    let amend = move || assert!(amend_without_templates(black_box(&plain), usual_names()));
+    Line { this: timed(amend), ..beside_validator(document) }
+}
+
+/// The layer over a service that responds with the page: with empty templates, or with those of earlier pages.
+fn layer_beside_validator(document: Document, is_first: bool) -> Line {
+    let page = document.page().plain.clone();
+    let names = SharedKeyNames::new(names(0..IDS));
+    let client =
+        move || Client::new(ApiKeyNameLayer::new(names.clone()).layer(Bare::json(&page, WHOLE)), COSTS);
+    let this = if is_first {
+        timed(move || client().spend())
+    } else {
+        let mut client = client();
+        timed(move || client.spend())
+    };
+    Line { this, ..beside_validator(document) }
+}
+
 fn beside_value(document: Document, round_trip: fn(&[u8]) -> String) -> Line {
     let page = document.page();
     let other = page.clone();
@@ -141,7 +176,7 @@ fn beside_same_job(document: Document) -> Line {
     beside_value(document, named)
 }
 
-/// All that the layer does to a body that it need not parse, beside a search in the frames of the bare service.
+/// The layer for a body without ids, and a search in the frames of the bare service.
 fn beside_miss(document: Document) -> Line {
     let page = document.page().plain.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
@@ -149,7 +184,7 @@ fn beside_miss(document: Document) -> Line {
     let mut bare = Client::new(Bare::json(&page, WHOLE), COSTS);
     let mut out = Vec::new();
     named.ask(|frame| out.push(frame));
-    assert!(out == [page.clone()], "other bytes than came");
+    assert!(out == [page.clone()], "the output differs from the input");
     let finder = Finder::new(ABSENT);
     assert!(miss(&page, &finder));
     Line {
@@ -188,10 +223,10 @@ fn beside_service() -> Line {
     Line { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
 }
 
-/// The engine at work, once it is seen to do it.
+/// The amender, after one run that checks its result.
 fn engine(page: Arc<Page>, names: &'static Snapshot, feed: Feed) -> Side {
     let (out, counts, valid) = amended(&page.plain, names, feed);
-    assert!(out == page.named && page.counts(counts) && valid, "not what has to become of the page");
+    assert!(out == page.named && page.counts(counts) && valid, "the output is wrong");
     timed(move || assert!(amend(black_box(&page.plain), names, feed).1))
 }
 
@@ -228,7 +263,7 @@ impl Line {
     }
 }
 
-/// How many runs fill a turn. Finding out warms the caches as well.
+/// Returns the number of runs in a turn. The search for it also warms the caches.
 fn runs_a_turn(side: &mut Side) -> u32 {
     let mut runs = 1;
     while side(runs) < TURN {
