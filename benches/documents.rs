@@ -18,7 +18,7 @@ use self::rows::{Dice, id, in_json, row};
 
 /// The rows of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum RowKind {
     /// Twenty-five rows a bucket.
     Completions,
     /// Grouped by key alone: the other dimensions are null. Three rows a bucket; every fourth bucket is empty.
@@ -40,13 +40,13 @@ pub enum Style {
 /// The kind, the format and the approximate size in bytes of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Document {
-    pub kind: Kind,
+    pub kind: RowKind,
     pub style: Style,
     pub size: usize,
 }
 
 /// A page and the output of the amender.
-pub struct Page {
+pub struct ExpectedPage {
     pub plain: Bytes,
     /// With `api_key_name` beside every `api_key_id`.
     pub named: Bytes,
@@ -87,7 +87,7 @@ pub const IDS: u64 = 1_000;
 
 /// All measured pages: each kind, compact and pretty, of 4 KiB, 64 KiB and 1 MiB.
 pub fn documents() -> impl Iterator<Item = Document> {
-    let kinds = [Kind::Completions, Kind::Daily, Kind::Costs, Kind::Irregular, Kind::Keys];
+    let kinds = [RowKind::Completions, RowKind::Daily, RowKind::Costs, RowKind::Irregular, RowKind::Keys];
     let sizes = [4 << 10, 64 << 10, 1 << 20];
     kinds.into_iter().flat_map(move |kind| {
         let styles = [Style::Compact, Style::Pretty];
@@ -96,13 +96,13 @@ pub fn documents() -> impl Iterator<Item = Document> {
 }
 
 impl Document {
-    pub fn new(kind: Kind, style: Style, size: usize) -> Self {
+    pub fn new(kind: RowKind, style: Style, size: usize) -> Self {
         Self { kind, style, size }
     }
 
     /// The page for a map of 19 in 20 of its ids. It is generated once.
-    pub fn page(self) -> Arc<Page> {
-        static PAGES: LazyLock<Mutex<HashMap<Document, Arc<Page>>>> = LazyLock::new(Mutex::default);
+    pub fn page(self) -> Arc<ExpectedPage> {
+        static PAGES: LazyLock<Mutex<HashMap<Document, Arc<ExpectedPage>>>> = LazyLock::new(Mutex::default);
         static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
         let mut pages = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
         let page = pages.entry(self).or_insert_with(|| Arc::new(self.page_of(IDS, &NAMES)));
@@ -110,7 +110,7 @@ impl Document {
     }
 
     /// The page for this map. Of its ids, 19 in 20 are among the first `ids`.
-    pub fn page_of(self, ids: u64, names: &KeyNames) -> Page {
+    pub fn page_of(self, ids: u64, names: &KeyNames) -> ExpectedPage {
         const BUCKET: &str =
             r#"{"object":"bucket","start_time":1730419200,"end_time":1730505600,"results":["#;
         let mut dice = Dice(0x0DDB_1A5E_5BAD_5EED);
@@ -120,7 +120,7 @@ impl Document {
         // White space makes a page about half as large again.
         let size = if self.style == Style::Pretty { self.size * 2 / 3 } else { self.size };
         // The rows of a bucket, and the rows between two empty buckets.
-        let (bucket, empty) = if self.kind == Kind::Daily { (3, Some(9)) } else { (25, None) };
+        let (bucket, empty) = if self.kind == RowKind::Daily { (3, Some(9)) } else { (25, None) };
         for nth in 0.. {
             let between = match nth {
                 0 => String::new(),
@@ -139,7 +139,7 @@ impl Document {
             page.push_str(r#"]}],"has_more":true,"next_page":"page_AAAAAGdGxdEiJdKOAAAAAGcqsYA="}"#);
             Bytes::from(if self.style == Style::Pretty { indented(&page) } else { page })
         });
-        Page { plain, named, counts }
+        ExpectedPage { plain, named, counts }
     }
 }
 
@@ -198,7 +198,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl Page {
+impl ExpectedPage {
     /// True if these are the counts of this page.
     pub fn counts(&self, counts: Counts) -> bool {
         self.counts == [counts.named, counts.unmatched, counts.not_a_string] && counts.skipped == 0

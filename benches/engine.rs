@@ -17,9 +17,9 @@ use memchr::memmem::Finder;
 use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
-use self::documents::{Document, Framed, IDS, Kind, Style, documents, snapshot};
+use self::documents::{Document, Framed, IDS, RowKind, Style, documents, snapshot};
 use self::engines::{
-    ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
+    ABSENT, FrameFeed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
 };
 
 fn main() {
@@ -31,7 +31,7 @@ static NAMES: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..IDS));
 
 /// The pages that contain ids.
 fn with_ids() -> impl Iterator<Item = Framed> {
-    Framed::all().filter(|case| case.document.kind != Kind::Keys)
+    Framed::all().filter(|case| case.document.kind != RowKind::Keys)
 }
 
 /// The expected result of a body.
@@ -42,7 +42,7 @@ struct Expected<'a> {
 }
 
 /// Measures the amender, after one run that checks its result.
-fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: Feed, expected: Expected<'_>) {
+fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: FrameFeed, expected: Expected<'_>) {
     let (out, counts, valid) = amended(page, names, feed);
     assert!(out == expected.out, "other bytes than expected");
     assert!((expected.counts)(counts), "other counts than expected: {counts:?}");
@@ -54,14 +54,14 @@ fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: Feed, e
 fn amended_held(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
 fn amended_streamed(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &NAMES, Feed::streamed(case.chunk), expected);
+    bench(bencher, &page.plain, &NAMES, FrameFeed::streamed(case.chunk), expected);
 }
 
 /// A page that has its names already, and stays unchanged.
@@ -69,7 +69,7 @@ fn amended_streamed(bencher: Bencher<'_, '_>, case: Framed) {
 fn unchanged(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.named, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page.named, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
 /// A page without its last bracket.
@@ -79,7 +79,7 @@ fn not_json(bencher: Bencher<'_, '_>, case: Framed) {
     let page = page.slice(..page.len() - 1);
     let nothing = |counts| counts == Counts::default();
     let expected = Expected { out: &page, counts: &nothing, valid: false };
-    bench(bencher, &page, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
 /// A map of other ids.
@@ -89,16 +89,16 @@ fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page_of(IDS, &OTHERS);
     assert_eq!(page.counts[0], 0, "ids that are named");
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &OTHERS, Feed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &OTHERS, FrameFeed::held(case.chunk), expected);
 }
 
 /// Maps with different numbers of names.
 #[divan::bench(args = [10, 1_000, 100_000], max_time = 0.5)]
 fn amended_with_names(bencher: Bencher<'_, '_>, ids: u64) {
     let names = snapshot(0..ids);
-    let page = Document::new(Kind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
+    let page = Document::new(RowKind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &names, Feed::WHOLE, expected);
+    bench(bencher, &page.plain, &names, FrameFeed::WHOLE, expected);
 }
 
 #[divan::bench(args = documents(), max_time = 0.2)]
@@ -122,7 +122,7 @@ fn peer_jiter(bencher: Bencher<'_, '_>, document: Document) {
         .bench(|| drop(black_box(parse_with_jiter(black_box(&page.plain)))));
 }
 
-#[divan::bench(args = documents().filter(|document| document.kind == Kind::Keys), max_time = 0.2)]
+#[divan::bench(args = documents().filter(|document| document.kind == RowKind::Keys), max_time = 0.2)]
 fn peer_memmem_miss(bencher: Bencher<'_, '_>, document: Document) {
     let (page, finder) = (document.page(), Finder::new(ABSENT));
     assert!(miss(&page.plain, &finder));

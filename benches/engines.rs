@@ -25,14 +25,14 @@ pub fn keep_what_is_freed() {
 
 /// The frames of a page, and the time of its output.
 #[derive(Clone, Copy)]
-pub struct Feed {
+pub struct FrameFeed {
     /// Bytes a frame.
     pub chunk: usize,
     /// True for output after each frame, as of a page longer than the limit; false for output at the end.
     pub streams: bool,
 }
 
-impl Feed {
+impl FrameFeed {
     pub const WHOLE: Self = Self::held(WHOLE);
 
     pub const fn held(chunk: usize) -> Self {
@@ -45,12 +45,12 @@ impl Feed {
 }
 
 /// Amends a page, and drops the output.
-pub fn amend(page: &Bytes, names: &Snapshot, feed: Feed) -> (Counts, bool) {
+pub fn amend(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Counts, bool) {
     test_support::amend(frames(page, feed.chunk), names, feed.streams, |piece| drop(black_box(piece)))
 }
 
 /// Amends a page, and returns the output too.
-pub fn amended(page: &Bytes, names: &Snapshot, feed: Feed) -> (Vec<u8>, Counts, bool) {
+pub fn amended(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Vec<u8>, Counts, bool) {
     let mut out = Vec::new();
     let write = |piece: Bytes| out.extend_from_slice(&piece);
     let (counts, valid) = test_support::amend(frames(page, feed.chunk), names, feed.streams, write);

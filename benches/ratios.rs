@@ -23,9 +23,9 @@ use serde_json::Value;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Snapshot};
 use tower_layer::Layer;
 
-use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, documents, names, snapshot};
+use self::documents::{Document, ExpectedPage, IDS, RowKind, Size, Style, WHOLE, documents, names, snapshot};
 use self::engines::{
-    ABSENT, Feed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
+    ABSENT, FrameFeed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
     parse_name_and_print, validate,
 };
 use self::service::{Bare, COSTS, Client, MODELS};
@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_millis(10);
 /// Runs the work this number of times, and returns the duration.
 type Side = Box<dyn FnMut(u32) -> Duration>;
 
-struct Line {
+struct Comparison {
     this: Side,
     other: Side,
     /// The number of bytes for a ratio of speeds; `None` for a difference of times.
@@ -65,37 +65,38 @@ fn main() {
 }
 
 /// The names of lines, with functions that create them.
-type Lines = Vec<(String, Box<dyn Fn() -> Line>)>;
+type Lines = Vec<(String, Box<dyn Fn() -> Comparison>)>;
 
 fn lines() -> Lines {
     let mut lines = Lines::new();
     for (kind, style, size) in [
-        (Kind::Completions, Style::Compact, 64 << 10),
-        (Kind::Completions, Style::Compact, 1 << 20),
-        (Kind::Completions, Style::Pretty, 64 << 10),
-        (Kind::Completions, Style::Pretty, 1 << 20),
-        (Kind::Daily, Style::Compact, 1 << 20),
-        (Kind::Daily, Style::Pretty, 1 << 20),
-        (Kind::Costs, Style::Compact, 64 << 10),
-        (Kind::Costs, Style::Compact, 1 << 20),
-        (Kind::Irregular, Style::Compact, 1 << 20),
-        (Kind::Irregular, Style::Pretty, 1 << 20),
+        (RowKind::Completions, Style::Compact, 64 << 10),
+        (RowKind::Completions, Style::Compact, 1 << 20),
+        (RowKind::Completions, Style::Pretty, 64 << 10),
+        (RowKind::Completions, Style::Pretty, 1 << 20),
+        (RowKind::Daily, Style::Compact, 1 << 20),
+        (RowKind::Daily, Style::Pretty, 1 << 20),
+        (RowKind::Costs, Style::Compact, 64 << 10),
+        (RowKind::Costs, Style::Compact, 1 << 20),
+        (RowKind::Irregular, Style::Compact, 1 << 20),
+        (RowKind::Irregular, Style::Pretty, 1 << 20),
     ] {
         let document = Document::new(kind, style, size);
         let name = format!("{document} ÷ from_utf8 + IgnoredAny");
         lines.push((name, Box::new(move || beside_validator(document))));
     }
-    for document in documents().filter(|document| document.size == 1 << 20 && document.kind != Kind::Keys) {
+    for document in documents().filter(|document| document.size == 1 << 20 && document.kind != RowKind::Keys)
+    {
         let name = format!("{document} without templates ÷ from_utf8 + IgnoredAny");
         lines.push((name, Box::new(move || plain_beside_validator(document))));
     }
     for (size, is_first) in [(4 << 10, true), (4 << 10, false), (64 << 10, false)] {
-        let document = Document::new(Kind::Completions, Style::Compact, size);
+        let document = Document::new(RowKind::Completions, Style::Compact, size);
         let page = if is_first { "first page" } else { "later pages" };
         let name = format!("{document}, layer, {page} ÷ from_utf8 + IgnoredAny");
         lines.push((name, Box::new(move || layer_beside_validator(document, is_first))));
     }
-    for kind in [Kind::Completions, Kind::Costs, Kind::Irregular] {
+    for kind in [RowKind::Completions, RowKind::Costs, RowKind::Irregular] {
         let document = Document::new(kind, Style::Compact, 1 << 20);
         let name = format!("{document} ÷ Value round trip");
         lines.push((name, Box::new(move || beside_value(document, parse_and_print))));
@@ -103,13 +104,15 @@ fn lines() -> Lines {
         lines.push((name, Box::new(move || beside_same_job(document))));
     }
     for size in [64 << 10, 1 << 20] {
-        let document = Document::new(Kind::Keys, Style::Compact, size);
+        let document = Document::new(RowKind::Keys, Style::Compact, size);
         let name = format!("{document}, nothing to name, layer ÷ memmem miss");
         lines.push((name, Box::new(move || beside_miss(document))));
     }
-    for (how, feed) in [("held", Feed::held as fn(usize) -> Feed), ("streamed", Feed::streamed)] {
+    for (how, feed) in
+        [("held", FrameFeed::held as fn(usize) -> FrameFeed), ("streamed", FrameFeed::streamed)]
+    {
         for chunk in [64 << 10, 16 << 10, 1 << 10] {
-            let document = Document::new(Kind::Completions, Style::Compact, 1 << 20);
+            let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
             let name = format!("{document} in chunks of {}, {how} ÷ whole", Size(chunk));
             lines.push((name, Box::new(move || beside_whole(document, feed(chunk)))));
         }
@@ -124,27 +127,27 @@ fn usual_names() -> &'static Snapshot {
     &NAMES
 }
 
-fn beside_validator(document: Document) -> Line {
+fn beside_validator(document: Document) -> Comparison {
     let page = document.page();
     let other = page.clone();
     assert!(validate(&page.plain));
-    Line {
+    Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(page, usual_names(), Feed::WHOLE),
+        this: engine(page, usual_names(), FrameFeed::WHOLE),
         other: timed(move || assert!(validate(black_box(&other.plain)))),
     }
 }
 
 /// The amender without templates, as on a machine without SIMD.
-fn plain_beside_validator(document: Document) -> Line {
+fn plain_beside_validator(document: Document) -> Comparison {
     let page = document.page();
     let plain = page.plain.clone();
     let amend = move || assert!(amend_without_templates(black_box(&plain), usual_names()));
-    Line { this: timed(amend), ..beside_validator(document) }
+    Comparison { this: timed(amend), ..beside_validator(document) }
 }
 
 /// The layer over a service that responds with the page: with empty templates, or with those of earlier pages.
-fn layer_beside_validator(document: Document, is_first: bool) -> Line {
+fn layer_beside_validator(document: Document, is_first: bool) -> Comparison {
     let page = document.page().plain.clone();
     let names = SharedKeyNames::new(names(0..IDS));
     let client =
@@ -155,20 +158,20 @@ fn layer_beside_validator(document: Document, is_first: bool) -> Line {
         let mut client = client();
         timed(move || client.spend())
     };
-    Line { this, ..beside_validator(document) }
+    Comparison { this, ..beside_validator(document) }
 }
 
-fn beside_value(document: Document, round_trip: fn(&[u8]) -> String) -> Line {
+fn beside_value(document: Document, round_trip: fn(&[u8]) -> String) -> Comparison {
     let page = document.page();
     let other = page.clone();
-    Line {
+    Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(page, usual_names(), Feed::WHOLE),
+        this: engine(page, usual_names(), FrameFeed::WHOLE),
         other: timed(move || drop(black_box(round_trip(black_box(&other.plain))))),
     }
 }
 
-fn beside_same_job(document: Document) -> Line {
+fn beside_same_job(document: Document) -> Comparison {
     let named = |page: &[u8]| parse_name_and_print(page, usual_names());
     let page = document.page();
     let same: Value = serde_json::from_slice(&page.named).expect("a page is JSON");
@@ -177,7 +180,7 @@ fn beside_same_job(document: Document) -> Line {
 }
 
 /// The layer for a body without ids, and a search in the frames of the bare service.
-fn beside_miss(document: Document) -> Line {
+fn beside_miss(document: Document) -> Comparison {
     let page = document.page().plain.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
     let mut named = Client::new(layer.layer(Bare::json(&page, WHOLE)), COSTS);
@@ -187,44 +190,44 @@ fn beside_miss(document: Document) -> Line {
     assert!(out == [page.clone()], "the output differs from the input");
     let finder = Finder::new(ABSENT);
     assert!(miss(&page, &finder));
-    Line {
+    Comparison {
         bytes: Some(page.len()),
         this: timed(move || named.spend()),
         other: timed(move || drop(black_box(bare.ask(|frame| assert!(miss(&frame, &finder)))))),
     }
 }
 
-fn beside_whole(document: Document, feed: Feed) -> Line {
+fn beside_whole(document: Document, feed: FrameFeed) -> Comparison {
     let page = document.page();
-    Line {
+    Comparison {
         bytes: Some(page.plain.len()),
         this: engine(page.clone(), usual_names(), feed),
-        other: engine(page, usual_names(), Feed::WHOLE),
+        other: engine(page, usual_names(), FrameFeed::WHOLE),
     }
 }
 
-fn beside_few_names() -> Line {
+fn beside_few_names() -> Comparison {
     static FEW: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..10));
     static MANY: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..100_000));
-    let document = Document::new(Kind::Completions, Style::Compact, 1 << 20);
+    let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
     let page = document.page_of(100_000, &MANY);
-    Line {
+    Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(Arc::new(page), &MANY, Feed::WHOLE),
-        other: engine(Arc::new(document.page_of(10, &FEW)), &FEW, Feed::WHOLE),
+        this: engine(Arc::new(page), &MANY, FrameFeed::WHOLE),
+        other: engine(Arc::new(document.page_of(10, &FEW)), &FEW, FrameFeed::WHOLE),
     }
 }
 
-fn beside_service() -> Line {
+fn beside_service() -> Comparison {
     let answer = Bytes::from_static(br#"{"object":"list","data":[]}"#);
     let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
     let mut named = Client::new(layer.layer(Bare::new(answer.clone(), WHOLE)), MODELS);
     let mut bare = Client::new(Bare::new(answer, WHOLE), MODELS);
-    Line { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
+    Comparison { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
 }
 
 /// The amender, after one run that checks its result.
-fn engine(page: Arc<Page>, names: &'static Snapshot, feed: Feed) -> Side {
+fn engine(page: Arc<ExpectedPage>, names: &'static Snapshot, feed: FrameFeed) -> Side {
     let (out, counts, valid) = amended(&page.plain, names, feed);
     assert!(out == page.named && page.counts(counts) && valid, "the output is wrong");
     timed(move || assert!(amend(black_box(&page.plain), names, feed).1))
@@ -238,7 +241,7 @@ fn timed(mut work: impl FnMut() + 'static) -> Side {
     })
 }
 
-impl Line {
+impl Comparison {
     fn measured(&mut self) -> String {
         let sides = [&mut self.this, &mut self.other];
         let mut sides = sides.map(|side| (runs_a_turn(side), side));

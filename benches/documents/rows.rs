@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tower_api_key_name::KeyNames;
 
-use super::Kind;
+use super::RowKind;
 
 /// A generator of pseudo-random numbers (xorshift64*).
 pub struct Dice(pub u64);
@@ -65,7 +65,7 @@ impl Row {
 }
 
 /// Creates a random row of this kind.
-pub fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
+pub fn row(kind: RowKind, dice: &mut Dice, ids: u64) -> Row {
     let key = match dice.below(100) {
         0 | 1 => None,
         2..7 => Some(dice.word("key_", 16)),
@@ -104,8 +104,8 @@ pub fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
         ]
     };
     let members = match kind {
-        Kind::Completions => usage(dice),
-        Kind::Daily => {
+        RowKind::Completions => usage(dice),
+        RowKind::Daily => {
             let mut members = usage(dice);
             for name in ["project_id", "user_id", "model", "batch"] {
                 let name = format!("\"{name}\":");
@@ -116,14 +116,14 @@ pub fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
             members.push(r#""service_tier":null"#.to_owned());
             members
         }
-        Kind::Costs => vec![
+        RowKind::Costs => vec![
             r#""object":"organization.costs.result""#.to_owned(),
             format!(r#""amount":{{"value":{cents},"currency":"usd"}}"#),
             format!(r#""line_item":{}"#, dice.one_of(&["null", "\"Image models\"", "\"gpt-4o, input\""])),
             format!(r#""project_id":"{}""#, dice.word("proj_", 24)),
             id,
         ],
-        Kind::Irregular => {
+        RowKind::Irregular => {
             let mut members = usage(dice);
             members.push(format!(r#""amount":{{"value":"{cents}","currency":"usd"}}"#));
             let len = dice.below(90);
@@ -137,7 +137,7 @@ pub fn row(kind: Kind, dice: &mut Dice, ids: u64) -> Row {
             }
             members
         }
-        Kind::Keys => vec![
+        RowKind::Keys => vec![
             r#""object":"organization.project.api_key""#.to_owned(),
             format!(r#""redacted_value":"{}****""#, dice.word("", 3)),
             format!(r#""name":"service {} key""#, dice.below(1000)),

@@ -13,7 +13,7 @@
 //!
 //! In the first row each text between two values is a misprediction: it is read, and kept as a template with its
 //! meaning (a [`Structure`]: the member's name and colon, the containers that end and start, and whether the sink wants
-//! the member) and with the value behind it, if that is a [constant](is_constant). The second row finds two constants
+//! the member) and with the value behind it, if that is a [constant](template::is_constant). The second row finds two constants
 //! again, and makes them part of longer templates. From the third row on, these templates follow each other:
 //!
 //! | template | value |
@@ -40,21 +40,20 @@
 
 mod simd;
 mod structure;
+mod template;
 
 use std::sync::Mutex;
 
-use self::simd::{HAS_SIMD, equal};
+use self::simd::HAS_SIMD;
 use self::structure::{MAX_LEN, Structure, WINDOW, scalar_len};
+use self::template::{NONE, Template};
 use super::containers::MAX_SHALLOW_DEPTH;
 use super::cursor::Cursor;
-use super::plain::{PlainScanner, State};
+use super::plain::{PlainScanner, ScanState};
 use super::sink::Sink;
 
 /// The most templates. A page of the APIs has about 15 different ones.
 const MAX_TEMPLATES: usize = 64;
-
-/// The index of no template.
-const NONE: u8 = u8::MAX;
 
 /// The mispredictions after which the templates pause.
 const BUDGET: u32 = 48;
@@ -67,71 +66,6 @@ const BYTES_PER_MISPREDICTION: usize = 128;
 
 /// The bytes that a pause lasts.
 const PAUSE: u64 = 64 * 1024;
-
-/// A text that was between two values, with its meaning.
-#[derive(Clone, Debug)]
-struct Template {
-    /// The text, and the constant that followed it the last time.
-    text: [u8; MAX_LEN + 1],
-    /// The bits of the text's bytes, in blocks of 32.
-    masks: [u32; 4],
-    structure: Structure,
-    /// The templates that came after this one, in the order of the predictions.
-    followers: [u8; 3],
-}
-
-impl Template {
-    fn new(structure: Structure, window: &[u8; WINDOW]) -> Self {
-        let len = usize::from(structure.len);
-        let mut text = [0; MAX_LEN + 1];
-        text[..len].copy_from_slice(&window[..len]);
-        let mask = !(u128::MAX << len);
-        let masks = [0, 32, 64, 96].map(|shift| (mask >> shift) as u32);
-        Self { text, masks, structure, followers: [NONE; 3] }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..self.structure.len.into()]
-    }
-
-    /// Keeps the value behind the text if it is a constant that fits.
-    fn set_constant(&mut self, window: &[u8; WINDOW]) {
-        let constant = &mut self.text[self.structure.len.into()..];
-        constant.fill(0);
-        let len = scalar_len(window, self.structure.len.into()).unwrap_or_default();
-        let value = &window[usize::from(self.structure.len)..][..len];
-        if len <= constant.len() && is_constant(value) {
-            constant[..len].copy_from_slice(value);
-        }
-    }
-
-    /// Predicts a template after this one: as the first, or as the second.
-    fn predict(&mut self, index: u8, is_second: bool) {
-        let [first, second, third] = self.followers;
-        if first != index {
-            let other = if second == index { third } else { second };
-            self.followers = if is_second { [first, index, other] } else { [index, first, other] };
-        }
-    }
-
-    /// True if `window` starts with the text.
-    #[inline(always)]
-    fn matches(&self, window: &[u8; WINDOW]) -> bool {
-        let ((window, _), (text, _)) = (window.as_chunks::<32>(), self.text.as_chunks::<32>());
-        let is_equal = |nth: usize| !equal(&window[nth], &text[nth]) & self.masks[nth] == 0;
-        is_equal(0)
-            && (self.masks[1] == 0 || is_equal(1) && (self.masks[2] == 0 || is_equal(2) && is_equal(3)))
-    }
-}
-
-/// True for values that a template may contain: literals, 0, and strings of lower-case letters such as types and units.
-fn is_constant(value: &[u8]) -> bool {
-    match value {
-        b"null" | b"true" | b"false" | b"0" => true,
-        [b'"', text @ .., b'"'] => text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'_')),
-        _ => false,
-    }
-}
 
 /// The templates of one body so far.
 #[derive(Clone, Debug)]
@@ -155,7 +89,7 @@ impl Templates {
     #[inline(always)]
     pub(super) fn is_ready(&self, plain: &PlainScanner, cursor: &Cursor<'_>) -> bool {
         HAS_SIMD
-            && plain.state == State::AfterValue
+            && plain.state == ScanState::AfterValue
             && cursor.rest.len() >= WINDOW
             && cursor.offset() >= self.paused_until
             && plain.containers.is_in_object() == Some(true)

@@ -105,10 +105,10 @@ impl Structure {
         sink: &mut impl Sink,
     ) -> Option<Self> {
         let start = Self { outer: 1, ..Self::default() };
-        let mut structure = Part::new(window, 0)?.read(start, containers, sink)?;
+        let mut structure = TextPart::new(window, 0)?.read(start, containers, sink)?;
         while structure.wanted.is_none()
             && let Some(value) = constant_len(&structure)
-            && let Some(part) = Part::new(window, usize::from(structure.len) + value)
+            && let Some(part) = TextPart::new(window, usize::from(structure.len) + value)
             && let Some(longer) = part.read(structure, containers, sink)
             // A value that is a container is often in another text, which starts later.
             && !matches!(window[usize::from(longer.len)], b'{' | b'[')
@@ -121,7 +121,7 @@ impl Structure {
 }
 
 /// The text from one value to the next.
-struct Part<'w> {
+struct TextPart<'w> {
     window: &'w [u8; WINDOW],
     start: usize,
     /// Bits of the bytes from `start` on.
@@ -129,7 +129,7 @@ struct Part<'w> {
     special: u64,
 }
 
-impl<'w> Part<'w> {
+impl<'w> TextPart<'w> {
     #[inline(always)]
     fn new(window: &'w [u8; WINDOW], start: usize) -> Option<Self> {
         let (low, high) = window.get(start..start + MAX_PART)?.split_at(MAX_PART / 2);
