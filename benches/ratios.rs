@@ -151,7 +151,7 @@ fn layer_beside_validator(document: Document, is_first: bool) -> Comparison {
     let page = document.page().plain.clone();
     let names = SharedKeyNames::new(names(0..IDS));
     let client =
-        move || Client::new(ApiKeyNameLayer::new(names.clone()).layer(Bare::json(&page, WHOLE)), COSTS);
+        move || BenchClient::new(ApiKeyNameLayer::new(names.clone()).layer(FixedService::json(&page, WHOLE)), COSTS);
     let this = if is_first {
         timed(move || client().spend())
     } else {
