@@ -11,7 +11,6 @@
 
 mod documents;
 mod engines;
-mod service;
 
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
@@ -28,7 +27,7 @@ use self::engines::{
     ABSENT, FrameFeed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
     parse_name_and_print, validate,
 };
-use self::service::{BenchClient, COSTS, FixedService, MODELS};
+use test_support::service::{BenchClient, COSTS, FixedService, MODELS};
 
 const ROUNDS: usize = 21;
 /// The duration of a turn.
