@@ -31,10 +31,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval of the PINGs that find a dead HTTP/2 connection.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Flow-control window of a stream, as large as hyper's default.
-const STREAM_WINDOW: u32 = 2 << 20;
-
-/// Flow-control window of a connection: 31 clients that do not read their responses block no other.
+/// Flow-control window of a connection. A stream has 2 MiB of it, so 31 clients that do not read their responses block
+/// no other.
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// Bytes read at once from an HTTP/1.1 connection, and the limit of its response headers. Larger reads leave the
@@ -111,7 +109,7 @@ impl Clients {
     ) -> Result<Response<UpstreamBody>, Failure> {
         // Dropping `connection` ends all tasks of the connection.
         let (connection, tasks) = watch::channel(());
-        let progress = request.body().progress();
+        let stalled = request.body().stalled();
         let client: Client<Connector, ReplayBody> = builder(UploadExecutor(tasks), protocol)
             .pool_max_idle_per_host(0)
             .build(self.origin.connector(protocol));
@@ -119,15 +117,9 @@ impl Clients {
         // After an early response the rest of the content is sent, unless it stalls.
         let (reader, response_ended) = oneshot::channel();
         tokio::spawn(async move {
-            let stalled = async {
-                let _ = response_ended.await;
-                if let Some(progress) = progress {
-                    progress.overdue().await;
-                }
-            };
             tokio::select! {
                 () = connection.closed() => {}
-                () = stalled => {}
+                () = async { _ = response_ended.await; stalled.await } => {}
             }
         });
         Ok(response.map(|inner| UpstreamBody { inner, _reader: Some(reader) }))
@@ -145,7 +137,6 @@ where
         .pool_idle_timeout(IDLE_TIMEOUT)
         .http1_max_buf_size(READ_BUFFER)
         .http2_only(protocol == Protocol::Http2)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(HEADER_LIST)
         .http2_keep_alive_interval(PING_INTERVAL);

@@ -1,5 +1,6 @@
 //! A request body that can be sent more than once.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use crate::stack::timeouts::{Upload, UploadProgress};
+use crate::stack::timeouts::Upload;
 
 /// Bytes of content that are kept until the response arrives. Larger content is sent again only if none of it was
 /// read.
@@ -64,9 +65,14 @@ impl ReplayBody {
         self.content().is_none_or(|content| content.kept.is_some())
     }
 
-    /// The progress of the upload, or `None` without content.
-    pub fn progress(&self) -> Option<Arc<UploadProgress>> {
-        self.content()?.upload.progress()
+    /// Waits until the client or the upstream has stopped the upload for too long.
+    pub fn stalled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let progress = self.content().and_then(|content| content.upload.progress());
+        async move {
+            if let Some(progress) = progress {
+                progress.overdue().await;
+            }
+        }
     }
 
     fn content(&self) -> Option<MutexGuard<'_, SharedContent>> {
@@ -102,7 +108,7 @@ impl Body for ReplayBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sent == 0 { self.size.clone() } else { SizeHint::default() }
+        if self.sent == 0 { self.size } else { SizeHint::default() }
     }
 }
 

@@ -179,9 +179,9 @@ async fn undecodable_coding_passes_unchanged() {
         (200, &[("content-encoding", "gzip, gzip")]),
         (206, &[("content-encoding", "gzip"), ("content-range", "bytes 0-9/100")]),
     ] {
-        let answer = bytes.clone();
+        let body = bytes.clone();
         let upstream = Upstream::answering(move |_| {
-            let mut response = json(answer.clone());
+            let mut response = json(body.clone());
             *response.status_mut() = status.try_into().unwrap();
             for (name, value) in headers {
                 response.headers_mut().append(*name, value.parse().unwrap());

@@ -142,18 +142,18 @@ async fn streamed_body_that_fails_breaks_the_connection() {
     for stalls in [false, true] {
         let proxy = breaks_late(stalls).await;
         for coding in ["identity", "gzip", "br"] {
-            let answer = exchange(
+            let response = exchange(
                 proxy.address,
                 &format!(
                     "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\naccept-encoding: {coding}\r\n\r\n"
                 ),
             )
             .await;
-            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-            assert!(answer.contains("transfer-encoding: chunked"));
-            assert_eq!(coding == "identity", answer.contains("\"api_key_name\":\"Alpha\""));
+            assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+            assert!(response.contains("transfer-encoding: chunked"));
+            assert_eq!(coding == "identity", response.contains("\"api_key_name\":\"Alpha\""));
             // Without the last chunk the response is incomplete (RFC 9112 §8).
-            assert!(!answer.ends_with("0\r\n\r\n"), "{coding} ended well");
+            assert!(!response.ends_with("0\r\n\r\n"), "{coding} ended well");
         }
         let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
         let response = soon(client(true).request(request)).await.unwrap();
@@ -174,8 +174,8 @@ async fn unscanned_body_that_breaks_is_cut_short() {
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let answer = exchange(proxy.address, "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    assert!(answer.len() < 100 + answer.find("\r\n\r\n").unwrap_or(0), "{answer}");
+    let response = exchange(proxy.address, "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(response.len() < 100 + response.find("\r\n\r\n").unwrap_or(0), "{response}");
 }
 
 #[tokio::test]
@@ -186,8 +186,8 @@ async fn bytes_before_a_break_are_passed_on() {
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let answer = exchange(proxy.address, &format!("GET {COSTS} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nbegun"), "{answer}");
+    let response = exchange(proxy.address, &format!("GET {COSTS} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("\r\n\r\nbegun"), "{response}");
 }
 
 /// In HTTP/1.0 the end of the connection is the end of a body without a length.
@@ -205,8 +205,8 @@ async fn http10_client_gets_a_reset_for_a_broken_body() {
     let proxy = Proxy::with(settings).await;
     let mut stream = TcpStream::connect(proxy.address).await.unwrap();
     stream.write_all(format!("GET {COSTS} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let error = soon(stream.read_to_end(&mut answer)).await.unwrap_err();
+    let mut response = Vec::new();
+    let error = soon(stream.read_to_end(&mut response)).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
@@ -226,8 +226,8 @@ async fn client_connection_survives_upstream_failures() {
     for _ in 0..3 {
         // Each 502 was complete, so the client's connection stays open.
         stream.write_all(b"GET /v1/organization/bad HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let answer = read_answer(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        let response = read_answer(&mut stream).await;
+        assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
     }
     assert_eq!(proxy.get(COSTS).await.text(), "{}");
 }

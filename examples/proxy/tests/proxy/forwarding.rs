@@ -33,7 +33,7 @@ async fn hop_by_hop_headers_are_removed_both_ways() {
     })
     .await;
     let proxy = Proxy::to(&upstream.base()).await;
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         "GET /v1/organization/costs HTTP/1.1\r\nhost: client.example\r\n\
          connection: close, X-Hop-Up\r\nconnection: x-hop-two,\tx-hop-three ,, bad name\r\n\
@@ -60,7 +60,7 @@ async fn hop_by_hop_headers_are_removed_both_ways() {
     assert_eq!(up["x-stays"], "1");
     assert_eq!(up["authorization"], "Bearer k");
 
-    let head = answer.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase();
+    let head = response.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase();
     for gone in ["x-hop-down", "x-hop-too", "keep-alive", "proxy-authenticate", "proxy-connection", "upgrade"]
     {
         assert!(!head.contains(gone), "{gone}: {head}");
@@ -149,13 +149,13 @@ async fn request_loop_ends_after_one_round() {
     let (_ask, stop) = ShutdownSignal::channel();
     tokio::spawn(server::serve(front, service.clone(), limits(), stop.clone()));
     tokio::spawn(server::serve(back, service, limits(), stop));
-    let answer = exchange(
+    let response = exchange(
         front_address,
         "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 508 "), "{answer}");
-    assert!(answer.contains("loop_detected"));
+    assert!(response.starts_with("HTTP/1.1 508 "), "{response}");
+    assert!(response.contains("loop_detected"));
 }
 
 #[tokio::test]
@@ -379,8 +379,8 @@ async fn target_that_grows_too_long_fails_with_414() {
     let proxy = Proxy::to(&format!("{}/a-prefix", upstream.base())).await;
     let target = format!("/v1/organization/{}", "x".repeat(65_510));
     let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    let answer = exchange(proxy.address, &request).await;
-    assert!(answer.starts_with("HTTP/1.1 414 "), "{}", &answer[..answer.len().min(200)]);
+    let response = exchange(proxy.address, &request).await;
+    assert!(response.starts_with("HTTP/1.1 414 "), "{}", &response[..response.len().min(200)]);
     assert_eq!(upstream.connections(), 0);
 }
 

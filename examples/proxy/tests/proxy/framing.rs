@@ -36,12 +36,16 @@ async fn length_beside_chunks_is_ignored() {
                 let length = format!("content-length: {length}\r\n");
                 let (before, after) = if order == 0 { (&length[..], "") } else { ("", &length[..]) };
                 let chunked = CHUNKED.replacen("chunked\r\n", &format!("chunked\r\n{after}"), 1);
-                let answer =
+                let response =
                     through("GET", &format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{before}{chunked}"))
                         .await;
-                assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("[123,4567]"), "{answer}");
-                let chunks = answer.contains("transfer-encoding: chunked") && answer.ends_with("0\r\n\r\n");
-                assert_ne!(chunks, answer.contains("content-length: 10\r\n"), "{answer}");
+                assert!(
+                    response.starts_with("HTTP/1.1 200 ") && response.contains("[123,4567]"),
+                    "{response}"
+                );
+                let chunks =
+                    response.contains("transfer-encoding: chunked") && response.ends_with("0\r\n\r\n");
+                assert_ne!(chunks, response.contains("content-length: 10\r\n"), "{response}");
             }
         }
     }
@@ -55,11 +59,11 @@ async fn unrequested_transfer_coding_fails_with_502() {
     {
         let coding = format!("transfer-encoding: {coding}\r\n");
         let text = CHUNKED.replacen("transfer-encoding: chunked\r\n", &coding, 1);
-        let answer =
+        let response =
             through("GET", &format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{text}")).await;
         assert!(
-            answer.starts_with("HTTP/1.1 502 ") && answer.contains("does not fit the request"),
-            "{coding}: {answer}"
+            response.starts_with("HTTP/1.1 502 ") && response.contains("does not fit the request"),
+            "{coding}: {response}"
         );
     }
 }
@@ -69,16 +73,16 @@ async fn unrequested_transfer_coding_fails_with_502() {
 async fn response_without_content_has_no_length() {
     for status in ["204 No Content", "304 Not Modified"] {
         let text = format!("HTTP/1.1 {status}\r\ncontent-length: 60\r\n\r\n");
-        let answer = through("GET", &text).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
-        assert!(!answer.contains("content-length"), "{answer}");
+        let response = through("GET", &text).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{response}");
+        assert!(!response.contains("content-length"), "{response}");
     }
     for status in ["204 No Content", "304 Not Modified"] {
         let proxy = before(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
         let request = Request::get(proxy.url(COSTS)).body(full("")).unwrap();
-        let answer = soon(client(true).request(request)).await.unwrap();
-        assert!(status.starts_with(answer.status().as_str()), "{status}: {answer:?}");
-        assert!(!answer.headers().contains_key("content-length"), "{status}: {answer:?}");
+        let response = soon(client(true).request(request)).await.unwrap();
+        assert!(status.starts_with(response.status().as_str()), "{status}: {response:?}");
+        assert!(!response.headers().contains_key("content-length"), "{status}: {response:?}");
     }
 }
 
@@ -91,14 +95,15 @@ async fn repeated_length_is_merged_or_fails_with_502() {
         ("content-length: 2,2\r\ncontent-length: 2\r\n", "HEAD"),
     ] {
         let body = if method == "GET" { "ok" } else { "" };
-        let answer = through(method, &format!("HTTP/1.1 200 OK\r\n{text}\r\n{body}")).await;
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(body), "{answer}");
-        assert!(answer.matches("content-length: 2\r\n").count() == 1, "{answer}");
+        let response = through(method, &format!("HTTP/1.1 200 OK\r\n{text}\r\n{body}")).await;
+        assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with(body), "{response}");
+        assert!(response.matches("content-length: 2\r\n").count() == 1, "{response}");
     }
     for text in ["2, 3", "x", "-2", "2,", ""] {
         for method in ["GET", "HEAD"] {
-            let answer = through(method, &format!("HTTP/1.1 200 OK\r\ncontent-length: {text}\r\n\r\n")).await;
-            assert!(answer.starts_with("HTTP/1.1 502 "), "{text}: {answer}");
+            let response =
+                through(method, &format!("HTTP/1.1 200 OK\r\ncontent-length: {text}\r\n\r\n")).await;
+            assert!(response.starts_with("HTTP/1.1 502 "), "{text}: {response}");
         }
     }
 }
@@ -108,9 +113,9 @@ async fn repeated_length_is_merged_or_fails_with_502() {
 async fn repeated_request_length_is_sent_once() {
     let address = scripted(|mut stream| async move {
         let lines = read_head(&mut stream).await.matches("content-length: 5\r\n").count();
-        let answer =
+        let response =
             format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1\r\n\r\n{lines}");
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(response.as_bytes()).await.unwrap();
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
@@ -131,10 +136,10 @@ async fn request_in_a_transfer_coding_fails_with_501() {
         exchange(proxy.address, &format!("{head}\r\n5\r\nbytes\r\n0\r\n\r\n")).await
     };
     for coding in ["gzip, chunked", "chunked, chunked", "gzip\r\ntransfer-encoding: chunked"] {
-        let answer = post(coding).await;
+        let response = post(coding).await;
         assert!(
-            answer.starts_with("HTTP/1.1 501 ") && answer.contains("transfer_coding_unsupported"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 501 ") && response.contains("transfer_coding_unsupported"),
+            "{response}"
         );
     }
     assert_eq!(upstream.connections(), 0);
@@ -155,8 +160,8 @@ async fn missing_or_repeated_host_fails_with_400() {
         ("1.1", "host: x\r\n", "200"),
     ] {
         let request = format!("GET {COSTS} HTTP/{version}\r\n{hosts}connection: close\r\n\r\n");
-        let answer = exchange(proxy.address, &request).await;
-        assert_eq!(answer.get(9..12), Some(status), "{answer}");
-        assert_eq!(status == "400", answer.contains("one Host"), "{answer}");
+        let response = exchange(proxy.address, &request).await;
+        assert_eq!(response.get(9..12), Some(status), "{response}");
+        assert_eq!(status == "400", response.contains("one Host"), "{response}");
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tower::{ServiceBuilder, service_fn};
 
+use crate::frames::proxy_with_timeout;
 use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
@@ -82,11 +83,11 @@ fn connect(upstream: Upstream) -> DuplexStream {
 }
 
 async fn status_of(stream: &mut DuplexStream) -> StatusCode {
-    let mut answer = Vec::new();
-    while !answer.windows(4).any(|w| w == b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "no answer");
+    let mut response = Vec::new();
+    while !response.windows(4).any(|w| w == b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut response).await.unwrap(), 0, "no response");
     }
-    StatusCode::from_bytes(&answer[9..12]).unwrap()
+    StatusCode::from_bytes(&response[9..12]).unwrap()
 }
 
 const HEAD: &[u8] = b"POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
@@ -146,10 +147,10 @@ async fn slow_response_passes_and_a_silent_one_is_cut() {
     {
         let mut stream = connect(Upstream::Drips(wait));
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer).await;
-        assert_eq!(answer.ends_with("\r\n0\r\n\r\n"), whole, "{answer}");
-        assert_eq!(answer.matches("1\r\n0\r\n").count(), if whole { 10 } else { 0 }, "{answer}");
+        let mut response = String::new();
+        let _ = stream.read_to_string(&mut response).await;
+        assert_eq!(response.ends_with("\r\n0\r\n\r\n"), whole, "{response}");
+        assert_eq!(response.matches("1\r\n0\r\n").count(), if whole { 10 } else { 0 }, "{response}");
     }
 }
 
@@ -157,13 +158,13 @@ async fn slow_response_passes_and_a_silent_one_is_cut() {
 async fn invalid_chunked_upload_fails_with_400() {
     let address = scripted(|mut stream| async move { write_then_wait(&mut stream, "").await }).await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         "POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnot a chunk\r\n\r\n",
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-    assert!(answer.contains("request_broken"));
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(response.contains("request_broken"));
 }
 
 #[tokio::test]
@@ -210,8 +211,8 @@ async fn upload_after_an_early_response_is_not_read_as_a_request() {
         let head =
             format!("POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
-        let answer = soon(read_answer(&mut stream)).await;
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("early"), "{answer}");
+        let response = soon(read_answer(&mut stream)).await;
+        assert!(response.starts_with("HTTP/1.1 200 ") && response.ends_with("early"), "{response}");
         soon(stream.write_all(&vec![b'x'; LENGTH])).await.unwrap();
     }
 }
@@ -275,6 +276,28 @@ async fn stalled_upload_after_its_response_closes_both_connections() {
 }
 
 #[tokio::test]
+async fn stalled_http2_upload_after_its_response_closes_its_connection() {
+    let (report, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    let proxy = proxy_with_timeout(Duration::from_secs(1), move |_, mut frames| {
+        let report = report.clone();
+        async move {
+            frames.begin(&[]).await;
+            let headers = frames.next().await.unwrap();
+            frames.respond_with(headers.stream, "early").await;
+            let mut content = Vec::new();
+            while let Some(frame) = frames.next().await {
+                content.extend(frame.payload);
+            }
+            report.send(content).unwrap();
+        }
+    })
+    .await;
+    let mut stream = half_an_upload(&proxy).await;
+    assert!(soon(read_head(&mut stream)).await.starts_with("HTTP/1.1 200 "));
+    assert!(soon(closed.recv()).await.unwrap().starts_with(b"half"));
+}
+
+#[tokio::test]
 async fn stalled_upload_does_not_cut_its_response() {
     const PIECES: usize = 40;
     let address = scripted(|mut stream| async move {
@@ -291,8 +314,8 @@ async fn stalled_upload_does_not_cut_its_response() {
     .await;
     let proxy = impatient(address).await;
     let mut stream = half_an_upload(&proxy).await;
-    let answer = soon(read_answer(&mut stream)).await;
-    assert!(answer.ends_with(&"x".repeat(PIECES)), "{answer}");
+    let response = soon(read_answer(&mut stream)).await;
+    assert!(response.ends_with(&"x".repeat(PIECES)), "{response}");
 }
 
 /// RFC 9112 §6.1: an HTTP/1.0 peer receives no chunks. hyper omits the content on a connection that was HTTP/1.0.
@@ -318,9 +341,9 @@ async fn content_of_unknown_length_reaches_an_http10_upstream() {
     assert_eq!(proxy.get("/v1/organization/costs").await.status, 200);
     let post = "POST /v1/organization/projects HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
          transfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
-    let answer = exchange(proxy.address, post).await;
+    let response = exchange(proxy.address, post).await;
     assert!(
-        answer.contains("POST /v1/organization/projects HTTP/1.1") && answer.contains("5\r\nwhole"),
-        "{answer}"
+        response.contains("POST /v1/organization/projects HTTP/1.1") && response.contains("5\r\nwhole"),
+        "{response}"
     );
 }
