@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let synced = Directory::openai(client, key).base_url(base).sync(&file).await?;
     println!("{synced}");
-    for missing in synced.listing().missing() {
+    for missing in &synced.listing.missing {
         eprintln!("missing: {missing}");
     }
     Ok(())

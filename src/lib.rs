@@ -102,15 +102,14 @@
 pub mod directory;
 pub mod docs;
 mod json;
-mod names;
+pub mod names;
 mod naming;
 mod query;
 
 pub use json::rules::Unmatched;
-pub use names::shared::SharedKeyNames;
 #[cfg(feature = "watch")]
-pub use names::watch::WatchError;
-pub use names::{KeyNames, KeyNamesError, Snapshot, Status, UnmatchedReceiver};
+pub use names::WatchError;
+pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;

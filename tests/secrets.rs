@@ -56,7 +56,7 @@ async fn debug_and_display_of_public_types_show_no_secret() {
 /// The types that the crate root and the front files of the public modules export or declare.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for file in ["lib.rs", "directory.rs", "naming/outcome.rs"] {
+    for file in ["lib.rs", "names.rs", "directory.rs", "naming/outcome.rs"] {
         let source = fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         for line in source.lines() {
             if let Some(path) = line.strip_prefix("pub use ").and_then(|path| path.strip_suffix(';')) {
@@ -82,9 +82,12 @@ fn maps(shown: &mut Shown) {
     ] {
         let error = KeyNames::from_json(bad.as_bytes()).unwrap_err();
         shown.error("KeyNamesError", &error);
+        shown.debug("KeyNamesErrorKind", &error.kind());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("names.json"), bad).unwrap();
-        shown.error("WatchError", &SharedKeyNames::watch(folder.path().join("names.json")).unwrap_err());
+        let error = SharedKeyNames::watch(folder.path().join("names.json")).unwrap_err();
+        shown.error("WatchError", &error);
+        shown.debug("WatchErrorKind", &error.kind());
     }
     shown.debug("KeyNames", &names());
     let shared = SharedKeyNames::new(names());
@@ -178,17 +181,17 @@ async fn directories(shown: &mut Shown) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("learned.json");
     let synced = directory.sync(&file).await.unwrap();
-    assert_eq!(synced.listing().missing().len(), 2, "{:?}", synced.listing().missing());
+    assert_eq!(synced.listing.missing.len(), 2, "{:?}", synced.listing.missing);
     shown.debug("Synced", &synced);
     shown.debug("Synced", &synced.to_string());
-    shown.debug("Listing", synced.listing());
-    for missing in synced.listing().missing() {
+    shown.debug("Listing", &synced.listing);
+    for missing in &synced.listing.missing {
         shown.debug("MissingList", missing);
         shown.debug("MissingList", &missing.to_string());
         shown.debug("KeyList", &missing.list);
         shown.error("ListError", &missing.error);
     }
-    shown.debug("Changes", &synced.changes());
+    shown.debug("Changes", &synced.changes);
     for progress in progress.lock().unwrap().iter() {
         shown.debug("ListingProgress", progress);
     }

@@ -1,55 +1,53 @@
 //! The admin key and its sources.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::looks_like_secret;
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs};
+
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use std::env;
-use std::fmt;
-use std::fs;
-use std::path::PathBuf;
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::names::looks_like_secret;
 
 /// The secret that may list the keys of an organization.
 ///
-/// It is wiped from memory when it is dropped, `Debug` does not show it, and the header that contains it is marked
-/// sensitive. Copies made by the HTTP client are not wiped.
+/// It is wiped from memory when it is dropped, `Debug` does not show it, and its header is marked sensitive. Copies made
+/// by the HTTP client are not wiped.
 #[derive(Clone)]
-pub struct AdminKey(Source);
+pub struct AdminKey(KeySource);
 
 #[derive(Clone)]
-enum Source {
+enum KeySource {
     Text(SecretString),
     /// Read again for each listing, because a mounted secret is replaced when it is rotated.
     File(PathBuf),
 }
 
 impl AdminKey {
-    /// Creates a key from its text. White space around it is removed.
+    /// Creates a key from its text, without the white space around it.
     ///
     /// # Errors
     ///
-    /// If it is not one word of visible ASCII.
+    /// If the text is not one word of visible ASCII.
     pub fn new(key: String) -> Result<Self, DirectoryError> {
-        parse(&Zeroizing::new(key)).map(|key| Self(Source::Text(key)))
+        parse(&Zeroizing::new(key)).map(|key| Self(KeySource::Text(key)))
     }
 
-    /// Creates a key from a file that contains only the key, such as a mounted secret.
-    ///
-    /// The file is read before this returns, and again for each listing.
+    /// Creates a key from a file that contains only the key. It is read now, and again for each listing.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, or does not contain a key.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
-        let key = Self(Source::File(path.into()));
-        key.read()?;
-        Ok(key)
+        let path = path.into();
+        read(&path)?;
+        Ok(Self(KeySource::File(path)))
     }
 
     /// Reads the key from an environment variable, or from the file that `{variable}_FILE` names.
     ///
-    /// There is no constructor for a command line, because every process on a machine may read it.
+    /// There is no constructor for a command line, because each process on the machine may read that.
     ///
     /// # Errors
     ///
@@ -63,65 +61,59 @@ impl AdminKey {
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, DirectoryError> {
         let file_variable = format!("{variable}_FILE");
-        match (env::var_os(variable), env::var_os(&file_variable)) {
-            (Some(key), _) => {
-                Self::new(key.into_string().unwrap_or_default()).map_err(|error| error.in_context(variable))
-            }
-            (None, Some(path)) => Self::from_file(path).map_err(|error| error.in_context(&file_variable)),
-            (None, None) => Err(DirectoryError::new(
+        if let Some(key) = env::var_os(variable) {
+            let key = key.into_string().unwrap_or_default();
+            return Self::new(key).map_err(|error| error.in_context(variable));
+        }
+        match env::var_os(&file_variable) {
+            Some(path) => Self::from_file(path).map_err(|error| error.in_context(&file_variable)),
+            None => Err(DirectoryError::new(
                 DirectoryErrorKind::AdminKey,
                 format!(
-                    "{variable} is not set; set it to an admin key, or {file_variable} to the file that contains one"
+                    "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
                 ),
             )),
         }
     }
 
-    /// True if reading the key accesses a file.
+    /// True if [`header`](Self::header) reads a file.
     pub(super) fn is_in_file(&self) -> bool {
-        matches!(self.0, Source::File(_))
+        matches!(self.0, KeySource::File(_))
     }
 
     /// Returns the value of a header that contains the key after `scheme`.
     pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, DirectoryError> {
-        let key = self.read()?;
+        let key = match &self.0 {
+            KeySource::Text(key) => key.clone(),
+            KeySource::File(path) => read(path)?,
+        };
         let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
         let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
         value.set_sensitive(true);
         Ok(value)
     }
+}
 
-    fn read(&self) -> Result<SecretString, DirectoryError> {
-        let path = match &self.0 {
-            Source::Text(key) => return Ok(key.clone()),
-            Source::File(path) => path,
-        };
-        // A user may give a key in place of its file, and not every key looks like one.
-        let (shown, is_shown) = match path.display().to_string() {
-            shown if looks_like_secret(&shown) => ("(a path that looks like an API key)".into(), false),
-            _ if path.components().count() < 2 => ("(a path without a folder)".into(), false),
-            shown => (shown, true),
-        };
-        let key = match fs::read(path).map(Zeroizing::new) {
-            Ok(bytes) => parse(str::from_utf8(&bytes).unwrap_or_default()),
-            Err(error) => {
-                let message = format!("the admin key cannot be read: {error}");
-                Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(error))
-            }
-        };
-        key.map_err(|error| {
-            let error = error.in_context(&shown);
-            if is_shown { error.at(path) } else { error }
-        })
-    }
+fn read(path: &Path) -> Result<SecretString, DirectoryError> {
+    let key = match fs::read(path).map(Zeroizing::new) {
+        Ok(bytes) => parse(str::from_utf8(&bytes).unwrap_or_default()),
+        Err(error) => {
+            let message = format!("the admin key cannot be read: {error}");
+            Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(error))
+        }
+    };
+    // A user may give a key in place of its file, and not every key looks like one.
+    key.map_err(|error| match path.display().to_string() {
+        shown if looks_like_secret(&shown) => error.in_context("(a path that looks like an API key)"),
+        _ if path.components().count() < 2 => error.in_context("(a path without a folder)"),
+        shown => error.in_context(&shown).at(path),
+    })
 }
 
 fn parse(text: &str) -> Result<SecretString, DirectoryError> {
     let key = text.trim();
-    match key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true if !key.is_empty() => Ok(SecretString::from(key)),
-        _ => Err(not_a_key()),
-    }
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok(SecretString::from(key)) } else { Err(not_a_key()) }
 }
 
 fn not_a_key() -> DirectoryError {

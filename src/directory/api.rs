@@ -1,18 +1,17 @@
 //! The lists of each API, and the requests for their pages.
 
-use super::admin_key::AdminKey;
-use super::base_url::BaseUrl;
-use super::error::DirectoryError;
+use std::fmt;
+
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::fmt;
+
+use super::admin_key::AdminKey;
+use super::base_url::BaseUrl;
+use super::error::DirectoryError;
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The longest project id, in bytes.
-const MAX_PROJECT_ID: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Api {
@@ -27,9 +26,8 @@ pub enum KeyList {
     /// OpenAI's list of projects, archived ones included.
     Projects,
     /// OpenAI's list of the keys of one project.
-    #[non_exhaustive]
     ProjectKeys {
-        /// The id of the project: letters, digits, `_` and `-`.
+        /// The id of the project.
         project: String,
     },
     /// OpenAI's list of admin keys.
@@ -122,7 +120,7 @@ impl fmt::Display for KeyList {
 
 /// True if the id can be a path segment as it is. The id comes from the API, and must not change the path.
 pub(super) fn is_project_id(id: &str) -> bool {
-    (1..=MAX_PROJECT_ID).contains(&id.len())
+    (1..=256).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 

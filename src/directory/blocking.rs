@@ -1,20 +1,14 @@
-//! File access outside of the task that serves requests.
+//! File access outside of the runtime's worker threads.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use tokio::sync::oneshot;
+use std::panic::resume_unwind;
 
-/// Runs `work` on a thread of its own, so that a slow disk does not block the runtime.
-///
-/// If the future is dropped, the work still runs to its end.
-pub(super) async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
-) -> Result<T, DirectoryError> {
-    let error = |message: &str| DirectoryError::new(DirectoryErrorKind::Thread, message);
-    let (sender, result) = oneshot::channel();
-    std::thread::Builder::new()
-        .name("key directory".into())
-        // Sending fails if the future was dropped.
-        .spawn(move || drop(sender.send(work())))
-        .map_err(|cause| error(&format!("no thread can be started for a file: {cause}")).caused_by(cause))?;
-    result.await.unwrap_or_else(|_| Err(error("the thread for a file panicked")))
+use tokio::task::spawn_blocking;
+
+/// Runs `work` on a thread for blocking calls. If the future is dropped, `work` still runs to its end.
+pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        // The task is never aborted, so it has panicked.
+        Err(error) => resume_unwind(error.into_panic()),
+    }
 }

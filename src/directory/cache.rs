@@ -1,14 +1,15 @@
 //! The file with learned names: reading, merging and atomic replacement.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::KeyNames;
-use crate::names::looks_like_secret;
-use crate::names::watch::files::{MAX_FILE, read, shown};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::names::looks_like_secret;
+use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
+use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
 const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);
@@ -16,11 +17,9 @@ const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);
 /// The suffix of temporary files.
 const TEMPORARY: &str = ".draft";
 
-/// The content of the file after an update.
+/// The content of the file before and after an update.
 pub(super) struct Saved {
-    /// The names in the file before the update.
     pub(super) before: KeyNames,
-    /// The names in the file now.
     pub(super) names: KeyNames,
     /// False if the file contained these names already.
     pub(super) written: bool,
@@ -28,19 +27,18 @@ pub(super) struct Saved {
 
 /// Reads the names in the file. Returns `None` if the file is missing or empty.
 pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
-    let error = |message| file_error(DirectoryErrorKind::ReadCache, path, message);
-    match read(path).map_err(|reason| error(format!("{}: {reason}", shown(path))))? {
-        None => Ok(None),
-        Some(bytes) if bytes.is_empty() => Ok(None),
-        Some(bytes) => match KeyNames::from_json(&bytes) {
-            // A user may have saved a list page. Its unread pages and unusable items do not matter after a listing.
-            Ok(names) if names.is_partial() || names.left_out() > 0 => {
-                Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()))
-            }
-            Ok(names) => Ok(Some(names)),
-            Err(cause) => Err(error(cause.in_file(&shown(path))).caused_by(cause)),
-        },
+    let error = |cause: WatchError| {
+        file_error(DirectoryErrorKind::ReadCache, path, cause.to_string()).caused_by(cause)
+    };
+    let Some(bytes) = read_file(path).map_err(error)?.filter(|bytes| !bytes.is_empty()) else {
+        return Ok(None);
+    };
+    let names = parse_file(path, &bytes).map_err(error)?;
+    // A user may have saved a list page. Its unread pages and unusable items do not matter after a listing.
+    if names.is_partial() || names.left_out() > 0 {
+        return Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()));
     }
+    Ok(Some(names))
 }
 
 /// Merges learned names into the file, and replaces the file if that changes it.
@@ -54,17 +52,15 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     let names = KeyNames::merged([learned, &before]);
     let written = !names.has_same_pairs(&before) || (is_new && is_complete);
     if written {
-        let error =
-            |message| file_error(DirectoryErrorKind::WriteCache, path, format!("{}: {message}", shown(path)));
         let text = render(&names);
-        if text.len() as u64 > MAX_FILE {
-            return Err(error(format!(
-                "would be longer than {} MiB, the limit of a map file",
-                MAX_FILE >> 20
-            )));
-        }
-        replace(path, text.as_bytes())
-            .map_err(|cause| error(format!("cannot be written: {cause}")).caused_by(cause))?;
+        let result = match text.len() as u64 > MAX_FILE {
+            true => Err(io::Error::other(format!("it would be longer than {} MiB", MAX_FILE >> 20))),
+            false => replace(path, text.as_bytes()),
+        };
+        result.map_err(|cause| {
+            let message = format!("{}: cannot be written: {cause}", display_path(path));
+            file_error(DirectoryErrorKind::WriteCache, path, message).caused_by(cause)
+        })?;
     }
     Ok(Saved { before, names, written })
 }
@@ -80,8 +76,6 @@ pub(super) fn render(names: &KeyNames) -> String {
     // Serializing strings into a string cannot fail.
     serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
 }
-
-// === Replacement ===
 
 /// Replaces the file with these bytes in one step. After a crash there is the old file or the new one.
 ///

@@ -1,22 +1,26 @@
 //! One request over the user's service, and its response within a size limit.
 
-use super::list_error::ListError;
-use super::retry::{is_retryable, retry_after};
-use crate::names::looks_like_secret;
-use bytes::{Buf, BufMut};
-use futures_util::future::BoxFuture;
-use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, BufMut};
+use futures_util::future::BoxFuture;
+use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::Body;
 use tower_service::Service;
+
+use super::list_error::ListError;
+use crate::names::looks_like_secret;
 
 /// The error of the user's service or body.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The longest requested delay that is distinguished: more than any deadline, and too short to overflow an instant.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The user's service with its types erased.
 pub(super) struct ApiClient(Box<Call>);
@@ -67,18 +71,14 @@ where
     let (parts, body) = response.into_parts();
     // Reads the body of an error response too, so that the connection can be used again.
     let body = read_body(body, limit, transport).await;
-    Err(match parts.status {
-        StatusCode::OK if is_encoded(&parts.headers) => ListError::Encoded,
-        StatusCode::OK => return body,
-        StatusCode::UNAUTHORIZED => ListError::Unauthorized,
-        StatusCode::FORBIDDEN => ListError::Forbidden,
-        StatusCode::NOT_FOUND => ListError::NotFound,
-        status if is_retryable(status) => ListError::Unavailable {
-            status: status.as_u16(),
-            retry_after: retry_after(&parts.headers, SystemTime::now()),
-        },
-        status => ListError::UnexpectedStatus { status: status.as_u16() },
-    })
+    match parts.status {
+        StatusCode::OK if is_encoded(&parts.headers) => Err(ListError::Encoded),
+        StatusCode::OK => body,
+        status => {
+            let retry_after = retry_after(&parts.headers, SystemTime::now());
+            Err(ListError::Status { status, retry_after })
+        }
+    }
 }
 
 async fn read_body<R>(
@@ -96,7 +96,7 @@ where
         // Trailers are ignored.
         let Ok(data) = frame.map_err(|error| transport(error.into()))?.into_data() else { continue };
         if bytes.len() + data.remaining() > limit {
-            return Err(ListError::PageTooLong { limit });
+            return Err(ListError::PageTooLong(limit));
         }
         bytes.put(data);
     }
@@ -105,6 +105,23 @@ where
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Returns the delay that a response requests: seconds or a date (RFC 9110 §10.2.3), or OpenAI's milliseconds.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let delay = match text("retry-after-ms").and_then(|text| text.parse().ok()) {
+        Some(milliseconds) => Duration::from_millis(milliseconds),
+        None => match text(RETRY_AFTER.as_str())? {
+            // A number that is too long for `u64` is a long delay too.
+            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+            }
+            // The delay of a date in the past is zero.
+            date => httpdate::parse_http_date(date).ok()?.duration_since(now).unwrap_or_default(),
+        },
+    };
+    Some(delay.min(MAX_RETRY_AFTER))
 }
 
 /// Writes an error and its sources in one line, unless the text contains the key or looks like a secret.
@@ -121,66 +138,10 @@ fn transport_error(error: BoxError, key: Option<&HeaderValue>) -> ListError {
     if looks_like_secret(&message) || key.is_some_and(|key| message.contains(key)) {
         message = "(an error that seems to contain an API key)".into();
     }
-    let message = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CHARS).collect();
-    ListError::Transport { message }
+    ListError::Transport(
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CHARS).collect(),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use http::header::{ACCEPT, AUTHORIZATION};
-    use http_body_util::Full;
-    use std::io;
-    use tower::service_fn;
-
-    fn message(error: ListError) -> String {
-        match error {
-            ListError::Transport { message } => message,
-            other => unreachable!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn transport_error_is_one_short_line_with_its_sources() {
-        let shown = |text: &str| message(transport_error(text.into(), None));
-        assert_eq!(shown("no\nroute"), "no route");
-        assert_eq!(shown(&"é".repeat(1000)).chars().count(), 300);
-        let nested = io::Error::other(io::Error::other("deep"));
-        assert!(message(transport_error(nested.into(), None)).contains("deep"));
-    }
-
-    #[test]
-    fn transport_error_that_looks_like_a_secret_is_masked() {
-        let error = transport_error("bad header Bearer sk-proj-abcdefgh".into(), None);
-        assert_eq!(message(error), "(an error that seems to contain an API key)");
-    }
-
-    /// A key need not look like one, and a service may repeat the request in its error.
-    #[tokio::test]
-    async fn transport_error_that_contains_the_key_is_masked() {
-        let repeating = service_fn(async |request: Request<Full<Bytes>>| {
-            let sent: Vec<_> = request.headers().values().map(|value| value.to_str().unwrap()).collect();
-            Err::<Response<Full<Bytes>>, _>(io::Error::other(format!("broken at {sent:?}")))
-        });
-        let client = ApiClient::new(repeating);
-        let uri = Uri::from_static("http://x/");
-        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("harmless"))]);
-        let error = client.get(uri.clone(), headers.clone(), 1).await.unwrap_err();
-        assert!(message(error).contains("harmless"));
-        let mut key = HeaderValue::from_static("Bearer let-me-in");
-        key.set_sensitive(true);
-        headers.insert(AUTHORIZATION, key);
-        let error = client.get(uri, headers, 1).await.unwrap_err();
-        assert_eq!(message(error), "(an error that seems to contain an API key)");
-    }
-
-    #[test]
-    fn content_coding_other_than_identity_is_detected() {
-        let encoded = |value: &'static str| {
-            is_encoded(&HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static(value))]))
-        };
-        assert!(encoded("gzip") && encoded("identity, br"));
-        assert!(!encoded("Identity") && !is_encoded(&HeaderMap::new()));
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
 //! Collection of the items of all lists into one listing.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::api::{KeyList, is_project_id};
 use super::list_error::ListError;
 use super::listing::{Listing, MissingList};
 use super::page::Item;
 use crate::KeyNames;
-use std::collections::{BTreeMap, HashSet};
 
 /// The name that the API gives to a service account's key that was created without a name.
 const DEFAULT_NAME: &str = "Secret Key";
@@ -113,7 +114,7 @@ mod tests {
             (1, item("key_d", "Secret Key", "")),
             (1, item("key_e", "Secret Key", "\u{7}")),
         ]);
-        let name = |id| listing.names().name(id).unwrap();
+        let name = |id| listing.names.name(id).unwrap();
         assert_eq!((name("key_a"), name("key_b"), name("key_c")), ("indexer", "indexer", "mine"));
         assert_eq!((name("key_d"), name("key_e")), ("Secret Key", "Secret Key"));
     }
@@ -122,7 +123,7 @@ mod tests {
     fn account_name_that_is_switched_off_is_not_used() {
         let mut collector = Collector::new(false);
         collector.add_key(1, item("key_a", "Secret Key", "indexer"));
-        assert_eq!(collector.finish(0, 0).names().name("key_a"), Some("Secret Key"));
+        assert_eq!(collector.finish(0, 0).names.name("key_a"), Some("Secret Key"));
     }
 
     #[test]
@@ -133,19 +134,19 @@ mod tests {
         items.push((1, item("", "without an id", "")));
         items.push((1, item("key_good", "good", "")));
         let listing = listing(items);
-        assert_eq!((listing.names().len(), listing.keys(), listing.left_out()), (1, 6, 6));
+        assert_eq!((listing.names.len(), listing.keys(), listing.left_out), (1, 6, 6));
     }
 
     #[test]
     fn key_in_two_lists_has_the_name_of_the_lower_rank_in_any_order() {
         let (first, second) = ((1, item("key_a", "first", "")), (2, item("key_a", "second", "")));
         for items in [[first.clone(), second.clone()], [second, first]] {
-            assert_eq!(listing(items).names().name("key_a"), Some("first"));
+            assert_eq!(listing(items).names.name("key_a"), Some("first"));
         }
         let (unnamed, named) = ((1, item("key_a", "", "")), (2, item("key_a", "named", "")));
         for items in [[unnamed.clone(), named.clone()], [named, unnamed]] {
             let listing = listing(items);
-            assert_eq!((listing.names().name("key_a"), listing.left_out()), (Some("named"), 0));
+            assert_eq!((listing.names.name("key_a"), listing.left_out), (Some("named"), 0));
         }
     }
 
@@ -155,8 +156,8 @@ mod tests {
             [KeyList::Projects, KeyList::AdminKeys, KeyList::ProjectKeys { project: "proj_a".into() }];
         let missing = |lists: &mut dyn Iterator<Item = &KeyList>| {
             let mut collector = Collector::new(true);
-            lists.for_each(|list| collector.add_missing(list.clone(), ListError::Forbidden));
-            collector.finish(0, 0).missing().to_vec()
+            lists.for_each(|list| collector.add_missing(list.clone(), ListError::NotAPage));
+            collector.finish(0, 0).missing.to_vec()
         };
         assert_eq!(missing(&mut lists.iter()), missing(&mut lists.iter().rev()));
     }

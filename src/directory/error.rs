@@ -5,12 +5,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An invalid setting, an unusable admin key, or a file that cannot be read or written.
+/// An invalid base URL, an unusable admin key, or a file that cannot be read or written.
 ///
-/// The text is one line that includes the cause and the remedy. Neither the text nor the sources repeat a key, a base
-/// URL or the content of a file. Lists that cannot be read are not errors: see [`Listing::missing`].
-///
-/// [`Listing::missing`]: super::Listing::missing
+/// `Display` writes one line that includes the cause and the remedy. Neither it nor the sources repeat a key, a base
+/// URL or the content of a file. A list that cannot be read is no error: see [`Listing::missing`](super::Listing).
 #[derive(Clone)]
 pub struct DirectoryError {
     kind: DirectoryErrorKind,
@@ -25,16 +23,14 @@ pub struct DirectoryError {
 pub enum DirectoryErrorKind {
     /// The base URL is invalid.
     BaseUrl,
-    /// The admin key is absent, malformed, or its file cannot be read.
+    /// The admin key is absent or malformed, or its file cannot be read.
     AdminKey,
-    /// The files with names written by hand cannot be watched.
+    /// A file with names written by hand cannot be watched.
     Watch,
     /// The file with learned names cannot be read, or is not a map.
     ReadCache,
     /// The file with learned names cannot be written.
     WriteCache,
-    /// No thread can be started for file access.
-    Thread,
 }
 
 impl DirectoryError {
@@ -43,7 +39,7 @@ impl DirectoryError {
         self.kind
     }
 
-    /// The path of the file. `None` if no file is involved, or if the path looks like a key.
+    /// The path of the file. `None` if there is no file, or if its path looks like a key.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -52,20 +48,17 @@ impl DirectoryError {
         Self { kind, message: message.into(), path: None, source: None }
     }
 
-    pub(super) fn at(mut self, path: &Path) -> Self {
-        self.path = Some(path.to_path_buf());
-        self
+    pub(super) fn at(self, path: &Path) -> Self {
+        Self { path: Some(path.to_path_buf()), ..self }
     }
 
-    pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
-        self
+    pub(super) fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
     }
 
     /// Puts `context` before the message.
-    pub(super) fn in_context(mut self, context: &str) -> Self {
-        self.message = format!("{context}: {}", self.message);
-        self
+    pub(super) fn in_context(self, context: &str) -> Self {
+        Self { message: format!("{context}: {}", self.message), ..self }
     }
 }
 

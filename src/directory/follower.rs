@@ -1,28 +1,27 @@
 //! The follower: lists the keys regularly, and soon after an id without a name is seen.
 
-use super::blocking::run_blocking;
-use super::cache::save;
-use super::error::DirectoryError;
-use super::lister::Lister;
-use super::listing::Listing;
-use super::synced::Synced;
-use crate::names::learned::LearnedNames;
-use crate::{KeyNames, UnmatchedReceiver};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
+
+use super::blocking::run_blocking;
+use super::cache::save;
+use super::error::DirectoryError;
+use super::lister::Lister;
+use super::listing::{Listing, Synced};
+use crate::KeyNames;
+use crate::names::{LearnedNames, UnmatchedReceiver};
 
 /// The most ids that are remembered as not found. The upstream decides which ids occur. If the set is full, it is
 /// cleared, which costs one listing.
 const MAX_NOT_FOUND: usize = 10_000;
 
-/// Keeps the names of one handle current, as long as [`run`](Self::run) is polled.
-///
-/// [`Directory::watch`](super::Directory::watch) returns it with the handle.
+/// Keeps the names of one handle current. [`Directory::watch`](super::Directory::watch) returns it with the handle.
 #[must_use = "names are learned only while `run` is polled"]
 pub struct Follower {
     pub(super) lister: Lister,
@@ -36,9 +35,8 @@ pub struct Follower {
 /// The times between two listings.
 #[derive(Clone, Copy)]
 pub(super) struct Schedule {
-    /// From one listing to the next in any case.
     pub(super) interval: Duration,
-    /// From one listing to the next for an id without a name.
+    /// The shorter time for an id without a name.
     pub(super) min_interval: Duration,
 }
 
@@ -48,8 +46,7 @@ pub(super) struct Schedule {
 pub enum FollowerEvent {
     /// A listing ended, and its names are in the handle.
     Listed(Synced),
-    /// The names of the listing could not be written to the cache file. They are in the handle, and the next listing
-    /// tries to write them again.
+    /// The cache file could not be updated. The names are in the handle, and the next listing tries again.
     CacheFailed(DirectoryError),
 }
 
@@ -61,8 +58,6 @@ struct PendingIds {
     /// Ids that a listing did not find. They wait for the regular listing.
     not_found: HashSet<String>,
 }
-
-// === impl Follower ===
 
 impl Follower {
     /// Lists the keys at once, then after each [`interval`](super::Directory::interval), and after
@@ -77,8 +72,8 @@ impl Follower {
         loop {
             ids.add(self.unmatched.try_recv());
             let listing = self.lister.list().await;
-            // A key that was used during the listing may be on a page that was read before. The next generation would
-            // discard these ids.
+            // A key that was first used during the listing may be on a page that was read before. These ids are
+            // received now, because publishing discards them.
             let late = self.unmatched.try_recv();
             self.store(&listing, &mut on_event).await;
             ids.remove_listed(&self.known, &listing);
@@ -90,38 +85,32 @@ impl Follower {
     /// Publishes the names, and then writes the cache file.
     async fn store(&mut self, listing: &Arc<Listing>, on_event: &mut impl FnMut(FollowerEvent)) {
         let (names, changes) = listing.merge_into(&self.known);
-        self.publish(Arc::new(names), listing);
+        self.publish(names, listing);
         let (path, names, is_complete) = (self.cache.clone(), self.known.clone(), listing.is_complete());
-        let saved = run_blocking(move || save(&path, &names, is_complete)).await;
-        let (written, error) = match saved {
+        let (written, error) = match run_blocking(move || save(&path, &names, is_complete)).await {
             Ok(saved) => {
                 // The file may contain more names, which another process has written.
-                self.publish(Arc::new(saved.names), listing);
+                self.publish(saved.names, listing);
                 (saved.written, None)
             }
             Err(error) => (false, Some(error)),
         };
-        let listing = listing.clone();
-        on_event(FollowerEvent::Listed(Synced { listing, names: self.known.clone(), changes, written }));
-        if let Some(error) = error {
-            on_event(FollowerEvent::CacheFailed(error));
-        }
+        let (listing, names) = (listing.clone(), self.known.clone());
+        on_event(FollowerEvent::Listed(Synced { listing, names, changes, written }));
+        error.into_iter().for_each(|error| on_event(FollowerEvent::CacheFailed(error)));
     }
 
-    fn publish(&mut self, names: Arc<KeyNames>, listing: &Listing) {
-        self.learned.publish(names.clone(), listing.is_final());
-        self.known = names;
+    fn publish(&mut self, names: KeyNames, listing: &Listing) {
+        self.known = Arc::new(names);
+        self.learned.publish(self.known.clone(), listing.is_final());
     }
 
     /// Waits until the next listing is due, and collects unmatched ids meanwhile.
     async fn wait(&mut self, ids: &mut PendingIds) {
-        let ended = Instant::now();
-        let regular = ended + self.schedule.interval;
+        let (regular, early) =
+            (Instant::now() + self.schedule.interval, Instant::now() + self.schedule.min_interval);
         loop {
-            let due = match ids.pending.is_empty() {
-                true => regular,
-                false => regular.min(ended + self.schedule.min_interval),
-            };
+            let due = if ids.pending.is_empty() { regular } else { regular.min(early) };
             match timeout_at(due, self.unmatched.recv()).await {
                 Ok(unmatched) => ids.add(unmatched),
                 Err(_) => return,
@@ -135,8 +124,6 @@ impl fmt::Debug for Follower {
         f.debug_struct("Follower").field("known", &self.known).finish_non_exhaustive()
     }
 }
-
-// === impl PendingIds ===
 
 impl PendingIds {
     fn add(&mut self, ids: impl IntoIterator<Item = String>) {

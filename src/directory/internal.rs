@@ -10,6 +10,6 @@ pub fn read_page(json: &[u8]) -> Option<(Listing, String)> {
     let mut collector = Collector::new(true);
     ListPage::parse(json).ok()?.items.into_iter().for_each(|item| collector.add_key(0, item));
     let listing = collector.finish(1, 0);
-    let file = render(listing.names());
+    let file = render(&listing.names);
     Some((listing, file))
 }

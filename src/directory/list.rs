@@ -1,26 +1,22 @@
 //! The listing: every page of every list, with bounded concurrency.
 
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{HeaderMap, StatusCode};
+
 use super::admin_key::AdminKey;
 use super::api::{Api, KeyList};
 use super::base_url::BaseUrl;
 use super::blocking::run_blocking;
 use super::client::ApiClient;
 use super::collector::Collector;
-use super::error::DirectoryError;
 use super::fetch::{FetchLimits, PageFetcher};
-use super::list_error::ListError;
+use super::list_error::{ListError, MAX_KEYS, MAX_PAGES};
 use super::listing::Listing;
 use super::page::{Item, ListPage};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::HeaderMap;
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
-
-/// The most pages of one list: 100,000 keys of one project, with 100 keys a page.
-const MAX_PAGES: usize = 1_000;
-
-/// The most keys of a listing. A map file of this size is below its limit for almost any length of names.
-const MAX_KEYS: usize = 250_000;
 
 /// The longest cursor that is sent back, in bytes. The APIs use ids, which are much shorter.
 const MAX_CURSOR: usize = 1_024;
@@ -55,7 +51,7 @@ pub(super) struct ListConfig {
 }
 
 /// The lists that are not read to their ends, and the result so far.
-struct Queue {
+struct ListQueue {
     collector: Collector,
     waiting: VecDeque<ListJob>,
     lists: usize,
@@ -69,16 +65,15 @@ struct ListJob {
     rank: usize,
     cursor: Option<String>,
     used_cursors: HashSet<String>,
-    pages: usize,
 }
 
 /// Reads all lists. A list that cannot be read is missing in the result.
 pub(super) async fn list(config: &ListConfig) -> Listing {
-    let mut queue = Queue::new(config);
-    let headers = match read_headers(config).await {
+    let mut queue = ListQueue::new(config);
+    let headers = match headers(config).await {
         Ok(headers) => headers,
         Err(error) => {
-            queue.skip_waiting(&ListError::AdminKey { message: error.to_string() });
+            queue.skip_waiting(&error);
             return queue.collector.finish(0, 0);
         }
     };
@@ -90,25 +85,19 @@ pub(super) async fn list(config: &ListConfig) -> Listing {
         {
             in_flight.push(fetch_page(config, &fetcher, job));
         }
-        let Some((job, page)) = in_flight.next().await else {
-            break;
-        };
+        let Some((job, page)) = in_flight.next().await else { break };
         queue.add_page(job, page);
-        (config.on_progress)(ListingProgress {
-            lists: queue.lists,
-            done: queue.done,
-            keys: queue.collector.keys(),
-            requests: fetcher.requests(),
-            retries: fetcher.retries(),
-        });
+        let ListQueue { lists, done, ref collector, .. } = queue;
+        let (requests, retries) = (fetcher.requests.load(Relaxed), fetcher.retries.load(Relaxed));
+        (config.on_progress)(ListingProgress { lists, done, keys: collector.keys(), requests, retries });
     }
-    queue.collector.finish(fetcher.requests(), fetcher.retries())
+    queue.collector.finish(fetcher.requests.load(Relaxed), fetcher.retries.load(Relaxed))
 }
 
-async fn read_headers(config: &ListConfig) -> Result<HeaderMap, DirectoryError> {
+async fn headers(config: &ListConfig) -> Result<HeaderMap, ListError> {
     let (api, key) = (config.api, config.key.clone());
     let is_in_file = key.is_in_file();
-    let read = move || api.headers(&key);
+    let read = move || api.headers(&key).map_err(|error| ListError::AdminKey(error.to_string()));
     if is_in_file { run_blocking(read).await } else { read() }
 }
 
@@ -120,14 +109,12 @@ async fn fetch_page(
     let target = job.list.target(job.cursor.as_deref()).parse();
     let page = match target.ok().and_then(|target| config.base.join(&target)) {
         Some(uri) => fetcher.fetch(&uri).await,
-        None => Err(ListError::Transport { message: "the URL is too long".into() }),
+        None => Err(ListError::Transport("the URL is too long".into())),
     };
     (job, page)
 }
 
-// === impl Queue ===
-
-impl Queue {
+impl ListQueue {
     fn new(config: &ListConfig) -> Self {
         let lists = config.api.first_lists().into_iter();
         let waiting: VecDeque<_> = lists.map(|list| ListJob::new(list, usize::MAX)).collect();
@@ -136,15 +123,15 @@ impl Queue {
 
     /// Adds the items of a page, and queues the next page of the list.
     fn add_page(&mut self, mut job: ListJob, page: Result<ListPage, ListError>) {
-        let next = page.and_then(|page| {
+        let has_more = page.and_then(|page| {
             self.add_items(&job, page.items)?;
             page.next.map_or(Ok(false), |cursor| job.advance(cursor).map(|()| true))
         });
-        match next {
+        match has_more {
             // At the front, so that few lists are partly read at a time.
             Ok(true) => return self.waiting.push_front(job),
             Ok(false) => {}
-            Err(ListError::NotFound) if job.list.may_be_absent() => {}
+            Err(error) if error.is_status(StatusCode::NOT_FOUND) && job.list.may_be_absent() => {}
             Err(error) => {
                 if error.ends_listing() {
                     self.skip_waiting(&error);
@@ -165,10 +152,7 @@ impl Queue {
                 self.waiting.push_back(ListJob::new(KeyList::ProjectKeys { project }, rank));
             }
         }
-        if self.collector.keys() > MAX_KEYS {
-            return Err(ListError::TooManyKeys { limit: MAX_KEYS });
-        }
-        Ok(())
+        if self.collector.keys() > MAX_KEYS { Err(ListError::TooManyKeys) } else { Ok(()) }
     }
 
     /// Marks the waiting lists as missing.
@@ -180,23 +164,22 @@ impl Queue {
     }
 }
 
-// === impl ListJob ===
-
 impl ListJob {
     fn new(list: KeyList, rank: usize) -> Self {
-        Self { list, rank, cursor: None, used_cursors: HashSet::new(), pages: 1 }
+        Self { list, rank, cursor: None, used_cursors: HashSet::new() }
     }
 
     /// Moves to the page after this cursor.
     fn advance(&mut self, cursor: String) -> Result<(), ListError> {
+        // Each page but the first has a cursor.
+        let pages = 1 + self.used_cursors.len();
         if cursor.is_empty() || cursor.len() > MAX_CURSOR || !self.used_cursors.insert(cursor.clone()) {
-            return Err(ListError::RepeatedCursor);
+            Err(ListError::RepeatedCursor)
+        } else if pages == MAX_PAGES {
+            Err(ListError::TooManyPages)
+        } else {
+            self.cursor = Some(cursor);
+            Ok(())
         }
-        if self.pages == MAX_PAGES {
-            return Err(ListError::TooManyPages { limit: MAX_PAGES });
-        }
-        self.pages += 1;
-        self.cursor = Some(cursor);
-        Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! One listing at a time for all clones of a directory.
 
-use super::list::{ListConfig, list};
-use super::listing::Listing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
 use tokio::sync::Mutex;
+
+use super::list::{ListConfig, list};
+use super::listing::Listing;
 
 #[derive(Clone)]
 pub(super) struct Lister {
@@ -12,7 +14,7 @@ pub(super) struct Lister {
     shared: Arc<SharedListing>,
 }
 
-/// The state that clones with the same API and account share.
+/// The last listing of all clones with the same API and naming.
 #[derive(Default)]
 struct SharedListing {
     /// The number of listings that have begun.
@@ -26,26 +28,20 @@ impl Lister {
         Self { config, shared: Arc::default() }
     }
 
-    /// Stops sharing results with earlier clones, because the settings lead to another result.
-    pub(super) fn detach(&mut self) {
-        self.shared = Arc::default();
-    }
-
     /// Lists all keys, or waits for a listing that began after this call and returns its result.
     ///
-    /// The result of a listing that is already in progress is not used: it may have passed the page that contains a
-    /// new key.
+    /// A listing in progress does not count: it may have passed the page that contains a new key.
     pub(super) async fn list(&self) -> Arc<Listing> {
         let begun = self.shared.begun.load(SeqCst);
         let mut last = self.shared.last.lock().await;
-        if let Some((number, listing)) = &*last
-            && *number > begun
-        {
-            return listing.clone();
+        match &*last {
+            Some((number, listing)) if *number > begun => listing.clone(),
+            _ => {
+                let number = 1 + self.shared.begun.fetch_add(1, SeqCst);
+                let listing = Arc::new(list(&self.config).await);
+                *last = Some((number, listing.clone()));
+                listing
+            }
         }
-        let number = 1 + self.shared.begun.fetch_add(1, SeqCst);
-        let listing = Arc::new(list(&self.config).await);
-        *last = Some((number, listing.clone()));
-        listing
     }
 }

@@ -1,22 +1,34 @@
-//! The result of one listing, and the comparison with the names known before.
+//! The result of a listing, and the comparison with the names known before.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
 
 use super::api::KeyList;
 use super::list_error::ListError;
 use crate::KeyNames;
-use std::collections::HashSet;
-use std::fmt;
 
 /// The result of reading all lists once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Listing {
-    pub(super) names: KeyNames,
-    /// Ids of listed keys without a usable name.
+    /// The learned names, ordered by id.
+    pub names: KeyNames,
+    /// The ids of listed keys without a usable name.
     pub(super) unnamed: HashSet<String>,
-    pub(super) projects: usize,
-    pub(super) left_out: usize,
-    pub(super) requests: usize,
-    pub(super) retries: usize,
-    pub(super) missing: Vec<MissingList>,
+    /// The number of projects, archived ones included. 0 if the API has one list of all keys.
+    pub projects: usize,
+    /// The number of unusable items: id or name is absent, null, blank, longer than 256 bytes, contains a control
+    /// character, or looks like a secret.
+    pub left_out: usize,
+    /// The number of requests, retries included.
+    pub requests: usize,
+    /// The number of requests that were retries.
+    pub retries: usize,
+    /// The lists that could not be read. All others were read to their ends.
+    pub missing: Vec<MissingList>,
 }
 
 /// A list, or the rest of one, that could not be read.
@@ -42,43 +54,24 @@ pub struct Changes {
     pub gone: Option<usize>,
 }
 
-// === impl Listing ===
+/// A listing whose names were stored. `Display` writes a summary in one line.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Synced {
+    /// The result of the listing.
+    pub listing: Arc<Listing>,
+    /// All names: those of the listing, and those known before.
+    pub names: Arc<KeyNames>,
+    /// The difference between the listing and the names known before.
+    pub changes: Changes,
+    /// True if the file was written. False if it contained the same names already, or could not be written.
+    pub written: bool,
+}
 
 impl Listing {
-    /// The learned names, ordered by id.
-    pub fn names(&self) -> &KeyNames {
-        &self.names
-    }
-
-    /// The number of projects, archived ones included. 0 if the API has one list of all keys.
-    pub fn projects(&self) -> usize {
-        self.projects
-    }
-
     /// The number of listed keys, with or without a usable name.
     pub fn keys(&self) -> usize {
         self.names.len() + self.unnamed.len()
-    }
-
-    /// The number of unusable items: id or name is absent, null, blank, longer than 256 bytes, contains a control
-    /// character, or looks like a secret.
-    pub fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    /// The number of requests, retries included.
-    pub fn requests(&self) -> usize {
-        self.requests
-    }
-
-    /// The number of requests that were retries.
-    pub fn retries(&self) -> usize {
-        self.retries
-    }
-
-    /// The lists that could not be read. All other lists were read to their ends.
-    pub fn missing(&self) -> &[MissingList] {
-        &self.missing
     }
 
     /// True if every list was read to its end.
@@ -91,9 +84,7 @@ impl Listing {
         self.missing.iter().all(MissingList::is_permanent)
     }
 
-    /// Merges the learned names into the known ones, and counts the changes.
-    ///
-    /// A learned name replaces a known one. A known name is never removed.
+    /// Merges the learned names into the known ones. A learned name replaces a known one; no name is removed.
     pub fn merge_into(&self, known: &KeyNames) -> (KeyNames, Changes) {
         (KeyNames::merged([&self.names, known]), self.changes(known))
     }
@@ -112,8 +103,6 @@ impl Listing {
     }
 }
 
-// === impl MissingList ===
-
 impl MissingList {
     /// True if the next listing would probably fail with the same error, for example for a missing right.
     pub fn is_permanent(&self) -> bool {
@@ -124,11 +113,30 @@ impl MissingList {
 impl fmt::Display for MissingList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.list, self.error)?;
-        match self.error {
-            ListError::Unauthorized | ListError::Forbidden => {
-                write!(f, "; it requires {}", self.list.required_key())
-            }
-            _ => Ok(()),
+        match [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].iter().any(|&code| self.error.is_status(code))
+        {
+            true => write!(f, "; it requires {}", self.list.required_key()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Synced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (listing, Changes { new, renamed, gone }) = (&self.listing, self.changes);
+        if listing.projects > 0 {
+            write!(f, "{} projects, ", listing.projects)?;
+        }
+        write!(f, "{} keys: {new} new, {renamed} renamed", listing.keys())?;
+        if let Some(gone) = gone {
+            write!(f, ", {gone} gone")?;
+        }
+        if listing.left_out > 0 {
+            write!(f, ", {} left out without a usable name", listing.left_out)?;
+        }
+        match listing.missing.len() {
+            0 => Ok(()),
+            missing => write!(f, "; {missing} lists are missing"),
         }
     }
 }
@@ -137,22 +145,11 @@ impl fmt::Display for MissingList {
 mod tests {
     use super::*;
 
-    fn listing(names: &[(&str, &str)], unnamed: &[&str], missing: Vec<MissingList>) -> Listing {
-        Listing {
-            names: KeyNames::new(names.iter().copied()).unwrap(),
-            unnamed: unnamed.iter().map(ToString::to_string).collect(),
-            projects: 0,
-            left_out: 0,
-            requests: 0,
-            retries: 0,
-            missing,
-        }
-    }
-
     #[test]
     fn merge_of_a_complete_listing_keeps_known_names_and_counts_changes() {
         let known = KeyNames::new([("a", "a"), ("b", "old"), ("gone", "gone"), ("null", "before")]).unwrap();
-        let listing = listing(&[("a", "a"), ("b", "new"), ("c", "c")], &["null"], Vec::new());
+        let names = KeyNames::new([("a", "a"), ("b", "new"), ("c", "c")]).unwrap();
+        let listing = Listing { names, unnamed: ["null".to_owned()].into(), ..Listing::default() };
         let (names, changes) = listing.merge_into(&known);
         assert_eq!(changes, Changes { new: 1, renamed: 1, gone: Some(1) });
         let name = |id| names.name(id);
@@ -162,8 +159,8 @@ mod tests {
 
     #[test]
     fn merge_with_a_missing_list_does_not_count_gone_keys() {
-        let missing = MissingList { list: KeyList::Projects, error: ListError::DeadlineExceeded };
-        let listing = listing(&[], &[], vec![missing]);
+        let missing = vec![MissingList { list: KeyList::Projects, error: ListError::DeadlineExceeded }];
+        let listing = Listing { missing, ..Listing::default() };
         let known = KeyNames::new([("gone", "gone")]).unwrap();
         assert_eq!(listing.merge_into(&known).1.gone, None);
         assert!(!listing.is_final());
@@ -172,8 +169,9 @@ mod tests {
     #[test]
     fn missing_list_of_a_rejected_key_names_the_required_key() {
         let shown = |list, error| MissingList { list, error }.to_string();
+        let unauthorized = ListError::Status { status: StatusCode::UNAUTHORIZED, retry_after: None };
         assert_eq!(
-            shown(KeyList::WorkspaceKeys, ListError::Unauthorized),
+            shown(KeyList::WorkspaceKeys, unauthorized),
             "the list of keys: the API does not accept the admin key (401); it requires an Admin API key of the \
              organization"
         );

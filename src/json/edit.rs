@@ -3,7 +3,7 @@
 use super::scan::Gaps;
 use super::text::MAX_NAME;
 use crate::KeyNames;
-use crate::names::Found;
+use crate::names::EntryRef;
 
 /// What became of an id; each member that is an id leaves exactly one in its object's edits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Text {
     #[default]
     Nothing,
     /// The name of an entry of the map.
-    Name(Found),
+    Name(EntryRef),
     Unknown,
     Null,
 }
@@ -46,7 +46,7 @@ impl Text {
     fn len(self) -> usize {
         match self {
             Text::Nothing => 0,
-            Text::Name(found) => found.len(),
+            Text::Name(found) => found.json_len(),
             Text::Unknown => UNKNOWN.len(),
             Text::Null => NULL.len(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::status::Status;
-use super::store::Store;
+use super::store::{Sources, Store};
 use super::unmatched::UnmatchedReceiver;
 use crate::KeyNames;
 
@@ -15,7 +15,8 @@ mod tests;
 /// A handle to the current map. All clones share the map, so replacing it in one replaces it in all.
 ///
 /// A handle from [`new`](Self::new) keeps its map until [`replace`](Self::replace) is called. A handle from
-/// `SharedKeyNames::watch` (feature `watch`) also reloads its map when a file changes, as long as a clone of it exists.
+/// `SharedKeyNames::watch` (feature `watch`) also reloads its map when a file changes, as long as a clone of it
+/// exists.
 ///
 /// ```
 /// use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -38,16 +39,16 @@ pub struct SharedKeyNames {
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {
-        Self::from_store(Arc::new(Store::in_memory(Arc::new(names))), None)
+        Self::from_store(Store::new(Sources::in_memory(Arc::new(names))), None)
     }
 
     /// Creates a handle that keeps `watcher` as long as a clone of it exists.
-    pub(crate) fn from_store(store: Arc<Store>, watcher: Option<Arc<dyn Send + Sync>>) -> Self {
+    pub(super) fn from_store(store: Arc<Store>, watcher: Option<Arc<dyn Send + Sync>>) -> Self {
         Self { store, watcher }
     }
 
-    /// Loads the current map: one atomic load, without waiting. Take one snapshot per request and
-    /// use it to the request's end.
+    /// Loads the current map: one atomic load, without waiting. Take one snapshot per request and use it to the
+    /// request's end.
     pub fn snapshot(&self) -> Snapshot {
         self.store.snapshot()
     }
@@ -56,7 +57,14 @@ impl SharedKeyNames {
     ///
     /// If the handle watches files, the map stays until the *content* of a file changes.
     pub fn replace(&self, names: KeyNames) {
-        self.store.replace(names);
+        let replacement = Some(Arc::new(names));
+        self.store.change(
+            |sources| {
+                sources.replacement = replacement;
+                true
+            },
+            |_| false,
+        );
     }
 
     /// Returns the current generation, its source and the last error.
@@ -64,11 +72,11 @@ impl SharedKeyNames {
         self.store.status.borrow().clone()
     }
 
-    /// Waits until the status fulfils `condition` and returns that status; at once if it already
-    /// does. If several statuses follow each other quickly, only the last may be checked.
+    /// Waits until the status fulfils `condition` and returns that status; at once if it already does. If several
+    /// statuses follow each other quickly, only the last may be checked.
     ///
-    /// The status is never ahead of the map: after this call has returned a generation,
-    /// [`snapshot`](Self::snapshot) returns that generation or a later one.
+    /// The status is never ahead of the map: after this call has returned a generation, [`snapshot`](Self::snapshot)
+    /// returns that generation or a later one.
     ///
     /// ```
     /// # use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -91,8 +99,8 @@ impl SharedKeyNames {
         }
     }
 
-    /// Returns the receiver of the ids that responses contained and the map did not. There is one
-    /// receiver for all clones: the first call returns it, later calls return `None`.
+    /// Returns the receiver of the ids that responses contained and the map did not. There is one receiver for all
+    /// clones: the first call returns it, later calls return `None`.
     ///
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;
@@ -105,11 +113,10 @@ impl SharedKeyNames {
         self.store.unmatched.take_receiver()
     }
 
-    /// Notes that a request with a snapshot of this generation found no name for an id. Returns
-    /// true for the first time in this generation, while there is room: then the caller may log it.
+    /// Notes that a request with a snapshot of this generation found no name for an id. Returns true for the first
+    /// time in this generation, while there is room: then the caller may log it.
     ///
-    /// Returns false for an outdated generation, and for ids that are too long for a map or look
-    /// like a secret.
+    /// Returns false for an outdated generation, and for ids that are too long for a map or look like a secret.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
         self.store.unmatched.note(generation, id)
     }

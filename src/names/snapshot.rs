@@ -8,10 +8,9 @@ use super::KeyNames;
 
 /// One generation of the map. It never changes, even if the handle's map is replaced.
 ///
-/// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its
-/// [`KeyNames`].
+/// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its [`KeyNames`].
 #[derive(Clone)]
-pub struct Snapshot(pub(super) Arc<Generation>);
+pub struct Snapshot(Arc<Generation>);
 
 /// A map with its number.
 pub(super) struct Generation {
@@ -23,13 +22,17 @@ pub(super) struct Generation {
 // === impl Snapshot ===
 
 impl Snapshot {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        Self(generation)
+    }
+
     /// The number of this generation of the handle's maps. The first is 1.
     pub fn generation(&self) -> u64 {
         self.0.number
     }
 
-    /// True if a name that is absent here belongs to no key. False before the first names, if a
-    /// map is partial, and until the first complete listing, if names are learned.
+    /// True if a name that is absent here belongs to no key. False before the first names, if a map is partial, and
+    /// until the first complete listing, if names are learned.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.is_complete
     }

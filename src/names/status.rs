@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use super::KeyNames;
+#[cfg(feature = "watch")]
+use super::watch_error::WatchError;
 
 /// The state of a [`SharedKeyNames`](crate::SharedKeyNames): its generation, source and errors.
 ///
@@ -18,43 +20,46 @@ pub struct Status {
     pub changed_at: SystemTime,
     /// The origin of the current generation: the files, separated by commas, or `memory`.
     pub source: String,
-    /// Why the last reload of a watched file failed, as `names.json:3:7: …`; the last valid map
-    /// stays in use. The errors of several files are separated by `; `. `None` if all files are
-    /// valid or no file is watched.
-    pub last_error: Option<String>,
-    /// A restriction of the watcher: file events are unavailable, so that changes are found only
-    /// by reading the files every few seconds. `None` if file events work.
+    /// The error of the last reload. The last valid map of the file stays in use. `None` if all files are valid, or
+    /// none is watched.
+    #[cfg(feature = "watch")]
+    pub last_error: Option<WatchError>,
+    /// A restriction of the watcher: file events are unavailable, so changes are found only by reading the files
+    /// every few seconds. `None` if file events work, or no file is watched.
+    #[cfg(feature = "watch")]
     pub warning: Option<String>,
     /// The number of unusable list items: see [`KeyNames::left_out`].
     pub left_out: usize,
-    /// True if names are known to be missing: see [`KeyNames::is_partial`]. Also true until the
-    /// first names are learned, if a directory is to deliver them.
+    /// True if names are known to be missing: see [`KeyNames::is_partial`]. Also true until the first names are
+    /// learned, if a directory is to deliver them.
     pub partial: bool,
 }
 
 impl Status {
-    /// The status of a handle whose first map this is.
-    pub(super) fn new(names: &KeyNames, source: &str, partial: bool) -> Self {
+    /// The status of a generation, without an error.
+    pub(super) fn new(generation: u64, names: &KeyNames, source: &str) -> Self {
         Self {
-            generation: 1,
+            generation,
             entries: names.len(),
             changed_at: SystemTime::now(),
             source: source.into(),
+            #[cfg(feature = "watch")]
             last_error: None,
+            #[cfg(feature = "watch")]
             warning: None,
             left_out: names.left_out(),
-            partial,
+            partial: names.is_partial(),
         }
     }
 
-    /// Describes the next generation.
-    pub(super) fn advance(&mut self, names: &KeyNames, source: &str, partial: bool) {
-        let Self { last_error, warning, generation, .. } = self;
+    /// Describes the next generation. The error and the warning stay.
+    pub(super) fn advance(&mut self, names: &KeyNames, source: &str) {
         *self = Self {
-            generation: *generation + 1,
-            last_error: last_error.take(),
-            warning: warning.take(),
-            ..Self::new(names, source, partial)
+            #[cfg(feature = "watch")]
+            last_error: self.last_error.take(),
+            #[cfg(feature = "watch")]
+            warning: self.warning.take(),
+            ..Self::new(self.generation + 1, names, source)
         };
     }
 }

@@ -1,138 +1,114 @@
-//! The state that all clones of a handle share with the watcher and the publisher.
+//! The state that all clones of a handle share with its watcher and its publisher.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::KeyNames;
 use super::snapshot::{Generation, Snapshot};
-use super::sources::Sources;
 use super::status::Status;
-use super::unmatched::UnmatchedIds;
+use super::unmatched::UnmatchedQueue;
 
-/// The source of a map that was passed in by the program.
-const MEMORY: &str = "memory";
-
-/// The current map and its status. Readers take no lock to load the map.
-pub(crate) struct Store {
+/// The current map and its status. Readers load the map without a lock.
+pub(super) struct Store {
     current: ArcSwap<Generation>,
-    /// Locked by every writer, before the status.
+    /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
-    pub(super) unmatched: Arc<UnmatchedIds>,
+    pub(super) unmatched: Arc<UnmatchedQueue>,
 }
 
+/// The maps that are merged into one.
+pub(super) struct Sources {
+    /// The paths of the files, for the status.
+    pub(super) description: String,
+    /// One map for each file, in order of precedence. One of them may be learned.
+    pub(super) maps: Vec<Arc<KeyNames>>,
+    /// The map that the program has put in place of all others, until one of them changes.
+    pub(super) replacement: Option<Arc<KeyNames>>,
+    /// True until a complete listing of the keys is published, if there is a publisher.
+    pub(super) is_listing_awaited: bool,
+}
+
+// === impl Store ===
+
 impl Store {
-    /// A store whose first generation is this map.
-    pub(super) fn in_memory(names: Arc<KeyNames>) -> Self {
-        Self::with(Sources::default(), names, MEMORY)
-    }
-
-    /// A store whose first generation is merged from these sources.
-    #[cfg(feature = "watch")]
-    pub(crate) fn new(sources: Sources) -> Self {
-        let (names, description) = (sources.merge(), sources.description().to_owned());
-        Self::with(sources, names, &description)
-    }
-
-    fn with(sources: Sources, names: Arc<KeyNames>, source: &str) -> Self {
-        let status = Status::new(&names, source, sources.is_partial(&names));
-        let is_complete = sources.is_complete(&names, status.generation);
-        Self {
-            current: ArcSwap::from_pointee(Generation { number: status.generation, names, is_complete }),
-            unmatched: Arc::new(UnmatchedIds::new(status.generation)),
-            status: watch::Sender::new(status),
+    /// Creates a store whose first generation is merged from these sources.
+    pub(super) fn new(sources: Sources) -> Arc<Self> {
+        let (names, number) = (sources.merge(), 1);
+        let is_complete = !names.is_empty() && sources.can_be_complete(&names);
+        Arc::new(Self {
+            status: watch::Sender::new(Status::new(number, &names, sources.description())),
+            unmatched: Arc::new(UnmatchedQueue::new(number)),
             sources: Mutex::new(sources),
-        }
+            current: ArcSwap::from_pointee(Generation { number, names, is_complete }),
+        })
     }
 
     /// Loads the current map, without waiting.
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot(self.current.load_full())
+        Snapshot::new(self.current.load_full())
     }
 
-    /// Makes this map the next generation.
-    pub(super) fn replace(&self, names: KeyNames) {
-        self.advance(&self.lock(), Arc::new(names), MEMORY, |_| {});
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. Changed
+    /// sources are the next generation.
+    pub(super) fn change(
+        &self,
+        change_sources: impl FnOnce(&mut Sources) -> bool,
+        change_status: impl FnOnce(&mut Status) -> bool,
+    ) {
+        // The sources are consistent even if another writer panics.
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = change_sources(&mut sources).then(|| sources.merge());
+        // The status stays locked until the map is stored, so a reader that has seen a generation in the status loads
+        // that generation or a later one.
+        self.status.send_if_modified(|status| {
+            let is_changed = change_status(status);
+            let Some(names) = names else { return is_changed };
+            status.advance(&names, sources.description());
+            let number = status.generation;
+            let is_complete = sources.can_be_complete(&names);
+            self.current.store(Arc::new(Generation { number, names, is_complete }));
+            self.unmatched.restart(number);
+            true
+        });
+    }
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// One map that the program has passed in.
+    pub(super) fn in_memory(names: Arc<KeyNames>) -> Self {
+        Self { replacement: Some(names), ..Self::of_files(String::new(), Vec::new()) }
     }
 
-    /// Makes the next generation from changed files and returns its snapshot. `update` changes
-    /// other parts of the status in the same step.
+    /// The maps of files, without a publisher.
+    pub(super) fn of_files(description: String, maps: Vec<Arc<KeyNames>>) -> Self {
+        Self { description, maps, replacement: None, is_listing_awaited: false }
+    }
+
+    /// Replaces the map at one place of the order of precedence.
     #[cfg(feature = "watch")]
-    pub(crate) fn set_files(&self, files: Vec<Arc<KeyNames>>, update: impl FnOnce(&mut Status)) -> Snapshot {
-        let mut sources = self.lock();
-        sources.set_files(files);
-        self.advance(&sources, sources.merge(), sources.description(), update)
+    pub(super) fn set(&mut self, place: usize, names: Arc<KeyNames>) {
+        self.maps[place] = names;
+        self.replacement = None;
     }
 
-    /// Makes the next generation from learned names, unless they are the same as before.
-    #[cfg(feature = "directory")]
-    pub(super) fn set_learned(&self, names: Arc<KeyNames>, is_complete: bool) {
-        let mut sources = self.lock();
-        if sources.set_learned(names, is_complete) {
-            self.advance(&sources, sources.merge(), sources.description(), |_| {});
-        } else {
-            self.update_completeness(&sources);
+    fn description(&self) -> &str {
+        if self.replacement.is_some() { "memory" } else { &self.description }
+    }
+
+    /// Returns one map of all. The first map that contains an id names it.
+    fn merge(&self) -> Arc<KeyNames> {
+        match (&self.replacement, &self.maps[..]) {
+            (Some(only), _) | (None, [only]) => only.clone(),
+            (None, maps) => Arc::new(KeyNames::merged(maps.iter().map(Arc::as_ref))),
         }
     }
 
-    /// Ends the wait for learned names.
-    #[cfg(feature = "directory")]
-    pub(super) fn abandon_learned(&self) {
-        let mut sources = self.lock();
-        sources.abandon_learned();
-        self.update_completeness(&sources);
-    }
-
-    /// Sets the watcher's part of the status. Wakes no waiter if nothing changed.
-    #[cfg(feature = "watch")]
-    pub(crate) fn set_watch_state(&self, last_error: Option<String>, warning: Option<String>) {
-        self.status.send_if_modified(|status| {
-            let is_new = status.last_error != last_error || status.warning != warning;
-            status.last_error = last_error;
-            status.warning = warning;
-            is_new
-        });
-    }
-
-    fn advance(
-        &self,
-        sources: &Sources,
-        names: Arc<KeyNames>,
-        source: &str,
-        update: impl FnOnce(&mut Status),
-    ) -> Snapshot {
-        // The status stays locked until the map is stored, so a reader that has seen a generation
-        // in the status loads that generation or a later one.
-        self.status.send_modify(|status| {
-            status.advance(&names, source, sources.is_partial(&names));
-            update(status);
-            let number = status.generation;
-            let is_complete = sources.is_complete(&names, number);
-            self.current.store(Arc::new(Generation { number, names, is_complete }));
-            self.unmatched.restart(number);
-        });
-        self.snapshot()
-    }
-
-    /// Stores the current generation again if its completeness has changed.
-    #[cfg(feature = "directory")]
-    fn update_completeness(&self, sources: &Sources) {
-        self.status.send_if_modified(|status| {
-            let current = self.current.load_full();
-            let is_complete = sources.is_complete(&current.names, current.number);
-            if is_complete != current.is_complete {
-                let names = current.names.clone();
-                self.current.store(Arc::new(Generation { number: current.number, names, is_complete }));
-            }
-            let partial = sources.is_partial(&current.names);
-            std::mem::replace(&mut status.partial, partial) != partial
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Sources> {
-        // The sources are whole after every statement, so a panic of another writer is harmless.
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    fn can_be_complete(&self, names: &KeyNames) -> bool {
+        !names.is_partial() && !self.is_listing_awaited
     }
 }

@@ -10,18 +10,19 @@ use tokio::sync::Notify;
 
 use super::{KeyNames, looks_like_secret};
 
-/// The number of unmatched ids kept for one generation. The upstream decides which ids occur, so
-/// the set needs a bound. With ids of the greatest length it takes 256 KiB.
+/// The number of unmatched ids kept for one generation. The upstream decides which ids occur, so the set needs a
+/// bound. With ids of the greatest length it takes 256 KiB.
 pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
-pub(super) struct UnmatchedIds {
-    state: Mutex<State>,
+pub(super) struct UnmatchedQueue {
+    state: Mutex<UnmatchedState>,
     added: Notify,
     receiver_taken: AtomicBool,
 }
 
-struct State {
+#[derive(Default)]
+struct UnmatchedState {
     generation: u64,
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
@@ -30,18 +31,19 @@ struct State {
 /// The receiver of the ids that were looked up in vain, from
 /// [`SharedKeyNames::unmatched_ids`](crate::SharedKeyNames::unmatched_ids).
 ///
-/// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation,
-/// because the upstream decides which ids occur. Ids that are longer than 256 bytes or look like a
-/// secret never arrive. A new generation discards the ids that have not been received yet.
+/// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation, because the upstream
+/// decides which ids occur. Ids that are longer than 256 bytes or look like a secret never arrive. A new generation
+/// discards the ids that have not been received yet.
 pub struct UnmatchedReceiver {
-    ids: Arc<UnmatchedIds>,
+    ids: Arc<UnmatchedQueue>,
 }
 
-// === impl UnmatchedIds ===
+// === impl UnmatchedQueue ===
 
-impl UnmatchedIds {
+impl UnmatchedQueue {
     pub(super) fn new(generation: u64) -> Self {
-        Self { state: Mutex::new(State::new(generation)), added: Notify::new(), receiver_taken: false.into() }
+        let state = Mutex::new(UnmatchedState { generation, ..UnmatchedState::default() });
+        Self { state, added: Notify::new(), receiver_taken: false.into() }
     }
 
     /// Notes an id and returns true if it is new in this generation and there is room for it.
@@ -69,7 +71,7 @@ impl UnmatchedIds {
 
     /// Forgets all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        *self.lock() = State::new(generation);
+        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
@@ -78,23 +80,17 @@ impl UnmatchedIds {
         (!was_taken).then(|| UnmatchedReceiver { ids: self.clone() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
         // No code under this lock leaves the set half changed, even if it panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn new(generation: u64) -> Self {
-        Self { generation, seen: HashSet::default(), unread: Vec::new() }
     }
 }
 
 // === impl UnmatchedReceiver ===
 
 impl UnmatchedReceiver {
-    /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an
-    /// empty list. Dropping the future loses no id.
+    /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an empty list.
+    /// Dropping the future loses no id.
     pub async fn recv(&mut self) -> Vec<String> {
         loop {
             // `notified` counts from here, so an id that is added after `try_recv` is not missed.

@@ -10,7 +10,7 @@ use crate::json::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::json::edit::Text;
 #[cfg(feature = "tracing")]
-use crate::names::shown;
+use crate::names::mask;
 use crate::naming::settings::Settings;
 use crate::outcome::{Outcome, RequestContext};
 
@@ -73,7 +73,7 @@ impl Report {
             tracing::warn!(
                 id,
                 generation = self.snapshot.generation(),
-                path = shown(self.request.uri.path()),
+                path = mask(self.request.uri.path()),
                 offset,
                 at = paths.get(nth),
                 "no name for this key id"
@@ -121,7 +121,7 @@ impl Report {
         };
         tracing::debug!(
             method = %self.request.method,
-            path = shown(self.request.uri.path()),
+            path = mask(self.request.uri.path()),
             generation = self.snapshot.generation(),
             outcome = outcome.as_str(),
             reason = reason.map(tracing::field::debug),

@@ -77,7 +77,7 @@ where
 fn say_near_miss(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
         tracing::debug!(
-            path = crate::names::shown(path),
+            path = crate::names::mask(path),
             "out of scope: its names are not looked up; see ApiKeyNameLayer::scope"
         );
     }

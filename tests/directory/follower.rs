@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{assert_names, directory};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -17,6 +16,8 @@ use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_key_name::directory::{Directory, DirectoryErrorKind, FollowerEvent};
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
+
+use crate::{assert_names, directory};
 
 /// A running follower.
 struct Running {
@@ -214,7 +215,7 @@ async fn cache_file_that_cannot_be_written_stops_nothing() {
     let (sender, mut events) = unbounded_channel();
     let task = tokio::spawn(follower.run(move |event| drop(sender.send(event))));
     for _ in 0..2 {
-        assert!(matches!(events.recv().await, Some(FollowerEvent::Listed(synced)) if !synced.is_written()));
+        assert!(matches!(events.recv().await, Some(FollowerEvent::Listed(synced)) if !synced.written));
         let Some(FollowerEvent::CacheFailed(error)) = events.recv().await else { unreachable!() };
         assert_eq!(error.kind(), DirectoryErrorKind::WriteCache);
         assert_names(&names.snapshot(), &organization);

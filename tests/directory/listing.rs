@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::{admin_key, assert_names, directory, missing};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use test_support::organization::{InjectedFailure, Organization, SECRET, TestProject, key};
 use tower::service_fn;
 use tower_api_key_name::directory::{AdminKey, Directory, KeyList, ListError, ListingProgress};
+
+use crate::{admin_key, assert_names, directory, missing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_organization_over_loopback_is_listed_completely() {
@@ -28,19 +29,16 @@ async fn large_organization_over_loopback_is_listed_completely() {
     let listing = directory.list().await;
 
     assert_eq!(missing(&listing), [""; 0]);
-    assert_names(listing.names(), &organization);
+    assert_names(&listing.names, &organization);
     // Equal names stay separate, and archived projects and keys of former members are listed.
-    assert_eq!(listing.names().ids("the same name").count(), 120);
-    assert_eq!(listing.names().ids("nightly indexer").count(), 120);
-    assert_eq!(listing.names().name("key_00067"), Some("orphaned 67"));
-    assert_eq!((listing.projects(), listing.keys(), listing.left_out()), (250, 12_002, 3 * 120 + 1));
+    assert_eq!(listing.names.ids("the same name").count(), 120);
+    assert_eq!(listing.names.ids("nightly indexer").count(), 120);
+    assert_eq!(listing.names.name("key_00067"), Some("orphaned 67"));
+    assert_eq!((listing.projects, listing.keys(), listing.left_out), (250, 12_002, 3 * 120 + 1));
 
     // One request per page, and at most eight at once.
     let targets = organization.targets();
-    assert_eq!(
-        (targets.len(), listing.requests(), listing.retries()),
-        (organization.pages(), targets.len(), 0)
-    );
+    assert_eq!((targets.len(), listing.requests, listing.retries), (organization.pages(), targets.len(), 0));
     assert_eq!(targets.iter().collect::<HashSet<_>>().len(), targets.len());
     assert!((2..=8).contains(&organization.max_in_flight()), "{}", organization.max_in_flight());
     let progress = *last.lock().unwrap();
@@ -72,8 +70,8 @@ async fn forbidden_list_is_missing_alone() {
              scope api.management.read"
         );
         assert_eq!(missing(&listing), [expected]);
-        assert_eq!(listing.missing()[0].error, ListError::Forbidden);
-        assert!(listing.missing()[0].is_permanent());
+        assert!(matches!(listing.missing[0].error, ListError::Status { status: StatusCode::FORBIDDEN, .. }));
+        assert!(listing.missing[0].is_permanent());
         {
             let mut state = organization.state();
             match path.contains("proj_0003") {
@@ -81,7 +79,7 @@ async fn forbidden_list_is_missing_alone() {
                 false => state.admin_keys.clear(),
             }
         }
-        assert_names(listing.names(), &organization);
+        assert_names(&listing.names, &organization);
     }
 }
 
@@ -94,7 +92,7 @@ async fn rejected_key_ends_the_listing() {
     }
     let listing = directory(&organization).list().await;
     assert_eq!(organization.requests(), 2);
-    let lists: Vec<_> = listing.missing().iter().map(|missing| &missing.list).collect();
+    let lists: Vec<_> = listing.missing.iter().map(|missing| &missing.list).collect();
     assert_eq!(lists, [&KeyList::Projects, &KeyList::AdminKeys]);
     for missing in missing(&listing) {
         assert!(missing.contains("does not accept the admin key (401)"), "{missing}");
@@ -109,7 +107,7 @@ async fn key_revoked_during_a_listing_keeps_the_names_so_far() {
     organization.state().on_nth = (100..1000).map(|nth| (nth, InjectedFailure::Status(401))).collect();
     let listing = directory(&organization).list().await;
     assert!((101..=108).contains(&organization.requests()), "{}", organization.requests());
-    assert!(listing.keys() > 100 && listing.missing().len() > 100);
+    assert!(listing.keys() > 100 && listing.missing.len() > 100);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,8 +144,8 @@ async fn unusable_response_is_missing_with_its_reason_after_one_request() {
         let path = "/v1/organization/projects/proj_0002/api_keys";
         organization.state().always.insert(path.into(), failure);
         let listing = directory(&organization).list().await;
-        assert_eq!(listing.missing().len(), 1);
-        let missing = listing.missing()[0].to_string();
+        assert_eq!(listing.missing.len(), 1);
+        let missing = listing.missing[0].to_string();
         assert!(missing.starts_with(&format!("the keys of proj_0002: {reason}")), "{missing}");
         assert_eq!(organization.requests(), organization.pages());
     }
@@ -167,7 +165,7 @@ async fn list_that_repeats_its_cursor_ends() {
         let listing = directory(&organization).list().await;
         let expected = "the keys of proj_0002: the list repeats its cursor; the pages before that were kept";
         assert_eq!(missing(&listing), [expected]);
-        assert_eq!(listing.names().name("key_a").is_some(), page.contains("key_a"));
+        assert_eq!(listing.names.name("key_a").is_some(), page.contains("key_a"));
         let targets = organization.targets();
         assert!(targets.iter().filter(|target| target.starts_with(path)).count() <= 2);
     }
@@ -186,7 +184,7 @@ async fn list_with_endless_new_cursors_ends_after_1000_pages() {
     let listing = Directory::anthropic(service, admin_key()).list().await;
     assert_eq!(missing(&listing).len(), 1);
     assert!(missing(&listing)[0].contains("more than 1000 pages"), "{:?}", missing(&listing));
-    assert_eq!((*requests.lock().unwrap(), listing.names().len()), (1000, 1000));
+    assert_eq!((*requests.lock().unwrap(), listing.names.len()), (1000, 1000));
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,8 +194,8 @@ async fn project_id_with_unsafe_characters_is_not_requested() {
         organization.state().projects.push(TestProject { id: id.into(), archived: false, keys: Vec::new() });
     }
     let listing = directory(&organization).list().await;
-    assert_names(listing.names(), &organization);
-    assert_eq!((listing.projects(), organization.requests()), (3, 5));
+    assert_names(&listing.names, &organization);
+    assert_eq!((listing.projects, organization.requests()), (3, 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,7 +207,7 @@ async fn project_that_two_pages_contain_is_listed_once() {
     let listing = directory(&organization).list().await;
     let targets = organization.targets();
     assert_eq!(targets.iter().collect::<HashSet<_>>().len(), targets.len());
-    assert_eq!(listing.projects(), 52);
+    assert_eq!(listing.projects, 52);
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,8 +258,8 @@ async fn anthropic_organization_is_listed_from_one_list() {
     });
     let listing = Directory::anthropic(service, admin_key()).list().await;
     assert_eq!(missing(&listing), [""; 0]);
-    assert_names(listing.names(), &organization);
-    assert_eq!((organization.requests(), listing.projects()), (3, 0));
+    assert_names(&listing.names, &organization);
+    assert_eq!((organization.requests(), listing.projects), (3, 0));
     assert!(organization.targets()[1].contains("&after_id=apikey_999"));
 }
 
@@ -281,7 +279,7 @@ async fn key_file_that_is_removed_prevents_requests() {
     std::fs::remove_file(&path).unwrap();
     let listing = directory.list().await;
     assert!(missing(&listing)[0].contains("the admin key cannot be read"), "{:?}", missing(&listing));
-    assert_eq!((organization.requests(), listing.missing()[0].is_permanent()), (3, false));
+    assert_eq!((organization.requests(), listing.missing[0].is_permanent()), (3, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,7 +290,7 @@ async fn key_in_two_lists_has_the_name_in_its_project() {
     for slow in ["/v1/organization/admin_api_keys", "/v1/organization/projects/proj_0001/api_keys"] {
         organization.state().next.insert(slow.into(), [InjectedFailure::Status(503)].into());
         let listing = directory(&organization).retry_timeout(Duration::from_secs(10)).list().await;
-        assert_eq!((listing.names().name("key_00001"), listing.keys()), (Some("service-1"), 12));
+        assert_eq!((listing.names.name("key_00001"), listing.keys()), (Some("service-1"), 12));
     }
 }
 
@@ -306,6 +304,6 @@ async fn admin_key_with_a_flat_owner_is_named_by_its_account() {
         {"id":"key_4","name":null,"owner":{"type":"user","id":"user_1","name":"First Last"}}],"has_more":false}"#;
     organization.state().always.insert("/v1/organization/admin_api_keys".into(), InjectedFailure::Text(page));
     let listing = directory(&organization).list().await;
-    let names: Vec<_> = listing.names().iter().collect();
+    let names: Vec<_> = listing.names.iter().collect();
     assert_eq!(names, [("key_1", "Main Admin Key"), ("key_2", "nightly-export"), ("key_3", "indexer")]);
 }

@@ -38,5 +38,5 @@ fn assert_names(names: &KeyNames, organization: &Organization) {
 
 /// The missing lists of a listing, with their reasons.
 fn missing(listing: &Listing) -> Vec<String> {
-    listing.missing().iter().map(ToString::to_string).collect()
+    listing.missing.iter().map(ToString::to_string).collect()
 }

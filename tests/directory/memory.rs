@@ -1,8 +1,9 @@
 //! The memory of a listing: its result and a few pages.
 
-use crate::{directory, missing};
 use allocation_counter::measure;
 use test_support::organization::{InjectedFailure, Organization};
+
+use crate::{directory, missing};
 
 /// The most bytes allocated during a listing, those of the organization's responses included.
 fn peak(organization: &Organization) -> u64 {
@@ -44,7 +45,7 @@ fn page_over_the_limit_is_missing_with_the_limit() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let listing = runtime.block_on(directory(&organization).page_limit(1 << 20).list());
-    assert_eq!(listing.missing().len(), 20);
+    assert_eq!(listing.missing.len(), 20);
     let reason = "a page is longer than 1048576 bytes; raise the page limit if that is right";
     assert!(missing(&listing)[0].ends_with(reason), "{:?}", missing(&listing)[0]);
 }

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{assert_names, directory};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_support::organization::{InjectedFailure, Organization, SECRET, key};
 use tower_api_key_name::KeyNames;
 use tower_api_key_name::directory::DirectoryErrorKind;
+
+use crate::{assert_names, directory};
 
 fn temporary_path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -26,9 +27,9 @@ async fn first_sync_writes_one_id_per_line_sorted() {
     let organization = Organization::new(50, 2000);
     let synced = directory(&organization).sync(&path).await.unwrap();
     assert_names(&read(&path), &organization);
-    assert_names(synced.names(), &organization);
-    assert!(synced.is_written());
-    assert_eq!((synced.changes().new, synced.listing().left_out()), (2002 - 61, 61));
+    assert_names(&synced.names, &organization);
+    assert!(synced.written);
+    assert_eq!((synced.changes.new, synced.listing.left_out), (2002 - 61, 61));
     assert_eq!(
         synced.to_string(),
         "50 projects, 2002 keys: 1941 new, 0 renamed, 0 gone, 61 left out without a usable name"
@@ -47,7 +48,7 @@ async fn sync_without_changes_does_not_touch_the_file() {
     let directory = directory(&Organization::new(50, 2000));
     directory.sync(&path).await.unwrap();
     let before = fs::metadata(&path).unwrap();
-    assert!(!directory.sync(&path).await.unwrap().is_written());
+    assert!(!directory.sync(&path).await.unwrap().written);
     let after = fs::metadata(&path).unwrap();
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
     assert_eq!((before.ino(), before.mode() & 0o777), (after.ino(), 0o600));
@@ -67,7 +68,7 @@ async fn sync_after_changes_adds_and_renames_and_keeps_names() {
         keys[1].name = Value::Null;
         keys[2] = key("key_new", "brand new");
     }
-    let changes = directory.sync(&path).await.unwrap().changes();
+    let changes = directory.sync(&path).await.unwrap().changes;
     assert_eq!((changes.new, changes.renamed, changes.gone), (1, 1, Some(1)));
     let names = read(&path);
     assert_eq!(names.len(), 1941 + 1);
@@ -93,7 +94,7 @@ async fn sync_with_a_missing_list_keeps_the_other_names() {
         state.always.insert(path.into(), InjectedFailure::Status(500));
     }
     let synced = directory.sync(&path).await.unwrap();
-    assert_eq!((synced.changes().new, synced.changes().gone), (1, None));
+    assert_eq!((synced.changes.new, synced.changes.gone), (1, None));
     assert!(synced.to_string().ends_with("; 1 lists are missing"), "{synced}");
     let names = read(&path);
     assert_eq!(names.len(), before.len() + 1);
@@ -108,9 +109,9 @@ async fn sync_with_all_lists_missing_writes_no_file() {
     let before = directory.sync(&path).await.unwrap();
     organization.state().on_nth = (0..10_000).map(|nth| (nth, InjectedFailure::Status(401))).collect();
     let synced = directory.sync(&path).await.unwrap();
-    assert!(!synced.is_written() && synced.names().len() == before.names().len());
+    assert!(!synced.written && synced.names.len() == before.names.len());
     let (_other_folder, other) = temporary_path();
-    assert!(!directory.sync(&other).await.unwrap().is_written());
+    assert!(!directory.sync(&other).await.unwrap().written);
     assert!(!other.exists());
 }
 
@@ -118,12 +119,12 @@ async fn sync_with_all_lists_missing_writes_no_file() {
 async fn organization_without_keys_is_an_empty_map() {
     let (_folder, path) = temporary_path();
     let directory = directory(&Organization::default());
-    assert!(directory.sync(&path).await.unwrap().is_written());
+    assert!(directory.sync(&path).await.unwrap().written);
     assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
-    assert!(!directory.sync(&path).await.unwrap().is_written());
+    assert!(!directory.sync(&path).await.unwrap().written);
     // `mktemp` creates an empty file.
     fs::write(&path, "").unwrap();
-    assert!(directory.sync(&path).await.unwrap().is_written());
+    assert!(directory.sync(&path).await.unwrap().written);
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +162,7 @@ async fn list_page_saved_by_hand_is_merged() {
     let organization = Organization::new(3, 30);
     fs::write(&path, r#"{"data":[{"id":"key_old","name":"kept"},{"id":"key_00001","name":"old"}]}"#).unwrap();
     let synced = directory(&organization).sync(&path).await.unwrap();
-    assert_eq!((synced.changes().renamed, synced.changes().gone), (1, Some(1)));
+    assert_eq!((synced.changes.renamed, synced.changes.gone), (1, Some(1)));
     let names = read(&path);
     assert_eq!((names.name("key_old"), names.name("key_00001")), (Some("kept"), Some("service-1")));
 }

@@ -58,11 +58,11 @@ pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Resu
 fn log_event(event: FollowerEvent, logged: &mut Vec<String>) {
     let problems: Vec<_> = match event {
         FollowerEvent::Listed(synced) => {
-            let changes = synced.changes();
-            if synced.is_written() || changes.new + changes.renamed > 0 {
+            let changes = synced.changes;
+            if synced.written || changes.new + changes.renamed > 0 {
                 tracing::info!("names from the API: {synced}");
             }
-            let missing = synced.listing().missing();
+            let missing = &synced.listing.missing;
             missing.iter().map(|list| format!("{list}; the known names stay")).collect()
         }
         FollowerEvent::CacheFailed(error) => {

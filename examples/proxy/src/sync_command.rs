@@ -144,15 +144,15 @@ async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
 
 /// Prints the result of a listing and its missing lists, and returns the exit code.
 fn report(synced: &Synced) -> u8 {
-    println!("{synced}{}", if synced.is_written() { "" } else { " (the file is unchanged)" });
-    let missing = synced.listing().missing();
+    println!("{synced}{}", if synced.written { "" } else { " (the file is unchanged)" });
+    let missing = &synced.listing.missing;
     for missing in missing.iter().take(MAX_REPORTED) {
         eprintln!("missing: {missing}");
     }
     if missing.len() > MAX_REPORTED {
         eprintln!("missing: {} more", missing.len() - MAX_REPORTED);
     }
-    match synced.listing().keys() {
+    match synced.listing.keys() {
         _ if missing.is_empty() => COMPLETE,
         0 => FAILED,
         _ => INCOMPLETE,

@@ -13,7 +13,7 @@ pub fn respond(names: &SharedKeyNames) -> Response<Full<Bytes>> {
         r#"{{"status":"ok","entries":{},"generation":{},"last_error":{}}}"#,
         status.entries,
         status.generation,
-        serde_json::Value::from(status.last_error),
+        serde_json::Value::from(status.last_error.map(|error| error.to_string())),
     );
     let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();

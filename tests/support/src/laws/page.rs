@@ -22,7 +22,7 @@ pub fn hold(input: &[u8]) {
         assert!(!is_list, "{}", String::from_utf8_lossy(&text));
         return;
     };
-    let names = listing.names();
+    let names = &listing.names;
     is_valid(names);
     match KeyNames::from_json(file.as_bytes()) {
         Ok(reparsed) => assert!(reparsed.iter().eq(names.iter()), "{file}"),
