@@ -1,9 +1,7 @@
-//! The layer over a service that answers at once, in scope: pages that it names, and pages in which nothing is to
-//! be named. Out of scope it has a bench of its own, `scope`.
+//! Responses in scope: pages with ids, and pages without. The bench `scope` measures requests out of scope.
 //!
-//! All: `cargo bench --bench layer`.
-//! Some: behind `--`, patterns of their names: `cargo bench --bench layer -- amended 'nothing.*/1m'`.
-//! Once each, without measuring: `cargo test --bench layer`.
+//! All cases: `cargo bench --bench layer`. Some: `cargo bench --bench layer -- amended 'no_ids.*/1m'`. One run of each,
+//! without measuring: `cargo test --bench layer`.
 #![allow(missing_docs, unreachable_pub)]
 
 mod documents;
@@ -16,7 +14,7 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::{Document, Framed, IDS, RowKind, Style, WHOLE, names};
-use self::service::{Bare, COSTS, Client};
+use self::service::{BenchClient, COSTS, FixedService};
 
 fn main() {
     divan::main();
@@ -35,8 +33,8 @@ fn pages() -> [Document; 4] {
 /// The service alone.
 #[divan::bench(args = pages())]
 fn bare(bencher: Bencher<'_, '_>, document: Document) {
-    let mut client = Client::new(Bare::json(&document.page().plain, WHOLE), COSTS);
-    bencher.bench_local(|| client.spend());
+    let mut client = BenchClient::new(FixedService::json(&document.page().plain, WHOLE), COSTS);
+    bencher.bench_local(|| client.call_and_drop());
 }
 
 #[divan::bench(args = pages())]
@@ -47,12 +45,12 @@ fn amended(bencher: Bencher<'_, '_>, document: Document) {
 }
 
 #[divan::bench(args = Framed::all().filter(|case| case.document.kind == RowKind::Keys))]
-fn nothing_to_name(bencher: Bencher<'_, '_>, case: Framed) {
+fn no_ids(bencher: Bencher<'_, '_>, case: Framed) {
     let page = &case.document.page().plain;
     bench(bencher, page, case.chunk, page, |outcome| matches!(outcome, Outcome::Unchanged { .. }));
 }
 
-/// Measures the layer, once it is seen to do its work.
+/// Checks the result of the layer once, and measures it.
 fn bench(
     bencher: Bencher<'_, '_>,
     page: &Bytes,
@@ -61,11 +59,11 @@ fn bench(
     is_expected: impl Fn(&Outcome) -> bool,
 ) {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
-    let mut client = Client::new(layer.layer(Bare::json(page, chunk)), COSTS);
+    let mut client = BenchClient::new(layer.layer(FixedService::json(page, chunk)), COSTS);
     let mut out = Vec::new();
-    let head = client.ask(|frame| out.extend_from_slice(&frame));
-    assert!(out == expected, "other bytes than expected");
-    let outcome = head.extensions().get().and_then(ResponseState::outcome);
-    assert!(outcome.as_ref().is_some_and(is_expected), "another outcome than expected");
-    bencher.counter(BytesCount::of_slice(&**page)).bench_local(|| client.spend());
+    let response = client.call(|frame| out.extend_from_slice(&frame));
+    assert!(out == expected, "unexpected bytes");
+    let outcome = response.extensions().get().and_then(ResponseState::outcome);
+    assert!(outcome.as_ref().is_some_and(is_expected), "unexpected outcome");
+    bencher.counter(BytesCount::of_slice(&**page)).bench_local(|| client.call_and_drop());
 }

@@ -28,7 +28,7 @@ use self::engines::{
     ABSENT, FrameFeed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
     parse_name_and_print, validate,
 };
-use self::service::{Bare, COSTS, Client, MODELS};
+use self::service::{BenchClient, COSTS, FixedService, MODELS};
 
 const ROUNDS: usize = 21;
 /// The duration of a turn.
@@ -150,13 +150,14 @@ fn plain_beside_validator(document: Document) -> Comparison {
 fn layer_beside_validator(document: Document, is_first: bool) -> Comparison {
     let page = document.page().plain.clone();
     let names = SharedKeyNames::new(names(0..IDS));
-    let client =
-        move || Client::new(ApiKeyNameLayer::new(names.clone()).layer(Bare::json(&page, WHOLE)), COSTS);
+    let client = move || {
+        BenchClient::new(ApiKeyNameLayer::new(names.clone()).layer(FixedService::json(&page, WHOLE)), COSTS)
+    };
     let this = if is_first {
-        timed(move || client().spend())
+        timed(move || client().call_and_drop())
     } else {
         let mut client = client();
-        timed(move || client.spend())
+        timed(move || client.call_and_drop())
     };
     Comparison { this, ..beside_validator(document) }
 }
@@ -183,17 +184,17 @@ fn beside_same_job(document: Document) -> Comparison {
 fn beside_miss(document: Document) -> Comparison {
     let page = document.page().plain.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
-    let mut named = Client::new(layer.layer(Bare::json(&page, WHOLE)), COSTS);
-    let mut bare = Client::new(Bare::json(&page, WHOLE), COSTS);
+    let mut named = BenchClient::new(layer.layer(FixedService::json(&page, WHOLE)), COSTS);
+    let mut bare = BenchClient::new(FixedService::json(&page, WHOLE), COSTS);
     let mut out = Vec::new();
-    named.ask(|frame| out.push(frame));
+    named.call(|frame| out.push(frame));
     assert!(out == [page.clone()], "the output differs from the input");
     let finder = Finder::new(ABSENT);
     assert!(miss(&page, &finder));
     Comparison {
         bytes: Some(page.len()),
-        this: timed(move || named.spend()),
-        other: timed(move || drop(black_box(bare.ask(|frame| assert!(miss(&frame, &finder)))))),
+        this: timed(move || named.call_and_drop()),
+        other: timed(move || drop(black_box(bare.call(|frame| assert!(miss(&frame, &finder)))))),
     }
 }
 
@@ -221,9 +222,13 @@ fn beside_few_names() -> Comparison {
 fn beside_service() -> Comparison {
     let answer = Bytes::from_static(br#"{"object":"list","data":[]}"#);
     let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
-    let mut named = Client::new(layer.layer(Bare::new(answer.clone(), WHOLE)), MODELS);
-    let mut bare = Client::new(Bare::new(answer, WHOLE), MODELS);
-    Comparison { bytes: None, this: timed(move || named.spend()), other: timed(move || bare.spend()) }
+    let mut named = BenchClient::new(layer.layer(FixedService::new(answer.clone(), WHOLE)), MODELS);
+    let mut bare = BenchClient::new(FixedService::new(answer, WHOLE), MODELS);
+    Comparison {
+        bytes: None,
+        this: timed(move || named.call_and_drop()),
+        other: timed(move || bare.call_and_drop()),
+    }
 }
 
 /// The amender, after one run that checks its result.

@@ -1,7 +1,6 @@
-//! What is none of the layer's business: it should take no more than nanoseconds, and no memory.
+//! Requests out of scope. The layer should add nanoseconds and no allocation.
 //!
-//! All: `cargo bench --bench scope`.
-//! Once each, without measuring: `cargo test --bench scope`.
+//! All cases: `cargo bench --bench scope`. One run of each, without measuring: `cargo test --bench scope`.
 #![allow(missing_docs, unreachable_pub)]
 
 mod documents;
@@ -13,13 +12,13 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::WHOLE;
-use self::service::{Bare, Client, MODELS};
+use self::service::{BenchClient, FixedService, MODELS};
 
-/// A bench that shows no allocations has none.
+/// The profiler prints the allocations of each case.
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
-const ANSWER: Bytes = Bytes::from_static(br#"{"object":"list","data":[]}"#);
+const LIST: Bytes = Bytes::from_static(br#"{"object":"list","data":[]}"#);
 
 fn main() {
     divan::main();
@@ -28,16 +27,16 @@ fn main() {
 /// The service alone.
 #[divan::bench(sample_size = 1000)]
 fn bare(bencher: Bencher<'_, '_>) {
-    let mut client = Client::new(Bare::new(ANSWER, WHOLE), MODELS);
-    bencher.bench_local(|| client.spend());
+    let mut client = BenchClient::new(FixedService::new(LIST, WHOLE), MODELS);
+    bencher.bench_local(|| client.call_and_drop());
 }
 
 #[divan::bench(sample_size = 1000)]
 fn out_of_scope(bencher: Bencher<'_, '_>) {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
-    let mut client = Client::new(layer.layer(Bare::new(ANSWER, WHOLE)), MODELS);
+    let mut client = BenchClient::new(layer.layer(FixedService::new(LIST, WHOLE)), MODELS);
     let mut out = Vec::new();
-    let head = client.ask(|frame| out.push(frame));
-    assert!(out == [ANSWER] && head.extensions().is_empty(), "not what the service answers");
-    bencher.bench_local(|| client.spend());
+    let response = client.call(|frame| out.push(frame));
+    assert!(out == [LIST] && response.extensions().is_empty(), "the response was changed");
+    bencher.bench_local(|| client.call_and_drop());
 }

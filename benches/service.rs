@@ -1,4 +1,4 @@
-//! A service without a network, and one who asks it.
+//! A service without a network, and a client for it.
 #![allow(dead_code, reason = "each bench takes what it needs")]
 
 use std::convert::Infallible;
@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::{Body, Frame};
 use tower_service::Service;
 
-/// In scope of the layer.
+/// A target in scope.
 pub const COSTS: &str = "/v1/organization/costs?start_time=1730419200&group_by=api_key_id";
-/// Not in scope.
+/// A target out of scope.
 pub const MODELS: &str = "/v1/models";
 
-/// Answers every request alike, at once, and without an allocation but for the headers.
-pub struct Bare {
+/// A service that returns the same response to each request. Only the headers are allocated.
+pub struct FixedService {
     headers: HeaderMap,
     frames: Frames,
 }
@@ -30,13 +30,13 @@ pub struct Frames {
     chunk: usize,
 }
 
-impl Bare {
-    /// Answers with these bytes.
+impl FixedService {
+    /// Creates a service with this body.
     pub fn new(rest: Bytes, chunk: usize) -> Self {
         Self { headers: HeaderMap::new(), frames: Frames { rest, chunk } }
     }
 
-    /// Answers with this page, and says that it is JSON.
+    /// Creates a service with this JSON page.
     pub fn json(page: &Bytes, chunk: usize) -> Self {
         let mut bare = Self::new(page.clone(), chunk);
         bare.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -44,7 +44,7 @@ impl Bare {
     }
 }
 
-impl Service<Request<()>> for Bare {
+impl Service<Request<()>> for FixedService {
     type Response = Response<Frames>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -75,13 +75,13 @@ impl Body for Frames {
     }
 }
 
-/// One who asks a service for the same again and again.
-pub struct Client<S> {
+/// A client that repeats one request.
+pub struct BenchClient<S> {
     service: S,
     uri: Uri,
 }
 
-impl<S, B> Client<S>
+impl<S, B> BenchClient<S>
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes, Error = Infallible>,
@@ -90,16 +90,16 @@ where
         Self { service, uri: Uri::from_static(uri) }
     }
 
-    /// Asks, and reads the answer to its end: each frame goes to `read`. Gives the head.
-    pub fn ask(&mut self, mut read: impl FnMut(Bytes)) -> Response<()> {
+    /// Sends the request, passes each frame of the response to `read`, and returns the headers.
+    pub fn call(&mut self, mut read: impl FnMut(Bytes)) -> Response<()> {
         let mut request = Request::new(());
         request.uri_mut().clone_from(&self.uri);
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(Ok(())) = self.service.poll_ready(&mut context) else {
-            unreachable!("it is always ready")
+            unreachable!("the service is always ready")
         };
         let Poll::Ready(Ok(response)) = pin!(self.service.call(request)).poll(&mut context) else {
-            unreachable!("the answer is there at once")
+            unreachable!("the response is always ready")
         };
         let (head, body) = response.into_parts();
         let mut body = pin!(body);
@@ -109,8 +109,8 @@ where
         Response::from_parts(head, ())
     }
 
-    /// Asks, and lets go of what comes.
-    pub fn spend(&mut self) {
-        drop(black_box(self.ask(|frame| drop(black_box(frame)))));
+    /// Sends the request and drops the response.
+    pub fn call_and_drop(&mut self) {
+        drop(black_box(self.call(|frame| drop(black_box(frame)))));
     }
 }

@@ -1,4 +1,4 @@
-//! The layer in an axum gateway that was there before it: other routes, and tower-http's layers.
+//! The layer in an axum gateway with other routes and with layers of tower-http.
 //!
 //! ```console
 //! $ cargo run --example axum_gateway -- --names names.json
@@ -35,32 +35,32 @@ use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tracing_subscriber::EnvFilter;
 
-/// A gateway whose `/openai/…` goes to the API, and whose organization answers have names.
+/// A gateway that forwards `/openai/…` to the API, with key names in organization responses.
 #[derive(Parser)]
-struct Flags {
-    /// Where it listens; port 0 takes a free one.
+struct GatewayFlags {
+    /// Address to listen on. Port 0 selects a free one.
     #[arg(long, env = "GATEWAY_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where the API is.
+    /// Base URL of the API.
     #[arg(long, env = "OPENAI_BASE_URL", default_value = "https://api.openai.com")]
     openai_base_url: String,
-    /// The map from ids to names; followed when it changes.
+    /// Map from ids to names. It is reloaded when it changes.
     #[arg(long, env = "GATEWAY_NAMES", default_value = "names.json")]
     names: PathBuf,
 }
 
-/// The longest that the head of an answer may take: the SDKs' own limit. A page of usage that is held comes
-/// within seconds; a completion that is thought over takes minutes.
+/// The maximum time until the response headers, which is also the limit of the SDKs. A buffered usage page takes seconds,
+/// and a completion may take minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let flags = Flags::parse();
+    let flags = GatewayFlags::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 
     let names = SharedKeyNames::watch(&flags.names)?;
-    let gateway = gateway(names, Upstream::new(&flags.openai_base_url));
+    let gateway = gateway(names, ApiClient::new(&flags.openai_base_url));
     let listener = TcpListener::bind(flags.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
@@ -68,46 +68,45 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn gateway(names: SharedKeyNames, upstream: Upstream) -> Router {
+fn gateway(names: SharedKeyNames, api: ApiClient) -> Router {
     let openai = ServiceBuilder::new()
-        // Names the keys. This gateway's paths have a prefix that the API's have not, so its scope is said in
-        // one line: without it every answer would pass unnamed, and nothing would complain. (Under
-        // `Router::nest("/openai", …)` axum takes the prefix off, and the default scope is right.)
+        // Inserts the names. The paths of this gateway have a prefix, so the default scope would match none of them.
+        // (Under `Router::nest("/openai", …)` axum removes the prefix, and the default scope matches.)
         .layer(ApiKeyNameLayer::new(names).scope(|uri| uri.path().starts_with("/openai/v1/organization/")))
-        // Within: in scope the layer above takes the client's `Accept-Encoding` off, this one asks the API for
-        // what it can decode, and the layer above reads plain bytes.
+        // Below the names: the layer above removes the client's `Accept-Encoding` and reads plain bytes. This one
+        // requests the codings that it can decode.
         .layer(DecompressionLayer::new())
-        // The API, or this gateway's own 502: a route must not fail.
-        .service(service_fn(move |request| upstream.clone().forward(request)));
+        // The API, or a 502 of this gateway, because a route must not fail.
+        .service(service_fn(move |request| api.clone().forward(request)));
 
-    // What was there before, and stands above all routes, from the client inwards.
-    let around = ServiceBuilder::new()
-        // Outermost: it sees what the client sees.
+    // Layers for all routes, from the client inwards.
+    let layers = ServiceBuilder::new()
+        // Outermost, so that it traces the responses that the client receives.
         .layer(TraceLayer::new_for_http())
-        // Outside of the names, so that they are compressed too, in what the client takes.
+        // Above the names, so that they are compressed too, with a coding that the client accepts.
         .layer(CompressionLayer::new())
-        // Above a layer that holds bodies a timeout counts the hold as well.
+        // Above a layer that buffers bodies, so that the timeout includes the buffering.
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT));
 
     Router::new()
         .route("/", get(|| async { "A gateway. The API is under /openai/v1/." }))
         .route("/health", get(|| async { "ok" }))
-        // `route`, not `nest`: the path stays as the client sent it.
+        // `route` keeps the path as the client sent it, unlike `nest`.
         .route("/openai/{*path}", any_service(openai))
-        .layer(around)
+        .layer(layers)
 }
 
 #[derive(Clone)]
-struct Upstream {
+struct ApiClient {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     base: String,
 }
 
-impl Upstream {
+impl ApiClient {
     fn new(base: &str) -> Self {
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().build();
-        // The SDKs' convention has `/v1` in the base URL.
+        // By the SDKs' convention the base URL ends in `/v1`.
         let base = base.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         Self { client: Client::builder(TokioExecutor::new()).build(connector), base }
     }
@@ -119,13 +118,13 @@ impl Upstream {
             return Ok(StatusCode::BAD_REQUEST.into_response());
         };
         *request.uri_mut() = uri;
-        // The connection to the API has a version of its own, and a `Host`.
+        // The connection to the API has its own version and `Host`.
         *request.version_mut() = Version::default();
         request.headers_mut().remove(HOST);
-        keep_end_to_end(request.headers_mut());
+        remove_hop_by_hop(request.headers_mut());
         match self.client.request(request).await {
             Ok(mut response) => {
-                keep_end_to_end(response.headers_mut());
+                remove_hop_by_hop(response.headers_mut());
                 Ok(response.map(Body::new))
             }
             Err(error) => {
@@ -136,14 +135,14 @@ impl Upstream {
     }
 }
 
-/// Takes off what is meant for one connection only (RFC 9110 §7.6.1).
-fn keep_end_to_end(headers: &mut HeaderMap) {
+/// Removes the headers of one connection (RFC 9110 §7.6.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
     let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
     let named: Vec<HeaderName> =
         lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
-    let always = [
+    let hop_by_hop = [
         CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -153,7 +152,7 @@ fn keep_end_to_end(headers: &mut HeaderMap) {
         TRANSFER_ENCODING,
         UPGRADE,
     ];
-    for name in named.into_iter().chain(always) {
+    for name in named.into_iter().chain(hop_by_hop) {
         headers.remove(name);
     }
 }

@@ -1,4 +1,4 @@
-//! The costs of the last week, each key with its name.
+//! Prints the costs of the last week, with the name of each key.
 //!
 //! ```console
 //! $ OPENAI_ADMIN_KEY=… cargo run --example minimal [names.json]
@@ -24,7 +24,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let path = env::args().nth(1).unwrap_or_else(|| "names.json".into());
     let base = env::var("OPENAI_BASE_URL").unwrap_or_else(|_| "https://api.openai.com".into());
-    // The SDKs' convention has `/v1` in the base URL.
+    // By the SDKs' convention the base URL ends in `/v1`.
     let base = base.trim_end_matches('/').trim_end_matches("/v1");
     let key = env::var("OPENAI_ADMIN_KEY").map_err(|_| "OPENAI_ADMIN_KEY is not set")?;
 
@@ -35,12 +35,12 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let names = SharedKeyNames::watch(path)?; // id → name, reloaded when the file changes
     let service = ServiceBuilder::new()
         .layer(ApiKeyNameLayer::new(names))
-        .layer(DecompressionLayer::new()) // the API answers compressed; the layer reads plain bytes
+        .layer(DecompressionLayer::new()) // the API compresses; the layer reads plain bytes
         .service(hyper_util_client);
 
     let start = (SystemTime::now() - WEEK).duration_since(UNIX_EPOCH)?.as_secs();
     let request = Request::get(format!(
-        "{base}/v1/organization/costs?start_time={start}&group_by=api_key_name" // asked of the API as api_key_id
+        "{base}/v1/organization/costs?start_time={start}&group_by=api_key_name" // sent to the API as api_key_id
     ))
     .header(header::AUTHORIZATION, format!("Bearer {key}"))
     .body(Empty::<Bytes>::new())?;
@@ -49,5 +49,5 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     println!("{}", String::from_utf8_lossy(&body));
-    if status.is_success() { Ok(()) } else { Err(format!("the API answered {status}").into()) }
+    if status.is_success() { Ok(()) } else { Err(format!("the API responded with {status}").into()) }
 }

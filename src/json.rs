@@ -5,10 +5,10 @@
 //! the `counts`. `json_path` finds the path of a byte in a document, for log lines. `text` removes the escapes of a
 //! string.
 
-pub mod amend;
-pub mod counts;
+pub(crate) mod amend;
+pub(crate) mod counts;
 #[cfg(any(feature = "tracing", test))]
-pub mod json_path;
+pub(crate) mod json_path;
 pub mod prefilter;
 pub mod rules;
 pub mod scan;

@@ -1,5 +1,5 @@
-//! A [Tower] middleware that puts `api_key_name` beside every `api_key_id` in the answers of the
-//! organization endpoints of OpenAI and Anthropic, and changes nothing else.
+//! A [Tower] layer that inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of the
+//! organization APIs of OpenAI and Anthropic.
 //!
 //! ```no_run
 //! # #[cfg(feature = "watch")]
@@ -14,7 +14,7 @@
 //! let names = SharedKeyNames::watch("names.json")?; // id → name, reloaded when the file changes
 //! let service = ServiceBuilder::new()
 //!     .layer(ApiKeyNameLayer::new(names))
-//!     .layer(DecompressionLayer::new()) // the API answers compressed; the layer reads plain bytes
+//!     .layer(DecompressionLayer::new()) // the API compresses; the layer reads plain bytes
 //!     .service(hyper_util_client);
 //! # Ok(())
 //! # }
@@ -22,80 +22,88 @@
 //! # fn main() {}
 //! ```
 //!
-//! A request for `/v1/organization/costs?group_by=api_key_name` reaches the API as
-//! `group_by=api_key_id`, the dimension it knows; and of its answer
+//! The upstream sends
 //!
 //! ```json
 //! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD"}
 //! ```
 //!
-//! the caller reads
+//! and the client receives
 //!
 //! ```json
 //! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD","api_key_name":"checkout-production"}
 //! ```
 //!
-//! with every other byte as it came: the member is spliced in, nothing is parsed and printed.
+//! Every other byte is unchanged, because the member is inserted into the original bytes. They are not parsed and
+//! printed again.
 //!
 //! # How it works
 //!
 //! ```text
-//!  data:     names.json ─▶ watch ─▶ SharedKeyNames
-//!                                      │ one snapshot a request
-//!  request  ─▶ service ─▶ query ───────┼──▶ inner service ─▶ upstream      (or a refusal)
-//!  response ◀─ body ◀─ amender (bytes) ◀┴── future ◀──────── upstream
+//!  request   client ─▶ ApiKeyName (service) ─▶ query rewriting ─▶ inner service ─▶ upstream
+//!  response  client ◀─ ResponseBody ◀─ amender (bytes only) ◀─ ResponseFuture ◀─ inner service
+//!  names     file(s), directory ─▶ SharedKeyNames ─▶ one Snapshot per request
 //! ```
 //!
-//! - [`KeyNames`] is an immutable map, valid by construction. [`SharedKeyNames`] is a handle to the current map,
-//!   which can be replaced at any time. Each request takes one [`Snapshot`] of it, without a lock, and keeps it to its
-//!   last byte.
-//! - A body is held until it ends or is longer than the [limit](ApiKeyNameLayer::limit). One that ended goes
-//!   out amended, with an exact `Content-Length`; a longer one is amended as it streams, in bounded memory.
-//! - A response that cannot be amended passes unchanged, and its [`Outcome`](outcome::Outcome) contains the reason.
+//! - [`KeyNames`] is an immutable map. [`SharedKeyNames`] is a handle to the current map, which can be replaced at any
+//!   time. Each request uses one [`Snapshot`] of it, taken without a lock, from its query to its last byte.
+//! - A body is buffered until it ends or is longer than the [limit](ApiKeyNameLayer::limit). A buffered body gets an
+//!   exact `Content-Length`. A longer body is amended while it is streamed, in bounded memory.
+//! - A response that cannot be amended passes unchanged. Its [`ResponseState`](outcome::ResponseState) contains the
+//!   reason, and [`on_outcome`](ApiKeyNameLayer::on_outcome) reports the final result of each response.
 //!
-//! [`ApiKeyNameLayer`] has the settings; [`docs`] has the reasons.
+//! [`ApiKeyNameLayer`] documents the settings, and [`docs`] explains the design.
 //!
-//! # Asking by name
+//! # Queries by name
 //!
-//! `api_key_names` joins the filters that the API knows: `api_key_names[]=checkout-production` reaches it as
-//! `api_key_ids[]=…`, with the ids of all keys of that name. Every array form of the clients is understood and kept:
-//! `api_key_names[]=a`, `api_key_names[0]=a`, `api_key_names=a&api_key_names=b` and `api_key_names=a,b`. Only the last,
-//! one pair without brackets, is cut at its commas, and only if no key has the whole value as its name. Where
-//! `api_key_ids` stand beside them, the ids are added to those, in their form.
+//! `group_by=api_key_name` is sent to the API as `group_by=api_key_id`. The filter `api_key_names[]=checkout` is sent as
+//! `api_key_ids[]=…`, with the ids of all keys of that name. The list forms of the official clients are supported:
+//! `a[]=1`, `a[0]=1`, `a=1&a=2` and `a=1,2`. A single value without brackets is split at its commas, unless the whole
+//! value is a name. If the query contains `api_key_ids` too, the ids are added to that list.
 //!
-//! A question that cannot be put so is never put without its filter, which would make it a larger one. The layer
-//! answers it, in OpenAI's error form, and does not call the service below: see [`Refusal`](outcome::Refusal).
+//! A filter that cannot be translated is rejected, because dropping it would widen the query. The layer sends an error
+//! response and does not call the inner service: see [`Refusal`](outcome::Refusal).
 //!
-//! # Where to put it in a stack
+//! # Position in a stack
 //!
-//! *Above* a decompressing layer: on a request in scope the client's `Accept-Encoding` is taken off, so that
-//! the layer below asks for what it can decode. An absent `Accept-Encoding` does not mean "identity"
-//! (RFC 9110 §12.5.3): without such a layer, set `Accept-Encoding: identity` below this one, or answers
-//! that are compressed all the same pass unnamed, as [`Skip::ContentEncoding`](outcome::Skip::ContentEncoding). *Below* a compressing layer,
-//! which then compresses names too. A timeout above this layer has to allow for the whole body, up to the
-//! limit: until then the head waits.
+//! - *Above* a decompressing layer. The layer removes the client's `Accept-Encoding` from a request in scope, so that
+//!   the layer below can request a coding that it decodes. An absent `Accept-Encoding` does not mean "identity" (RFC
+//!   9110 §12.5.3). Without a decompressing layer, set `Accept-Encoding: identity` below this one; a compressed response
+//!   passes unchanged, as [`Skip::ContentEncoding`](outcome::Skip::ContentEncoding).
+//! - *Below* a compressing layer, which then compresses the names too.
+//! - A timeout *above* this layer has to include the time for the body up to the limit, because the response headers
+//!   wait for it.
 //!
-//! # What it does not do
+//! # Non-goals
 //!
-//! - The layer asks no network for names, and waits for no disk. (`Directory` does, beside it.)
-//! - It touches no request and no answer outside of its [scope](ApiKeyNameLayer::scope).
-//! - It does not rename, reorder, reformat or drop a member of an answer, and rounds no number.
-//! - It changes headers only where they would be wrong. A request in scope loses `Accept-Encoding`; a `GET` or `HEAD`
-//!   also `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. An answer whose bytes change loses `ETag`,
-//!   `Last-Modified`, `Accept-Ranges` and digests, among trailers too; its `Content-Length` is exact, or absent where
-//!   it streams.
-//! - It adds no error: `Error` is the inner service's, and so is the body's. A [`Refusal`](outcome::Refusal) is a response.
+//! - The layer uses no network and no disk. The module `directory` requests names outside the request path.
+//! - Requests and responses outside its [scope](ApiKeyNameLayer::scope) are unchanged.
+//! - No member of a response is renamed, moved, reformatted or removed, and no number is rounded.
+//! - Headers are changed only if they would be wrong. A request in scope loses `Accept-Encoding`; a `GET` or `HEAD` also
+//!   loses `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. A changed response loses `ETag`,
+//!   `Last-Modified`, `Accept-Ranges` and digests, also in trailers.
+//! - The layer adds no error type: the errors of the service and of the body are those of the inner service.
+//! - Responses are not cached.
 //!
 //! # Features
 //!
-//! - `watch` (default): `SharedKeyNames::watch`, which follows a file, or several.
-//! - `directory`: `Directory`, which learns the names from the lists of the API itself and keeps such a file.
+//! - `watch` (default): `SharedKeyNames::watch`, which reloads one or several files.
+//! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
+//!
+//! # Modules
+//!
+//! ```text
+//!  naming (the layer) ─▶ query (query strings) ─▶ names
+//!      │                                            ▲
+//!      └──────────────▶ json (scanner, amender) ────┘
+//!  directory ─▶ names (map, handle, parser, file watcher)
+//! ```
 //!
 //! [Tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![allow(unreachable_pub)] // `_internal` re-exports `pub` types of private modules.
+#![cfg_attr(not(feature = "_internal"), allow(unreachable_pub))]
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
 #[cfg(feature = "directory")]
@@ -117,7 +125,7 @@ pub use naming::layer::ApiKeyNameLayer;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
 
-/// The internals that this crate's tests, benches and fuzz targets use. They may change in every version.
+/// Internals for the tests, benches and fuzz targets of this crate. They are not part of the public API.
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod _internal {
@@ -133,7 +141,7 @@ pub mod _internal {
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     use crate::outcome::Counts;
     pub mod query {
-        pub use crate::query::{names, rewrite};
+        pub use crate::query::{FilterError, rewrite};
     }
 
     /// Amends one body and passes the output to `write`. An invalid body is unchanged, unless it `streams`.

@@ -1,15 +1,28 @@
-//! The Tower layer: its settings, the service, the response future and body, and the headers.
+//! The Tower layer: settings, service, response future, response body and headers.
 //!
-//! A request passes `service`, which rewrites its query and headers (`head`) or answers it itself (`refusal`). `future`
-//! waits until the `body` is complete or over the limit; `report` sends the final `outcome` to the callback.
+//! A request in scope passes through `service`, which takes a snapshot of the names and calls `request_headers` to
+//! rewrite the query and the headers. If the filter cannot be translated, `refusal` creates the response, with
+//! `suggestions` of similar names. Otherwise `future` waits for the response, `response_headers` decides whether it may
+//! be amended, and `body` is buffered until it is complete or over the limit. `report` sends the final `outcome` to the
+//! callback and, with the feature `tracing`, to `events`.
+//!
+//! ```text
+//! layer + settings ─▶ service ─▶ request_headers ─▶ inner service ─▶ future ─▶ response_headers ─▶ body ─▶ client
+//!                        │                                                                          │
+//!                        └─▶ refusal ─▶ client                                                      └─▶ report
+//! ```
 
 pub(crate) mod body;
-pub(crate) mod budget;
+mod budget;
+#[cfg(feature = "tracing")]
+mod events;
 pub(crate) mod future;
-pub(crate) mod head;
 pub(crate) mod layer;
 pub mod outcome;
 mod refusal;
 pub(crate) mod report;
+mod request_headers;
+pub(crate) mod response_headers;
 pub(crate) mod service;
 pub(crate) mod settings;
+mod suggestions;

@@ -1,4 +1,4 @@
-//! The amender without HTTP: the table of cases, the settings and the bounds.
+//! The amender without HTTP: the table of cases, the settings, the bounds and the output.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -220,47 +220,5 @@ fn frames_without_a_change_are_not_copied() {
     assert_eq!(chunks.len(), 3);
     for (frame, chunk) in [unmatched, plain].iter().zip(&chunks[1..]) {
         assert_eq!((frame.as_ptr(), frame.len()), (chunk.as_ptr(), chunk.len()));
-    }
-}
-
-// === Templates ===
-
-/// Bodies in which bytes that occurred before have another meaning, because they are in another container.
-#[test]
-fn template_in_another_container_is_not_applied() {
-    let alike = r#"{"a":1,"xpi_key_id":"key_1"},{"a":1,"api_key_id":"key_1"}"#;
-    let bodies = [
-        format!("[{alike},{alike},{alike}]"),
-        // After a comma, a member follows in an object and a value in an array.
-        r#"{"r":{"a":1},"api_key_id":"key_1","s":[{"a":1},"api_key_id":"key_1"]}"#.into(),
-        r#"[{"a":1},{"api_key_id":"key_1"},{"r":{"a":1},{"api_key_id":"key_1"}}]"#.into(),
-        r#"[{"a":1},{"api_key_id":"key_1","r":{"a":1},"api_key_id":2},{"api_key_id":"key_1"}]"#.into(),
-        r#"{"a":1,"b":{"a":2}},"b":{"a":3}}"#.into(),
-        r#"{"r":{"x":0,"a":1},"api_key_id":"key_1","s":[{"x":0,"a":1},"api_key_id":"key_1"]}"#.into(),
-        r#"[{"x":0,"a":1},{"api_key_id":"key_1","s":{"x":0,"a":1},{"api_key_id":"key_1"}}]"#.into(),
-        // Several containers end at once.
-        r#"{"r":{"s":[{"x":0,"a":1}]},"api_key_id":"key_1","t":{"s":{"x":0,"a":1}]},"api_key_id":"key_1"}"#.into(),
-        r#"{"r":{"s":[{"x":0,"a":1}]},"api_key_id":"key_1","t":[{"s":[{"x":0,"a":1}]},"api_key_id":"key_1"]}"#
-            .into(),
-        r#"[{"s":[{"x":0,"a":1}]},{"api_key_id":"key_1","t":{"s":[{"x":0,"a":1}]},{"api_key_id":"key_1"}}]"#
-            .into(),
-        // Several containers begin at once.
-        r#"{"x":0,"s":[{"a":1}],"r":{"x":0,"s":[{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}}"#.into(),
-        r#"[[{"x":0,"s":[{"a":1},{"a":1}]},{"x":0,"s":[{"a":1},{"a":1}}],{"api_key_id":"key_1"}]"#.into(),
-    ];
-    let row =
-        r#"{"x":0,"s":[{"a":1,"api_key_id":"key_1"},{"a":1,"api_key_id":"key_1"}],"api_key_id":"key_1"}"#;
-    let deep = [(r#"{"a":"#, "}"), (r#"{"x":0,"a":"#, "}"), (r#"{"x":0,"a":[{"y":1,"b":"#, "}]}")];
-    let deep = deep.into_iter().flat_map(|(open, close)| {
-        (10..90).map(move |depth| format!("{}{row}{}", open.repeat(depth), close.repeat(depth)))
-    });
-    for body in bodies.into_iter().chain(deep) {
-        let whole = streamed(&[body.as_bytes()], RULES);
-        assert_eq!(streamed(&single_bytes(body.as_bytes()), RULES), whole, "{body}");
-        assert_eq!(whole.error.is_none(), naive::is_json(body.as_bytes()), "{body}");
-        if whole.error.is_none() {
-            let (output, counts) = naive::amend(body.as_bytes(), naive::Rules::default());
-            assert_eq!((&whole.output, whole.counts), (&output, counts), "{body}");
-        }
     }
 }

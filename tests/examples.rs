@@ -1,4 +1,4 @@
-//! Runs the examples as a reader would, against an upstream on this machine, and reads what they say.
+//! Runs the examples against a local upstream and checks their output.
 #![cfg(feature = "watch")]
 #![allow(clippy::unwrap_used)]
 
@@ -30,7 +30,7 @@ use tower_http::compression::CompressionLayer;
 const PLAIN: &str = r#"{"object":"page","data":[{"object":"bucket","results":[{"amount":{"value":0.003627500000000000000000000000,"currency":"usd"},"api_key_id":"key_a"},{"amount":{"value":12.50,"currency":"usd"},"api_key_id":null}]}]}"#;
 const EVENTS: &str = "data: {\"api_key_id\":\"key_a\"}\n\ndata: [DONE]\n\n";
 
-/// Nothing here waits for the clock; what hangs fails after this long instead.
+/// The time after which a test that hangs fails. Nothing else waits for the clock.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn named(name: &str) -> String {
@@ -39,15 +39,15 @@ fn named(name: &str) -> String {
         .replace("\"api_key_id\":null", "\"api_key_id\":null,\"api_key_name\":null")
 }
 
-/// `cargo test` builds the examples beside the tests: `…/deps/examples-…` and `…/examples/NAME`.
+/// Returns the command of an example. `cargo test` builds `…/deps/examples-…` and `…/examples/NAME`.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let path = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),
-        "the example {name} is not built. `cargo test` does it; before `cargo test --test examples`, run `cargo \
-         build --examples` with the same features and profile"
+        "the example {name} is missing. `cargo test` builds it. Before `cargo test --test examples`, run `cargo build \
+         --examples` with the same features and profile"
     );
     let mut command = Command::new(path);
     for variable in ["OPENAI_BASE_URL", "OPENAI_ADMIN_KEY", "GATEWAY_LISTEN", "GATEWAY_NAMES", "RUST_LOG"] {
@@ -65,12 +65,12 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// A file with one name in it, in a folder of its own.
-struct Names {
+/// A temporary map file with one name.
+struct NamesFile {
     folder: TempDir,
 }
 
-impl Names {
+impl NamesFile {
     fn new(name: &str) -> Self {
         let names = Self { folder: tempfile::tempdir().unwrap() };
         names.save(name);
@@ -81,7 +81,7 @@ impl Names {
         self.folder.path().join("names.json")
     }
 
-    /// As an editor does: whole, then renamed.
+    /// Replaces the file by a rename, as editors do.
     fn save(&self, name: &str) {
         let draft = self.folder.path().join("names.json.new");
         std::fs::write(&draft, format!("{{\"key_a\": \"{name}\"}}")).unwrap();
@@ -89,24 +89,24 @@ impl Names {
     }
 }
 
-/// An API on this machine that compresses, and keeps the heads of what it was asked.
-struct Api {
+/// A local API that compresses its responses and stores its requests.
+struct LocalApi {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<request::Parts>>>,
+    requests: Arc<Mutex<Vec<request::Parts>>>,
 }
 
-impl Api {
+impl LocalApi {
     async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::<Mutex<Vec<_>>>::default();
-        let log = asked.clone();
+        let requests = Arc::<Mutex<Vec<_>>>::default();
+        let log = requests.clone();
         let service = ServiceBuilder::new().layer(CompressionLayer::new()).service(service_fn(
             move |request: Request<Incoming>| {
                 let head = request.into_parts().0;
-                let answer = answer(&head);
+                let response = respond(&head);
                 log.lock().unwrap().push(head);
-                ready(Ok::<_, Infallible>(answer))
+                ready(Ok::<_, Infallible>(response))
             },
         ));
         tokio::spawn(async move {
@@ -119,18 +119,18 @@ impl Api {
                 });
             }
         });
-        Self { address, asked }
+        Self { address, requests }
     }
 
-    /// The head of the only request since it was last asked for.
-    fn asked(&self) -> request::Parts {
-        let mut asked = self.asked.lock().unwrap();
-        assert_eq!(asked.len(), 1);
-        asked.remove(0)
+    /// Removes and returns the only request.
+    fn take_request(&self) -> request::Parts {
+        let mut requests = self.requests.lock().unwrap();
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
     }
 }
 
-fn answer(head: &request::Parts) -> Response<Full<Bytes>> {
+fn respond(head: &request::Parts) -> Response<Full<Bytes>> {
     let (status, kind, body) = match head.uri.path() {
         _ if head.headers.get(header::AUTHORIZATION).is_none_or(|key| key != "Bearer let-me-in") => {
             (StatusCode::UNAUTHORIZED, "application/json", r#"{"error":{"message":"who are you?"}}"#)
@@ -147,7 +147,7 @@ fn answer(head: &request::Parts) -> Response<Full<Bytes>> {
 
 #[tokio::test]
 async fn minimal_prints_the_named_costs() {
-    let (api, names) = (Api::start().await, Names::new("checkout"));
+    let (api, names) = (LocalApi::start().await, NamesFile::new("checkout"));
     for suffix in ["", "/", "/v1", "/v1/"] {
         let mut minimal = example("minimal");
         minimal.arg(names.path());
@@ -158,20 +158,20 @@ async fn minimal_prints_the_named_costs() {
         assert_eq!(text(&output.stdout), named("checkout") + "\n");
         assert_eq!(text(&output.stderr), "");
 
-        let asked = api.asked();
-        assert_eq!((asked.method, asked.uri.path()), (Method::GET, "/v1/organization/costs"));
-        let query = asked.uri.query().unwrap();
+        let request = api.take_request();
+        assert_eq!((request.method, request.uri.path()), (Method::GET, "/v1/organization/costs"));
+        let query = request.uri.query().unwrap();
         assert!(query.starts_with("start_time=1") && query.ends_with("&group_by=api_key_id"), "{query}");
         assert!(
-            text(asked.headers[header::ACCEPT_ENCODING].as_bytes()).contains("gzip"),
-            "and was compressed"
+            text(request.headers[header::ACCEPT_ENCODING].as_bytes()).contains("gzip"),
+            "the response was compressed"
         );
     }
 }
 
 #[tokio::test]
-async fn minimal_finds_the_map_where_it_stands() {
-    let (api, names) = (Api::start().await, Names::new("found"));
+async fn minimal_reads_the_map_in_the_current_directory() {
+    let (api, names) = (LocalApi::start().await, NamesFile::new("found"));
     let mut minimal = example("minimal");
     minimal.current_dir(names.folder.path());
     minimal.env("OPENAI_BASE_URL", format!("http://{}", api.address)).env("OPENAI_ADMIN_KEY", "let-me-in");
@@ -179,8 +179,8 @@ async fn minimal_finds_the_map_where_it_stands() {
 }
 
 #[tokio::test]
-async fn minimal_fails_aloud() {
-    let (api, names) = (Api::start().await, Names::new("checkout"));
+async fn minimal_fails_with_a_message() {
+    let (api, names) = (LocalApi::start().await, NamesFile::new("checkout"));
     let minimal = |key: Option<&str>| {
         let mut minimal = example("minimal");
         minimal.arg(names.path()).env("OPENAI_BASE_URL", format!("http://{}", api.address));
@@ -191,10 +191,10 @@ async fn minimal_fails_aloud() {
     assert!(!no_key.status.success());
     assert!(text(&no_key.stderr).contains("OPENAI_ADMIN_KEY"));
 
-    let refused = output(minimal(Some("wrong"))).await;
-    assert!(!refused.status.success());
-    assert!(text(&refused.stdout).contains("who are you?"));
-    assert!(text(&refused.stderr).contains("401"));
+    let rejected = output(minimal(Some("wrong"))).await;
+    assert!(!rejected.status.success());
+    assert!(text(&rejected.stdout).contains("who are you?"));
+    assert!(text(&rejected.stderr).contains("401"));
 
     std::fs::write(names.path(), "{\"key_a\": 1}").unwrap();
     let bad_map = output(minimal(Some("let-me-in"))).await;
@@ -210,20 +210,20 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(names: &Names, base: &str) -> Self {
+    async fn start(names: &NamesFile, base: &str) -> Self {
         let mut command = example("axum_gateway");
         command.args(["--listen", "127.0.0.1:0", "--openai-base-url", base, "--names"]).arg(names.path());
-        // What keeps it from starting is shown; what it logs of the failures that are asked of it is not.
+        // Start errors are printed. The log is off, because the tests cause failures.
         command.stderr(Stdio::inherit()).env("RUST_LOG", "off");
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line =
-            timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap().expect("it says where it listens");
+            timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap().expect("no address was printed");
         let address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
         Self { address, _process: process }
     }
 
-    async fn ask(&self, target: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
         let mut request = Request::get(format!("http://{}{target}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -243,77 +243,77 @@ const KEY: (&str, &str) = ("authorization", "Bearer let-me-in");
 const COSTS: &str = "/openai/v1/organization/costs?start_time=1730419200&group_by=api_key_name";
 
 #[tokio::test]
-async fn axum_gateway_names_the_costs_and_nothing_else() {
-    let (api, names) = (Api::start().await, Names::new("checkout"));
+async fn axum_gateway_amends_only_costs() {
+    let (api, names) = (LocalApi::start().await, NamesFile::new("checkout"));
     let gateway = Gateway::start(&names, &format!("http://{}/v1", api.address)).await;
 
-    let plain = gateway.ask(COSTS, &[KEY]).await;
+    let plain = gateway.get(COSTS, &[KEY]).await;
     assert_eq!(text(plain.body()), named("checkout"));
     assert!(plain.headers().contains_key(header::CONTENT_LENGTH));
-    let asked = api.asked();
-    assert_eq!(asked.uri, "/v1/organization/costs?start_time=1730419200&group_by=api_key_id");
-    assert_eq!(asked.headers[header::HOST], *api.address.to_string());
-    let encodings = text(asked.headers[header::ACCEPT_ENCODING].as_bytes());
+    let request = api.take_request();
+    assert_eq!(request.uri, "/v1/organization/costs?start_time=1730419200&group_by=api_key_id");
+    assert_eq!(request.headers[header::HOST], *api.address.to_string());
+    let encodings = text(request.headers[header::ACCEPT_ENCODING].as_bytes());
     assert!(encodings.contains("gzip") && encodings.contains("br"));
 
-    let packed = gateway.ask(COSTS, &[KEY, ("accept-encoding", "gzip")]).await;
+    let packed = gateway.get(COSTS, &[KEY, ("accept-encoding", "gzip")]).await;
     assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
     let mut decoder = GzipDecoder::new(Vec::new());
     decoder.write_all(packed.body()).await.unwrap();
     decoder.shutdown().await.unwrap();
     assert_eq!(text(&decoder.into_inner()), named("checkout"));
-    api.asked();
+    api.take_request();
 
-    // The API's other answers, with what the client asked as it asked it.
-    let models = gateway.ask("/openai/v1/models?group_by=api_key_name", &[KEY, ("keep-alive", "5")]).await;
+    // Other requests and responses are unchanged.
+    let models = gateway.get("/openai/v1/models?group_by=api_key_name", &[KEY, ("keep-alive", "5")]).await;
     assert_eq!(text(models.body()), PLAIN);
-    let asked = api.asked();
-    assert_eq!(asked.uri, "/v1/models?group_by=api_key_name");
-    assert!(!asked.headers.contains_key("keep-alive"));
-    let events = gateway.ask("/openai/v1/responses", &[KEY]).await;
+    let request = api.take_request();
+    assert_eq!(request.uri, "/v1/models?group_by=api_key_name");
+    assert!(!request.headers.contains_key("keep-alive"));
+    let events = gateway.get("/openai/v1/responses", &[KEY]).await;
     assert_eq!(
         (text(events.body()), &events.headers()[header::CONTENT_TYPE]),
         (EVENTS, &"text/event-stream".parse().unwrap())
     );
-    api.asked();
-    let refused = gateway.ask(COSTS, &[]).await;
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    assert!(text(refused.body()).contains("who are you?"));
-    api.asked();
+    api.take_request();
+    let rejected = gateway.get(COSTS, &[]).await;
+    assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
+    assert!(text(rejected.body()).contains("who are you?"));
+    api.take_request();
 
     // The gateway's own routes.
-    assert!(text(gateway.ask("/", &[]).await.body()).starts_with("A gateway."));
-    assert_eq!(text(gateway.ask("/health", &[]).await.body()), "ok");
-    assert_eq!(gateway.ask("/v1/organization/costs", &[KEY]).await.status(), StatusCode::NOT_FOUND);
-    assert!(api.asked.lock().unwrap().is_empty(), "they reach no API");
+    assert!(text(gateway.get("/", &[]).await.body()).starts_with("A gateway."));
+    assert_eq!(text(gateway.get("/health", &[]).await.body()), "ok");
+    assert_eq!(gateway.get("/v1/organization/costs", &[KEY]).await.status(), StatusCode::NOT_FOUND);
+    assert!(api.requests.lock().unwrap().is_empty(), "a request reached the API");
 }
 
 #[tokio::test]
-async fn axum_gateway_follows_its_map() {
-    let (api, names) = (Api::start().await, Names::new("before"));
+async fn axum_gateway_reloads_its_map() {
+    let (api, names) = (LocalApi::start().await, NamesFile::new("before"));
     let gateway = Gateway::start(&names, &format!("http://{}", api.address)).await;
-    assert_eq!(text(gateway.ask(COSTS, &[KEY]).await.body()), named("before"));
+    assert_eq!(text(gateway.get(COSTS, &[KEY]).await.body()), named("before"));
     names.save("after");
-    let follows = async {
+    let reloaded = async {
         loop {
-            let answer = gateway.ask(COSTS, &[KEY]).await;
-            if text(answer.body()) == named("after") {
+            let response = gateway.get(COSTS, &[KEY]).await;
+            if text(response.body()) == named("after") {
                 return;
             }
-            assert_eq!(text(answer.body()), named("before"), "the one or the other");
+            assert_eq!(text(response.body()), named("before"), "neither the old nor the new map");
         }
     };
-    timeout(DEADLINE, follows).await.unwrap();
+    timeout(DEADLINE, reloaded).await.unwrap();
 }
 
 #[tokio::test]
-async fn axum_gateway_says_when_the_api_is_not_there() {
-    let names = Names::new("checkout");
-    // A port that is taken, and where nobody listens.
+async fn axum_gateway_without_an_api_returns_502() {
+    let names = NamesFile::new("checkout");
+    // A bound port without a listener refuses connections.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let deaf = socket.local_addr().unwrap();
-    let gateway = Gateway::start(&names, &format!("http://{deaf}")).await;
-    assert_eq!(gateway.ask(COSTS, &[KEY]).await.status(), StatusCode::BAD_GATEWAY);
-    assert_eq!(text(gateway.ask("/health", &[]).await.body()), "ok", "and goes on");
+    let unreachable = socket.local_addr().unwrap();
+    let gateway = Gateway::start(&names, &format!("http://{unreachable}")).await;
+    assert_eq!(gateway.get(COSTS, &[KEY]).await.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(text(gateway.get("/health", &[]).await.body()), "ok", "the gateway still runs");
 }

@@ -1,4 +1,4 @@
-//! Asking by name, at the layer: what the inner service is asked, and what the layer answers itself.
+//! Queries by name: the request that the inner service receives, and the responses that the layer sends itself.
 #![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -14,8 +14,8 @@ use tower_api_key_name::outcome::{Outcome, Refusal, ResponseState};
 use tower_api_key_name::{ApiKeyName, ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 use tower_test::mock;
 
-type Answer = Response<Full<Bytes>>;
-type Named = Response<ResponseBody<Full<Bytes>>>;
+type FullResponse = Response<Full<Bytes>>;
+type LayerResponse = Response<ResponseBody<Full<Bytes>>>;
 
 const COSTS: &str = "/v1/organization/costs";
 
@@ -32,25 +32,25 @@ fn get(target: &str) -> Request<()> {
     Request::get(target).body(()).unwrap()
 }
 
-fn rows() -> Answer {
+fn rows() -> FullResponse {
     let rows = r#"[{"api_key_id":"key_1"}]"#;
     Response::builder().header(header::CONTENT_TYPE, "application/json").body(rows.into()).unwrap()
 }
 
-/// The answer, and what the inner service was asked, if it was.
-async fn ask(layer: ApiKeyNameLayer, request: Request<()>) -> (Named, Option<Uri>) {
-    let asked = Mutex::new(None);
+/// Returns the response, and the URI that the inner service received, if it was called.
+async fn call(layer: ApiKeyNameLayer, request: Request<()>) -> (LayerResponse, Option<Uri>) {
+    let sent = Mutex::new(None);
     let inner = service_fn(|request: Request<()>| {
-        assert!(asked.lock().unwrap().replace(request.uri().clone()).is_none());
+        assert!(sent.lock().unwrap().replace(request.uri().clone()).is_none());
         async { Ok::<_, Infallible>(rows()) }
     });
-    let answer = ServiceBuilder::new().layer(layer).service(inner).oneshot(request).await.unwrap();
-    (answer, asked.into_inner().unwrap())
+    let response = ServiceBuilder::new().layer(layer).service(inner).oneshot(request).await.unwrap();
+    (response, sent.into_inner().unwrap())
 }
 
 #[tokio::test]
-async fn names_reach_the_api_as_ids() {
-    for (asked, expected) in [
+async fn names_in_the_query_become_ids() {
+    for (sent, expected) in [
         ("?api_key_names[]=checkout", "?api_key_ids[]=key_1"),
         ("?a=%5b&api_key_names=Secret+Key,checkout&b", "?a=%5b&api_key_ids=key_2,key_3,key_1&b"),
         (
@@ -63,62 +63,63 @@ async fn names_reach_the_api_as_ids() {
         ("", ""),
     ] {
         for path in [COSTS, "/v1/organizations/usage_report/messages"] {
-            let (answer, uri) = ask(layer(), get(&format!("{path}{asked}"))).await;
+            let (response, uri) = call(layer(), get(&format!("{path}{sent}"))).await;
             assert_eq!(uri.unwrap().to_string(), format!("{path}{expected}"));
             assert!(matches!(
-                answer.extensions().get().and_then(ResponseState::outcome),
+                response.extensions().get().and_then(ResponseState::outcome),
                 Some(Outcome::Amended { .. })
             ));
-            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, r#"[{"api_key_id":"key_1","api_key_name":"checkout"}]"#);
         }
     }
     let absolute = get("https://api.example:8443/v1/organization/costs?api_key_names=checkout");
-    let uri = ask(layer(), absolute).await.1.unwrap();
+    let uri = call(layer(), absolute).await.1.unwrap();
     assert_eq!(uri, "https://api.example:8443/v1/organization/costs?api_key_ids=key_1");
 }
 
 #[tokio::test]
-async fn out_of_scope_it_is_not_looked_at() {
-    for target in ["/v1/chat/completions?api_key_names=nobody", "/x/v1/organization/costs?api_key_names="] {
-        let (answer, uri) = ask(layer(), get(target)).await;
-        assert_eq!((answer.status(), uri.unwrap().to_string().as_str()), (StatusCode::OK, target));
+async fn query_out_of_scope_is_unchanged() {
+    for target in ["/v1/chat/completions?api_key_names=absent", "/x/v1/organization/costs?api_key_names="] {
+        let (response, uri) = call(layer(), get(target)).await;
+        assert_eq!((response.status(), uri.unwrap().to_string().as_str()), (StatusCode::OK, target));
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_answered_and_nobody_else_is() {
-    let (unnamed, part) = (SharedKeyNames::default(), br#"{"data":[{"id":"a","name":"a"}],"has_more":true}"#);
-    let part = SharedKeyNames::new(KeyNames::from_json(part).unwrap());
-    let many = (0..3_000).map(|nth| (format!("key_{nth:020}"), "many"));
-    let many = SharedKeyNames::new(KeyNames::new(many).unwrap());
-    let here = names();
+async fn filter_that_cannot_be_translated_is_rejected() {
+    let (empty, partial) =
+        (SharedKeyNames::default(), br#"{"data":[{"id":"a","name":"a"}],"has_more":true}"#);
+    let partial = SharedKeyNames::new(KeyNames::from_json(partial).unwrap());
+    let long = (0..3_000).map(|nth| (format!("key_{nth:020}"), "long"));
+    let long = SharedKeyNames::new(KeyNames::new(long).unwrap());
+    let complete = names();
     for (names, query, refusal, status) in [
-        (&here, "api_key_names=nobody", Refusal::UnknownName, 400),
-        (&here, "group_by=api_key_name&api_key_names=checkout,nobody", Refusal::UnknownName, 400),
-        (&here, "api_key_names", Refusal::EmptyName, 400),
-        (&here, "api_key_names[x]=checkout", Refusal::Form, 400),
-        (&unnamed, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
-        (&part, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
-        (&many, "api_key_names=many", Refusal::UriTooLong, 414),
+        (&complete, "api_key_names=absent", Refusal::UnknownName, 400),
+        (&complete, "group_by=api_key_name&api_key_names=checkout,absent", Refusal::UnknownName, 400),
+        (&complete, "api_key_names", Refusal::EmptyName, 400),
+        (&complete, "api_key_names[x]=checkout", Refusal::InvalidParameter, 400),
+        (&empty, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
+        (&partial, "api_key_names=checkout", Refusal::NamesIncomplete, 503),
+        (&long, "api_key_names=long", Refusal::UriTooLong, 414),
     ] {
         for method in [Method::GET, Method::HEAD, Method::POST] {
-            let told = Arc::new(Mutex::new(Vec::new()));
-            let writer = told.clone();
+            let outcomes = Arc::new(Mutex::new(Vec::new()));
+            let writer = outcomes.clone();
             let layer = ApiKeyNameLayer::new(names.clone())
                 .on_outcome(move |outcome, _| writer.lock().unwrap().push(*outcome));
             let target = format!("{COSTS}?{query}");
             let request = Request::builder().method(&method).uri(&target).body(()).unwrap();
-            let (answer, uri) = ask(layer, request).await;
+            let (response, uri) = call(layer, request).await;
             assert_eq!(uri, None, "{method} {target}");
             let outcome = Outcome::Refused { refusal };
-            let state = answer.extensions().get().and_then(ResponseState::outcome);
-            assert_eq!((answer.status().as_u16(), state), (status, Some(outcome)));
-            assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), status == 503);
-            assert!(told.lock().unwrap().is_empty(), "told at the end of the body");
+            let state = response.extensions().get().and_then(ResponseState::outcome);
+            assert_eq!((response.status().as_u16(), state), (status, Some(outcome)));
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
+            assert!(outcomes.lock().unwrap().is_empty(), "the outcome is reported at the end of the body");
 
-            let length: u64 = answer.headers()[header::CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
-            let mut body = answer.into_body();
+            let length: u64 = response.headers()[header::CONTENT_LENGTH].to_str().unwrap().parse().unwrap();
+            let mut body = response.into_body();
             assert_eq!(body.is_end_stream(), method == Method::HEAD);
             let exact = body.size_hint().exact();
             assert_eq!(exact, Some(if method == Method::HEAD { 0 } else { length }));
@@ -133,43 +134,72 @@ async fn what_cannot_be_asked_is_answered_and_nobody_else_is() {
                 assert_eq!(error["error"]["param"], "api_key_names");
             }
             drop(body);
-            assert_eq!(*told.lock().unwrap(), [outcome], "once");
+            assert_eq!(*outcomes.lock().unwrap(), [outcome], "reported once");
         }
     }
 }
 
-/// The whole URI counts, and not a byte less than `http::Uri` takes.
+/// The maximum is that of `http::Uri`, for the whole URI.
 #[tokio::test]
-async fn the_longest_uri_still_passes() {
+async fn rewritten_uri_longer_than_the_maximum_is_rejected() {
     let pairs = [("key_1234567890", "a")];
     for prefix in ["", "http://host"] {
-        let asked = |length: usize| {
+        let sent = |length: usize| {
             let target = format!("{prefix}{COSTS}?api_key_names=a&x=");
             let grown = target.len() - "names=a".len() + "ids=key_1234567890".len();
             get(&format!("{target}{}", "x".repeat(length - grown)))
         };
         let layer = || ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new(pairs).unwrap()));
-        let (answer, uri) = ask(layer(), asked(65_534)).await;
+        let (response, uri) = call(layer(), sent(65_534)).await;
         let uri = uri.unwrap().to_string();
-        assert_eq!((answer.status(), uri.len()), (StatusCode::OK, 65_534));
+        assert_eq!((response.status(), uri.len()), (StatusCode::OK, 65_534));
         assert!(uri.parse::<Uri>().is_ok());
-        let (answer, uri) = ask(layer(), asked(65_535)).await;
-        assert_eq!((answer.status(), uri), (StatusCode::URI_TOO_LONG, None));
+        let (response, uri) = call(layer(), sent(65_535)).await;
+        assert_eq!((response.status(), uri), (StatusCode::URI_TOO_LONG, None));
     }
 }
 
 #[tokio::test]
-async fn suggestions_are_a_setting() {
+async fn suggestions_setting_adds_similar_names() {
     for (layer, suggests) in [(layer(), false), (layer().suggest_names(true), true)] {
-        let (answer, _) = ask(layer, get(&format!("{COSTS}?api_key_names=chekout"))).await;
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let (response, _) = call(layer, get(&format!("{COSTS}?api_key_names=chekout"))).await;
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(String::from_utf8(body.into()).unwrap().contains("'checkout'"), suggests);
     }
 }
 
-/// Law 5: the map of the question is the map of the answer.
 #[tokio::test]
-async fn one_map_from_the_query_to_the_last_byte() {
+async fn refusal_response_setting_replaces_the_default_response() {
+    let layer = || {
+        layer().refusal_response(|refusal, message, request| {
+            let text = format!("{} {}: {message}", request.method(), refusal.code());
+            Response::builder().status(StatusCode::IM_A_TEAPOT).body(text.into()).unwrap()
+        })
+    };
+    let uri = format!("{COSTS}?api_key_names=absent");
+    let expected = "unknown_api_key_name: No API key is named 'absent'.";
+    for (method, body) in [(Method::GET, format!("GET {expected}")), (Method::HEAD, String::new())] {
+        let length = format!("{method} {expected}").len();
+        let request = Request::builder().method(method).uri(&uri).body(()).unwrap();
+        let (response, sent) = call(layer(), request).await;
+        assert_eq!((response.status(), sent), (StatusCode::IM_A_TEAPOT, None));
+        assert_eq!(response.headers()[header::CONTENT_LENGTH], length.to_string().as_str());
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), body);
+    }
+}
+
+#[tokio::test]
+async fn refusal_under_an_anthropic_path_has_its_error_form() {
+    let uri = "/v1/organizations/usage_report/messages?api_key_names=absent";
+    let (response, _) = call(layer(), get(uri)).await;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let error: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&error["type"], &error["error"]["type"]), (&"error".into(), &"invalid_request_error".into()));
+}
+
+/// Law 5: the query and the response use the same map.
+#[tokio::test]
+async fn snapshot_is_used_from_the_query_to_the_last_byte() {
     let names = names();
     let swapped = names.clone();
     let inner = service_fn(move |request: Request<()>| {
@@ -178,67 +208,67 @@ async fn one_map_from_the_query_to_the_last_byte() {
         async { Ok::<_, Infallible>(rows()) }
     });
     let service = ServiceBuilder::new().layer(ApiKeyNameLayer::new(names)).service(inner);
-    let answer = service.oneshot(get(&format!("{COSTS}?api_key_names=checkout"))).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = service.oneshot(get(&format!("{COSTS}?api_key_names=checkout"))).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, r#"[{"api_key_id":"key_1","api_key_name":"checkout"}]"#);
 }
 
-/// Law 3: a second layer finds nothing to do, and passes what the first refused.
+/// Law 3: a second layer changes nothing, and passes the error response of the first.
 #[tokio::test]
-async fn twice_is_once() {
+async fn layer_applied_twice_equals_once() {
     for (query, status, seen) in
-        [("api_key_names=checkout", 200, Some("api_key_ids=key_1")), ("api_key_names=nobody", 400, None)]
+        [("api_key_names=checkout", 200, Some("api_key_ids=key_1")), ("api_key_names=absent", 400, None)]
     {
-        let asked = Mutex::new(None);
+        let sent = Mutex::new(None);
         let inner = service_fn(|request: Request<()>| {
-            *asked.lock().unwrap() = request.uri().query().map(str::to_owned);
+            *sent.lock().unwrap() = request.uri().query().map(str::to_owned);
             async { Ok::<_, Infallible>(rows()) }
         });
         let service = ServiceBuilder::new().layer(layer()).layer(layer()).service(inner);
-        let answer = service.oneshot(get(&format!("{COSTS}?{query}"))).await.unwrap();
-        assert_eq!(answer.status(), status);
-        assert_eq!(asked.lock().unwrap().as_deref(), seen);
+        let response = service.oneshot(get(&format!("{COSTS}?{query}"))).await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(sent.lock().unwrap().as_deref(), seen);
     }
 }
 
 // === Readiness ===
 
-type Strict = mock::Spawn<ApiKeyName<mock::Mock<Request<()>, Answer>>>;
+type MockService = mock::Spawn<ApiKeyName<mock::Mock<Request<()>, FullResponse>>>;
 
-fn strict() -> (Strict, mock::Handle<Request<()>, Answer>) {
+fn mock_service() -> (MockService, mock::Handle<Request<()>, FullResponse>) {
     mock::spawn_layer(layer())
 }
 
-/// The mock gives its readiness for one call, and panics where it is called without.
+/// The mock is ready for one call at a time, and panics if it is called without being ready.
 #[tokio::test]
-async fn a_refusal_leaves_the_inner_service_ready_for_the_next_call() {
-    let (mut service, mut handle) = strict();
+async fn refusal_keeps_the_inner_service_ready_for_the_next_call() {
+    let (mut service, mut handle) = mock_service();
     handle.allow(1);
     assert!(service.poll_ready::<Request<()>>().is_ready());
     for _ in 0..3 {
-        let answer = service.call(get(&format!("{COSTS}?api_key_names=nobody"))).await.unwrap();
-        assert_eq!(answer.status(), 400);
-        assert!(service.poll_ready::<Request<()>>().is_ready(), "not used up");
+        let response = service.call(get(&format!("{COSTS}?api_key_names=absent"))).await.unwrap();
+        assert_eq!(response.status(), 400);
+        assert!(service.poll_ready::<Request<()>>().is_ready(), "the readiness was not used");
     }
-    let answer = service.call(get(&format!("{COSTS}?api_key_names=checkout")));
+    let response = service.call(get(&format!("{COSTS}?api_key_names=checkout")));
     let (request, send) = handle.next_request().await.unwrap();
     assert_eq!(request.uri().query(), Some("api_key_ids=key_1"));
     send.send_response(rows());
-    assert_eq!(answer.await.unwrap().status(), 200);
+    assert_eq!(response.await.unwrap().status(), 200);
     handle.allow(0);
-    assert!(service.poll_ready::<Request<()>>().is_pending(), "used up by the call");
+    assert!(service.poll_ready::<Request<()>>().is_pending(), "the readiness was used");
 }
 
-/// Who clones the service for each call, as hyper's servers and routers do, gives the permit back with the clone.
+/// Callers that clone the service for each call, such as hyper's servers and routers, drop the permit with the clone.
 #[tokio::test]
-async fn a_refusal_keeps_no_permit() {
+async fn refusal_does_not_keep_a_permit() {
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(rows()) });
     let service = ServiceBuilder::new().layer(layer()).concurrency_limit(1).service(inner);
     let (mut first, mut second) = (service.clone(), service);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(first.poll_ready(&mut context).is_ready());
-    let refused = first.call(get(&format!("{COSTS}?api_key_names=nobody")));
-    assert!(matches!(second.poll_ready(&mut context), Poll::Pending), "held by the instance that was ready");
+    let refused = first.call(get(&format!("{COSTS}?api_key_names=absent")));
+    assert!(matches!(second.poll_ready(&mut context), Poll::Pending), "the ready instance has the permit");
     drop(first);
     assert!(second.poll_ready(&mut context).is_ready());
     assert_eq!(refused.await.unwrap().status(), 400);

@@ -1,4 +1,4 @@
-//! What the layer says with feature `tracing`: once each, with its place, and nothing of a secret.
+//! The events of the feature `tracing`.
 #![allow(clippy::unwrap_used)]
 #![cfg(feature = "tracing")]
 
@@ -29,15 +29,15 @@ impl Write for Log {
 }
 
 impl Log {
-    /// The lines since the last call.
+    /// Returns the lines since the last call.
     fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
     }
 }
 
-/// Everything that is said down to `level` while `layer` names `body`, which is asked for at `uri`.
-fn said(level: Level, layer: ApiKeyNameLayer, uri: &str, body: &'static str) -> Vec<String> {
+/// Returns the log lines down to `level` of one request to `uri` with the response `body`.
+fn log_lines(level: Level, layer: ApiKeyNameLayer, uri: &str, body: &'static str) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -50,8 +50,8 @@ fn said(level: Level, layer: ApiKeyNameLayer, uri: &str, body: &'static str) -> 
     tracing::subscriber::with_default(subscriber, || {
         runtime.block_on(async {
             let inner = service_fn(move |_: Request<()>| async move {
-                let answer = Response::builder().header("content-type", "application/json");
-                Ok::<_, Infallible>(answer.body(Full::<bytes::Bytes>::from(body)).unwrap())
+                let response = Response::builder().header("content-type", "application/json");
+                Ok::<_, Infallible>(response.body(Full::<bytes::Bytes>::from(body)).unwrap())
             });
             let request =
                 Request::get(uri).header("authorization", format!("Bearer {SECRET}")).body(()).unwrap();
@@ -70,8 +70,8 @@ const COSTS: &str = "/v1/organization/costs?group_by=api_key_name&user=sk-proj-0
 const PAGE: &str = r#"{"data":[{"results":[{"api_key_id":"key_1"},{"api_key_id":"key_x"},{"api_key_id":null},{"api_key_id":"sk-proj-0123456789abcdef"},{"api_key_id":"key_x"}]}]}"#;
 
 #[test]
-fn one_event_a_response_with_its_counts() {
-    let lines = said(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, PAGE);
+fn response_causes_one_event_with_its_counts() {
+    let lines = log_lines(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, PAGE);
     let events: Vec<_> = lines.iter().filter(|line| line.starts_with("DEBUG")).collect();
     let [event] = events[..] else { panic!("{lines:#?}") };
     for part in [
@@ -88,7 +88,7 @@ fn one_event_a_response_with_its_counts() {
     }
     assert!(!event.contains("reason"));
 
-    let lines = said(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, r#"{"api_key_id":}"#);
+    let lines = log_lines(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, r#"{"api_key_id":}"#);
     let [event] = &lines[..] else { panic!("{lines:#?}") };
     assert!(
         event.contains("outcome=\"skipped\"") && event.contains("reason=NotJson { offset: 14 }"),
@@ -97,52 +97,52 @@ fn one_event_a_response_with_its_counts() {
 }
 
 #[test]
-fn one_warning_for_each_unmatched_id_and_generation_with_its_place() {
+fn unmatched_id_causes_one_warning_in_each_generation() {
     let names = names();
     let layer = || ApiKeyNameLayer::new(names.clone());
-    let lines = said(Level::WARN, layer(), COSTS, PAGE);
+    let lines = log_lines(Level::WARN, layer(), COSTS, PAGE);
     let [warning] = &lines[..] else { panic!("{lines:#?}") };
     let offset = PAGE.find("\"key_x\"").unwrap() + "\"key_x\"".len();
     for part in ["id=\"key_x\"", "at=\"$.data[0].results[1]\"", &format!("offset={offset}"), "generation=1"] {
         assert!(warning.contains(part), "{part}: {warning}");
     }
-    assert!(said(Level::WARN, layer(), COSTS, PAGE).is_empty(), "said once");
+    assert!(log_lines(Level::WARN, layer(), COSTS, PAGE).is_empty(), "logged once");
 
     names.replace(KeyNames::new([("key_1", "checkout")]).unwrap());
-    // Streamed, there is no path any more.
-    let lines = said(Level::WARN, layer().limit(0), COSTS, PAGE);
+    // A streamed body has no JSON paths.
+    let lines = log_lines(Level::WARN, layer().limit(0), COSTS, PAGE);
     let [warning] = &lines[..] else { panic!("{lines:#?}") };
     assert!(warning.contains("generation=2") && warning.contains(&format!("offset={offset}")), "{warning}");
     assert!(!warning.contains("$."), "{warning}");
 }
 
 #[test]
-fn matches_are_told_at_trace_level_only() {
+fn inserted_name_is_logged_at_trace_level_only() {
     let is_match = |line: &&String| line.contains("named") && line.contains("id=\"key_1\"");
-    let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()), COSTS, PAGE);
+    let lines = log_lines(Level::TRACE, ApiKeyNameLayer::new(names()), COSTS, PAGE);
     let [line] = lines.iter().filter(is_match).collect::<Vec<_>>()[..] else { panic!("{lines:#?}") };
     assert!(line.starts_with("TRACE") && line.contains("name=\"checkout\""), "{line}");
     assert_eq!(
-        said(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, PAGE).iter().filter(is_match).count(),
+        log_lines(Level::DEBUG, ApiKeyNameLayer::new(names()), COSTS, PAGE).iter().filter(is_match).count(),
         0
     );
 }
 
 #[test]
-fn a_path_out_of_scope_that_looks_like_it_is_pointed_out() {
-    let said = |uri| said(Level::DEBUG, ApiKeyNameLayer::new(names()), uri, PAGE);
-    let lines = said("/openai/v1/organization/costs?x=sk-proj-0123456789abcdef");
+fn path_out_of_scope_with_an_organization_segment_is_logged() {
+    let lines_of = |uri| log_lines(Level::DEBUG, ApiKeyNameLayer::new(names()), uri, PAGE);
+    let lines = lines_of("/openai/v1/organization/costs?x=sk-proj-0123456789abcdef");
     let [line] = &lines[..] else { panic!("{lines:#?}") };
     assert!(line.contains("out of scope") && line.contains("/openai/v1/organization/costs"), "{line}");
-    assert!(said("/v1/chat/completions?organization").is_empty());
-    let lines = said("/openai/v1/organization/admin_api_keys/sk-admin-0123456789abcdef");
+    assert!(lines_of("/v1/chat/completions?organization").is_empty());
+    let lines = lines_of("/openai/v1/organization/admin_api_keys/sk-admin-0123456789abcdef");
     assert!(lines.len() == 1 && !lines[0].contains("sk-"), "{lines:#?}");
 }
 
 #[test]
-fn a_refusal_is_an_event_that_repeats_nothing() {
-    let asked = "/v1/organization/costs?api_key_names=sk-proj-0123456789abcdef";
-    let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).suggest_names(true), asked, PAGE);
+fn refusal_causes_an_event_without_the_query() {
+    let uri = "/v1/organization/costs?api_key_names=sk-proj-0123456789abcdef";
+    let lines = log_lines(Level::TRACE, ApiKeyNameLayer::new(names()).suggest_names(true), uri, PAGE);
     let [event] = &lines[..] else { panic!("{lines:#?}") };
     for part in
         ["outcome=\"refused\"", "reason=UnknownName", "path=\"/v1/organization/costs\"", "generation=1"]
@@ -153,11 +153,11 @@ fn a_refusal_is_an_event_that_repeats_nothing() {
 }
 
 #[test]
-fn no_secret_is_ever_said() {
+fn events_contain_no_secrets() {
     for limit in [0, 1 << 20] {
-        // One pasted where an id belongs, too.
+        // The second path contains a key in place of an id.
         for uri in [COSTS, "/v1/organization/admin_api_keys/sk-admin-0123456789abcdef"] {
-            let lines = said(Level::TRACE, ApiKeyNameLayer::new(names()).limit(limit), uri, PAGE);
+            let lines = log_lines(Level::TRACE, ApiKeyNameLayer::new(names()).limit(limit), uri, PAGE);
             assert!(!lines.is_empty());
             assert!(
                 lines.iter().all(|line| !line.contains("sk-") && !line.contains("results\":")),

@@ -118,7 +118,7 @@ impl SharedKeyNames {
     }
 
     /// A handle that follows these files and `synced`, which somebody is about to write, such as
-    /// [`Directory::follow`](crate::Directory::follow): see [`watch_all`](Self::watch_all).
+    /// [`Directory::follow`](crate::directory::Directory::follow): see [`watch_all`](Self::watch_all).
     ///
     /// `synced` may be missing, or empty: until it first comes it counts as a map without names, of which more
     /// is to come. All other files must be there. If it is among `paths` too, it counts in that place,

@@ -11,11 +11,12 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pub(crate) use self::amended::AmendedBody;
+use self::transfer::into_bytes;
 use crate::naming::report::Report;
 
 pin_project! {
@@ -85,7 +86,7 @@ impl<B: Body> Body for ResponseBody<B> {
             BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let (None, Some(report)) = (&frame, report) {
-                    report.tell();
+                    report.send();
                 }
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
@@ -93,7 +94,7 @@ impl<B: Body> Body for ResponseBody<B> {
             BodyKindProj::Own { data, report } => {
                 let data = mem::take(data);
                 if data.is_empty() {
-                    report.tell();
+                    report.send();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))
@@ -131,9 +132,4 @@ impl<B: Body> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
-}
-
-/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
-fn into_bytes(mut data: impl Buf) -> Bytes {
-    data.copy_to_bytes(data.remaining())
 }

@@ -1,4 +1,4 @@
-//! `ResponseFuture`: waits for the head, and for as much of the body as it takes to know what to say in it.
+//! The response future. It waits for the response headers, and then buffers the body until the headers can go out.
 
 use std::fmt;
 use std::future::Future;
@@ -11,69 +11,63 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::AmendedBody;
-use super::head;
+use super::report::Report;
+use super::response_headers;
 use crate::ResponseBody;
-use crate::naming::report::Report;
 use crate::outcome::{Counts, Outcome, Refusal, ResponseState, Skip};
 
 pin_project! {
-    /// The future of [`ApiKeyName`](crate::ApiKeyName).
+    /// The response future of [`ApiKeyName`](crate::ApiKeyName).
     ///
-    /// Out of scope it is the inner future. In scope it goes on until the body of the answer has ended or
-    /// is longer than the limit. Where the layer answers itself, it is ready at once.
+    /// Out of scope it completes with the inner future. In scope it also waits until the response body has ended or
+    /// is longer than the limit. If the layer rejects the request, it is ready at once.
     ///
     /// # Panics
     ///
-    /// If it is polled after it was ready.
+    /// If it is polled after it has completed.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, B: Body> {
         #[pin]
-        stage: Stage<F, B>,
+        state: FutureState<F, B>,
     }
 }
 
 pin_project! {
-    #[project = StageProj]
-    enum Stage<F, B: Body> {
-        // The answer passes as it comes.
-        Pass { #[pin] inner: F },
-        // The answer will be looked at.
-        Head { #[pin] inner: F, request: Option<Request> },
-        // The body is held. The inner future is gone, and with it what it held, such as a permit.
-        Hold { held: Option<Held<B>> },
-        // The answer is the layer's own.
-        Refused { answer: Option<Box<Response<ResponseBody<B>>>> },
+    #[project = FutureStateProj]
+    enum FutureState<F, B: Body> {
+        // The request is out of scope.
+        PassThrough { #[pin] inner: F },
+        // Waits for the headers of a response in scope.
+        Headers { #[pin] inner: F, report: Option<Box<Report>> },
+        // Buffers the body. The inner future was dropped, with all that it held, such as a permit.
+        Body { buffered: Option<Buffered<B>> },
+        // The layer rejected the request.
+        Refused { response: Option<Box<Response<ResponseBody<B>>>> },
     }
 }
 
-/// Why a future has nothing more to give.
-const ONCE: &str = "polled after it was ready";
+const COMPLETED: &str = "polled after completion";
 
-struct Request {
-    method: Method,
-    report: Box<Report>,
-}
-
-struct Held<B: Body> {
+struct Buffered<B: Body> {
     head: response::Parts,
     body: Pin<Box<AmendedBody<B>>>,
 }
 
 impl<F, B: Body> ResponseFuture<F, B> {
-    pub(crate) fn pass(inner: F) -> Self {
-        Self { stage: Stage::Pass { inner } }
+    pub(crate) fn pass_through(inner: F) -> Self {
+        Self { state: FutureState::PassThrough { inner } }
     }
 
-    pub(crate) fn amend(inner: F, method: Method, report: Box<Report>) -> Self {
-        Self { stage: Stage::Head { inner, request: Some(Request { method, report }) } }
+    pub(crate) fn amend(inner: F, report: Box<Report>) -> Self {
+        Self { state: FutureState::Headers { inner, report: Some(report) } }
     }
 
-    pub(crate) fn refuse((refusal, mut answer): (Refusal, Response<Bytes>), mut report: Box<Report>) -> Self {
+    pub(crate) fn refuse(refusal: Refusal, mut response: Response<Bytes>, mut report: Box<Report>) -> Self {
         let outcome = Outcome::Refused { refusal };
-        answer.extensions_mut().insert(ResponseState::from(outcome));
-        report.set(outcome);
-        let answer = answer.map(|data| ResponseBody::own(data, report));
-        Self { stage: Stage::Refused { answer: Some(Box::new(answer)) } }
+        response.extensions_mut().insert(ResponseState::from(outcome));
+        report.set_outcome(outcome);
+        let response = response.map(|data| ResponseBody::own(data, report));
+        Self { state: FutureState::Refused { response: Some(Box::new(response)) } }
     }
 }
 
@@ -85,51 +79,55 @@ where
     type Output = Result<Response<ResponseBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut stage = self.project().stage;
+        let mut state = self.project().state;
         loop {
-            match stage.as_mut().project() {
-                StageProj::Pass { inner } => {
+            match state.as_mut().project() {
+                FutureStateProj::PassThrough { inner } => {
                     let response = ready!(inner.poll(cx))?;
                     return Poll::Ready(Ok(response.map(ResponseBody::pass)));
                 }
-                StageProj::Head { inner, request } => {
+                FutureStateProj::Headers { inner, report } => {
                     let response = ready!(inner.poll(cx))?;
-                    let request = request.take().expect(ONCE);
-                    match begin(request, response) {
-                        Ok(held) => stage.set(Stage::Hold { held: Some(held) }),
+                    match start_body(response, report.take().expect(COMPLETED)) {
+                        Ok(buffered) => state.set(FutureState::Body { buffered: Some(buffered) }),
                         Err(response) => return Poll::Ready(Ok(response)),
                     }
                 }
-                StageProj::Refused { answer } => {
-                    return Poll::Ready(Ok(*answer.take().expect(ONCE)));
-                }
-                StageProj::Hold { held } => {
-                    if let Some(held) = held {
-                        ready!(held.body.as_mut().poll_decided(cx));
+                FutureStateProj::Body { buffered } => {
+                    if let Some(buffered) = buffered {
+                        ready!(buffered.body.as_mut().poll_decided(cx));
                     }
-                    let Held { mut head, mut body } = held.take().expect(ONCE);
+                    let Buffered { mut head, mut body } = buffered.take().expect(COMPLETED);
                     body.as_mut().decide(&mut head);
                     return Poll::Ready(Ok(Response::from_parts(head, ResponseBody::amended(body))));
+                }
+                FutureStateProj::Refused { response } => {
+                    return Poll::Ready(Ok(*response.take().expect(COMPLETED)));
                 }
             }
         }
     }
 }
 
-/// Holds what may be amended; the rest goes on at once, and says why.
-fn begin<B: Body>(request: Request, response: Response<B>) -> Result<Held<B>, Response<ResponseBody<B>>> {
-    let Request { method, mut report } = request;
+/// Starts to buffer the body, or returns the response if its body must not be amended.
+fn start_body<B: Body>(
+    response: Response<B>,
+    mut report: Box<Report>,
+) -> Result<Buffered<B>, Response<ResponseBody<B>>> {
     let (mut head, body) = response.into_parts();
-    let skip = head::skip(&method, &head, report.settings().honor_no_transform);
-    if skip.is_none() && method != Method::HEAD {
-        report.set(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
-        return Ok(Held { head, body: Box::pin(AmendedBody::new(body, report)) });
+    let method = &report.request().method;
+    let is_head = *method == Method::HEAD;
+    let skip = response_headers::skip_reason(method, &head, report.settings().honor_no_transform);
+    if skip.is_none() && !is_head {
+        report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
+        return Ok(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
     head.extensions.insert(ResponseState::from(outcome));
-    report.set(outcome);
+    report.set_outcome(outcome);
     let body = if skip.is_none() {
-        head::amend_response(&mut head.headers, None);
+        // The response to GET would be amended, so these headers would be wrong for it (RFC 9110 §9.3.2).
+        response_headers::amend(&mut head.headers, None);
         ResponseBody::unmeasured(body, report)
     } else {
         ResponseBody::skipped(body, report)

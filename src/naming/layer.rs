@@ -1,19 +1,18 @@
-//! `ApiKeyNameLayer`: the settings, and the making of the service.
+//! The layer and its settings.
+
 use std::fmt;
 use std::sync::Arc;
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Response, Uri};
 use tower_layer::Layer;
 
-use crate::naming::budget::Budget;
-use crate::naming::settings::{DEFAULT_LIMIT, Settings};
-use crate::outcome::{Outcome, RequestContext};
+use super::budget::Budget;
+use super::settings::{DEFAULT_LIMIT, LayerSettings};
+use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 
-/// Names the keys in the answers of the service below it.
-///
-/// Each setter takes the layer and gives it back changed; a setting that is not touched has the default that
-/// stands with its setter.
+/// Inserts `api_key_name` beside every `api_key_id` in the responses of the inner service.
 ///
 /// ```
 /// use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
@@ -28,92 +27,86 @@ use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 #[derive(Clone)]
 #[must_use]
 pub struct ApiKeyNameLayer {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
 }
 
 impl ApiKeyNameLayer {
-    /// A layer that takes its names from `names`, with the default settings.
+    /// Creates a layer with the default settings.
     pub fn new(names: SharedKeyNames) -> Self {
         Self {
-            settings: Arc::new(Settings {
+            settings: Arc::new(LayerSettings {
                 names,
-                learnt: Arc::default(),
+                templates: Arc::default(),
                 limit: DEFAULT_LIMIT,
-                total: None,
+                budget: None,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
                 suggest_names: false,
-                scope: Arc::new(in_organization),
+                scope: Arc::new(is_organization),
                 on_outcome: None,
+                refusal_response: None,
             }),
         }
     }
 
-    /// The most bytes of one body that are held before its head goes out, inclusive. Default: 2 MiB; a daily page of a
-    /// large organization (31 days × 20 keys × 5 models) has about 1.9 MB.
+    /// Sets the maximum number of bytes of a body that are buffered before its headers go out. Default: 2 MiB, because a
+    /// daily page of a large organization (31 days × 20 keys × 5 models) has about 1.9 MB.
     ///
-    /// A longer body is named from its first byte to its last too, but as it streams: it has no `Content-Length`, and
-    /// if it turns out not to be JSON, its first part is gone already. `limit(0)` streams from the first byte.
+    /// A longer body is amended while it is streamed. It has no `Content-Length`. If it turns out not to be JSON, its
+    /// first part has been sent already. `limit(0)` streams from the first byte.
     ///
-    /// Bytes are counted as they come to this layer, decoded. Edits that wait are counted too once they weigh more than
-    /// 224 KiB: a page of 2 MiB with more than 5,700 ids is streamed a little earlier. So one response in flight takes
-    /// at most the limit, 512 KiB, and one frame of the body below; see [`docs::design`](crate::docs::design). A frame of
-    /// 1 KiB or more counts as its length: where it is a slice of a larger buffer, that lives as long as the frame.
+    /// The limit applies to decoded bytes. Pending edits count too, so a page with thousands of ids may be streamed a
+    /// little below the limit. One response uses at most the limit, 512 KiB, and one frame of the inner body.
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
     }
 
-    /// The most bytes that are held together, inclusive, by all answers of all services that this layer and its
-    /// clones make. Default: no bound but the [`limit`](Self::limit) of each.
+    /// Sets the maximum number of bytes that all responses of this layer, its clones and their services buffer together.
+    /// Default: no maximum, only the [`limit`](Self::limit) of each response.
     ///
-    /// An answer for which nothing is left is not refused and does not wait: from the first byte that finds no room
-    /// it is streamed, like one longer than the limit, and its outcome is [`ResponseState::Streaming`](crate::outcome::ResponseState::Streaming) too. Edits count
-    /// as they do for the limit. Bytes are given back as they go out, or when the answer is dropped.
+    /// When the budget is exhausted, responses are [streamed](crate::outcome::ResponseState::Streaming) instead of
+    /// buffered. They are never rejected and never wait. Bytes are returned to the budget when they go out, or when the
+    /// response is dropped.
     ///
-    /// What a stream keeps until an object closes counts here as well, but is never refused: whether a key is named
-    /// does not depend on how busy others are. In the answers of the APIs that is less than a row; an upstream that
-    /// never closes an object makes it up to the limit of each answer.
+    /// A streamed response keeps the bytes of an unfinished object that contains an id, up to its limit. They count too,
+    /// but are always granted, so that the load of other responses never decides whether a key gets its name. In the
+    /// responses of the APIs such an object is one row.
     pub fn total_limit(self, bytes: usize) -> Self {
-        self.with(|settings| settings.total = Some(Arc::new(Budget::new(bytes as u64))))
+        self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
-    /// What stands beside an id that the map does not know. Default: the string `"unknown"`, so that a
-    /// chart shows a row rather than a hole.
+    /// Sets the value for an id that the map does not contain. Default: the string `"unknown"`, so that charts show a
+    /// row instead of a hole.
     pub fn unmatched(self, unmatched: Unmatched) -> Self {
         self.with(|settings| settings.unmatched = unmatched)
     }
 
-    /// Whether an id that is null, or no string, gets the [`unmatched`](Self::unmatched) value too. Default:
-    /// `false`, it gets null, for an ungrouped row and a key that nobody knows are different facts.
-    pub fn null_as_unmatched(self, yes: bool) -> Self {
-        self.with(|settings| settings.null_as_unmatched = yes)
+    /// Sets whether an id that is null or not a string gets the [`unmatched`](Self::unmatched) value. Default: `false`,
+    /// it gets null, because an ungrouped row is not the same as an unknown key.
+    pub fn null_as_unmatched(self, enabled: bool) -> Self {
+        self.with(|settings| settings.null_as_unmatched = enabled)
     }
 
-    /// Whether an answer with `Cache-Control: no-transform` is left alone. Default: `false`. RFC 9110 §7.7
-    /// binds proxies; a gateway that acts for its own user, who asked for names, is none.
-    pub fn honor_no_transform(self, yes: bool) -> Self {
-        self.with(|settings| settings.honor_no_transform = yes)
+    /// Sets whether a response with `Cache-Control: no-transform` is left unchanged. Default: `false`. RFC 9110 §7.7
+    /// binds proxies, and a gateway that acts for its own user is not a proxy in that sense.
+    pub fn honor_no_transform(self, enabled: bool) -> Self {
+        self.with(|settings| settings.honor_no_transform = enabled)
     }
 
-    /// Whether the answer to a request for a name that the map does not have ([`Refusal::UnknownName`] or
-    /// [`Refusal::NamesIncomplete`]) says which names are like it, at most three. Default: `false`, because the layer
-    /// answers before the API has checked who asks.
+    /// Sets whether the response to an unknown name ([`Refusal::UnknownName`], [`Refusal::NamesIncomplete`]) contains up
+    /// to three similar names. Default: `false`, because the layer responds before the API has authenticated the client.
     ///
-    /// Each name of the map is compared, which takes some milliseconds for 10,000.
-    ///
-    /// [`Refusal::UnknownName`]: crate::outcome::Refusal::UnknownName
-    /// [`Refusal::NamesIncomplete`]: crate::outcome::Refusal::NamesIncomplete
-    pub fn suggest_names(self, yes: bool) -> Self {
-        self.with(|settings| settings.suggest_names = yes)
+    /// A request with an unknown name compares all names of the map, which takes some milliseconds for 10,000 names.
+    pub fn suggest_names(self, enabled: bool) -> Self {
+        self.with(|settings| settings.suggest_names = enabled)
     }
 
-    /// Which requests are in scope. Default: those whose path begins with `/v1/organization/` (OpenAI) or
+    /// Sets the predicate for requests in scope. Default: the path begins with `/v1/organization/` (OpenAI) or
     /// `/v1/organizations/` (Anthropic).
     ///
-    /// It is asked with the URI that *this* service is called with: a router may have taken a prefix off, or
-    /// left one on. With feature `tracing`, a path out of scope that holds such a segment is pointed out at
-    /// debug level.
+    /// The predicate receives the URI as this service does: a router may have removed a prefix or left one. With the
+    /// feature `tracing`, a path out of scope with one of these segments causes a debug event.
     pub fn scope(self, scope: impl Fn(&Uri) -> bool + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.scope = Arc::new(scope))
     }
@@ -131,13 +124,36 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.on_outcome = Some(Arc::new(callback)))
     }
 
-    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+    /// Sets a function that creates the response to a rejected request, from the reason and a message for the user.
+    /// Default: the error form of the API that the path belongs to, with [`Refusal::status`] and
+    /// `Cache-Control: no-store`.
+    ///
+    /// The layer sets the `Content-Length`, and removes the body if the method is `HEAD`. The message may contain the
+    /// requested name, and similar names if [`suggest_names`](Self::suggest_names) is enabled.
+    ///
+    /// ```
+    /// # use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
+    /// # let names = SharedKeyNames::default();
+    /// let layer = ApiKeyNameLayer::new(names).refusal_response(|refusal, message, _request| {
+    ///     let mut response = http::Response::new(format!("{}: {message}", refusal.code()).into());
+    ///     *response.status_mut() = refusal.status();
+    ///     response
+    /// });
+    /// ```
+    pub fn refusal_response(
+        self,
+        response: impl Fn(Refusal, &str, &RequestContext) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.refusal_response = Some(Arc::new(response)))
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut LayerSettings)) -> Self {
         set(Arc::make_mut(&mut self.settings));
         self
     }
 }
 
-fn in_organization(uri: &Uri) -> bool {
+fn is_organization(uri: &Uri) -> bool {
     let path = uri.path();
     path.starts_with("/v1/organization/") || path.starts_with("/v1/organizations/")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{Extensions, Method, Uri};
+use http::{Extensions, Method, StatusCode, Uri};
 
 pub use crate::json::counts::Counts;
 
@@ -39,7 +39,8 @@ pub enum Skip {
 
 /// The reason why the layer rejected a request in scope instead of calling the inner service.
 ///
-/// A filter by name that cannot be translated is never dropped, because that would widen the query.
+/// A filter by name that cannot be translated is never dropped, because that would widen the query. See
+/// [`refusal_response`](crate::ApiKeyNameLayer::refusal_response) for the form of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -49,7 +50,7 @@ pub enum Refusal {
     EmptyName,
     /// 400 `invalid_parameter`: the parameter has no known list form (`api_key_names[x]`), or its name is misspelled
     /// (`apiKeyNames`, `api_key_name`).
-    Form,
+    InvalidParameter,
     /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, and the map may be
     /// incomplete. No map was loaded yet, or it [is partial](crate::KeyNames::is_partial), or a `Directory` has not
     /// fetched all names yet.
@@ -131,12 +132,21 @@ impl Skip {
 // === impl Refusal ===
 
 impl Refusal {
+    /// Returns the status of the response.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Refusal::UnknownName | Refusal::EmptyName | Refusal::InvalidParameter => StatusCode::BAD_REQUEST,
+            Refusal::NamesIncomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::UriTooLong => StatusCode::URI_TOO_LONG,
+        }
+    }
+
     /// Returns the error code of the response, such as `unknown_api_key_name`.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::UnknownName => "unknown_api_key_name",
             Refusal::EmptyName => "empty_api_key_name",
-            Refusal::Form => "invalid_parameter",
+            Refusal::InvalidParameter => "invalid_parameter",
             Refusal::NamesIncomplete => "api_key_names_incomplete",
             Refusal::UriTooLong => "uri_too_long",
         }

@@ -1,107 +1,117 @@
-//! What the layer answers itself, in OpenAI's error form: a question by name that must not go on as it is.
+//! The responses that the layer sends itself, when a filter by name cannot be translated.
+//!
+//! They contain no data except the requested name, because the API has not authenticated the client yet.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response};
 use serde_json::Value;
 
 use crate::names::{HIDDEN, looks_like_secret};
+use crate::naming::report::Report;
+use crate::naming::suggestions::similar_names;
 use crate::outcome::Refusal;
-use crate::query::names::Fault;
+use crate::query::FilterError;
 use crate::{KeyNames, Snapshot};
 
-/// How many names are suggested at most.
-const MAX_SUGGESTIONS: usize = 3;
-
-/// The longest name that others are compared with, in characters: each takes as many steps as both have, multiplied.
-const MAX_COMPARED: usize = 64;
-
-/// As long as a change of a watched file may take to be seen.
+/// The poll interval of the file watcher.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// The answer to a request that `fault` was found in, and what it is called.
-///
-/// Of what it knows it repeats nothing, only the name that was asked for: nobody has checked yet what the client may
-/// see.
-pub(crate) fn answer(
-    fault: &Fault,
-    method: &Method,
-    names: &Snapshot,
-    suggest: bool,
-) -> (Refusal, Response<Bytes>) {
-    let (refusal, status, mut message) = match fault {
-        Fault::Form => (
-            Refusal::Form,
-            StatusCode::BAD_REQUEST,
-            "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".to_owned(),
-        ),
-        Fault::Empty => (
-            Refusal::EmptyName,
-            StatusCode::BAD_REQUEST,
-            "A name in api_key_names is empty. To ask for all keys, leave the parameter out.".to_owned(),
-        ),
-        Fault::Unknown { name, .. } if names.is_complete() => {
-            (Refusal::UnknownName, StatusCode::BAD_REQUEST, format!("No API key is named {}.", quoted(name)))
-        }
-        Fault::Unknown { name, .. } => (
-            Refusal::NamesIncomplete,
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!(
-                "No API key is named {} as far as is known, but not all names are known yet. Try again later, or \
-                 ask by api_key_ids.",
-                quoted(name)
-            ),
-        ),
-        Fault::TooLong => (
-            Refusal::UriTooLong,
-            StatusCode::URI_TOO_LONG,
-            "These names are of too many API keys for one request. Ask for fewer names at once.".to_owned(),
-        ),
-    };
-    if let Fault::Unknown { name, commas } = fault {
-        if *commas {
-            message += " A list is written api_key_names=a,b or, where a name holds a comma, \
-                        api_key_names[]=a&api_key_names[]=b.";
-        }
-        let near = if suggest { near(name, names) } else { Vec::new() };
-        if !near.is_empty() {
-            let near: Vec<_> = near.into_iter().map(quoted).collect();
-            message += &format!(" Names like it: {}.", near.join(", "));
-        }
+/// Creates the response to a request whose filter cannot be translated.
+pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Response<Bytes>) {
+    let (settings, request) = (report.settings(), report.request());
+    let refusal = classify(error, report.names());
+    let mut message = message(error, report.names());
+    if let (FilterError::UnknownName { name, .. }, true) = (error, settings.suggest_names) {
+        message += &suggestions(name, report.names());
     }
-    (refusal, response(status, refusal.code(), &message, method))
+    let mut response = match &settings.refusal_response {
+        Some(custom) => custom(refusal, &message, request),
+        None => default_response(refusal, &message, request.uri.path()),
+    };
+    let length = HeaderValue::from(response.body().len());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    // RFC 9110 §9.3.2: a response to HEAD has the headers of one to GET, and no content.
+    if request.method == Method::HEAD {
+        response.body_mut().clear();
+    }
+    (refusal, response)
 }
 
-/// All four members stand there, for the models of the SDKs require them.
-fn response(status: StatusCode, code: &str, message: &str, method: &Method) -> Response<Bytes> {
-    let kind = if status.is_server_error() { "server_error" } else { "invalid_request_error" };
-    let message = Value::from(message);
-    let body = format!(
-        r#"{{"error":{{"message":{message},"type":"{kind}","param":"api_key_names","code":"{code}"}}}}"#
-    );
-    let length = HeaderValue::from(body.len());
-    // RFC 9110 §9.3.2: to HEAD, the head that GET has, and no content.
-    let body = if *method == Method::HEAD { Bytes::new() } else { body.into() };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
+fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
+    match error {
+        FilterError::InvalidParameter => Refusal::InvalidParameter,
+        FilterError::EmptyName => Refusal::EmptyName,
+        FilterError::UnknownName { .. } if names.is_complete() => Refusal::UnknownName,
+        FilterError::UnknownName { .. } => Refusal::NamesIncomplete,
+        FilterError::TooLong => Refusal::UriTooLong,
+    }
+}
+
+fn message(error: &FilterError, names: &Snapshot) -> String {
+    let (name, has_comma) = match error {
+        FilterError::InvalidParameter => {
+            return "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".into();
+        }
+        FilterError::EmptyName => {
+            return "A name in api_key_names is empty. To query all keys, omit the parameter.".into();
+        }
+        FilterError::TooLong => {
+            return "These names belong to too many API keys for one request. Request fewer names at once."
+                .into();
+        }
+        FilterError::UnknownName { name, has_comma } => (quote(name), *has_comma),
+    };
+    let mut message = format!("No API key is named {name}.");
+    if !names.is_complete() {
+        message = format!(
+            "No known API key is named {name}, but some names are not known yet. Retry later, or use api_key_ids."
+        );
+    }
+    if has_comma {
+        message += " A list is written api_key_names=a,b or, if a name contains a comma, \
+                    api_key_names[]=a&api_key_names[]=b.";
+    }
+    message
+}
+
+fn suggestions(name: &str, names: &KeyNames) -> String {
+    let similar: Vec<_> = similar_names(name, names).into_iter().map(quote).collect();
+    if similar.is_empty() { String::new() } else { format!(" Similar names: {}.", similar.join(", ")) }
+}
+
+/// Creates a response in the error form of the API that the path belongs to.
+fn default_response(refusal: Refusal, message: &str, path: &str) -> Response<Bytes> {
+    let is_anthropic = path.split('/').any(|segment| segment == "organizations");
+    let is_temporary = refusal.status().is_server_error();
+    let (message, code) = (Value::from(message), refusal.code());
+    let body = if is_anthropic {
+        let kind = if is_temporary { "api_error" } else { "invalid_request_error" };
+        format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":null}}"#)
+    } else {
+        // The models of OpenAI's clients require all four members.
+        let kind = if is_temporary { "server_error" } else { "invalid_request_error" };
+        format!(
+            r#"{{"error":{{"message":{message},"type":"{kind}","param":"api_key_names","code":"{code}"}}}}"#
+        )
+    };
+    let mut response = Response::new(body.into());
+    *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_LENGTH, length);
-    // The next map may know the name; and caches may keep a 414 (RFC 9110 §15.5.15).
+    // The next map may contain the name, and caches may store a 414 (RFC 9110 §15.5.15).
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if is_temporary {
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
     }
     response
 }
 
-/// In quotes, and cut where it is longer than any name is. What looks like a secret is not repeated.
-fn quoted(name: &str) -> String {
+/// Quotes a name, shortened to the maximum length of names. Text that looks like a secret is hidden.
+fn quote(name: &str) -> String {
     if looks_like_secret(name) {
         return HIDDEN.to_owned();
     }
@@ -110,25 +120,4 @@ fn quoted(name: &str) -> String {
         Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
         _ => format!("'{name}'"),
     }
-}
-
-/// The names that are most like this one: a few letters differ, or it is a part of theirs. In any case of letters.
-fn near<'a>(name: &str, names: &'a KeyNames) -> Vec<&'a str> {
-    let asked = name.to_lowercase();
-    let length = asked.chars().count();
-    if length > MAX_COMPARED {
-        return Vec::new();
-    }
-    let most = (length / 3).max(1);
-    let distance = |other: &str| {
-        let other = other.to_lowercase();
-        let within = length > 2 && other.contains(&asked);
-        let comparable = other.chars().count().abs_diff(length) <= most;
-        let distance = comparable.then(|| strsim::osa_distance(&asked, &other)).filter(|d| *d <= most);
-        distance.or(within.then_some(usize::MAX))
-    };
-    let found = names.iter().filter_map(|(_, other)| Some((distance(other)?, other)));
-    // Each name once, the nearest first.
-    let found: BTreeSet<_> = found.collect();
-    found.into_iter().map(|(_, name)| name).take(MAX_SUGGESTIONS).collect()
 }

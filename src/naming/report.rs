@@ -1,128 +1,103 @@
-//! Who is told what became of one response.
+//! The outcome of one response, which is reported once.
 
 use std::sync::Arc;
 
-#[cfg(feature = "tracing")]
-use tracing::level_filters::LevelFilter;
-
 use crate::Snapshot;
 #[cfg(feature = "tracing")]
-use crate::names::shown;
-use crate::naming::settings::Settings;
+use crate::naming::events;
+use crate::naming::settings::LayerSettings;
 use crate::outcome::{Outcome, RequestContext};
 
-/// Tells what became of one response, once.
+/// Reports the outcome of one response when it is sent or dropped.
 pub(crate) struct Report {
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
     snapshot: Snapshot,
     request: RequestContext,
     outcome: Option<Outcome>,
 }
 
 impl Report {
-    pub(crate) fn new<B>(settings: &Arc<Settings>, request: &http::Request<B>) -> Self {
-        let extensions = settings.on_outcome.as_ref().map(|_| request.extensions().clone());
+    pub(crate) fn new<B>(settings: &Arc<LayerSettings>, request: &http::Request<B>) -> Self {
+        let is_used = settings.on_outcome.is_some() || settings.refusal_response.is_some();
         let request = RequestContext {
             method: request.method().clone(),
             uri: request.uri().clone(),
-            extensions: extensions.unwrap_or_default(),
+            extensions: if is_used { request.extensions().clone() } else { Default::default() },
         };
         Self { settings: settings.clone(), snapshot: settings.names.snapshot(), request, outcome: None }
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &LayerSettings {
         &self.settings
     }
 
-    /// The one map that this response is named with.
+    /// Returns the map that is used for the whole response.
     pub(crate) fn names(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Says what became of the response as far as is known; the last word counts.
-    pub(crate) fn set(&mut self, outcome: Outcome) {
+    pub(crate) fn request(&self) -> &RequestContext {
+        &self.request
+    }
+
+    /// Sets the outcome that is reported if nothing changes it until then.
+    pub(crate) fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
 
-    /// Notes ids that the map does not know, and warns of those that are new in this generation. `held` is the whole
-    /// body, where it is held.
-    pub(crate) fn note_unmatched<'i, 'a>(
-        &self,
-        ids: impl Iterator<Item = (u64, &'i str)>,
-        held: Option<impl Iterator<Item = &'a [u8]>>,
-    ) {
-        let is_new = |id: &str| self.settings.names.note_unmatched(self.snapshot.generation(), id);
-        let fresh: Vec<_> = ids.filter(|(_, id)| is_new(id)).collect();
-        #[cfg(feature = "tracing")]
-        self.warn_unmatched(&fresh, held);
-        #[cfg(not(feature = "tracing"))]
-        drop((fresh, held));
-    }
-
-    #[cfg(feature = "tracing")]
-    fn warn_unmatched<'a>(&self, ids: &[(u64, &str)], held: Option<impl Iterator<Item = &'a [u8]>>) {
-        if ids.is_empty() || !tracing::enabled!(tracing::Level::WARN) {
-            return;
-        }
-        let offsets: Vec<_> = ids.iter().map(|(at, _)| *at).collect();
-        let paths = held.map(|held| crate::json::json_path::paths(held, &offsets)).unwrap_or_default();
-        for (nth, (offset, id)) in ids.iter().enumerate() {
-            tracing::warn!(
-                id,
-                generation = self.snapshot.generation(),
-                path = shown(self.request.uri.path()),
-                offset,
-                at = paths.get(nth),
-                "no name for this key id"
-            );
-        }
-    }
-
-    /// Logs the ids that got a name: the offset, the id and the name of each.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
-        if LevelFilter::current() == LevelFilter::TRACE && tracing::enabled!(tracing::Level::TRACE) {
-            for (offset, id, name) in named {
-                tracing::trace!(id, name, offset, "named");
-            }
-        }
-    }
-
-    /// Tells, the first time.
-    pub(crate) fn tell(&mut self) {
+    /// Reports the outcome, unless it was reported already.
+    pub(crate) fn send(&mut self) {
         let Some(outcome) = self.outcome.take() else { return };
         if let Some(callback) = &self.settings.on_outcome {
             callback(&outcome, &self.request);
         }
         #[cfg(feature = "tracing")]
-        self.event(outcome);
+        events::response(&self.request, &self.snapshot, &outcome);
     }
 
+    /// Records ids that the map does not contain, and logs those that are new in this generation. `body` contains the
+    /// whole body if it is buffered.
     #[cfg(feature = "tracing")]
-    fn event(&self, outcome: Outcome) {
-        let crate::outcome::Counts { named, unmatched, not_a_string, skipped } = outcome.counts();
-        let reason: Option<&dyn std::fmt::Debug> = match &outcome {
-            Outcome::Amended { .. } | Outcome::Unchanged { .. } => None,
-            Outcome::Skipped { skip, .. } => Some(skip),
-            Outcome::Refused { refusal } => Some(refusal),
-        };
-        tracing::debug!(
-            method = %self.request.method,
-            path = shown(self.request.uri.path()),
-            generation = self.snapshot.generation(),
-            outcome = outcome.as_str(),
-            reason = reason.map(tracing::field::debug),
-            named,
-            unmatched,
-            not_a_string,
-            skipped,
-            "response"
-        );
+    pub(crate) fn record_unmatched<'i, 'a>(
+        &self,
+        ids: impl Iterator<Item = (u64, &'i str)>,
+        body: Option<impl Iterator<Item = &'a [u8]>>,
+    ) {
+        let new_ids: Vec<_> = ids.filter(|(_, id)| self.record(id)).collect();
+        events::unmatched(&self.request, &self.snapshot, &new_ids, body);
+    }
+
+    /// Records ids that the map does not contain.
+    #[cfg(not(feature = "tracing"))]
+    pub(crate) fn record_unmatched<'i, 'a>(
+        &self,
+        ids: impl Iterator<Item = (u64, &'i str)>,
+        _: Option<impl Iterator<Item = &'a [u8]>>,
+    ) {
+        for (_, id) in ids {
+            self.record(id);
+        }
+    }
+
+    /// Records an id, and returns true if it is new in this generation.
+    fn record(&self, id: &str) -> bool {
+        self.settings.names.note_unmatched(self.snapshot.generation(), id)
+    }
+
+    /// Logs the names that were inserted or replaced, each with its offset and its id.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
+        use tracing::level_filters::LevelFilter;
+
+        if LevelFilter::current() == LevelFilter::TRACE {
+            events::named(named);
+        }
     }
 }
 
+/// A response that is dropped early is reported too.
 impl Drop for Report {
     fn drop(&mut self) {
-        self.tell();
+        self.send();
     }
 }

@@ -1,4 +1,4 @@
-//! `ApiKeyName`: the service.
+//! The service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,34 +8,36 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{head, refusal};
-use crate::naming::report::Report;
-use crate::naming::settings::Settings;
+#[cfg(feature = "tracing")]
+use super::events;
+use super::report::Report;
+use super::settings::LayerSettings;
+use super::{refusal, request_headers};
 use crate::{ResponseBody, ResponseFuture};
 
-/// Names the keys in the answers of `S`. Made by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
+/// Inserts key names into the responses of `S`. Created by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
 #[derive(Clone)]
 pub struct ApiKeyName<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: Arc<LayerSettings>,
 }
 
 impl<S> ApiKeyName<S> {
-    pub(crate) fn new(inner: S, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(inner: S, settings: Arc<LayerSettings>) -> Self {
         Self { inner, settings }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to be changed.
+    /// Returns a mutable reference to the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// The inner service, without the names.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -57,29 +59,16 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         if !(self.settings.scope)(request.uri()) {
             #[cfg(feature = "tracing")]
-            say_near_miss(request.uri().path());
-            return ResponseFuture::pass(self.inner.call(request));
+            events::near_miss(request.uri().path());
+            return ResponseFuture::pass_through(self.inner.call(request));
         }
         let report = Box::new(Report::new(&self.settings, &request));
-        let method = request.method().clone();
-        if let Err(fault) = head::amend_request(&mut request, report.names()) {
-            // What is below stays ready: for the next call of this instance, or until that is dropped.
-            let answer = refusal::answer(&fault, &method, report.names(), self.settings.suggest_names);
-            return ResponseFuture::refuse(answer, report);
+        if let Err(error) = request_headers::rewrite(&mut request, report.names()) {
+            // The inner service stays ready for the next call of this instance.
+            let (refusal, response) = refusal::respond(&error, &report);
+            return ResponseFuture::refuse(refusal, response, report);
         }
-        ResponseFuture::amend(self.inner.call(request), method, report)
-    }
-}
-
-/// A prefix before the API's own path, or one that a router took off, puts every answer out of scope
-/// without a word: so there is one.
-#[cfg(feature = "tracing")]
-fn say_near_miss(path: &str) {
-    if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
-        tracing::debug!(
-            path = crate::names::shown(path),
-            "out of scope: its names are not looked up; see ApiKeyNameLayer::scope"
-        );
+        ResponseFuture::amend(self.inner.call(request), report)
     }
 }
 

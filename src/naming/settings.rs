@@ -1,38 +1,39 @@
-//! The layer's settings as plain data, read by every room above the bytes. All of it is behind one pointer,
-//! for a service is cloned often and each answer has its share.
+//! The settings of a layer. They are shared by one pointer, because a service is often cloned for each request.
+
 use std::sync::Arc;
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Response, Uri};
 
 use crate::json::rules::Members;
 use crate::json::scan::TemplateCache;
 use crate::naming::budget::Budget;
-use crate::outcome::{Outcome, RequestContext};
+use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{SharedKeyNames, Unmatched};
 
-/// The members of the APIs' answers, and the dimensions of their queries.
+/// The names of the two members in the APIs' responses.
 pub const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
 
-/// Why so many says [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit).
+/// The default of [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit), where the choice is explained.
 pub const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
 
-/// Which requests are in scope.
 pub(crate) type Scope = Arc<dyn Fn(&Uri) -> bool + Send + Sync>;
-
-/// The callback for final outcomes.
 pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome, &RequestContext) + Send + Sync>;
+pub(crate) type RefusalResponse =
+    Arc<dyn Fn(Refusal, &str, &RequestContext) -> Response<Bytes> + Send + Sync>;
 
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub(crate) struct LayerSettings {
     pub(crate) names: SharedKeyNames,
-    /// What answers have taught of their form; shared by all services of one layer.
-    pub(crate) learnt: Arc<TemplateCache>,
+    /// The scanner's templates, shared by all services of one layer.
+    pub(crate) templates: Arc<TemplateCache>,
     pub(crate) limit: usize,
-    pub(crate) total: Option<Arc<Budget>>,
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,
     pub(crate) suggest_names: bool,
     pub(crate) scope: Scope,
     pub(crate) on_outcome: Option<OnOutcome>,
+    pub(crate) refusal_response: Option<RefusalResponse>,
 }

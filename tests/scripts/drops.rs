@@ -1,4 +1,4 @@
-//! Whoever asked may go away at every await: nothing stays behind, and it is told once what became of the answer.
+//! Clients that disconnect at each await: nothing is leaked, and the outcome is reported once.
 
 use std::rc::Weak;
 use std::sync::Mutex;
@@ -10,61 +10,63 @@ use super::*;
 const TEXT: &str = r#"[{"api_key_id":"key_1"},7]"#;
 /// The bytes that its edit counts as.
 const EDIT_CHARGE: usize = 40;
-/// As long with that, and one byte longer.
-const AS_LONG: &str = concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                        ");
+/// Documents of the same length with that charge, and one byte longer.
+const SAME_LENGTH: &str =
+    concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                        ");
 const LONGER: &str = concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                         ");
 
-fn is_held(layer: &ApiKeyNameLayer, text: &'static str) -> bool {
-    let seen = Asking::new(layer, Script::whole(text.as_bytes()), Polling::Fair).run();
-    seen.outcome != Some(ResponseState::Streaming)
+fn is_buffered(layer: &ApiKeyNameLayer, text: &'static str) -> bool {
+    let result = Call::new(layer, Script::whole(text.as_bytes()), Polling::Regular).run();
+    result.state != Some(ResponseState::Streaming)
 }
 
 #[test]
-fn at_every_await() {
+fn response_dropped_at_any_await_is_released_and_reported_once() {
     for limit in [1000, 9, 0] {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let tell = told.clone();
-        let outcomes = layer(limit).on_outcome(move |outcome, _| tell.lock().unwrap().push(*outcome));
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let writer = reported.clone();
+        let outcomes = layer(limit).on_outcome(move |outcome, _| writer.lock().unwrap().push(*outcome));
         let layer = outcomes.total_limit(TEXT.len() + EDIT_CHARGE);
-        // The same total, whatever the limit.
-        let holding = layer.clone().limit(1000);
+        // The same total limit, with a higher limit for each response.
+        let buffering = layer.clone().limit(1000);
         for events in sequences() {
             let pieces = cuts(TEXT.as_bytes(), pieces(&events));
-            for polling in [Polling::Fair, Polling::Hostile] {
-                for patience in 0.. {
+            for polling in [Polling::Regular, Polling::Irregular] {
+                for max_polls in 0.. {
                     let script = Script::new(&events, &pieces[pieces.len() / 2], true);
-                    let stage: Weak<_> = Rc::downgrade(&script.stage);
-                    let mut asking = Asking::new(&layer, script, polling);
-                    asking.patience = patience;
-                    let (headless, result) = match asking.head() {
-                        Ok(()) => (false, asking.body()),
-                        gone => (true, gone),
+                    let state: Weak<_> = Rc::downgrade(&script.state);
+                    let mut call = Call::new(&layer, script, polling);
+                    call.max_polls = max_polls;
+                    let (without_headers, result) = match call.run_headers() {
+                        Ok(()) => (false, call.run_body()),
+                        disconnected => (true, disconnected),
                     };
-                    let before = std::mem::take(&mut *told.lock().unwrap());
-                    drop(asking);
-                    assert_eq!(stage.strong_count(), 0, "the body below is still there");
-                    let after = std::mem::take(&mut *told.lock().unwrap());
-                    let what = format!("limit {limit}, {polling:?}, {events:?}, dropped after {patience}");
+                    let before = std::mem::take(&mut *reported.lock().unwrap());
+                    drop(call);
+                    assert_eq!(state.strong_count(), 0, "the inner body was leaked");
+                    let after = std::mem::take(&mut *reported.lock().unwrap());
+                    let what = format!("limit {limit}, {polling:?}, {events:?}, dropped after {max_polls}");
                     match (&before[..], &after[..]) {
-                        // There was no head yet, not even below.
-                        ([], []) => assert!(headless, "{what}"),
+                        // The inner service had not sent headers.
+                        ([], []) => assert!(without_headers, "{what}"),
                         ([], [Outcome::Skipped { skip: Skip::Dropped, .. }]) => {}
-                        // All was there, but for the one who asks.
-                        ([], [_]) | ([_], []) => assert!(!headless, "{what}"),
+                        // The whole body had arrived before the client disconnected.
+                        ([], [_]) | ([_], []) => assert!(!without_headers, "{what}"),
                         both => panic!("{both:?}: {what}"),
                     }
                     if result.is_ok() {
                         break;
                     }
-                    // All is free again; had too much been given back, the count would be below zero: nothing is.
-                    assert!(is_held(&holding, AS_LONG), "{what}");
-                    told.lock().unwrap().clear();
+                    // The whole budget is free again.
+                    assert!(is_buffered(&buffering, SAME_LENGTH), "{what}");
+                    reported.lock().unwrap().clear();
                 }
             }
         }
-        assert!(!is_held(&holding, LONGER));
-        assert_eq!((AS_LONG.len(), LONGER.len()), (TEXT.len() + EDIT_CHARGE, TEXT.len() + EDIT_CHARGE + 1));
-        drop((layer, holding));
-        assert_eq!(Arc::strong_count(&told), 1, "an answer was leaked");
+        assert!(!is_buffered(&buffering, LONGER));
+        assert_eq!(SAME_LENGTH.len(), TEXT.len() + EDIT_CHARGE);
+        assert_eq!(LONGER.len(), SAME_LENGTH.len() + 1);
+        drop((layer, buffering));
+        assert_eq!(Arc::strong_count(&reported), 1, "a response was leaked");
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes, trailers, errors and the one end are as the laws say.
+//! The bytes, trailers, errors and outcomes that the laws require.
 
 use std::sync::Mutex;
 
@@ -9,16 +9,15 @@ use super::*;
 const NAMED: &str = r#"[{"api_key_id":"key_1"},7]"#;
 const NOT_JSON: &str = r#"[{"api_key_id":"key_1"},]"#;
 const NO_ID: &str = r#"{"n":[1.10,"key_1"]}"#;
-const HOPELESS: &str = r#"[1,!{"api_key_id":1}]"#;
+const EARLY_ERROR: &str = r#"[1,!{"api_key_id":1}]"#;
 
-/// What becomes of a document that is held to its end, and of one that is streamed from its first byte, or from its
-/// tenth: its bytes, and the outcome that is told where the body ends well.
+/// A document, and its bytes and outcome if it is buffered to its end, and if it is streamed.
 struct Case {
     text: &'static str,
-    held: (&'static str, Outcome),
+    buffered: (&'static str, Outcome),
     streamed: (&'static str, Outcome),
-    /// It goes on at once, and as it came, where not streamed before the fault.
-    is_hopeless: bool,
+    /// The syntax error is before the first edit, so the body is not buffered any longer.
+    has_early_error: bool,
 }
 
 fn cases() -> [Case; 4] {
@@ -28,7 +27,8 @@ fn cases() -> [Case; 4] {
     let amended = r#"[{"api_key_id":"key_1","api_key_name":"x"},7]"#;
     let begun = r#"[{"api_key_id":"key_1","api_key_name":"x"},]"#;
     let fault = |offset, counts| Outcome::Skipped { skip: Skip::NotJson { offset }, counts };
-    let case = |text, held, streamed| Case { text, held, streamed, is_hopeless: text == HOPELESS };
+    let case =
+        |text, buffered, streamed| Case { text, buffered, streamed, has_early_error: text == EARLY_ERROR };
     [
         case(NAMED, (amended, Outcome::Amended { counts: one }), (amended, Outcome::Amended { counts: one })),
         case(NOT_JSON, (NOT_JSON, fault(24, none)), (begun, fault(24, one))),
@@ -37,90 +37,91 @@ fn cases() -> [Case; 4] {
             (NO_ID, Outcome::Unchanged { counts: none }),
             (NO_ID, Outcome::Unchanged { counts: none }),
         ),
-        case(HOPELESS, (HOPELESS, fault(3, none)), (HOPELESS, fault(3, none))),
+        case(EARLY_ERROR, (EARLY_ERROR, fault(3, none)), (EARLY_ERROR, fault(3, none))),
     ]
 }
 
-/// What has to be seen, and told.
-fn expected(case: &Case, limit: usize, events: &[Event]) -> (Seen, Outcome) {
+/// Returns the expected result and outcome.
+fn expected(case: &Case, limit: usize, events: &[Event]) -> (CallResult, Outcome) {
     let none = Counts::default();
     let end = events.last().unwrap();
     let is_empty = pieces(events) == 0;
-    let held = is_empty || limit > case.text.len();
-    let streams = !(held || case.is_hopeless && limit > 3);
-    let (text, mut told) = match () {
+    let buffered = is_empty || limit > case.text.len();
+    let streams = !(buffered || case.has_early_error && limit > 3);
+    let (text, mut reported) = match () {
         () if is_empty => ("", Outcome::Unchanged { counts: none }),
         () if streams => case.streamed,
-        () => case.held,
+        () => case.buffered,
     };
-    let mut seen = Seen {
-        outcome: Some(if streams { ResponseState::Streaming } else { told.into() }),
-        ..Seen::default()
+    let mut result = CallResult {
+        state: Some(if streams { ResponseState::Streaming } else { reported.into() }),
+        ..CallResult::default()
     };
-    let changed = matches!(told, Outcome::Amended { .. });
-    seen.bytes = text.into();
+    let changed = matches!(reported, Outcome::Amended { .. });
+    result.bytes = text.into();
     match end {
-        Event::Error if is_empty || held && !case.is_hopeless => {
-            told = Outcome::Skipped { skip: Skip::BodyFailed, counts: none };
-            seen.outcome = Some(told.into());
-            seen.bytes = if is_empty { Vec::new() } else { case.text.into() };
+        Event::Error if is_empty || buffered && !case.has_early_error => {
+            reported = Outcome::Skipped { skip: Skip::BodyFailed, counts: none };
+            result.state = Some(reported.into());
+            result.bytes = if is_empty { Vec::new() } else { case.text.into() };
         }
-        Event::Error if streams => told = Outcome::Skipped { skip: Skip::BodyFailed, counts: told.counts() },
-        Event::End if held && changed => seen.length = Some(text.len() as u64),
+        Event::Error if streams => {
+            reported = Outcome::Skipped { skip: Skip::BodyFailed, counts: reported.counts() }
+        }
+        Event::End if buffered && changed => result.length = Some(text.len() as u64),
         _ => {}
     }
     if *end == Event::Error {
-        seen.error = Some("reset");
+        result.error = Some("reset");
     }
     if *end == Event::Trailers {
         let mut trailers = trailers();
         if changed || streams {
             trailers.remove("repr-digest");
         }
-        seen.trailers = Some(trailers);
+        result.trailers = Some(trailers);
     }
-    (seen, told)
+    (result, reported)
 }
 
-/// Every sequence, over every document, cut at every place, polled fairly and not; every other body says what it
-/// knows of itself.
-fn every_script(limit: usize) {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = told.clone();
-    let layer = layer(limit).on_outcome(move |outcome, _| tell.lock().unwrap().push(*outcome));
+/// Runs all sequences over all documents, split at each offset, with both ways of polling. Every other body has hints.
+fn run_scripts(limit: usize) {
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let writer = reported.clone();
+    let layer = layer(limit).on_outcome(move |outcome, _| writer.lock().unwrap().push(*outcome));
     let (sequences, mut run) = (sequences(), 0);
     for case in &cases() {
         for events in &sequences {
-            let (seen, outcome) = expected(case, limit, events);
-            for (nth, pieces) in cuts(case.text.as_bytes(), pieces(events)).iter().enumerate() {
-                for polling in [Polling::Fair, Polling::Hostile] {
-                    let honest = (nth % 2 == 0) == (polling == Polling::Fair);
-                    let what = || format!("limit {limit}, {polling:?}, {events:?}, {pieces:?}");
-                    let script = Script::new(events, pieces, honest);
-                    assert_eq!(Asking::new(&layer, script, polling).run(), seen, "{}", what());
-                    assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [outcome], "{}", what());
+            let (result, outcome) = expected(case, limit, events);
+            for (index, pieces) in cuts(case.text.as_bytes(), pieces(events)).iter().enumerate() {
+                for polling in [Polling::Regular, Polling::Irregular] {
+                    let has_hints = (index % 2 == 0) == (polling == Polling::Regular);
+                    let case_name = || format!("limit {limit}, {polling:?}, {events:?}, {pieces:?}");
+                    let script = Script::new(events, pieces, has_hints);
+                    assert_eq!(Call::new(&layer, script, polling).run(), result, "{}", case_name());
+                    assert_eq!(std::mem::take(&mut *reported.lock().unwrap()), [outcome], "{}", case_name());
                     run += 1;
                 }
             }
         }
     }
     println!("limit {limit}: {run} scripts");
-    // Whatever belongs to an answer holds the settings too.
+    // All parts of a response hold the settings.
     drop(layer);
-    assert_eq!(Arc::strong_count(&told), 1, "an answer was leaked");
+    assert_eq!(Arc::strong_count(&reported), 1, "a response was leaked");
 }
 
 #[test]
-fn held() {
-    every_script(1000);
+fn bodies_within_the_limit_follow_the_laws() {
+    run_scripts(1000);
 }
 
 #[test]
-fn streamed_from_the_tenth_byte() {
-    every_script(9);
+fn bodies_streamed_from_the_tenth_byte_follow_the_laws() {
+    run_scripts(9);
 }
 
 #[test]
-fn streamed_from_the_first_byte() {
-    every_script(0);
+fn bodies_streamed_from_the_first_byte_follow_the_laws() {
+    run_scripts(0);
 }

@@ -1,8 +1,7 @@
-//! Every body that there can be, in short: all sequences of up to six events, over documents that are cut at every
-//! place, under wakers that are fair and under such as are not.
+//! All bodies of up to six events, over documents that are split at each offset, polled by one task or by changing tasks.
 //!
-//! A body below is polled no more once it gave trailers, an error or its end, which each script makes sure of. So of
-//! the 55,987 sequences those are run that differ before that: 1,821.
+//! An inner body must not be polled after trailers, an error or its end, which each script checks. Of the 55,987
+//! sequences, 1,821 differ before that.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
@@ -38,7 +37,7 @@ enum Event {
     End,
 }
 
-/// The sequences that differ, each with an end.
+/// Returns the sequences that differ, each with an end.
 fn sequences() -> Vec<Vec<Event>> {
     let mut open: Vec<Vec<Event>> = vec![Vec::new()];
     let mut all = Vec::new();
@@ -57,12 +56,12 @@ fn sequences() -> Vec<Vec<Event>> {
     all
 }
 
-/// How many pieces a document comes in.
+/// Returns the number of pieces of the document.
 fn pieces(events: &[Event]) -> usize {
     events.iter().filter(|event| **event == Event::Data).count()
 }
 
-/// A document in so many pieces, in every way that they have a seam at some place and the next ones right behind.
+/// Splits a document into pieces: at each offset, followed by pieces of one byte and the rest.
 fn cuts(text: &'static [u8], pieces: usize) -> Vec<Vec<&'static [u8]>> {
     if pieces < 2 {
         return vec![vec![text; pieces]];
@@ -76,19 +75,19 @@ fn cuts(text: &'static [u8], pieces: usize) -> Vec<Vec<&'static [u8]>> {
     ways.map(cut).collect()
 }
 
-/// What a script and who runs it know of each other.
+/// The state that a script shares with its runner.
 #[derive(Default)]
-struct Stage {
-    /// Who is to be woken.
+struct ScriptState {
+    /// The waker of the last pending poll.
     waker: Option<Waker>,
-    /// What was waited for is here.
+    /// The next event may happen.
     is_open: bool,
-    is_over: bool,
+    has_ended: bool,
 }
 
-impl Stage {
-    /// Lets nobody by who has not waited.
-    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl ScriptState {
+    /// Is pending until the runner has opened the gate.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_open {
             self.is_open = false;
             return Poll::Ready(());
@@ -98,22 +97,22 @@ impl Stage {
     }
 }
 
-/// A body that does as it is told.
+/// A body that follows a sequence of events.
 struct Script {
     events: VecDeque<Event>,
     pieces: VecDeque<&'static [u8]>,
-    /// Says what it knows of its end and its size.
-    honest: bool,
-    stage: Rc<RefCell<Stage>>,
+    /// Reports its exact size and its end.
+    has_hints: bool,
+    state: Rc<RefCell<ScriptState>>,
 }
 
 impl Script {
-    fn new(events: &[Event], pieces: &[&'static [u8]], honest: bool) -> Self {
+    fn new(events: &[Event], pieces: &[&'static [u8]], has_hints: bool) -> Self {
         let (events, pieces) = (events.iter().copied().collect(), pieces.iter().copied().collect());
-        Self { events, pieces, honest, stage: Rc::default() }
+        Self { events, pieces, has_hints, state: Rc::default() }
     }
 
-    /// A body that comes at once.
+    /// Creates a body that is never pending.
     fn whole(text: &'static [u8]) -> Self {
         Self::new(&[Event::Data, Event::End], &[text], true)
     }
@@ -127,13 +126,13 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
-        let stage = self.stage.clone();
-        let mut stage = stage.borrow_mut();
-        assert!(!stage.is_over, "polled after its end");
+        let state = self.state.clone();
+        let mut state = state.borrow_mut();
+        assert!(!state.has_ended, "polled after the end");
         loop {
             let frame = match self.events.front().unwrap() {
                 Event::Pending => {
-                    if stage.pass(cx).is_pending() {
+                    if state.poll_open(cx).is_pending() {
                         return Poll::Pending;
                     }
                     None
@@ -147,7 +146,7 @@ impl Body for Script {
                 Event::End => Some(None),
             };
             self.events.pop_front();
-            stage.is_over = self.events.is_empty();
+            state.has_ended = self.events.is_empty();
             if let Some(frame) = frame {
                 return Poll::Ready(frame);
             }
@@ -155,12 +154,12 @@ impl Body for Script {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.honest && self.events.front().is_none_or(|event| *event == Event::End)
+        self.has_hints && self.events.front().is_none_or(|event| *event == Event::End)
     }
 
     fn size_hint(&self) -> SizeHint {
         let rest = self.pieces.iter().map(|piece| piece.len() as u64).sum();
-        if self.honest { SizeHint::with_exact(rest) } else { SizeHint::default() }
+        if self.has_hints { SizeHint::with_exact(rest) } else { SizeHint::default() }
     }
 }
 
@@ -169,166 +168,167 @@ fn trailers() -> HeaderMap {
     HeaderMap::from_iter([(header::AGE, HeaderValue::from_static("1")), digest])
 }
 
-// === The service below ===
+// === The inner service ===
 
-struct Below(Option<Script>);
+struct ScriptService(Option<Script>);
 
-/// Waits once, and gives a head.
-struct Head(Option<Script>, bool);
+/// Is pending once, and returns the response headers.
+struct HeadersFuture(Option<Script>);
 
-impl Service<Request<()>> for Below {
+impl Service<Request<()>> for ScriptService {
     type Response = Response<Script>;
     type Error = Infallible;
-    type Future = Head;
+    type Future = HeadersFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<()>) -> Head {
-        Head(self.0.take(), false)
+    fn call(&mut self, _: Request<()>) -> HeadersFuture {
+        HeadersFuture(self.0.take())
     }
 }
 
-impl Future for Head {
+impl Future for HeadersFuture {
     type Output = Result<Response<Script>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let stage = self.0.as_ref().unwrap().stage.clone();
-        if stage.borrow_mut().pass(cx).is_pending() {
+        let state = self.0.as_ref().unwrap().state.clone();
+        if state.borrow_mut().poll_open(cx).is_pending() {
             return Poll::Pending;
         }
-        self.1 = true;
         let mut response = Response::new(self.0.take().unwrap());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Poll::Ready(Ok(response))
     }
 }
 
-// === Who polls ===
+// === The runner ===
 
-/// A waker that counts.
+/// A waker that counts its calls.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+struct WakeCount(AtomicUsize);
 
-impl Wake for Wakes {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// How an answer is polled.
+/// The way in which a response is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Polling {
-    /// By one task, when it was woken.
-    Fair,
-    /// By another task each time, which is also woken for nothing, before and after.
-    Hostile,
+    /// By one task, after it was woken.
+    Regular,
+    /// By another task each time, with additional wake-ups before and after.
+    Irregular,
 }
 
-/// An answer on its way.
-struct Asking {
-    future: Option<Pin<Box<ResponseFuture<Head, Script>>>>,
+/// A call in progress.
+struct Call {
+    future: Option<Pin<Box<ResponseFuture<HeadersFuture, Script>>>>,
     body: Option<Pin<Box<ResponseBody<Script>>>>,
-    stage: Rc<RefCell<Stage>>,
+    state: Rc<RefCell<ScriptState>>,
     polling: Polling,
-    wakes: Arc<Wakes>,
-    /// How often it may be polled before whoever asks goes away.
-    patience: usize,
-    seen: Seen,
+    wakes: Arc<WakeCount>,
+    /// The number of polls until the client disconnects.
+    max_polls: usize,
+    result: CallResult,
 }
 
-/// What came of it.
+/// The response as the client receives it.
 #[derive(Debug, Default, PartialEq)]
-struct Seen {
+struct CallResult {
     length: Option<u64>,
-    /// As the head says.
-    outcome: Option<ResponseState>,
+    state: Option<ResponseState>,
     bytes: Vec<u8>,
     trailers: Option<HeaderMap>,
     error: Option<&'static str>,
 }
 
-/// Whoever asked has gone.
-struct Gone;
+/// The client has disconnected.
+struct Disconnected;
 
-impl Asking {
+impl Call {
     fn new(layer: &ApiKeyNameLayer, script: Script, polling: Polling) -> Self {
-        let stage = script.stage.clone();
+        let state = script.state.clone();
         let request = Request::get("/v1/organization/costs").body(()).unwrap();
         Self {
-            future: Some(Box::pin(layer.layer(Below(Some(script))).call(request))),
+            future: Some(Box::pin(layer.layer(ScriptService(Some(script))).call(request))),
             body: None,
-            stage,
+            state,
             polling,
             wakes: Arc::default(),
-            // Nothing that ends takes longer.
-            patience: 1000,
-            seen: Seen::default(),
+            // More than any call takes.
+            max_polls: 1000,
+            result: CallResult::default(),
         }
     }
 
-    /// Polls until something comes.
-    fn wait<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>) -> Result<T, Gone> {
-        let mut looked = false;
+    /// Polls until the result is ready.
+    fn wait<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Disconnected> {
+        let mut is_repeated = false;
         loop {
-            self.patience = self.patience.checked_sub(1).ok_or(Gone)?;
-            if self.polling == Polling::Hostile {
+            self.max_polls = self.max_polls.checked_sub(1).ok_or(Disconnected)?;
+            if self.polling == Polling::Irregular {
                 let before = std::mem::take(&mut self.wakes);
                 before.wake();
             }
             let waker = Waker::from(self.wakes.clone());
             let woken = self.wakes.0.load(Ordering::Relaxed);
-            if let Poll::Ready(it) = poll(self, &mut Context::from_waker(&waker)) {
-                return Ok(it);
+            if let Poll::Ready(result) = poll(self, &mut Context::from_waker(&waker)) {
+                return Ok(result);
             }
-            let mut stage = self.stage.borrow_mut();
-            let last = stage.waker.take().expect("it waits for nobody");
-            assert!(last.will_wake(&waker), "not the last waker is kept");
-            if self.polling == Polling::Hostile && !looked {
-                // Once more, for nothing.
-                stage.waker = Some(last);
-                looked = true;
+            let mut state = self.state.borrow_mut();
+            let last = state.waker.take().expect("no waker was stored");
+            assert!(last.will_wake(&waker), "not the last waker is stored");
+            if self.polling == Polling::Irregular && !is_repeated {
+                // Polls again without a wake-up.
+                state.waker = Some(last);
+                is_repeated = true;
                 continue;
             }
-            stage.is_open = true;
-            drop(stage);
+            state.is_open = true;
+            drop(state);
             last.wake();
             assert_eq!(self.wakes.0.load(Ordering::Relaxed), woken + 1);
-            looked = false;
+            is_repeated = false;
         }
     }
 
-    fn head(&mut self) -> Result<(), Gone> {
+    fn run_headers(&mut self) -> Result<(), Disconnected> {
         let Ok(response) = self.wait(|this, cx| this.future.as_mut().unwrap().as_mut().poll(cx))?;
         self.future = None;
         let length = response.headers().get(header::CONTENT_LENGTH);
-        self.seen.length = length.map(|length| length.to_str().unwrap().parse().unwrap());
-        self.seen.outcome = response.extensions().get().copied();
+        self.result.length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+        self.result.state = response.extensions().get().copied();
         self.body = Some(Box::pin(response.into_body()));
         Ok(())
     }
 
-    /// The body to its end, and what it says of itself on the way.
-    fn body(&mut self) -> Result<(), Gone> {
+    /// Reads the body to its end, and checks its hints.
+    fn run_body(&mut self) -> Result<(), Disconnected> {
         let mut hints = Vec::new();
         loop {
             let body = self.body.as_ref().unwrap();
             let at_end = body.is_end_stream();
-            hints.push((self.seen.bytes.len() as u64, body.size_hint()));
+            hints.push((self.result.bytes.len() as u64, body.size_hint()));
             let frame = self.wait(|this, cx| this.body.as_mut().unwrap().as_mut().poll_frame(cx))?;
-            assert!(!at_end || frame.is_none(), "something came after the end");
+            assert!(!at_end || frame.is_none(), "a frame follows the end");
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => {
-                    assert!(self.seen.trailers.is_none(), "data after trailers");
-                    self.seen.bytes.extend_from_slice(&data);
+                    assert!(self.result.trailers.is_none(), "data follow trailers");
+                    self.result.bytes.extend_from_slice(&data);
                 }
                 Some(Ok(Err(frame))) => {
-                    assert!(self.seen.trailers.is_none(), "trailers twice");
-                    self.seen.trailers = frame.into_trailers().ok();
+                    assert!(self.result.trailers.is_none(), "trailers follow trailers");
+                    self.result.trailers = frame.into_trailers().ok();
                 }
                 Some(Err(error)) => {
-                    self.seen.error = Some(error);
+                    self.result.error = Some(error);
                     break;
                 }
                 None => break,
@@ -336,22 +336,24 @@ impl Asking {
         }
         for _ in 0..3 {
             let frame = self.wait(|this, cx| this.body.as_mut().unwrap().as_mut().poll_frame(cx))?;
-            assert!(frame.is_none(), "something came after the end");
+            assert!(frame.is_none(), "a frame follows the end");
         }
         let body = self.body.as_ref().unwrap();
         assert!(body.is_end_stream() && (body.size_hint().upper().is_none_or(|upper| upper == 0)));
         for (at, hint) in hints {
-            let rest = self.seen.bytes.len() as u64 - at;
-            assert!(hint.upper().is_none_or(|upper| rest <= upper), "{rest} bytes are not {hint:?}");
-            assert!(self.seen.error.is_some() || rest >= hint.lower(), "{rest} bytes are not {hint:?}");
+            let rest = self.result.bytes.len() as u64 - at;
+            assert!(hint.upper().is_none_or(|upper| rest <= upper), "{rest} bytes contradict {hint:?}");
+            assert!(self.result.error.is_some() || rest >= hint.lower(), "{rest} bytes contradict {hint:?}");
         }
         Ok(())
     }
 
-    /// All of it.
-    fn run(mut self) -> Seen {
-        let Ok(()) = self.head().and_then(|()| self.body()) else { panic!("it has no end") };
-        self.seen
+    /// Runs the whole call.
+    fn run(mut self) -> CallResult {
+        let Ok(()) = self.run_headers().and_then(|()| self.run_body()) else {
+            panic!("the call did not end")
+        };
+        self.result
     }
 }
 

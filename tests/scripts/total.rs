@@ -1,4 +1,4 @@
-//! The bound on what all answers hold together.
+//! The total limit of all buffered bytes.
 
 use super::*;
 
@@ -7,84 +7,85 @@ const ROW: &str = r#"{"api_key_id":"key_1"}"#;
 const EDIT_CHARGE: usize = 40;
 const NAMED: &str = r#"{"api_key_id":"key_1","api_key_name":"x"}"#;
 
-/// An answer of which so many bytes have come, and are held; no more come.
-fn holding(layer: &ApiKeyNameLayer, text: &'static str) -> Asking {
+/// Starts a call that buffers `text` and then stalls.
+fn stalled(layer: &ApiKeyNameLayer, text: &'static str) -> Call {
     let script = Script::new(&[Event::Data, Event::Pending, Event::End], &[text.as_bytes()], true);
-    let mut asking = Asking::new(layer, script, Polling::Fair);
-    // For the head, and for the first frame.
-    asking.patience = 2;
-    assert!(asking.head().is_err());
-    asking
+    let mut call = Call::new(layer, script, Polling::Regular);
+    // One poll for the headers, and one for the first frame.
+    call.max_polls = 2;
+    assert!(call.run_headers().is_err());
+    call
 }
 
-fn ask(layer: &ApiKeyNameLayer, pieces: &[&'static [u8]]) -> Seen {
+fn run_call(layer: &ApiKeyNameLayer, pieces: &[&'static [u8]]) -> CallResult {
     let events = [&vec![Event::Data; pieces.len()][..], &[Event::End]].concat();
-    Asking::new(layer, Script::new(&events, pieces, true), Polling::Fair).run()
+    Call::new(layer, Script::new(&events, pieces, true), Polling::Regular).run()
 }
 
 #[test]
-fn past_it_an_answer_streams_at_once() {
+fn response_over_the_total_limit_is_streamed() {
     let layer = layer(1000).total_limit(100);
-    let whole = ask(&layer, &[ROW.as_bytes()]);
+    let whole = run_call(&layer, &[ROW.as_bytes()]);
     assert_eq!((whole.length, &whole.bytes[..]), (Some(NAMED.len() as u64), NAMED.as_bytes()));
 
-    // Clones, and layers with other settings, share it; so do all services. The row needs one byte more than they leave.
-    const OTHERS: &str = r#"["39 bytes of a text that has no end..."#;
+    // Clones, layers with other settings and all services share the total limit.
+    const OTHERS: &str = r#"["39 bytes of a response that stalls in"#;
+    // They leave one byte less than the row needs.
     assert_eq!(OTHERS.len() + ROW.len() + EDIT_CHARGE, 101);
-    let others = holding(&layer.clone().suggest_names(true), OTHERS);
-    let streamed = ask(&layer, &[ROW.as_bytes()]);
-    assert_eq!(streamed.outcome, Some(ResponseState::Streaming));
+    let others = stalled(&layer.clone().suggest_names(true), OTHERS);
+    let streamed = run_call(&layer, &[ROW.as_bytes()]);
+    assert_eq!(streamed.state, Some(ResponseState::Streaming));
     assert_eq!((streamed.length, streamed.bytes), (None, whole.bytes.clone()));
-    // One byte less fits.
-    let fits = ask(&layer, &[br#"{"api_key_id":"key_"}"#]);
+    // A body that is one byte shorter is buffered.
+    let fits = run_call(&layer, &[br#"{"api_key_id":"key_"}"#]);
     assert!(
-        matches!(fits.outcome, Some(ResponseState::Final { outcome: Outcome::Amended { .. } })),
+        matches!(fits.state, Some(ResponseState::Final { outcome: Outcome::Amended { .. } })),
         "{fits:?}"
     );
 
     drop(others);
-    assert_eq!(ask(&layer, &[ROW.as_bytes()]), whole);
+    assert_eq!(run_call(&layer, &[ROW.as_bytes()]), whole);
 }
 
 #[test]
-fn another_total_is_another() {
+fn total_limits_of_two_layers_are_independent() {
     let layer = layer(1000).total_limit(22 + EDIT_CHARGE);
-    let others = holding(&layer, "[");
-    assert_eq!(ask(&layer, &[ROW.as_bytes()]).outcome, Some(ResponseState::Streaming));
+    let others = stalled(&layer, "[");
+    assert_eq!(run_call(&layer, &[ROW.as_bytes()]).state, Some(ResponseState::Streaming));
     let another = layer.clone().total_limit(22 + EDIT_CHARGE);
     assert!(matches!(
-        ask(&another, &[ROW.as_bytes()]).outcome,
+        run_call(&another, &[ROW.as_bytes()]).state,
         Some(ResponseState::Final { outcome: Outcome::Amended { .. } })
     ));
     drop(others);
 }
 
-/// A stream does not ask, but what it keeps until an object closes is not there for others.
+/// A streamed response is always granted the bytes of an unfinished object.
 #[test]
-fn what_a_stream_keeps_counts() {
+fn bytes_held_by_a_streamed_response_count_toward_the_total_limit() {
     let named = layer(1000).total_limit(100);
     let text = concat!(r#"[{"api_key_id":"key_1","n":["#, "1234567890,1234567890,1234567890,1234567890");
     let events = [Event::Data, Event::Pending, Event::Error];
-    let mut stream = Asking::new(&named, Script::new(&events, &[text.as_bytes()], true), Polling::Fair);
-    assert!(stream.head().is_ok());
-    assert_eq!(stream.seen.outcome, Some(ResponseState::Streaming));
+    let mut stream = Call::new(&named, Script::new(&events, &[text.as_bytes()], true), Polling::Regular);
+    assert!(stream.run_headers().is_ok());
+    assert_eq!(stream.result.state, Some(ResponseState::Streaming));
     let all = "[1234567890,1234567890,1234567890,1234567890,1234567890]";
     let streams =
-        |text: &'static str| ask(&named, &[text.as_bytes()]).outcome == Some(ResponseState::Streaming);
-    assert!(streams("[1]"), "nothing went out yet");
-    // What stands before the id goes out; the rest waits.
-    stream.patience = 2;
-    assert!(stream.body().is_err());
-    assert_eq!(stream.seen.bytes, br#"[{"api_key_id":"key_1""#);
-    let free = 100 - EDIT_CHARGE - (text.len() - stream.seen.bytes.len());
+        |text: &'static str| run_call(&named, &[text.as_bytes()]).state == Some(ResponseState::Streaming);
+    assert!(streams("[1]"), "no bytes were sent yet");
+    // The bytes before the id are sent, and the rest is held.
+    stream.max_polls = 2;
+    assert!(stream.run_body().is_err());
+    assert_eq!(stream.result.bytes, br#"[{"api_key_id":"key_1""#);
+    let free = 100 - EDIT_CHARGE - (text.len() - stream.result.bytes.len());
     assert!(!streams(&all[..free]) && streams(&all[..free + 1]));
     drop(stream);
     assert!(!streams(all));
 }
 
-/// Law 4. What others hold decides how far an answer is held; with as much left for it, frames decide nothing.
+/// Law 4 with each remaining budget.
 #[test]
-fn how_a_body_is_cut_changes_nothing() {
+fn frames_of_a_body_do_not_change_the_result() {
     for text in [
         r#"[{"api_key_id":"key_1"},{"o":[1,2,3],"api_key_id":"key_x"},{"api_key_id":null}]"#,
         r#"[{"api_key_id":"key_1","api_key_name":"x"},!{"api_key_id":"key_1"},"and more"]"#,
@@ -95,16 +96,16 @@ fn how_a_body_is_cut_changes_nothing() {
         for limit in [1000, 30] {
             for left in 0..=text.len() + charge(text) {
                 let layer = layer(limit).total_limit(left + 1);
-                let others = holding(&layer, "1");
-                let whole = ask(&layer, &[text.as_bytes()]);
+                let others = stalled(&layer, "1");
+                let whole = run_call(&layer, &[text.as_bytes()]);
                 assert_eq!(
-                    whole.outcome == Some(ResponseState::Streaming),
+                    whole.state == Some(ResponseState::Streaming),
                     is_streamed(text, left.min(limit)),
                     "{left}: {text}"
                 );
                 for size in [1, 2, 3, 5, 8, 13, 21, 34, 55] {
                     let pieces: Vec<_> = text.as_bytes().chunks(size).collect();
-                    assert_eq!(ask(&layer, &pieces), whole, "{left} left, frames of {size}: {text}");
+                    assert_eq!(run_call(&layer, &pieces), whole, "{left} left, frames of {size}: {text}");
                 }
                 drop(others);
             }
@@ -112,15 +113,15 @@ fn how_a_body_is_cut_changes_nothing() {
     }
 }
 
-/// The charge for the edits before an error.
+/// The charge for the edits before a syntax error.
 fn charge(text: &str) -> usize {
     let scanned = text.split('!').next().unwrap_or_default();
     scanned.matches(r#""api_key_"#).count() * EDIT_CHARGE
 }
 
-/// A body longer than what it may hold is streamed, where it has not turned out hopeless before.
-fn is_streamed(text: &str, most: usize) -> bool {
-    let fault = text.find('!').unwrap_or(1 << 20);
+/// Returns true if a body is streamed: it is longer than permitted, and has no syntax error before that without edits.
+fn is_streamed(text: &str, max: usize) -> bool {
+    let error = text.find('!').unwrap_or(1 << 20);
     let has_edits = text.starts_with(r#"[{"api_key_id":"key_1"}"#);
-    text.len() + charge(text) > most && (fault + charge(text) >= most || has_edits)
+    text.len() + charge(text) > max && (error + charge(text) >= max || has_edits)
 }

@@ -1,4 +1,4 @@
-//! Above and below each layer that a gateway is likely to have; and what each does to the other.
+//! The layer above and below each layer that a gateway is likely to have.
 
 use std::sync::atomic::AtomicBool;
 
@@ -22,10 +22,10 @@ use super::*;
 
 // === At compile time ===
 
-const fn is_plain<T: Clone + Send + Sync + Debug>() {}
+const fn is_clone_send_sync<T: Clone + Send + Sync + Debug>() {}
 const fn is_send<T: Send>() {}
 
-/// Law 6: the errors are the inner ones, of the service and of the body, whatever the data is.
+/// Law 6: the errors are those of the inner service and of its body, with any data type.
 const fn adds_no_error<S, A, B>()
 where
     S: Service<Request<A>, Response = Response<B>>,
@@ -40,28 +40,28 @@ where
 {
 }
 
-/// An error that is nobody's: no `std::error::Error`, not even `Debug`.
-struct Nobodys;
-type Odd = BoxService<Request<()>, Response<Frames<VecDeque<u8>, Nobodys>>, Nobodys>;
+/// An error without any trait.
+struct OpaqueError;
+type OpaqueService = BoxService<Request<()>, Response<Frames<VecDeque<u8>, OpaqueError>>, OpaqueError>;
 
 const _: () = {
-    is_plain::<ApiKeyNameLayer>();
-    is_plain::<ApiKeyName<()>>();
+    is_clone_send_sync::<ApiKeyNameLayer>();
+    is_clone_send_sync::<ApiKeyName<()>>();
     is_send::<<ApiKeyName<Upstream> as Service<Request<()>>>::Future>();
     is_send::<ResponseBody<Full<Bytes>>>();
-    is_send::<ResponseBody<Frames<VecDeque<u8>, Nobodys>>>();
-    // `axum::body::Body` is no `Sync`; nothing here may ask for that.
+    is_send::<ResponseBody<Frames<VecDeque<u8>, OpaqueError>>>();
+    // `axum::body::Body` is not `Sync`, so the layer must not require it.
     is_send::<ResponseBody<axum::body::Body>>();
     adds_no_error::<Upstream, (), _>();
-    adds_no_error::<Odd, (), _>();
+    adds_no_error::<OpaqueService, (), _>();
 };
 
-const fn service_is_plain<S>()
+const fn service_is_clone_send_sync<S>()
 where
     ApiKeyName<S>: Clone + Send + Sync,
 {
 }
-const _: () = service_is_plain::<Upstream>();
+const _: () = service_is_clone_send_sync::<Upstream>();
 
 // === Above and below ===
 
@@ -71,12 +71,12 @@ macro_rules! above_and_below {
             use super::*;
 
             #[tokio::test]
-            async fn above() {
+            async fn layer_above_it_amends() {
                 assert_named(ServiceBuilder::new().layer($layer).layer(layer()).service(Upstream::costs())).await;
             }
 
             #[tokio::test]
-            async fn below() {
+            async fn layer_below_it_amends() {
                 assert_named(ServiceBuilder::new().layer(layer()).layer($layer).service(Upstream::costs())).await;
             }
         }
@@ -107,14 +107,14 @@ above_and_below! {
 }
 
 #[tokio::test]
-async fn amid_all_of_them() {
+async fn layer_among_all_of_them_amends() {
     let service = ServiceBuilder::new()
         .boxed_clone()
         .buffer(4)
         .layer(TraceLayer::new_for_http())
         .layer(CatchPanicLayer::new())
         .layer(RequestBodyLimitLayer::new(1024))
-        // tower-http's `Timeout` would ask for a body with a default, which its decompressed one has not.
+        // tower-http's `Timeout` requires a body with `Default`, which its decompression body does not have.
         .layer(tower::timeout::TimeoutLayer::new(DEADLINE))
         .layer(CompressionLayer::new())
         .layer(layer())
@@ -125,26 +125,18 @@ async fn amid_all_of_them() {
         .concurrency_limit(1)
         .buffer(4)
         .service(Upstream::costs());
-    // Each in its turn, for a buffer or a limit that keeps a place shows at the second.
+    // A buffer or limit that is not released fails at a later call.
     for _ in 0..8 {
         assert_named(service.clone()).await;
     }
 }
 
-/// Once above and once below itself: law 3, over HTTP.
+/// Law 3.
 #[tokio::test]
-async fn twice_is_once() {
-    assert_named_or_unchanged(ServiceBuilder::new().layer(layer()).layer(layer()).service(Upstream::costs()))
-        .await;
-}
-
-async fn assert_named_or_unchanged<S, B>(service: S)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body<Error = Infallible>,
-{
+async fn layer_applied_twice_equals_once() {
+    let service = ServiceBuilder::new().layer(layer()).layer(layer()).service(Upstream::costs());
     let (head, body) = service.oneshot(get(COSTS)).await.unwrap().into_parts();
-    // The upper one found nothing to do; it did not undo what the lower one had corrected.
+    // The upper layer keeps the headers that the lower one corrected.
     assert!(matches!(
         head.extensions.get().and_then(ResponseState::outcome),
         Some(Outcome::Unchanged { .. })
@@ -154,25 +146,28 @@ where
     assert_eq!(body.collect().await.unwrap().to_bytes(), NAMED);
 }
 
-// === What they do to each other ===
+// === Interactions ===
 
 #[tokio::test]
-async fn a_header_set_below_is_what_upstream_sees() {
+async fn accept_encoding_set_below_the_layer_reaches_the_upstream() {
     let upstream = Upstream::costs();
-    // What the documentation tells those who have no decompressing layer (RFC 9110 §12.5.3).
+    // The documented setting for a stack without a decompressing layer (RFC 9110 §12.5.3).
     let identity =
         SetRequestHeaderLayer::overriding(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let service = ServiceBuilder::new().layer(layer()).layer(identity.clone()).service(upstream.clone());
     assert_named(service).await;
-    assert_eq!(upstream.asked().headers[header::ACCEPT_ENCODING], "identity");
+    assert_eq!(upstream.take_request().headers[header::ACCEPT_ENCODING], "identity");
 
     let service = ServiceBuilder::new().layer(identity).layer(layer()).service(upstream.clone());
     assert_named(service).await;
-    assert!(!upstream.asked().headers.contains_key(header::ACCEPT_ENCODING), "set above, it is the client's");
+    assert!(
+        !upstream.take_request().headers.contains_key(header::ACCEPT_ENCODING),
+        "a header set above the layer is removed like the client's"
+    );
 }
 
 #[tokio::test]
-async fn a_panic_is_caught_above_and_below() {
+async fn panic_is_caught_above_and_below_the_layer() {
     fn service() -> impl Service<
         Request<Full<Bytes>>,
         Response = Response<Full<Bytes>>,
@@ -189,16 +184,16 @@ async fn a_panic_is_caught_above_and_below() {
         Some(Outcome::Skipped { skip: Skip::MediaType, .. })
     ));
 
-    let told = Arc::new(AtomicBool::new(false));
-    let tell = told.clone();
-    let layer = layer().on_outcome(move |_, _| tell.store(true, Ordering::SeqCst));
+    let is_reported = Arc::new(AtomicBool::new(false));
+    let writer = is_reported.clone();
+    let layer = layer().on_outcome(move |_, _| writer.store(true, Ordering::SeqCst));
     let above = ServiceBuilder::new().layer(CatchPanicLayer::new()).layer(layer).service(service());
     let response = above.oneshot(get(COSTS)).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(!told.load(Ordering::SeqCst), "there was no response to tell of");
+    assert!(!is_reported.load(Ordering::SeqCst), "there was no response");
 }
 
-/// The head of a page whose body stalls after its first frame.
+/// Creates a service with a page whose body stalls after its first frame.
 fn stalling() -> impl Service<
     Request<Full<Bytes>>,
     Response = Response<Channel<Bytes>>,
@@ -208,7 +203,7 @@ fn stalling() -> impl Service<
     service_fn(|_| async {
         let (mut sender, body) = Channel::new(1);
         sender.send_data(Bytes::from_static(b"{\"data\":[")).await.unwrap();
-        // Kept, so that the body stays open.
+        // The sender keeps the body open.
         tokio::spawn(async move {
             std::future::pending::<()>().await;
             drop(sender);
@@ -218,20 +213,20 @@ fn stalling() -> impl Service<
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_above_covers_the_body_that_is_held() {
-    let told = Arc::new(Mutex::new(None));
-    let tell = told.clone();
+async fn timeout_above_the_layer_includes_the_buffered_body() {
+    let reported = Arc::new(Mutex::new(None));
+    let writer = reported.clone();
     let service = ServiceBuilder::new()
         .layer(tower::timeout::TimeoutLayer::new(DEADLINE))
-        .layer(layer().on_outcome(move |outcome, _| *tell.lock().unwrap() = Some(*outcome)))
+        .layer(layer().on_outcome(move |outcome, _| *writer.lock().unwrap() = Some(*outcome)))
         .service(stalling());
     let error: BoxError = service.oneshot(get(COSTS)).await.unwrap_err();
     assert!(error.is::<tower::timeout::error::Elapsed>());
-    assert!(matches!(*told.lock().unwrap(), Some(Outcome::Skipped { skip: Skip::Dropped, .. })));
+    assert!(matches!(*reported.lock().unwrap(), Some(Outcome::Skipped { skip: Skip::Dropped, .. })));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_below_ends_the_body_that_is_held() {
+async fn timeout_below_the_layer_ends_the_buffered_body() {
     let service = ServiceBuilder::new()
         .layer(layer())
         .layer(ResponseBodyTimeoutLayer::new(DEADLINE))
@@ -248,7 +243,7 @@ async fn a_timeout_below_ends_the_body_that_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_above_answers_in_the_services_place() {
+async fn timeout_above_the_layer_creates_a_default_body() {
     let silent = service_fn(|_: Request<Full<Bytes>>| {
         std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
     });
@@ -260,7 +255,7 @@ async fn a_timeout_above_answers_in_the_services_place() {
 }
 
 #[tokio::test]
-async fn a_request_body_goes_through_limited() {
+async fn request_body_limit_above_the_layer_applies() {
     let echo = |limit: usize| {
         ServiceBuilder::new().layer(RequestBodyLimitLayer::new(limit)).layer(layer()).service(service_fn(
             |request: Request<tower_http::body::Limited<Full<Bytes>>>| async {

@@ -1,4 +1,4 @@
-//! Compression above, decompression below: what the client takes, and what upstream sends, need not agree.
+//! Compression above the layer and decompression below it, with clients and upstreams that use different codings.
 
 use async_compression::tokio::write::{BrotliDecoder, BrotliEncoder, GzipDecoder, GzipEncoder};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -46,7 +46,7 @@ async fn decoded(coding: &str, bytes: &[u8]) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// An upstream that sends the page in this coding, asked for or not.
+/// Creates an upstream that sends the page in this coding, whether or not it was requested.
 async fn upstream(coding: Option<&'static str>) -> Upstream {
     let Some(coding) = coding else { return Upstream::costs() };
     let body = encoded(coding, PLAIN).await;
@@ -58,10 +58,10 @@ async fn upstream(coding: Option<&'static str>) -> Upstream {
     })
 }
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type DecodedResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The whole stack, as the documentation has it.
-async fn ask(layer: ApiKeyNameLayer, upstream: Upstream, accepts: Option<&'static str>) -> Answer {
+/// Calls the documented stack.
+async fn call(layer: ApiKeyNameLayer, upstream: Upstream, accepts: Option<&'static str>) -> DecodedResponse {
     let service = ServiceBuilder::new()
         .layer(CompressionLayer::new())
         .layer(layer)
@@ -75,12 +75,12 @@ async fn ask(layer: ApiKeyNameLayer, upstream: Upstream, accepts: Option<&'stati
 }
 
 #[tokio::test]
-async fn every_client_with_every_upstream() {
+async fn page_in_each_pair_of_codings_is_amended() {
     let clients = [
         (Some("gzip"), Some("gzip")),
         (Some("gzip;q=0.5, br"), Some("br")),
         (Some("GZIP"), Some("gzip")),
-        // The layer below cannot decode it: upstream must not hear of it.
+        // The decompressing layer does not support zstd, so the upstream must not receive it.
         (Some("zstd, gzip;q=0.1"), Some("gzip")),
         (Some("identity"), None),
         (Some("zstd"), None),
@@ -91,12 +91,12 @@ async fn every_client_with_every_upstream() {
             for (accepts, expected) in clients {
                 let case = format!("limit {limit}, upstream {sent:?}, client {accepts:?}");
                 let upstream = upstream(sent).await;
-                let response = ask(layer().limit(limit), upstream.clone(), accepts).await;
-                let asked = upstream.asked();
-                let asks = asked.headers[header::ACCEPT_ENCODING].to_str().unwrap();
+                let response = call(layer().limit(limit), upstream.clone(), accepts).await;
+                let request = upstream.take_request();
+                let accepted = request.headers[header::ACCEPT_ENCODING].to_str().unwrap();
                 assert!(
-                    asks.contains("gzip") && asks.contains("br") && !asks.contains("zstd"),
-                    "{case}: {asks}"
+                    accepted.contains("gzip") && accepted.contains("br") && !accepted.contains("zstd"),
+                    "{case}: {accepted}"
                 );
 
                 let (head, body) = response.into_parts();
@@ -109,20 +109,20 @@ async fn every_client_with_every_upstream() {
                 };
                 assert_eq!(text, NAMED, "{case}");
 
-                let held = limit > 0;
+                let buffered = limit > 0;
                 let length = head.headers.get(header::CONTENT_LENGTH).map(|it| it.to_str().unwrap());
                 let exact = NAMED.len().to_string();
-                assert_eq!(length, (held && coding.is_none()).then_some(&*exact), "{case}");
+                assert_eq!(length, (buffered && coding.is_none()).then_some(&*exact), "{case}");
                 assert!(!head.headers.contains_key(header::ETAG), "{case}");
                 let outcome = head.extensions.get().and_then(ResponseState::outcome);
-                assert_eq!(matches!(outcome, Some(Outcome::Amended { .. })), held, "{case}");
+                assert_eq!(matches!(outcome, Some(Outcome::Amended { .. })), buffered, "{case}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn encoded_all_the_same_passes_untouched() {
+async fn encoded_body_without_decompression_is_unchanged() {
     for coding in ["gzip", "br"] {
         let upstream = upstream(Some(coding)).await;
         let sent = encoded(coding, PLAIN).await;
@@ -141,9 +141,8 @@ async fn encoded_all_the_same_passes_untouched() {
     }
 }
 
-/// The wrong order shows: decompression above sees names in nothing.
 #[tokio::test]
-async fn decompression_above_only_leaves_the_answer_unnamed() {
+async fn decompression_above_the_layer_leaves_the_page_unchanged() {
     let service = ServiceBuilder::new()
         .layer(DecompressionLayer::new())
         .layer(layer())
@@ -156,16 +155,15 @@ async fn decompression_above_only_leaves_the_answer_unnamed() {
     assert_eq!(body.collect().await.unwrap().to_bytes(), PLAIN);
 }
 
-/// A compressed body that breaks, or lies, fails below; the layer passes that on.
 #[tokio::test]
-async fn a_body_that_cannot_be_decoded_fails_in_the_body() {
+async fn body_that_cannot_be_decoded_fails_in_the_body() {
     let broken = Upstream::new(|| {
-        let mut response = page(Full::from("this is no gzip at all"));
+        let mut response = page(Full::from("this is not gzip"));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response.headers_mut().insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         response
     });
-    let response = ask(layer(), broken, None).await;
+    let response = call(layer(), broken, None).await;
     assert!(matches!(
         response.extensions().get().and_then(ResponseState::outcome),
         Some(Outcome::Skipped { skip: Skip::BodyFailed, .. })

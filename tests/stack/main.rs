@@ -1,4 +1,4 @@
-//! The layer among others: tower's, tower-http's, axum's, and hyper's real sockets.
+//! The layer in stacks with layers of tower and tower-http, under axum's routers, and between hyper's sockets.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::VecDeque;
@@ -28,11 +28,11 @@ mod snapshot;
 mod sockets;
 
 const COSTS: &str = "/v1/organization/costs?start_time=1730419200&group_by=api_key_name";
-/// A static, for its address is compared.
+/// A static, because a test compares its address.
 static PLAIN: &str = r#"{"object":"page","data":[{"object":"bucket","results":[{"amount":{"value":0.003627500000000000000000000000,"currency":"usd"},"api_key_id":"key_a"},{"amount":{"value":1e-7,"currency":"usd"},"api_key_id":"key_x"},{"amount":{"value":12.50,"currency":"usd"},"api_key_id":null}]}],"has_more":false}"#;
 const NAMED: &str = r#"{"object":"page","data":[{"object":"bucket","results":[{"amount":{"value":0.003627500000000000000000000000,"currency":"usd"},"api_key_id":"key_a","api_key_name":"checkout"},{"amount":{"value":1e-7,"currency":"usd"},"api_key_id":"key_x","api_key_name":"unknown"},{"amount":{"value":12.50,"currency":"usd"},"api_key_id":null,"api_key_name":null}]}],"has_more":false}"#;
 
-/// Nothing here waits for the clock; what hangs fails after this long instead.
+/// The time after which a test that hangs fails. Nothing else waits for the clock.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn layer() -> ApiKeyNameLayer {
@@ -43,7 +43,7 @@ fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
-/// A page of costs as the API sends it, with what describes its bytes.
+/// Creates a page of costs with the headers that the API sends.
 fn page<B>(body: B) -> Response<B> {
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
@@ -54,27 +54,27 @@ fn page<B>(body: B) -> Response<B> {
         .unwrap()
 }
 
-/// What stands at the bottom of a stack: takes a request with any body, and keeps its head.
+/// The innermost service. It stores its requests without their bodies.
 #[derive(Clone)]
 struct Upstream {
-    answer: Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>,
-    asked: Arc<Mutex<Vec<request::Parts>>>,
+    respond: Arc<dyn Fn() -> Response<Full<Bytes>> + Send + Sync>,
+    requests: Arc<Mutex<Vec<request::Parts>>>,
 }
 
 impl Upstream {
-    fn new(answer: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), asked: Arc::default() }
+    fn new(respond: impl Fn() -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
+        Self { respond: Arc::new(respond), requests: Arc::default() }
     }
 
     fn costs() -> Self {
         Self::new(|| page(PLAIN.into()))
     }
 
-    /// The head of the only request.
-    fn asked(&self) -> request::Parts {
-        let mut asked = self.asked.lock().unwrap();
-        assert_eq!(asked.len(), 1);
-        asked.remove(0)
+    /// Removes and returns the only request.
+    fn take_request(&self) -> request::Parts {
+        let mut requests = self.requests.lock().unwrap();
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
     }
 }
 
@@ -88,12 +88,12 @@ impl<A> Service<Request<A>> for Upstream {
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        self.asked.lock().unwrap().push(request.into_parts().0);
-        ready(Ok((self.answer)()))
+        self.requests.lock().unwrap().push(request.into_parts().0);
+        ready(Ok((self.respond)()))
     }
 }
 
-/// A body that gives these frames, and does not say beforehand how many.
+/// A body of these frames, without a size hint.
 struct Frames<D, E>(VecDeque<Result<Frame<D>, E>>);
 
 impl<D, E> Frames<D, E> {
@@ -103,7 +103,7 @@ impl<D, E> Frames<D, E> {
 }
 
 impl<E> Frames<Bytes, E> {
-    /// The text in frames of a few bytes.
+    /// Creates a body in frames of a few bytes.
     fn of(text: &'static str) -> Self {
         Self::new(text.as_bytes().chunks(37).map(|chunk| Ok(Frame::data(Bytes::from_static(chunk)))))
     }
@@ -118,7 +118,7 @@ impl<D: Buf + Unpin, E: Unpin> Body for Frames<D, E> {
     }
 }
 
-/// Asks for costs, and sees to it that the answer is the named page, well described.
+/// Checks that a request for costs returns the amended page with correct headers.
 async fn assert_named<S, B>(service: S)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>>,
@@ -136,11 +136,11 @@ where
     assert!(matches!(head.extensions.get().and_then(ResponseState::outcome), Some(Outcome::Amended { .. })));
 }
 
-/// A waker that counts.
+/// A waker that counts its calls.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+struct WakeCounter(AtomicUsize);
 
-impl Wakes {
+impl WakeCounter {
     fn new() -> (Arc<Self>, Waker) {
         let wakes = Arc::new(Self::default());
         (wakes.clone(), wakes.into())
@@ -151,7 +151,7 @@ impl Wakes {
     }
 }
 
-impl Wake for Wakes {
+impl Wake for WakeCounter {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }

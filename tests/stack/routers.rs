@@ -1,4 +1,4 @@
-//! Under axum's routers, which ask of a layer all that there is to ask, and which take prefixes off paths.
+//! The layer under axum's routers, which require more traits than tower, and remove prefixes from paths.
 
 use axum::Router;
 use axum::body::Body as AxumBody;
@@ -7,7 +7,7 @@ use http::{StatusCode, Uri};
 
 use super::*;
 
-async fn ask(router: Router, uri: &str) -> Response<AxumBody> {
+async fn call(router: Router, uri: &str) -> Response<AxumBody> {
     router.oneshot(Request::get(uri).body(AxumBody::empty()).unwrap()).await.unwrap()
 }
 
@@ -30,66 +30,65 @@ fn api() -> Router {
 }
 
 #[tokio::test]
-async fn under_layer_and_route_layer() {
+async fn router_layer_and_route_layer_amend() {
     for router in [api().layer(layer()), api().route_layer(layer())] {
-        assert_eq!(text(ask(router.clone(), COSTS).await).await, NAMED);
-        assert_eq!(text(ask(router.clone(), "/v1/models").await).await, PLAIN);
-        assert_eq!(ask(router, "/v1/organization/none").await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(text(call(router.clone(), COSTS).await).await, NAMED);
+        assert_eq!(text(call(router.clone(), "/v1/models").await).await, PLAIN);
+        assert_eq!(call(router, "/v1/organization/none").await.status(), StatusCode::NOT_FOUND);
     }
 }
 
 #[tokio::test]
-async fn on_one_route() {
+async fn layer_on_one_route_amends() {
     let one = Router::new().route("/v1/organization/costs", on_get(costs).layer(layer()));
-    assert_eq!(text(ask(one, COSTS).await).await, NAMED);
+    assert_eq!(text(call(one, COSTS).await).await, NAMED);
     let service = tower::ServiceBuilder::new().layer(layer()).service(Upstream::costs());
     let one = Router::new().route("/v1/organization/{*rest}", any_service(service));
-    assert_eq!(text(ask(one, COSTS).await).await, NAMED);
+    assert_eq!(text(call(one, COSTS).await).await, NAMED);
 }
 
 #[tokio::test]
-async fn extractors_see_the_query_that_goes_upstream() {
+async fn extractor_below_the_layer_receives_the_rewritten_query() {
     let echo = Router::new().route(
         "/v1/organization/costs",
         on_get(|uri: Uri| async move { uri.query().unwrap_or_default().to_owned() }),
     );
-    let asked = text(ask(echo.layer(layer()), COSTS).await).await;
-    assert_eq!(asked, "start_time=1730419200&group_by=api_key_id");
+    let query = text(call(echo.layer(layer()), COSTS).await).await;
+    assert_eq!(query, "start_time=1730419200&group_by=api_key_id");
 }
 
 #[tokio::test]
-async fn a_nest_takes_its_prefix_off() {
+async fn scope_depends_on_the_prefix_that_a_nest_removes() {
     let uri = "/openai/v1/organization/costs";
-    // Inside the nest the path is the API's own: the default scope knows it.
+    // Inside the nest the path is that of the API, so the default scope matches.
     let inside = Router::new().nest("/openai", api().layer(layer()));
-    assert_eq!(text(ask(inside, uri).await).await, NAMED);
+    assert_eq!(text(call(inside, uri).await).await, NAMED);
 
-    // Outside, the prefix is still there. The default scope says nothing and names nothing;
+    // Outside the nest the path has the prefix, so the default scope does not match.
     let outside = Router::new().nest("/openai", api()).layer(layer());
-    assert_eq!(text(ask(outside, uri).await).await, PLAIN);
-    // a predicate of one line does.
+    assert_eq!(text(call(outside, uri).await).await, PLAIN);
+    // A predicate for the prefix matches.
     let scope = |uri: &Uri| uri.path().starts_with("/openai/v1/organization/");
     let outside = Router::new().nest("/openai", api()).layer(layer().scope(scope));
-    assert_eq!(text(ask(outside.clone(), uri).await).await, NAMED);
-    assert_eq!(text(ask(outside, "/openai/v1/models").await).await, PLAIN);
+    assert_eq!(text(call(outside.clone(), uri).await).await, NAMED);
+    assert_eq!(text(call(outside, "/openai/v1/models").await).await, PLAIN);
 
-    // A nest that takes part of the API's path off with the prefix: what is left is all in scope.
+    // A nest may also remove a part of the API's path.
     let rest = || Router::new().route("/costs", on_get(costs));
     let deep = Router::new().nest("/v1/organization", rest().layer(layer()));
-    assert_eq!(text(ask(deep, COSTS).await).await, PLAIN);
+    assert_eq!(text(call(deep, COSTS).await).await, PLAIN);
     let deep = Router::new().nest("/v1/organization", rest().layer(layer().scope(|_| true)));
-    assert_eq!(text(ask(deep, COSTS).await).await, NAMED);
+    assert_eq!(text(call(deep, COSTS).await).await, NAMED);
 }
 
 #[tokio::test]
-async fn head_is_answered_by_get() {
-    // axum runs the route of GET, writes a Content-Length from the body's hint, and takes the body away: all
-    // of it above the layer.
+async fn head_request_on_a_get_route_has_no_length() {
+    // Above the layer, axum calls the GET route, derives a Content-Length from the size hint, and removes the body.
     let router = api().layer(layer());
     let request = Request::head(COSTS).body(AxumBody::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    assert!(!response.headers().contains_key(header::CONTENT_LENGTH), "that of the unnamed page");
+    assert!(!response.headers().contains_key(header::CONTENT_LENGTH), "the length of the original page");
     assert!(!response.headers().contains_key(header::ETAG));
     assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
 }

@@ -1,4 +1,4 @@
-//! Law 5: one request sees one map, however often it is replaced meanwhile.
+//! Law 5: one request uses one map, even if it is replaced meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -9,14 +9,14 @@ use super::*;
 
 const ROWS: usize = 40;
 
-/// Every id has the generation in its name; every other generation does not know `key_odd`, so that the
-/// answer also says what it did not find there.
+/// Creates a map whose names contain the generation. Even generations do not contain `key_odd`, so a response also
+/// shows which ids its map did not contain.
 fn generation(number: u64) -> KeyNames {
     let known = ["key_a", "key_b", "key_odd"].into_iter().take(if number.is_multiple_of(2) { 2 } else { 3 });
     KeyNames::new(known.map(|id| (id, format!("generation-{number}")))).unwrap()
 }
 
-/// An array of rows, a few frames a row, and the map replaced before each.
+/// An array of rows in several frames each. The map is replaced before each frame.
 struct Rows {
     names: Option<SharedKeyNames>,
     frames: VecDeque<Bytes>,
@@ -24,12 +24,12 @@ struct Rows {
 
 impl Rows {
     fn new(names: Option<SharedKeyNames>) -> Self {
-        let row = |nth: usize| {
-            let id = ["key_a", "key_odd", "key_b"][nth % 3];
-            let comma = if nth == 0 { "[" } else { "," };
+        let row = |index: usize| {
+            let id = ["key_a", "key_odd", "key_b"][index % 3];
+            let comma = if index == 0 { "[" } else { "," };
             // The frames end within the member's name, within the id and within the row.
             [
-                format!("{comma}{{\"n\":{nth},\"api_k"),
+                format!("{comma}{{\"n\":{index},\"api_k"),
                 format!("ey_id\":\"{}", &id[..5]),
                 format!("{}\"", &id[5..]),
                 "}".into(),
@@ -51,29 +51,29 @@ impl Body for Rows {
         if let Some(names) = &self.names {
             names.replace(generation(names.status().generation + 1));
         } else {
-            // Gives the other threads their turn, in the middle of an answer.
+            // Lets the other threads run in the middle of a response.
             std::thread::yield_now();
         }
         Poll::Ready(self.frames.pop_front().map(|frame| Ok(Frame::data(frame))))
     }
 }
 
-/// The only generation in the answer.
+/// Returns the only generation in a response.
 #[track_caller]
 fn only_generation(text: &str) -> u64 {
     let rows: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
     assert_eq!(rows.len(), ROWS);
-    let name = |nth: usize| rows[nth]["api_key_name"].as_str().unwrap();
+    let name = |index: usize| rows[index]["api_key_name"].as_str().unwrap();
     let first = name(0);
     let number = first.strip_prefix("generation-").unwrap().parse().unwrap();
-    for (nth, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         let known = row["api_key_id"] != "key_odd" || number % 2 == 1;
-        assert_eq!(name(nth), if known { first } else { "unknown" }, "row {nth} of generation {number}");
+        assert_eq!(name(index), if known { first } else { "unknown" }, "row {index} of generation {number}");
     }
     number
 }
 
-async fn ask(layer: ApiKeyNameLayer, body: Rows) -> String {
+async fn call(layer: ApiKeyNameLayer, body: Rows) -> String {
     let mut body = Some(body);
     let inner = service_fn(move |_: Request<()>| {
         let head = Response::builder().header(header::CONTENT_TYPE, "application/json");
@@ -85,7 +85,7 @@ async fn ask(layer: ApiKeyNameLayer, body: Rows) -> String {
     String::from_utf8(text.into()).unwrap()
 }
 
-/// Held whole, streamed from some byte, streamed from the first.
+/// The body is buffered, streamed from some byte, or streamed from the first byte.
 const LIMITS: [usize; 3] = [1 << 20, 300, 0];
 
 #[tokio::test]
@@ -97,29 +97,28 @@ async fn replaced_before_every_frame() {
                 names.replace(generation(2));
             }
             let text =
-                ask(ApiKeyNameLayer::new(names.clone()).limit(limit), Rows::new(Some(names.clone()))).await;
-            assert_eq!(only_generation(&text), first, "the map of the moment the request came");
+                call(ApiKeyNameLayer::new(names.clone()).limit(limit), Rows::new(Some(names.clone()))).await;
+            assert_eq!(only_generation(&text), first, "the map at the time of the request");
             assert!(names.status().generation > 4 * ROWS as u64);
         }
     }
 }
 
-/// The map is taken when the request comes, not when the answer does.
 #[tokio::test]
-async fn replaced_between_the_call_and_the_answer() {
+async fn map_replaced_between_request_and_response_is_not_used() {
     let names = SharedKeyNames::new(generation(1));
     let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(page(Rows::new(None)))));
     let mut service = ServiceBuilder::new().layer(ApiKeyNameLayer::new(names.clone())).service(inner);
-    let answer = service.call(Request::get(COSTS).body(()).unwrap());
+    let response = service.call(Request::get(COSTS).body(()).unwrap());
     names.replace(generation(2));
-    let text = answer.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let text = response.await.unwrap().into_body().collect().await.unwrap().to_bytes();
     assert_eq!(only_generation(std::str::from_utf8(&text).unwrap()), 1);
 }
 
-/// A thread that replaces the map as fast as it can, while others ask.
+/// A thread replaces the map as fast as it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replaced_by_a_thread_while_requests_are_in_flight() {
-    const ANSWERS: usize = 200;
+async fn map_replaced_by_a_thread_is_not_mixed_within_a_response() {
+    const RESPONSES: usize = 200;
     const GENERATIONS: usize = 10;
     let names = SharedKeyNames::new(generation(1));
     let stop = Arc::new(AtomicBool::new(false));
@@ -136,22 +135,22 @@ async fn replaced_by_a_thread_while_requests_are_in_flight() {
             unreachable!()
         }
     });
-    let asking = LIMITS.map(|limit| {
+    let tasks = LIMITS.map(|limit| {
         let layer = ApiKeyNameLayer::new(names.clone()).limit(limit);
         tokio::spawn(async move {
             let mut seen = BTreeSet::new();
-            for answers in 1.. {
-                let text = ask(layer.clone(), Rows::new(None)).await;
+            for responses in 1.. {
+                let text = call(layer.clone(), Rows::new(None)).await;
                 seen.insert(only_generation(&text));
-                // Only answers of many generations say anything.
-                if answers >= ANSWERS && seen.len() >= GENERATIONS {
+                // The test requires responses of many generations.
+                if responses >= RESPONSES && seen.len() >= GENERATIONS {
                     break;
                 }
             }
             seen
         })
     });
-    for seen in asking {
+    for seen in tasks {
         let seen = tokio::time::timeout(DEADLINE, seen).await.unwrap().unwrap();
         assert!(seen.len() >= GENERATIONS);
     }

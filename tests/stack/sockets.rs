@@ -1,8 +1,7 @@
-//! Real sockets: a hyper server as upstream, hyper-util's client towards it, a hyper server in front, and
-//! hyper-util's client asking. Over HTTP/1.1 and HTTP/2 on either side.
+//! The layer between sockets: hyper-util's client, a hyper server with the layer, and a hyper server as upstream, with
+//! HTTP/1.1 and HTTP/2 on either side.
 //!
-//! No layer between them takes hop-by-hop headers off, and hyper panics here where `Content-Length` and
-//! the body's own hint disagree, so what arrives is what the layer said.
+//! No other layer changes headers. hyper panics in debug builds if `Content-Length` and the size hint differ.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,20 +22,20 @@ use tower::{BoxError, ServiceBuilder, service_fn};
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Wire {
+enum Protocol {
     Http1,
     Http2,
 }
 
-use Wire::{Http1, Http2};
+use Protocol::{Http1, Http2};
 
-/// In front, and towards upstream.
-const WIRES: [(Wire, Wire); 4] = [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
+/// The protocols towards the client and towards the upstream.
+const PROTOCOLS: [(Protocol, Protocol); 4] = [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
 
-type Answer = Response<BoxBody<Bytes, BoxError>>;
+type BoxResponse = Response<BoxBody<Bytes, BoxError>>;
 
-/// A server on a free port of this machine.
-async fn serve<S, B>(wire: Wire, service: S) -> SocketAddr
+/// Starts a server on a free port of this machine.
+async fn serve<S, B>(protocol: Protocol, service: S) -> SocketAddr
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
@@ -51,8 +50,8 @@ where
             let service = TowerToHyperService::new(service.clone());
             tokio::spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
-                let server = if wire == Http1 { server.http1_only() } else { server.http2_only() };
-                // A body that breaks is an error here too.
+                let server = if protocol == Http1 { server.http1_only() } else { server.http2_only() };
+                // A body that fails is an error of the connection too.
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -60,35 +59,39 @@ where
     address
 }
 
-fn client<B>(wire: Wire) -> Client<HttpConnector, B>
+fn client<B>(protocol: Protocol) -> Client<HttpConnector, B>
 where
     B: Body<Data: Send> + Send,
 {
-    Client::builder(TokioExecutor::new()).http2_only(wire == Http2).build_http()
+    Client::builder(TokioExecutor::new()).http2_only(protocol == Http2).build_http()
 }
 
-/// The layer between two sockets, as in a gateway that does nothing else.
-async fn gateway(layer: ApiKeyNameLayer, wires: (Wire, Wire), upstream: SocketAddr) -> SocketAddr {
-    gateway_that_says(layer, wires, upstream, || {}).await
-}
-
-/// One that says when a frame has come from upstream.
-async fn gateway_that_says(
+/// Starts a gateway with the layer.
+async fn gateway(
     layer: ApiKeyNameLayer,
-    (front, back): (Wire, Wire),
+    protocols: (Protocol, Protocol),
     upstream: SocketAddr,
-    say: impl Fn() + Clone + Send + 'static,
 ) -> SocketAddr {
-    let heard = move |response: Response<Incoming>| {
-        let say = say.clone();
+    gateway_with_events(layer, protocols, upstream, || {}).await
+}
+
+/// Starts a gateway that calls `on_frame` for each frame of the upstream.
+async fn gateway_with_events(
+    layer: ApiKeyNameLayer,
+    (front, back): (Protocol, Protocol),
+    upstream: SocketAddr,
+    on_frame: impl Fn() + Clone + Send + 'static,
+) -> SocketAddr {
+    let count_frames = move |response: Response<Incoming>| {
+        let on_frame = on_frame.clone();
         response.map(|body| {
             body.map_frame(move |frame| {
-                say();
+                on_frame();
                 frame
             })
         })
     };
-    let onward = move |mut request: Request<Incoming>| {
+    let to_upstream = move |mut request: Request<Incoming>| {
         let path = request.uri().path_and_query().unwrap().clone();
         *request.uri_mut() = Uri::builder()
             .scheme("http")
@@ -102,34 +105,34 @@ async fn gateway_that_says(
     };
     let service = ServiceBuilder::new()
         .layer(layer)
-        .map_request(onward)
-        .map_response(heard)
+        .map_request(to_upstream)
+        .map_response(count_frames)
         .service(client::<Incoming>(back));
     serve(front, service).await
 }
 
-/// An upstream that answers every request like this.
+/// Starts an upstream with this response to each request.
 async fn upstream(
-    wire: Wire,
-    answer: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + 'static,
+    protocol: Protocol,
+    respond: impl Fn(&Request<Incoming>) -> BoxResponse + Clone + Send + 'static,
 ) -> SocketAddr {
-    let service = service_fn(move |request: Request<Incoming>| ready(Ok::<_, Infallible>(answer(&request))));
-    serve(wire, service).await
+    let service = service_fn(move |request: Request<Incoming>| ready(Ok::<_, Infallible>(respond(&request))));
+    serve(protocol, service).await
 }
 
-async fn ask(wire: Wire, address: SocketAddr, method: Method) -> Response<Incoming> {
+async fn call(protocol: Protocol, address: SocketAddr, method: Method) -> Response<Incoming> {
     let request = Request::builder()
         .method(method)
         .uri(format!("http://{address}{COSTS}"))
         .header(header::TE, "trailers")
         .body(Full::<Bytes>::default())
         .unwrap();
-    let response = tokio::time::timeout(DEADLINE, client(wire).request(request)).await.unwrap().unwrap();
-    assert_eq!(response.version(), if wire == Http1 { Version::HTTP_11 } else { Version::HTTP_2 });
+    let response = tokio::time::timeout(DEADLINE, client(protocol).request(request)).await.unwrap().unwrap();
+    assert_eq!(response.version(), if protocol == Http1 { Version::HTTP_11 } else { Version::HTTP_2 });
     response
 }
 
-/// All of the answer, the trailers too; it ends, and does so well.
+/// Reads a response with its trailers.
 async fn collect(response: Response<Incoming>) -> (http::response::Parts, Bytes, Option<HeaderMap>) {
     let (head, body) = response.into_parts();
     let body = tokio::time::timeout(DEADLINE, body.collect()).await.unwrap().unwrap();
@@ -137,13 +140,13 @@ async fn collect(response: Response<Incoming>) -> (http::response::Parts, Bytes,
     (head, body.to_bytes(), trailers)
 }
 
-fn json(body: impl Body<Data = Bytes, Error = BoxError> + Send + Sync + 'static) -> Answer {
+fn json(body: impl Body<Data = Bytes, Error = BoxError> + Send + Sync + 'static) -> BoxResponse {
     Response::builder().header(header::CONTENT_TYPE, "application/json").body(BoxBody::new(body)).unwrap()
 }
 
-fn described(mut answer: Answer) -> Answer {
-    answer.headers_mut().extend(page(()).headers().clone());
-    answer
+fn with_headers(mut response: BoxResponse) -> BoxResponse {
+    response.headers_mut().extend(page(()).headers().clone());
+    response
 }
 
 fn whole(text: &'static str) -> impl Body<Data = Bytes, Error = BoxError> + Send + Sync {
@@ -155,56 +158,56 @@ fn length(headers: &HeaderMap) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn a_page_with_its_length_and_one_in_chunks() {
-    for wires in WIRES {
-        let in_chunks = upstream(wires.1, |_| json(Frames::of(PLAIN))).await;
-        let with_length = upstream(wires.1, |_| described(json(whole(PLAIN)))).await;
+async fn page_with_a_length_or_in_chunks_is_amended() {
+    for protocols in PROTOCOLS {
+        let in_chunks = upstream(protocols.1, |_| json(Frames::of(PLAIN))).await;
+        let with_length = upstream(protocols.1, |_| with_headers(json(whole(PLAIN)))).await;
         for upstream in [in_chunks, with_length] {
-            let address = gateway(layer(), wires, upstream).await;
-            let (head, body, _) = collect(ask(wires.0, address, Method::GET).await).await;
-            assert_eq!(body, NAMED, "{wires:?}");
-            assert_eq!(length(&head.headers), Some(&*NAMED.len().to_string()), "{wires:?}");
-            assert!(!head.headers.contains_key(header::TRANSFER_ENCODING), "{wires:?}");
-            assert!(!head.headers.contains_key(header::ETAG), "{wires:?}");
+            let address = gateway(layer(), protocols, upstream).await;
+            let (head, body, _) = collect(call(protocols.0, address, Method::GET).await).await;
+            assert_eq!(body, NAMED, "{protocols:?}");
+            assert_eq!(length(&head.headers), Some(&*NAMED.len().to_string()), "{protocols:?}");
+            assert!(!head.headers.contains_key(header::TRANSFER_ENCODING), "{protocols:?}");
+            assert!(!head.headers.contains_key(header::ETAG), "{protocols:?}");
 
-            let address = gateway(layer().limit(0), wires, upstream).await;
-            let (head, body, _) = collect(ask(wires.0, address, Method::GET).await).await;
-            assert_eq!(body, NAMED, "streamed, {wires:?}");
-            assert_eq!(length(&head.headers), None, "streamed, {wires:?}");
-            assert!(!head.headers.contains_key(header::ETAG), "streamed, {wires:?}");
+            let address = gateway(layer().limit(0), protocols, upstream).await;
+            let (head, body, _) = collect(call(protocols.0, address, Method::GET).await).await;
+            assert_eq!(body, NAMED, "streamed, {protocols:?}");
+            assert_eq!(length(&head.headers), None, "streamed, {protocols:?}");
+            assert!(!head.headers.contains_key(header::ETAG), "streamed, {protocols:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_page_with_nothing_to_name() {
-    const NOTHING: &str = r#"{"object":"page","data":[]}"#;
-    for wires in WIRES {
-        let in_chunks = upstream(wires.1, |_| json(Frames::of(NOTHING))).await;
-        let with_length = upstream(wires.1, |_| json(whole(NOTHING))).await;
-        let empty = upstream(wires.1, |_| json(whole(""))).await;
-        for (upstream, text) in [(in_chunks, NOTHING), (with_length, NOTHING), (empty, "")] {
+async fn page_without_ids_is_unchanged() {
+    const NO_IDS: &str = r#"{"object":"page","data":[]}"#;
+    for protocols in PROTOCOLS {
+        let in_chunks = upstream(protocols.1, |_| json(Frames::of(NO_IDS))).await;
+        let with_length = upstream(protocols.1, |_| json(whole(NO_IDS))).await;
+        let empty = upstream(protocols.1, |_| json(whole(""))).await;
+        for (upstream, text) in [(in_chunks, NO_IDS), (with_length, NO_IDS), (empty, "")] {
             for limit in [1 << 20, 0] {
-                let address = gateway(layer().limit(limit), wires, upstream).await;
-                let (_, body, _) = collect(ask(wires.0, address, Method::GET).await).await;
-                assert_eq!(body, text, "{wires:?}");
+                let address = gateway(layer().limit(limit), protocols, upstream).await;
+                let (_, body, _) = collect(call(protocols.0, address, Method::GET).await).await;
+                assert_eq!(body, text, "{protocols:?}");
             }
         }
     }
 }
 
-/// Larger than what any buffer on the way holds at once.
+/// The page is larger than all buffers between the sockets.
 #[tokio::test]
-async fn a_large_page() {
+async fn page_larger_than_the_buffers_is_amended() {
     const ROWS: usize = 5_000;
     let pad = "x".repeat(160);
     let row = |name| format!("{{\"line_item\":\"{pad}\",\"api_key_id\":\"key_a\"{name}}},").repeat(ROWS);
     let close = |rows: String| format!("[{}]", rows.trim_end_matches(','));
     let plain = Bytes::from(close(row("")));
     let named = close(row(",\"api_key_name\":\"checkout\""));
-    for wires in WIRES {
+    for protocols in PROTOCOLS {
         let sent = plain.clone();
-        let upstream = upstream(wires.1, move |_| {
+        let upstream = upstream(protocols.1, move |_| {
             let plain = sent.clone();
             let frames = (0..plain.len()).step_by(10_007);
             let frames = frames.map(move |at| plain.slice(at..plain.len().min(at + 10_007)));
@@ -214,167 +217,166 @@ async fn a_large_page() {
         // The bytes of the page and the charge for its edits.
         let most = plain.len() + 40 * ROWS;
         for limit in [2 << 20, most, most - 1, 0] {
-            let address = gateway(layer().limit(limit), wires, upstream).await;
-            let (head, body, _) = collect(ask(wires.0, address, Method::GET).await).await;
-            assert!(body == named, "{wires:?}, limit {limit}");
+            let address = gateway(layer().limit(limit), protocols, upstream).await;
+            let (head, body, _) = collect(call(protocols.0, address, Method::GET).await).await;
+            assert!(body == named, "{protocols:?}, limit {limit}");
             let exact = (limit >= most).then(|| named.len().to_string());
-            assert_eq!(length(&head.headers), exact.as_deref(), "{wires:?}, limit {limit}");
+            assert_eq!(length(&head.headers), exact.as_deref(), "{protocols:?}, limit {limit}");
         }
     }
 }
 
 #[tokio::test]
-async fn head_says_nothing_of_bytes_that_get_would_not_have() {
-    for wires in WIRES {
-        let upstream = upstream(wires.1, |request| {
+async fn head_response_has_no_length_of_the_original_page() {
+    for protocols in PROTOCOLS {
+        let upstream = upstream(protocols.1, |request| {
             assert_eq!(request.method(), Method::HEAD);
-            described(json(whole("")))
+            with_headers(json(whole("")))
         })
         .await;
-        let address = gateway(layer(), wires, upstream).await;
-        let (head, body, _) = collect(ask(wires.0, address, Method::HEAD).await).await;
-        assert_eq!((head.status, body.len()), (StatusCode::OK, 0), "{wires:?}");
-        assert_eq!(length(&head.headers), None, "neither the unnamed page's nor 0, {wires:?}");
-        assert!(!head.headers.contains_key(header::ETAG), "{wires:?}");
-        assert_eq!(head.headers[header::CONTENT_TYPE], "application/json", "{wires:?}");
+        let address = gateway(layer(), protocols, upstream).await;
+        let (head, body, _) = collect(call(protocols.0, address, Method::HEAD).await).await;
+        assert_eq!((head.status, body.len()), (StatusCode::OK, 0), "{protocols:?}");
+        assert_eq!(length(&head.headers), None, "{protocols:?}");
+        assert!(!head.headers.contains_key(header::ETAG), "{protocols:?}");
+        assert_eq!(head.headers[header::CONTENT_TYPE], "application/json", "{protocols:?}");
     }
 }
 
-/// hyper panics where the head's length and the body's do not agree.
 #[tokio::test]
-async fn an_answer_of_the_layers_own() {
-    for wires in WIRES {
-        let upstream = upstream(wires.1, |_| panic!("nobody is asked")).await;
-        let address = gateway(layer(), wires, upstream).await;
+async fn refusal_has_the_same_length_for_get_and_head() {
+    for protocols in PROTOCOLS {
+        let upstream = upstream(protocols.1, |_| panic!("the upstream was called")).await;
+        let address = gateway(layer(), protocols, upstream).await;
         let mut length_of_get = None;
         for method in [Method::GET, Method::HEAD] {
-            let target = format!("http://{address}{COSTS}&api_key_names[]=nobody");
+            let target = format!("http://{address}{COSTS}&api_key_names[]=absent");
             let request = Request::builder().method(&method).uri(target).body(Full::default()).unwrap();
-            let answer = client::<Full<Bytes>>(wires.0).request(request);
+            let response = client::<Full<Bytes>>(protocols.0).request(request);
             let (head, body, _) =
-                collect(tokio::time::timeout(DEADLINE, answer).await.unwrap().unwrap()).await;
-            assert_eq!(head.status, StatusCode::BAD_REQUEST, "{wires:?}");
+                collect(tokio::time::timeout(DEADLINE, response).await.unwrap().unwrap()).await;
+            assert_eq!(head.status, StatusCode::BAD_REQUEST, "{protocols:?}");
             let length = length(&head.headers).map(|length| length.parse::<usize>().unwrap());
             if method == Method::GET {
-                assert_eq!(length, Some(body.len()), "{wires:?}");
+                assert_eq!(length, Some(body.len()), "{protocols:?}");
                 length_of_get = length;
             } else {
-                assert!(body.is_empty() && length == length_of_get, "{wires:?}");
+                assert!(body.is_empty() && length == length_of_get, "{protocols:?}");
             }
         }
     }
 }
 
-/// A service on this side of the sockets gives a body for `HEAD` too, and leaves it to the server to drop it.
+/// A local service may return a body for `HEAD`, which the server drops.
 #[tokio::test]
-async fn head_of_a_service_that_answers_as_to_get() {
+async fn head_response_with_a_body_has_no_length() {
     let inner =
         service_fn(|_: Request<Incoming>| ready(Ok::<_, Infallible>(page(Full::<Bytes>::from(PLAIN)))));
     let address = serve(Http1, ServiceBuilder::new().layer(layer()).service(inner)).await;
-    let (head, body, _) = collect(ask(Http1, address, Method::HEAD).await).await;
-    assert_eq!(length(&head.headers), None, "the server knows the body's length, and must not say it");
+    let (head, body, _) = collect(call(Http1, address, Method::HEAD).await).await;
+    assert_eq!(length(&head.headers), None, "the length of the original page");
     assert!(body.is_empty());
 }
 
 #[tokio::test]
-async fn answers_without_a_body() {
-    for wires in WIRES {
+async fn response_without_a_body_is_unchanged() {
+    for protocols in PROTOCOLS {
         for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED] {
-            let upstream = upstream(wires.1, move |_| {
-                let mut answer = json(whole(""));
-                *answer.status_mut() = status;
-                answer.headers_mut().insert(header::ETAG, HeaderValue::from_static("\"plain\""));
-                answer
+            let upstream = upstream(protocols.1, move |_| {
+                let mut response = json(whole(""));
+                *response.status_mut() = status;
+                response.headers_mut().insert(header::ETAG, HeaderValue::from_static("\"plain\""));
+                response
             })
             .await;
-            let address = gateway(layer(), wires, upstream).await;
-            let (head, body, _) = collect(ask(wires.0, address, Method::GET).await).await;
-            assert_eq!((head.status, body.len()), (status, 0), "{wires:?}");
-            assert_eq!(head.headers[header::ETAG], "\"plain\"", "{wires:?}");
-            assert_eq!(length(&head.headers), None, "{wires:?}");
+            let address = gateway(layer(), protocols, upstream).await;
+            let (head, body, _) = collect(call(protocols.0, address, Method::GET).await).await;
+            assert_eq!((head.status, body.len()), (status, 0), "{protocols:?}");
+            assert_eq!(head.headers[header::ETAG], "\"plain\"", "{protocols:?}");
+            assert_eq!(length(&head.headers), None, "{protocols:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn trailers_arrive() {
-    for wires in WIRES {
-        let upstream = upstream(wires.1, |_| {
+async fn trailers_arrive_without_digests() {
+    for protocols in PROTOCOLS {
+        let upstream = upstream(protocols.1, |_| {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-checked", HeaderValue::from_static("yes"));
             trailers.insert("content-digest", HeaderValue::from_static("sha-256=:AAAA:"));
             let frames = Frames::of(PLAIN).0.into_iter().chain([Ok(Frame::trailers(trailers))]);
-            let mut answer = json(Frames::new(frames));
-            answer
+            let mut response = json(Frames::new(frames));
+            response
                 .headers_mut()
                 .insert(header::TRAILER, HeaderValue::from_static("x-checked, content-digest"));
-            answer
+            response
         })
         .await;
         for limit in [1 << 20, 0] {
-            let address = gateway(layer().limit(limit), wires, upstream).await;
-            let (head, body, trailers) = collect(ask(wires.0, address, Method::GET).await).await;
-            assert_eq!(body, NAMED, "{wires:?}");
-            assert_eq!(length(&head.headers), None, "{wires:?}");
-            assert_eq!(head.headers[header::TRAILER], "x-checked", "{wires:?}");
+            let address = gateway(layer().limit(limit), protocols, upstream).await;
+            let (head, body, trailers) = collect(call(protocols.0, address, Method::GET).await).await;
+            assert_eq!(body, NAMED, "{protocols:?}");
+            assert_eq!(length(&head.headers), None, "{protocols:?}");
+            assert_eq!(head.headers[header::TRAILER], "x-checked", "{protocols:?}");
             let trailers = trailers.unwrap();
-            assert_eq!(trailers["x-checked"], "yes", "{wires:?}");
-            assert!(!trailers.contains_key("content-digest"), "of other bytes, {wires:?}");
+            assert_eq!(trailers["x-checked"], "yes", "{protocols:?}");
+            assert!(!trailers.contains_key("content-digest"), "{protocols:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_ends_no_answer_well() {
-    for wires in WIRES {
+async fn body_that_fails_never_ends_without_an_error() {
+    for protocols in PROTOCOLS {
         for (has_length, limit) in [(false, 1 << 20), (true, 1 << 20), (false, 0), (true, 0)] {
             let (sender, mut receiver) = unbounded_channel();
-            let upstream = upstream(wires.1, move |_| {
+            let upstream = upstream(protocols.1, move |_| {
                 let (frames, body) = Channel::<Bytes, BoxError>::new(1);
                 assert!(sender.send(frames).is_ok());
-                if has_length { described(json(body)) } else { json(body) }
+                if has_length { with_headers(json(body)) } else { json(body) }
             })
             .await;
-            let (say, mut heard) = unbounded_channel();
-            let say = move || say.send(()).unwrap();
-            let address = gateway_that_says(layer().limit(limit), wires, upstream, say).await;
+            let (events, mut frame_events) = unbounded_channel();
+            let on_frame = move || events.send(()).unwrap();
+            let address = gateway_with_events(layer().limit(limit), protocols, upstream, on_frame).await;
             let request = Request::get(format!("http://{address}{COSTS}")).body(Full::<Bytes>::default());
-            let asked = tokio::spawn(client(wires.0).request(request.unwrap()));
+            let request = tokio::spawn(client(protocols.0).request(request.unwrap()));
 
-            let broken = async {
+            let failure = async {
                 let mut frames = receiver.recv().await.unwrap();
                 frames.send_data(PLAIN[..150].into()).await.unwrap();
-                heard.recv().await.unwrap();
-                // It breaks when the layer has some of it.
+                frame_events.recv().await.unwrap();
+                // The layer has received the first frame.
                 frames.abort(io::Error::other("on purpose").into());
             };
-            tokio::time::timeout(DEADLINE, broken).await.unwrap();
-            // The connection may break before the client has seen the head.
-            if let Ok(response) = tokio::time::timeout(DEADLINE, asked).await.unwrap().unwrap() {
+            tokio::time::timeout(DEADLINE, failure).await.unwrap();
+            // The connection may fail before the client has received the headers.
+            if let Ok(response) = tokio::time::timeout(DEADLINE, request).await.unwrap().unwrap() {
                 let body = tokio::time::timeout(DEADLINE, response.into_body().collect()).await.unwrap();
-                assert!(body.is_err(), "{wires:?}, length {has_length}, limit {limit}");
+                assert!(body.is_err(), "{protocols:?}, length {has_length}, limit {limit}");
             }
         }
     }
 }
 
-/// Rows leave before the answer's end has come.
+/// A row arrives before the upstream has sent the end.
 #[tokio::test]
-async fn a_streamed_page_arrives_row_by_row() {
-    for wires in WIRES {
+async fn streamed_page_arrives_row_by_row() {
+    for protocols in PROTOCOLS {
         let (sender, mut receiver) = unbounded_channel();
-        let upstream = upstream(wires.1, move |_| {
+        let upstream = upstream(protocols.1, move |_| {
             let (frames, body) = Channel::<Bytes, BoxError>::new(1);
             assert!(sender.send(frames).is_ok());
             json(body)
         })
         .await;
-        let address = gateway(layer().limit(0), wires, upstream).await;
-        let asked = tokio::spawn(ask(wires.0, address, Method::GET));
+        let address = gateway(layer().limit(0), protocols, upstream).await;
+        let request = tokio::spawn(call(protocols.0, address, Method::GET));
         let mut frames = receiver.recv().await.unwrap();
         let row = "[{\"api_key_id\":\"key_a\"}";
         frames.send_data(row.into()).await.unwrap();
-        let mut body = asked.await.unwrap().into_body();
+        let mut body = request.await.unwrap().into_body();
         let mut arrived = Vec::new();
         while arrived.len() < "[{\"api_key_id\":\"key_a\",\"api_key_name\":\"checkout\"".len() {
             let frame = tokio::time::timeout(DEADLINE, body.frame()).await.unwrap().unwrap().unwrap();
@@ -382,12 +384,12 @@ async fn a_streamed_page_arrives_row_by_row() {
         }
         assert!(
             arrived.starts_with(b"[{\"api_key_id\":\"key_a\",\"api_key_name\":\"checkout\""),
-            "{wires:?}"
+            "{protocols:?}"
         );
         frames.send_data("]".into()).await.unwrap();
         drop(frames);
         let rest = tokio::time::timeout(DEADLINE, body.collect()).await.unwrap().unwrap();
         arrived.extend(rest.to_bytes());
-        assert_eq!(arrived, b"[{\"api_key_id\":\"key_a\",\"api_key_name\":\"checkout\"}]", "{wires:?}");
+        assert_eq!(arrived, b"[{\"api_key_id\":\"key_a\",\"api_key_name\":\"checkout\"}]", "{protocols:?}");
     }
 }

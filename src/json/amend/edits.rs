@@ -10,11 +10,11 @@ use crate::json::scan::WhiteSpace;
 use crate::names::Found;
 
 /// Bytes charged for one pending edit: its size and its part of the queue's spare capacity.
-pub const EDIT_CHARGE: u64 = size_of::<Edit>() as u64 * 5 / 4;
+pub(super) const EDIT_CHARGE: u64 = size_of::<Edit>() as u64 * 5 / 4;
 
 /// The value that an edit writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NewValue {
+pub(super) enum NewValue {
     /// The edit changes nothing.
     #[default]
     Unchanged,
@@ -65,22 +65,22 @@ impl From<Unmatched> for NewValue {
 ///
 /// It is queued when its position is reached. Its value may change until its object is decided.
 #[derive(Clone, Copy, Debug)]
-pub struct Edit {
+pub(super) struct Edit {
     /// The input offset of the change.
-    pub at: u64,
+    pub(super) at: u64,
     /// The number of input bytes that are replaced.
-    pub replaced: u64,
-    pub prefix: Prefix,
-    pub value: NewValue,
+    pub(super) replaced: u64,
+    pub(super) prefix: Prefix,
+    pub(super) value: NewValue,
     /// The result for the id, if the edit belongs to an id.
-    pub result: Option<IdResult>,
+    pub(super) result: Option<IdResult>,
 }
 
 /// The edits of one body that are not written yet.
 ///
 /// An edit is identified by the number of edits before it in the body.
 #[derive(Debug)]
-pub struct Edits {
+pub(super) struct Edits {
     pending: VecDeque<Edit>,
     /// The number of edits before the first pending one.
     removed: u64,
@@ -97,7 +97,7 @@ pub struct Edits {
 
 impl Edits {
     /// No edits; inserted members are called `name`.
-    pub fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         Self {
             pending: VecDeque::new(),
             removed: 0,
@@ -111,13 +111,13 @@ impl Edits {
     }
 
     #[inline(always)]
-    pub fn prefix(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
+    pub(super) fn prefix(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
         self.prefixes.find_or_add(white_space)
     }
 
     /// Appends an edit and returns its number.
     #[inline(always)]
-    pub fn push(&mut self, edit: Edit) -> u64 {
+    pub(super) fn push(&mut self, edit: Edit) -> u64 {
         if self.pending.len() == self.pending.capacity() {
             self.reserve();
         }
@@ -133,30 +133,30 @@ impl Edits {
 
     /// The number of all edits so far.
     #[inline(always)]
-    pub fn pushed(&self) -> u64 {
+    pub(super) fn pushed(&self) -> u64 {
         self.removed + self.pending.len() as u64
     }
 
     /// The bytes charged for the pending edits.
-    pub fn charge(&self) -> u64 {
+    pub(super) fn charge(&self) -> u64 {
         self.pending.len() as u64 * EDIT_CHARGE
     }
 
     /// The memory of the queue, in bytes.
     #[cfg(test)]
-    pub fn capacity(&self) -> u64 {
+    pub(super) fn capacity(&self) -> u64 {
         (self.pending.capacity() * size_of::<Edit>()) as u64
     }
 
     /// Returns the edit with this number, unless it is settled.
     #[inline]
-    pub fn unsettled(&mut self, number: u64) -> Option<&mut Edit> {
+    pub(super) fn unsettled(&mut self, number: u64) -> Option<&mut Edit> {
         let index = number.checked_sub(self.removed)? as usize;
         self.pending.get_mut(index).filter(|_| index >= self.settled)
     }
 
     /// Settles the edits before `offset` and counts their results.
-    pub fn settle(&mut self, offset: u64) {
+    pub(super) fn settle(&mut self, offset: u64) {
         for edit in self.pending.range_mut(self.settled..) {
             if edit.at >= offset {
                 break;
@@ -179,22 +179,22 @@ impl Edits {
     }
 
     /// The results of the settled ids.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
     /// True if a settled edit changes the body.
-    pub fn is_changed(&self) -> bool {
+    pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
     /// The number of bytes by which the settled pending edits change the length of the body.
-    pub fn growth(&self) -> i64 {
+    pub(super) fn growth(&self) -> i64 {
         self.growth
     }
 
     /// Removes all pending edits and their counts. No edit may be written yet.
-    pub fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.removed = self.pushed();
         self.pending = VecDeque::new();
         (self.settled, self.growth, self.is_changed) = (0, 0, false);
@@ -202,7 +202,7 @@ impl Edits {
     }
 
     /// Returns the offset of the next settled change. Removes the edits before it, which change nothing.
-    pub fn next_change(&mut self) -> Option<u64> {
+    pub(super) fn next_change(&mut self) -> Option<u64> {
         let unchanged = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
         self.remove(unchanged, 0);
         self.settled().next().map(|edit| edit.at)
@@ -210,18 +210,18 @@ impl Edits {
 
     /// The settled edits that are not written yet.
     #[inline(always)]
-    pub fn settled(&self) -> impl Iterator<Item = &Edit> {
+    pub(super) fn settled(&self) -> impl Iterator<Item = &Edit> {
         self.pending.iter().take(self.settled)
     }
 
     /// The text that an edit writes: the start of the member and its value.
     #[inline(always)]
-    pub fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
+    pub(super) fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
         (self.prefixes.bytes(edit.prefix), edit.value.json(names))
     }
 
     /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.
-    pub fn remove(&mut self, count: usize, growth: i64) {
+    pub(super) fn remove(&mut self, count: usize, growth: i64) {
         self.pending.drain(..count);
         self.removed += count as u64;
         self.settled -= count;
@@ -230,7 +230,7 @@ impl Edits {
 
     /// The settled pending edits that write a name, each as its offset and its entry.
     #[cfg(feature = "tracing")]
-    pub fn named(&self) -> impl Iterator<Item = (u64, Found)> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (u64, Found)> {
         self.settled().filter_map(|edit| match edit.value {
             NewValue::Name(entry) => Some((edit.at, entry)),
             _ => None,

@@ -6,7 +6,7 @@ use std::mem;
 use bytes::{Bytes, BytesMut};
 
 /// The most bytes that are scanned at once. It bounds the edits that one large frame can add.
-pub const MAX_SLICE: usize = 32 * 1024;
+pub(super) const MAX_SLICE: usize = 32 * 1024;
 
 /// A frame shorter than this is copied to the end of the one before it, so that the memory of the buffer is close to
 /// its length.
@@ -20,7 +20,7 @@ const MAX_BATCH: usize = 16 * 1024;
 
 /// The frames between the first byte that was not sent and the last one received.
 #[derive(Debug, Default)]
-pub struct FrameBuffer {
+pub(super) struct FrameBuffer {
     frames: VecDeque<Bytes>,
     /// The frame after `frames`, in which short ones are gathered.
     gathered: BytesMut,
@@ -34,7 +34,7 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    pub fn push(&mut self, frame: Bytes) {
+    pub(super) fn push(&mut self, frame: Bytes) {
         self.len += frame.len() as u64;
         if frame.len() < GATHERED {
             self.gathered.extend_from_slice(&frame);
@@ -56,22 +56,22 @@ impl FrameBuffer {
     }
 
     /// The offset of the first buffered byte.
-    pub fn start(&self) -> u64 {
+    pub(super) fn start(&self) -> u64 {
         self.start
     }
 
     /// The offset after the last buffered byte.
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.start + self.len
     }
 
     /// The number of buffered bytes.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
     /// The buffered bytes, frame by frame.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.frames.iter().map(|frame| &**frame).chain([&*self.gathered]).filter(|frame| !frame.is_empty())
     }
 
@@ -79,17 +79,14 @@ impl FrameBuffer {
     ///
     /// The first frame always is, so that an error at the start is found early. After it, a batch is as long as the
     /// bytes before it, or `MAX_BATCH`.
-    pub fn has_batch(&self, scanned: u64) -> bool {
+    pub(super) fn has_batch(&self, scanned: u64) -> bool {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
     /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices.
-    pub fn next_batch(&mut self) -> Option<&[u8]> {
+    pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();
-        if len == 0 {
-            return None;
-        }
         if len >= SHORT {
             self.advance_cursor(len);
             return Some(&self.frame(frame)[from..from + len]);
@@ -106,7 +103,7 @@ impl FrameBuffer {
             self.advance_cursor(len);
         }
         self.batch = batch;
-        Some(&self.batch)
+        Some(&*self.batch).filter(|batch| !batch.is_empty())
     }
 
     fn frame(&self, index: usize) -> &[u8] {
@@ -130,13 +127,13 @@ impl FrameBuffer {
     }
 
     /// Returns the first frame.
-    pub fn front(&mut self) -> &[u8] {
+    pub(super) fn front(&mut self) -> &[u8] {
         self.flush();
         self.frame(0)
     }
 
     /// Takes up to `len` bytes of the first frame, without a copy.
-    pub fn take(&mut self, len: usize) -> Bytes {
+    pub(super) fn take(&mut self, len: usize) -> Bytes {
         let Some(front) = self.frames.front_mut() else { return Bytes::new() };
         let (taken, frame_end) = if front.len() > len {
             (front.split_to(len), 0)
@@ -153,7 +150,7 @@ impl FrameBuffer {
     }
 
     /// Removes the first `len` bytes.
-    pub fn remove(&mut self, mut len: usize) {
+    pub(super) fn remove(&mut self, mut len: usize) {
         while len > 0 && !self.frames.is_empty() {
             len -= self.take(len).len();
         }

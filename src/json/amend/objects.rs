@@ -9,49 +9,33 @@ use crate::json::rules::Rules;
 use crate::json::scan::Member;
 
 /// An open object that contains an id or a name.
-#[derive(Debug)]
-pub struct OpenObject {
-    pub depth: usize,
+#[derive(Debug, Default)]
+pub(super) struct OpenObject {
+    pub(super) depth: usize,
     /// The number of id members. Two and more have the same meaning.
-    pub ids: u8,
+    pub(super) ids: u8,
     /// The number of name members.
-    pub names: u8,
+    pub(super) names: u8,
     /// The member whose value is being scanned.
-    pub current: Option<Member>,
+    pub(super) current: Option<Member>,
     /// The offset and the number of the first edit.
-    pub first_edit: Option<(u64, u64)>,
-    pub id_edit: Option<u64>,
-    pub name_edit: Option<u64>,
+    pub(super) first_edit: Option<(u64, u64)>,
+    pub(super) id_edit: Option<u64>,
+    pub(super) name_edit: Option<u64>,
     /// The prefix for the id's edit, while the id's value is being scanned.
-    pub prefix: Prefix,
+    pub(super) prefix: Prefix,
     /// The awaited depth at the start of the object.
-    pub outer_awaited: Option<usize>,
+    pub(super) outer_awaited: Option<usize>,
     /// The start of the native name in [`Objects::native_names`], if it is a string of a possible length.
-    pub native_name: Option<usize>,
+    pub(super) native_name: Option<usize>,
     /// The object was undecided for too long and stays unchanged.
-    pub is_given_up: bool,
+    pub(super) is_given_up: bool,
 }
 
 impl OpenObject {
-    pub fn new(depth: usize, outer_awaited: Option<usize>) -> Self {
-        Self {
-            depth,
-            ids: 0,
-            names: 0,
-            current: None,
-            first_edit: None,
-            id_edit: None,
-            name_edit: None,
-            prefix: Prefix::NONE,
-            outer_awaited,
-            native_name: None,
-            is_given_up: false,
-        }
-    }
-
     /// True if the object is undecided for more than the window at the input offset `at`.
     #[inline(always)]
-    pub fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {
+    pub(super) fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {
         self.first_edit
             .is_some_and(|(start, number)| at - start + (edits.pushed() - number) * EDIT_CHARGE > window)
     }
@@ -81,22 +65,22 @@ impl OpenObject {
 
 /// The state of the amender between two chunks, apart from the scanner and the buffer.
 #[derive(Debug)]
-pub struct Objects {
-    pub rules: Rules,
-    pub edits: Edits,
+pub(super) struct Objects {
+    pub(super) rules: Rules,
+    pub(super) edits: Edits,
     /// The open objects with either member, from the outermost to the innermost.
-    pub open: Vec<OpenObject>,
+    pub(super) open: Vec<OpenObject>,
     /// The depth of the innermost object with a member whose value is being scanned.
-    pub awaited: Option<usize>,
+    pub(super) awaited: Option<usize>,
     /// The native names of the open objects, as raw JSON text between the quotes.
-    pub native_names: Vec<u8>,
+    pub(super) native_names: Vec<u8>,
     /// The buffer for texts without their escapes.
-    pub unescaped: Vec<u8>,
-    pub unmatched: UnmatchedIds,
+    pub(super) unescaped: Vec<u8>,
+    pub(super) unmatched: UnmatchedIds,
 }
 
 impl Objects {
-    pub fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
             edits: Edits::new(rules.members.name()),
@@ -110,7 +94,7 @@ impl Objects {
 
     /// Queues an edit for the innermost object.
     #[inline(always)]
-    pub fn push(&mut self, edit: Edit, member: Member) {
+    pub(super) fn push(&mut self, edit: Edit, member: Member) {
         let Some(object) = self.open.last_mut() else { return };
         let number = self.edits.push(edit);
         object.first_edit.get_or_insert((edit.at, number));
@@ -122,7 +106,7 @@ impl Objects {
 
     /// Decides the innermost object, which ends before `at`.
     #[inline(always)]
-    pub fn decide(&mut self, at: u64, names: &KeyNames) {
+    pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
         let Some(object) = self.open.last() else { return };
         let is_plain = object.ids == 1 && object.names == 0;
         if !is_plain || object.is_overdue(at, &self.edits, self.rules.window) {
@@ -149,7 +133,7 @@ impl Objects {
 
     /// Returns the offset of the first edit that may still change, after `scanned` bytes. Gives up the objects that
     /// are overdue.
-    pub fn first_undecided(&mut self, scanned: u64) -> u64 {
+    pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
         // The first edit of an inner object comes after that of an outer one, or the outer one has none yet.
         for object in self.open.iter_mut().filter(|object| !object.is_given_up) {
             let Some((at, _)) = object.first_edit else { continue };

@@ -7,12 +7,12 @@ use super::frames::FrameBuffer;
 use crate::KeyNames;
 
 /// The largest chunk of edited output. It is a multiple of what a socket takes at once.
-pub const MAX_CHUNK: usize = 64 * 1024;
+pub(super) const MAX_CHUNK: usize = 64 * 1024;
 
 /// Returns the next chunk of the output, which is final before the input offset `settled`.
 ///
 /// A frame without edits is passed on without a copy.
-pub fn next_chunk(
+pub(super) fn next_chunk(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,

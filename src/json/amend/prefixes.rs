@@ -8,12 +8,12 @@ use crate::json::text::MAX_NAME;
 const MAX_PREFIXES: usize = 62;
 
 /// The number of a prefix in the [`Prefixes`] of its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix(u8);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Prefix(u8);
 
 impl Prefix {
     /// No prefix: the edit replaces a value.
-    pub const NONE: Prefix = Prefix(0);
+    pub(super) const NONE: Prefix = Prefix(0);
     /// The prefix without white space.
     const COMPACT: Prefix = Prefix(1);
     /// The first prefix with white space.
@@ -22,7 +22,7 @@ impl Prefix {
 
 /// The prefixes of one body.
 #[derive(Debug)]
-pub struct Prefixes {
+pub(super) struct Prefixes {
     name: &'static str,
     /// The text of the prefix without white space, and its length.
     compact: ([u8; MAX_NAME + 4], usize),
@@ -33,7 +33,7 @@ pub struct Prefixes {
 
 impl Prefixes {
     /// No prefix with white space yet; inserted members are called `name`.
-    pub fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         let (mut text, mut len) = ([0; MAX_NAME + 4], 0);
         for part in [",\"", name, "\":"] {
             text[len..len + part.len()].copy_from_slice(part.as_bytes());
@@ -44,7 +44,7 @@ impl Prefixes {
 
     /// Returns the prefix with this white space.
     #[inline(always)]
-    pub fn find_or_add(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
+    pub(super) fn find_or_add(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
         if white_space.iter().all(|part| part.is_empty()) {
             return Prefix::COMPACT;
         }
@@ -69,7 +69,7 @@ impl Prefixes {
     }
 
     #[inline]
-    pub fn bytes(&self, prefix: Prefix) -> &[u8] {
+    pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
         match prefix {
             Prefix::NONE => b"",
             Prefix::COMPACT => &self.compact.0[..self.compact.1],

@@ -8,11 +8,11 @@ use foldhash::fast::RandomState;
 use crate::KeyNames;
 
 /// The most ids that are kept.
-pub const MAX_UNMATCHED: usize = 256;
+pub(super) const MAX_UNMATCHED: usize = 256;
 
 /// The unmatched ids of one body.
 #[derive(Debug, Default)]
-pub struct UnmatchedIds {
+pub(super) struct UnmatchedIds {
     /// The ids that were not reported yet, with the offset after each, in the order of the body.
     new: Vec<(u64, Box<str>)>,
     /// The hashes of all ids. Two ids with the same 64-bit hash count as one.
@@ -21,7 +21,7 @@ pub struct UnmatchedIds {
 
 impl UnmatchedIds {
     /// Adds an id that ends before `at`. An id that is too long for any map is ignored.
-    pub fn add(&mut self, at: u64, id: &[u8]) {
+    pub(super) fn add(&mut self, at: u64, id: &[u8]) {
         if id.len() > KeyNames::MAX_ID || self.hashes.len() == MAX_UNMATCHED {
             return;
         }
@@ -34,12 +34,12 @@ impl UnmatchedIds {
     }
 
     /// Returns the ids since the last [`clear`](Self::clear), with the offset after each.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
         self.new.iter().map(|(at, id)| (*at, &**id))
     }
 
     /// Marks all ids as reported. They are not added again.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.new.clear();
     }
 }

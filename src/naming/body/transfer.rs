@@ -6,13 +6,12 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::into_bytes;
 use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::json::scan::ScanError;
 use crate::naming::budget::Reservation;
-use crate::naming::head;
 use crate::naming::report::Report;
+use crate::naming::response_headers;
 use crate::naming::settings::MEMBERS;
 use crate::outcome::{Outcome, ResponseState, Skip};
 
@@ -63,10 +62,10 @@ impl<E> Transfer<E> {
             null_as_unmatched: settings.null_as_unmatched,
             window: (settings.limit as u64).max(MIN_WINDOW),
         };
-        let amender = Amender::new(rules, report.names().clone(), settings.learnt.clone());
+        let amender = Amender::new(rules, report.names().clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),
-            reservation: Reservation::new(settings.total.clone()),
+            reservation: Reservation::new(settings.budget.clone()),
             report,
             state: TransferState::Buffering { end: None },
         }
@@ -153,7 +152,7 @@ impl<E> Transfer<E> {
         if must_stream {
             self.state = TransferState::Streaming { end };
             self.report_progress(None);
-            head::amend_response(headers, None);
+            response_headers::amend(headers, None);
             return ResponseState::Streaming;
         }
         let skip = match (&end, self.amender.error()) {
@@ -165,7 +164,7 @@ impl<E> Transfer<E> {
             None => self.report_ids(),
         }
         let outcome = self.outcome(skip);
-        self.report.set(outcome);
+        self.report.set_outcome(outcome);
         self.state = match end {
             Some(end) => self.start_draining(end, headers),
             None => TransferState::Passing,
@@ -177,13 +176,15 @@ impl<E> Transfer<E> {
         let is_changed = self.amender.is_changed();
         // A body with trailers has no Content-Length over HTTP/1.1 (RFC 9112 §6.3, §7.1.2). The length of an unchanged
         // body must not contradict its headers (RFC 9110 §8.6).
-        let has_length = matches!(end, BodyEnd::Complete(None)) && !head::announces_trailers(headers);
+        let has_length =
+            matches!(end, BodyEnd::Complete(None)) && !response_headers::announces_trailers(headers);
         let length = Some(self.amender.output_len()).filter(|_| has_length);
-        let content_length = length.filter(|length| is_changed || !head::denies(headers, *length));
+        let content_length =
+            length.filter(|length| is_changed || !response_headers::contradicts_length(headers, *length));
         if is_changed {
-            head::amend_response(headers, content_length);
+            response_headers::amend(headers, content_length);
             if let BodyEnd::Complete(Some(trailers)) = &mut end {
-                head::amend_trailers(trailers);
+                response_headers::amend_trailers(trailers);
             }
         }
         TransferState::Draining { end, content_length }
@@ -221,7 +222,7 @@ impl<E> Transfer<E> {
             BodyEnd::Failed(_) => self.amender.abort(),
             BodyEnd::Complete(trailers) => {
                 self.amender.finish();
-                trailers.iter_mut().for_each(head::amend_trailers);
+                trailers.iter_mut().for_each(response_headers::amend_trailers);
             }
         }
         self.report_progress(Some(&end));
@@ -241,7 +242,7 @@ impl<E> Transfer<E> {
 
     /// Returns the last frame, after all data.
     pub(super) fn take_end(&mut self) -> Option<Result<Frame<Bytes>, E>> {
-        self.report.tell();
+        self.report.send();
         match mem::replace(&mut self.state, TransferState::Done) {
             TransferState::Draining { end: BodyEnd::Failed(error), .. } => Some(Err(error)),
             TransferState::Draining { end: BodyEnd::Complete(Some(trailers)), .. } => {
@@ -261,7 +262,7 @@ impl<E> Transfer<E> {
             Some(BodyEnd::Failed(_)) => Some(Skip::BodyFailed),
             Some(BodyEnd::Complete(_)) => self.amender.error().map(Skip::from),
         };
-        self.report.set(self.outcome(skip));
+        self.report.set_outcome(self.outcome(skip));
     }
 
     fn outcome(&self, skip: Option<Skip>) -> Outcome {
@@ -280,10 +281,15 @@ impl<E> Transfer<E> {
         let unmatched = self.amender.unmatched();
         if unmatched.len() > 0 {
             let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());
-            self.report.note_unmatched(unmatched, whole_body);
+            self.report.record_unmatched(unmatched, whole_body);
             self.amender.clear_unmatched();
         }
     }
+}
+
+/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
+pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
 }
 
 impl From<ScanError> for Skip {

@@ -1,119 +1,118 @@
 use super::*;
 use crate::SharedKeyNames;
 
-fn unknown(name: &str) -> Fault {
-    Fault::Unknown { name: name.into(), commas: false }
+fn unknown(name: &str) -> FilterError {
+    FilterError::UnknownName { name: name.into(), has_comma: false }
 }
 
 fn snapshot(names: &[(&str, &str)]) -> Snapshot {
     SharedKeyNames::new(KeyNames::new(names.iter().copied()).unwrap()).snapshot()
 }
 
-fn known() -> Snapshot {
-    snapshot(&[
-        ("key_1", "checkout-production"),
-        ("key_2", "checkout-production"),
-        ("key_3", "Billing"),
-        ("key_4", "billings"),
-        ("key_5", "bulling"),
-        ("key_6", "Zürich"),
-    ])
+fn checkout() -> Snapshot {
+    snapshot(&[("key_1", "checkout-production"), ("key_2", "Billing")])
 }
 
-/// The four members, and nothing else.
-#[track_caller]
-fn error(response: &Response<Bytes>) -> [Value; 4] {
-    let body: Value = serde_json::from_slice(response.body()).unwrap();
-    assert_eq!(body.as_object().unwrap().len(), 1);
-    let error = body["error"].as_object().unwrap();
-    assert_eq!(error.len(), 4);
-    ["message", "type", "param", "code"].map(|member| error[member].clone())
-}
-
-fn message(fault: &Fault, names: &Snapshot, suggest: bool) -> String {
-    let [message, ..] = error(&answer(fault, &Method::GET, names, suggest).1);
-    message.as_str().unwrap().to_owned()
+fn parse(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
 }
 
 #[test]
-fn each_in_openais_form() {
-    let bad = "invalid_request_error";
-    for (fault, refusal, status, kind, code) in [
-        (unknown("x"), Refusal::UnknownName, 400, bad, "unknown_api_key_name"),
-        (Fault::Empty, Refusal::EmptyName, 400, bad, "empty_api_key_name"),
-        (Fault::Form, Refusal::Form, 400, bad, "invalid_parameter"),
-        (Fault::TooLong, Refusal::UriTooLong, 414, bad, "uri_too_long"),
+fn refusal_under_an_openai_path_has_openais_error_form() {
+    let bad_request = "invalid_request_error";
+    for (error, refusal, status, kind, code) in [
+        (unknown("x"), Refusal::UnknownName, 400, bad_request, "unknown_api_key_name"),
+        (FilterError::EmptyName, Refusal::EmptyName, 400, bad_request, "empty_api_key_name"),
+        (FilterError::InvalidParameter, Refusal::InvalidParameter, 400, bad_request, "invalid_parameter"),
+        (FilterError::TooLong, Refusal::UriTooLong, 414, bad_request, "uri_too_long"),
     ] {
-        let (called, response) = answer(&fault, &Method::GET, &known(), false);
-        assert_eq!((called, response.status().as_u16()), (refusal, status));
-        let [message, error_type, param, error_code] = error(&response);
-        assert!(message.as_str().unwrap().ends_with('.'));
-        assert_eq!([error_type, param, error_code], [kind, "api_key_names", code]);
+        assert_eq!(classify(&error, &checkout()), refusal);
+        let message = message(&error, &checkout());
+        assert!(message.ends_with('.'), "{message}");
+        let response = default_response(refusal, &message, "/v1/organization/costs");
+        assert_eq!(response.status().as_u16(), status);
+        let expected = serde_json::json!({
+            "error": {"message": message, "type": kind, "param": "api_key_names", "code": code}
+        });
+        assert_eq!(parse(&response), expected);
         let headers = response.headers();
         assert_eq!(headers[CONTENT_TYPE], "application/json");
-        assert_eq!(headers[CONTENT_LENGTH], response.body().len().to_string().as_str());
         assert_eq!(headers[CACHE_CONTROL], "no-store");
         assert!(!headers.contains_key(RETRY_AFTER));
-
-        let (_, head) = answer(&fault, &Method::HEAD, &known(), false);
-        assert_eq!((head.status(), head.headers()), (response.status(), headers));
-        assert!(head.body().is_empty());
     }
 }
 
 #[test]
-fn a_name_that_may_still_come_is_a_503() {
-    let part = br#"{"data":[{"id":"key_1","name":"checkout"}],"has_more":true}"#;
-    let handle = SharedKeyNames::default();
-    let part = SharedKeyNames::new(KeyNames::from_json(part).unwrap()).snapshot();
-    for names in [handle.snapshot(), part] {
-        let (refusal, response) = answer(&unknown("x"), &Method::GET, &names, true);
-        assert_eq!((refusal, response.status().as_u16()), (Refusal::NamesIncomplete, 503));
-        assert_eq!(response.headers()[RETRY_AFTER], "5");
-        let [message, kind, param, code] = error(&response);
-        assert!(message.as_str().unwrap().contains("'x'"));
-        assert_eq!([kind, param, code], ["server_error", "api_key_names", "api_key_names_incomplete"]);
-        // What no map can make good is said at once.
-        assert_eq!(answer(&Fault::Empty, &Method::GET, &names, false).0, Refusal::EmptyName);
-    }
-    // Empty on purpose.
-    handle.replace(KeyNames::default());
-    assert_eq!(answer(&unknown("x"), &Method::GET, &handle.snapshot(), false).0, Refusal::UnknownName);
-}
-
-#[test]
-fn the_message_repeats_what_was_asked_and_no_more() {
-    assert_eq!(message(&unknown("checkout"), &known(), false), "No API key is named 'checkout'.");
-    let strange = "\"}\\ \n\u{0} é 🗝 </script>";
-    assert_eq!(message(&unknown(strange), &known(), false), format!("No API key is named '{strange}'."));
-    // Never cut within a character.
-    for (letter, most) in [("x", 256), ("é", 128), ("–", 85), ("🗝", 64)] {
-        let told = message(&unknown(&letter.repeat(most)), &known(), false);
-        assert_eq!(told, format!("No API key is named '{}'.", letter.repeat(most)));
-        for more in [most + 1, 60_000] {
-            let told = message(&unknown(&letter.repeat(more)), &known(), true);
-            assert_eq!(told, format!("No API key is named '{}…'.", letter.repeat(most)));
+fn refusal_under_an_anthropic_path_has_anthropics_error_form() {
+    for (refusal, kind) in
+        [(Refusal::UnknownName, "invalid_request_error"), (Refusal::NamesIncomplete, "api_error")]
+    {
+        for path in ["/v1/organizations/cost_report", "/anthropic/v1/organizations/usage_report/messages"] {
+            let response = default_response(refusal, "\"quoted\"", path);
+            assert_eq!(response.status(), refusal.status());
+            let expected = serde_json::json!({
+                "type": "error", "error": {"type": kind, "message": "\"quoted\""}, "request_id": null
+            });
+            assert_eq!(parse(&response), expected);
         }
     }
-    let secret = "sk-proj-0123456789abcdef";
-    assert!(!message(&unknown(secret), &known(), true).contains(secret));
-    let beside_commas = Fault::Unknown { name: "ops".into(), commas: true };
-    assert!(message(&beside_commas, &known(), false).contains("api_key_names[]=a&api_key_names[]=b"));
 }
 
 #[test]
-fn near_names_are_said_where_that_is_wanted() {
-    let said = |name: &str| {
-        let told = message(&unknown(name), &known(), true);
-        told.split_once(" Names like it: ").map(|(_, names)| names.to_owned())
-    };
-    assert_eq!(said("billing").as_deref(), Some("'Billing', 'billings', 'bulling'."), "the nearest first");
-    assert_eq!(said("bilings").as_deref(), Some("'billings', 'Billing'."));
-    assert_eq!(said("checkout").as_deref(), Some("'checkout-production'."), "once, though two keys have it");
-    assert_eq!(said("CHECKOUT-PRODUCTOIN").as_deref(), Some("'checkout-production'."));
-    assert_eq!(said("zürch").as_deref(), Some("'Zürich'."));
-    for nothing in ["search", "c", "xx", " ", &"billing".repeat(40)] {
-        assert_eq!(said(nothing), None, "{nothing}");
+fn unknown_name_in_an_incomplete_map_is_a_503() {
+    let names = SharedKeyNames::default();
+    let partial = br#"{"data":[{"id":"key_1","name":"checkout"}],"has_more":true}"#;
+    let partial = SharedKeyNames::new(KeyNames::from_json(partial).unwrap()).snapshot();
+    for names in [names.snapshot(), partial] {
+        let refusal = classify(&unknown("x"), &names);
+        assert_eq!(refusal, Refusal::NamesIncomplete);
+        assert!(message(&unknown("x"), &names).contains("'x'"));
+        let response = default_response(refusal, "", "/v1/organization/costs");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
+            (503, &"5".parse().unwrap())
+        );
+        let error = &parse(&response)["error"];
+        assert_eq!([&error["type"], &error["code"]], ["server_error", "api_key_names_incomplete"]);
+        // An error that no map can remove is permanent.
+        assert_eq!(classify(&FilterError::EmptyName, &names), Refusal::EmptyName);
     }
-    assert!(!message(&unknown("billing"), &known(), false).contains("Billing"));
+    // A map that is empty on purpose is complete.
+    names.replace(KeyNames::default());
+    assert_eq!(classify(&unknown("x"), &names.snapshot()), Refusal::UnknownName);
+}
+
+#[test]
+fn message_repeats_only_the_requested_name() {
+    let message = |name: &str| message(&unknown(name), &checkout());
+    assert_eq!(message("checkout"), "No API key is named 'checkout'.");
+    let special = "\"}\\ \n\u{0} é 🗝 </script>";
+    assert_eq!(message(special), format!("No API key is named '{special}'."));
+    let secret = "sk-proj-0123456789abcdef";
+    assert!(!message(secret).contains(secret));
+}
+
+#[test]
+fn message_shortens_long_names_between_characters() {
+    for (character, count) in [("x", 256), ("é", 128), ("–", 85), ("🗝", 64)] {
+        let longest = character.repeat(count);
+        assert_eq!(message(&unknown(&longest), &checkout()), format!("No API key is named '{longest}'."));
+        for longer in [count + 1, 60_000] {
+            let message = message(&unknown(&character.repeat(longer)), &checkout());
+            assert_eq!(message, format!("No API key is named '{longest}…'."));
+        }
+    }
+}
+
+#[test]
+fn message_about_a_value_with_a_comma_explains_the_list_forms() {
+    let error = FilterError::UnknownName { name: "ops".into(), has_comma: true };
+    assert!(message(&error, &checkout()).contains("api_key_names[]=a&api_key_names[]=b"));
+}
+
+#[test]
+fn suggestions_are_quoted() {
+    let names = snapshot(&[("key_1", "billing"), ("key_2", "billings")]);
+    assert_eq!(suggestions("billin", &names), " Similar names: 'billing', 'billings'.");
+    assert_eq!(suggestions("search", &names), "");
 }

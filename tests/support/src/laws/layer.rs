@@ -1,4 +1,4 @@
-//! The whole layer, over a service that answers by a script.
+//! Laws of the whole layer, over a service with a scripted response.
 
 mod upstream;
 
@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::upstream::{Failed, Script, Step, Upstream};
+use self::upstream::{Failed, Script, ScriptedService, Step};
 use super::amend::{Amended, names, rules, snapshot};
 use crate::cases::naive;
 use crate::choices::{Choices, crumbs, cut};
@@ -23,8 +23,8 @@ use tower_api_key_name::_internal::scan::ScanError;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
-/// Bytes, head, trailers, error and outcome are what the laws say, however the body comes; hints are honest; what ends
-/// has ended; one outcome is told, even if nobody listens to the end.
+/// Checks one exchange: bytes, headers, trailers, error and outcome are those that the laws require, for any frames; the
+/// hints are correct; and the outcome is reported once, even if the body is dropped early.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
     let mut exchange = Exchange::drawn(&mut choices);
@@ -35,14 +35,14 @@ pub fn hold(input: &[u8]) {
 
     let expected = exchange.expected(&body);
     for chunks in [vec![&*body], cut(&body, &cuts), crumbs(&body)] {
-        let went = exchange.run(&chunks, pends, usize::MAX);
-        assert_eq!(went, expected, "{exchange:?} {:?}", String::from_utf8_lossy(&body));
+        let result = exchange.run(&chunks, pends, usize::MAX);
+        assert_eq!(result, expected, "{exchange:?} {:?}", String::from_utf8_lossy(&body));
     }
     let left = exchange.run(&cut(&body, &cuts), pends, usize::from(left_at % 8));
     assert!(expected.data.starts_with(&left.data), "{exchange:?}");
 }
 
-// === What is asked, and what upstream answers ===
+// === The request and the upstream response ===
 
 #[derive(Debug)]
 struct Exchange {
@@ -50,9 +50,9 @@ struct Exchange {
     uri: &'static str,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
-    end: End,
-    /// The body below says what it knows of its end and its length.
-    honest: bool,
+    end: BodyEnd,
+    /// The inner body reports its exact size and its end.
+    has_hints: bool,
     limit: usize,
     honor_no_transform: bool,
     rules: Rules,
@@ -60,13 +60,13 @@ struct Exchange {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
-    Well,
+enum BodyEnd {
+    Complete,
     Trailers,
     Error,
 }
 
-/// The shortest window there is, whatever the limit.
+/// The smallest window, with any limit.
 const MIN_WINDOW: usize = 16 << 10;
 
 impl Exchange {
@@ -104,8 +104,8 @@ impl Exchange {
             status: StatusCode::from_u16(choices.of(&[200, 200, 200, 200, 404, 204, 206, 304]))
                 .unwrap_or_default(),
             headers,
-            end: choices.of(&[End::Well, End::Well, End::Trailers, End::Error]),
-            honest: choices.yes(),
+            end: choices.of(&[BodyEnd::Complete, BodyEnd::Complete, BodyEnd::Trailers, BodyEnd::Error]),
+            has_hints: choices.yes(),
             limit: 0,
             honor_no_transform: choices.yes(),
             rules,
@@ -113,7 +113,7 @@ impl Exchange {
         }
     }
 
-    /// Any limit, the usual one, or one that is just reached, by the end of a body or by a fault in it.
+    /// Sets any limit, the default, or one near the length of the body or the offset of its error.
     fn set_limit(&mut self, (kind, limit): (u8, u8), body: &[u8]) {
         let limit = usize::from(limit);
         let around = |at: usize| (at + limit % 5).saturating_sub(2);
@@ -129,12 +129,12 @@ impl Exchange {
         self.naive.window = window;
     }
 
-    fn said(&self, name: &str) -> &str {
-        let said = self.headers.iter().find(|(this, _)| this == name);
-        said.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default()
+    fn header(&self, name: &str) -> &str {
+        let header = self.headers.iter().find(|(this, _)| this == name);
+        header.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default()
     }
 
-    fn head(&self) -> HeaderMap {
+    fn headers(&self) -> HeaderMap {
         self.headers.iter().cloned().collect()
     }
 
@@ -148,125 +148,128 @@ impl Exchange {
     }
 }
 
-// === What is to come of it ===
+// === The expected result ===
 
-/// All that a client gets, and what is told of it.
+/// The response as the client receives it, and the reported outcomes.
 #[derive(Debug, Default, PartialEq)]
-struct Went {
+struct ExchangeResult {
     headers: HeaderMap,
-    /// As the head says it.
-    outcome: Option<ResponseState>,
+    state: Option<ResponseState>,
     data: Vec<u8>,
     trailers: Option<HeaderMap>,
     failed: bool,
-    told: Vec<Outcome>,
+    outcomes: Vec<Outcome>,
 }
 
 impl Exchange {
-    fn expected(&self, body: &[u8]) -> Went {
-        let as_it_came = || Went {
-            headers: self.head(),
+    fn expected(&self, body: &[u8]) -> ExchangeResult {
+        let unchanged = || ExchangeResult {
+            headers: self.headers(),
             data: body.to_vec(),
-            trailers: (self.end == End::Trailers).then(|| self.trailers()),
-            failed: self.end == End::Error,
-            ..Went::default()
+            trailers: (self.end == BodyEnd::Trailers).then(|| self.trailers()),
+            failed: self.end == BodyEnd::Error,
+            ..ExchangeResult::default()
         };
         if self.uri == "/v1/models" {
-            return as_it_came();
+            return unchanged();
         }
         let skipped = |skip| {
             let outcome = Outcome::Skipped { skip, counts: Counts::default() };
-            Went { outcome: Some(outcome.into()), told: vec![outcome], ..as_it_came() }
+            ExchangeResult { state: Some(outcome.into()), outcomes: vec![outcome], ..unchanged() }
         };
         if let Some(skip) = self.skip() {
             return skipped(skip);
         }
         if self.method == Method::HEAD {
-            return Went { headers: self.corrected(None), ..skipped(Skip::NoBody) };
+            return ExchangeResult { headers: self.corrected(None), ..skipped(Skip::NoBody) };
         }
 
         let fault = self.fault(body);
         let end = fault.map_or(body.len(), |fault| fault.offset() as usize);
         let (data, counts) = naive::amend_until(body, end, self.naive);
-        let (changed, counts) = (data != body, told(counts));
+        let (changed, counts) = (data != body, self::counts(counts));
         let charge = naive::edit_charge(naive::edits(body, end));
         // A body without an id is not scanned, so its names are not charged.
-        let counted = if may_hold_an_id(body) { charge } else { 0 };
+        let counted = if may_contain_an_id(body) { charge } else { 0 };
         let is_long = body.len() + counted > self.limit;
-        // What is no JSON, and would not change, need not be held any longer.
-        let is_hopeless = fault.is_some() && !changed;
-        if is_long && (!is_hopeless || end + charge >= self.limit) {
+        // A body with an error before any edit is not buffered any longer.
+        let has_early_error = fault.is_some() && !changed;
+        if is_long && (!has_early_error || end + charge >= self.limit) {
             let outcome = match fault {
-                _ if self.end == End::Error => Outcome::Skipped { skip: Skip::BodyFailed, counts },
+                _ if self.end == BodyEnd::Error => Outcome::Skipped { skip: Skip::BodyFailed, counts },
                 Some(fault) => Outcome::Skipped { skip: fault.into(), counts },
                 None if changed => Outcome::Amended { counts },
                 None => Outcome::Unchanged { counts },
             };
-            return Went {
+            return ExchangeResult {
                 headers: self.corrected(None),
-                outcome: Some(ResponseState::Streaming),
+                state: Some(ResponseState::Streaming),
                 data,
-                trailers: as_it_came().trailers.map(without_digests),
-                told: vec![outcome],
-                ..as_it_came()
+                trailers: unchanged().trailers.map(without_digests),
+                outcomes: vec![outcome],
+                ..unchanged()
             };
         }
-        // As long as nothing can need a name, nothing is parsed.
-        let fault = fault.filter(|_| is_long || may_hold_an_id(body));
+        // A body that cannot contain an id is not parsed.
+        let fault = fault.filter(|_| is_long || may_contain_an_id(body));
         match fault {
-            Some(fault) if self.end != End::Error || is_hopeless => return skipped(fault.into()),
-            _ if self.end == End::Error => return skipped(Skip::BodyFailed),
+            Some(fault) if self.end != BodyEnd::Error || has_early_error => return skipped(fault.into()),
+            _ if self.end == BodyEnd::Error => return skipped(Skip::BodyFailed),
             _ if !changed => {
                 let outcome = Outcome::Unchanged { counts };
-                return Went { outcome: Some(outcome.into()), told: vec![outcome], ..as_it_came() };
+                return ExchangeResult {
+                    state: Some(outcome.into()),
+                    outcomes: vec![outcome],
+                    ..unchanged()
+                };
             }
             _ => {}
         }
-        let says_length = self.end == End::Well && self.said("trailer").is_empty();
+        let has_length = self.end == BodyEnd::Complete && self.header("trailer").is_empty();
         let outcome = Outcome::Amended { counts };
-        Went {
-            headers: self.corrected(says_length.then_some(data.len())),
-            outcome: Some(outcome.into()),
+        ExchangeResult {
+            headers: self.corrected(has_length.then_some(data.len())),
+            state: Some(outcome.into()),
             data,
-            trailers: as_it_came().trailers.map(without_digests),
-            told: vec![outcome],
-            ..as_it_came()
+            trailers: unchanged().trailers.map(without_digests),
+            outcomes: vec![outcome],
+            ..unchanged()
         }
     }
 
-    /// Why the body is not looked at, but for the method.
+    /// Returns the reason to skip the body, except the method.
     fn skip(&self) -> Option<Skip> {
         match self.status.as_u16() {
             204 | 304 => return Some(Skip::NoBody),
             206 => return Some(Skip::Partial),
             _ => {}
         }
-        if !self.said("content-range").is_empty() {
+        if !self.header("content-range").is_empty() {
             Some(Skip::Partial)
-        } else if !self.said("content-type").contains("json") {
+        } else if !self.header("content-type").contains("json") {
             Some(Skip::MediaType)
-        } else if self.said("content-encoding") == "gzip" {
+        } else if self.header("content-encoding") == "gzip" {
             Some(Skip::ContentEncoding)
-        } else if self.honor_no_transform && self.said("cache-control") == "no-transform" {
+        } else if self.honor_no_transform && self.header("cache-control") == "no-transform" {
             Some(Skip::NoTransform)
         } else {
             None
         }
     }
 
-    /// A body that fails has no end to be missed.
+    /// Returns the error of the body. If it fails, an unexpected end is not an error.
     fn fault(&self, body: &[u8]) -> Option<ScanError> {
         let fault = Amended::of(&[body], &snapshot(), self.rules, false).error;
-        fault.filter(|fault| self.end != End::Error || fault.offset() < body.len() as u64)
+        fault.filter(|fault| self.end != BodyEnd::Error || fault.offset() < body.len() as u64)
     }
 
-    /// The head without what describes other bytes.
+    /// Returns the headers without those of the original bytes.
     fn corrected(&self, length: Option<usize>) -> HeaderMap {
-        let mut headers = without_digests(self.head());
+        let mut headers = without_digests(self.headers());
         for name in ["etag", "accept-ranges", "content-length", "trailer"] {
             headers.remove(name);
         }
-        if self.said("trailer").starts_with("x-sum") {
+        if self.header("trailer").starts_with("x-sum") {
             headers.insert("trailer", HeaderValue::from_static("x-sum"));
         }
         if let Some(length) = length {
@@ -283,119 +286,120 @@ fn without_digests(mut fields: HeaderMap) -> HeaderMap {
     fields
 }
 
-fn told([named, unmatched, null, left]: naive::Counts) -> Counts {
+fn counts([named, unmatched, not_a_string, skipped]: naive::Counts) -> Counts {
     let mut counts = Counts::default();
-    (counts.named, counts.unmatched, counts.not_a_string, counts.skipped) = (named, unmatched, null, left);
+    (counts.named, counts.unmatched, counts.not_a_string, counts.skipped) =
+        (named, unmatched, not_a_string, skipped);
     counts
 }
 
-fn may_hold_an_id(body: &[u8]) -> bool {
-    let holds = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
-    holds(b"api_key_id") || holds(b"\\u00")
+fn may_contain_an_id(body: &[u8]) -> bool {
+    let contains = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
+    contains(b"api_key_id") || contains(b"\\u00")
 }
 
-// === What comes of it ===
+// === The actual result ===
 
 impl Exchange {
-    /// Has the body come in these chunks, and listens to so many of the frames that come out.
-    fn run(&self, chunks: &[&[u8]], pends: u8, frames: usize) -> Went {
-        let told = Arc::<Mutex<Vec<Outcome>>>::default();
-        let tell = told.clone();
+    /// Sends the body in these chunks, and reads up to `frames` frames.
+    fn run(&self, chunks: &[&[u8]], pends: u8, frames: usize) -> ExchangeResult {
+        let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
+        let writer = outcomes.clone();
         let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names()))
             .limit(self.limit)
             .unmatched(self.rules.unmatched)
             .null_as_unmatched(self.rules.null_as_unmatched)
             .honor_no_transform(self.honor_no_transform)
-            .on_outcome(move |outcome, _| tell.lock().iter_mut().for_each(|told| told.push(*outcome)));
-        let mut service = layer.layer(Upstream(Some(self.response(chunks, pends))));
+            .on_outcome(move |outcome, _| writer.lock().iter_mut().for_each(|all| all.push(*outcome)));
+        let mut service = layer.layer(ScriptedService(Some(self.response(chunks, pends))));
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = http::Uri::from_static(self.uri);
 
-        let mut went = Went::default();
+        let mut result = ExchangeResult::default();
         {
-            let Ok(response) = finished(pin!(service.call(request)), |future, cx| future.poll(cx));
+            let Ok(response) = run_to_end(pin!(service.call(request)), |future, cx| future.poll(cx));
             let (head, body) = response.into_parts();
-            went.headers = head.headers;
-            went.outcome = head.extensions.get().copied();
-            listen(pin!(body), frames, &mut went);
+            result.headers = head.headers;
+            result.state = head.extensions.get().copied();
+            read_body(pin!(body), frames, &mut result);
         }
-        went.told = told.lock().map(|told| told.clone()).unwrap_or_default();
-        went
+        result.outcomes = outcomes.lock().map(|outcomes| outcomes.clone()).unwrap_or_default();
+        result
     }
 
     fn response(&self, chunks: &[&[u8]], pends: u8) -> Response<Script> {
         let mut steps: Vec<Step> =
             chunks.iter().map(|chunk| Step::Data(Bytes::copy_from_slice(chunk))).collect();
         match self.end {
-            End::Well => {}
-            End::Trailers => steps.push(Step::Trailers(self.trailers())),
-            End::Error => steps.push(Step::Error),
+            BodyEnd::Complete => {}
+            BodyEnd::Trailers => steps.push(Step::Trailers(self.trailers())),
+            BodyEnd::Error => steps.push(Step::Error),
         }
         steps.reverse();
-        let mut response = Response::new(Script { steps, honest: self.honest, pends, polls: 0 });
+        let mut response = Response::new(Script { steps, has_hints: self.has_hints, pends, polls: 0 });
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.head();
+        *response.headers_mut() = self.headers();
         response
     }
 }
 
-/// Takes frames until there are none, or enough, and holds what the body says of itself against what comes.
-fn listen<B>(mut body: Pin<&mut B>, frames: usize, went: &mut Went)
+/// Reads up to `frames` frames, and compares the hints of the body with them.
+fn read_body<B>(mut body: Pin<&mut B>, frames: usize, result: &mut ExchangeResult)
 where
     B: Body<Data = Bytes, Error = Failed>,
 {
     let mut hints = Vec::new();
     let mut ended = false;
     for _ in 0..frames {
-        hints.push((went.data.len() as u64, body.size_hint()));
-        let says_end = body.is_end_stream();
-        let frame = finished(body.as_mut(), |body, cx| body.poll_frame(cx));
-        assert!(!(says_end && frame.is_some()), "something after the end");
-        assert!(went.trailers.is_none() && !went.failed || frame.is_none(), "something after the last");
+        hints.push((result.data.len() as u64, body.size_hint()));
+        let is_end = body.is_end_stream();
+        let frame = run_to_end(body.as_mut(), |body, cx| body.poll_frame(cx));
+        assert!(!(is_end && frame.is_some()), "a frame follows the end");
+        assert!(
+            result.trailers.is_none() && !result.failed || frame.is_none(),
+            "a frame follows trailers or an error"
+        );
         match frame.map(|frame| frame.map(Frame::into_data)) {
             None => {
                 ended = true;
                 break;
             }
-            Some(Err(Failed)) => went.failed = true,
-            Some(Ok(Ok(data))) => went.data.extend_from_slice(&data),
-            Some(Ok(Err(frame))) => went.trailers = frame.into_trailers().ok(),
+            Some(Err(Failed)) => result.failed = true,
+            Some(Ok(Ok(data))) => result.data.extend_from_slice(&data),
+            Some(Ok(Err(frame))) => result.trailers = frame.into_trailers().ok(),
         }
     }
     if !ended {
         return;
     }
-    assert!(finished(body.as_mut(), |body, cx| body.poll_frame(cx)).is_none(), "it ends once");
+    assert!(run_to_end(body.as_mut(), |body, cx| body.poll_frame(cx)).is_none(), "a frame follows the end");
     for (at, hint) in hints {
-        let left = went.data.len() as u64 - at;
-        let is_honest = hint.lower() <= left && hint.upper().is_none_or(|upper| left <= upper);
-        assert!(is_honest, "{hint:?}, and {left} bytes came");
+        let left = result.data.len() as u64 - at;
+        let is_correct = hint.lower() <= left && hint.upper().is_none_or(|upper| left <= upper);
+        assert!(is_correct, "{hint:?}, but {left} bytes arrived");
     }
 }
 
-/// What a future or a stream comes to. Each time that it pends, it was the script that did.
-fn finished<T: ?Sized, R>(
+/// Polls until the result is ready. Each pending poll must have woken the task, because only the script is pending.
+fn run_to_end<T: ?Sized, R>(
     mut this: Pin<&mut T>,
     poll: impl Fn(Pin<&mut T>, &mut Context<'_>) -> Poll<R>,
 ) -> R {
-    let woken = Arc::new(Woken::default());
+    let woken = Arc::new(WakeFlag::default());
     let waker = Waker::from(woken.clone());
     loop {
         if let Poll::Ready(result) = poll(this.as_mut(), &mut Context::from_waker(&waker)) {
             return result;
         }
-        assert!(
-            woken.0.swap(false, std::sync::atomic::Ordering::Relaxed),
-            "pending, and nobody will wake it"
-        );
+        assert!(woken.0.swap(false, std::sync::atomic::Ordering::Relaxed), "pending without a wake-up");
     }
 }
 
 #[derive(Default)]
-struct Woken(std::sync::atomic::AtomicBool);
+struct WakeFlag(std::sync::atomic::AtomicBool);
 
-impl std::task::Wake for Woken {
+impl std::task::Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, std::sync::atomic::Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Upstream, which answers once, by a script.
+//! An inner service with one scripted response.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
-pub(super) struct Upstream(pub(super) Option<Response<Script>>);
+pub(super) struct ScriptedService(pub(super) Option<Response<Script>>);
 
-impl Service<Request<()>> for Upstream {
+impl Service<Request<()>> for ScriptedService {
     type Response = Response<Script>;
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Response<Script>, Self::Error>>;
@@ -36,17 +36,17 @@ pub(super) enum Step {
     Error,
 }
 
-/// A body made of these steps, the last first; it pends now and then.
+/// A body of these steps, in reverse order. Some polls are pending.
 pub(super) struct Script {
     pub(super) steps: Vec<Step>,
-    pub(super) honest: bool,
-    /// A bit for each of eight polls, over and over, but never all.
+    pub(super) has_hints: bool,
+    /// A bit for each of eight polls, repeated. At least one poll of eight is ready.
     pub(super) pends: u8,
     pub(super) polls: u32,
 }
 
 impl Body for Script {
-    /// In two parts, as buffers may be.
+    /// A buffer in two parts.
     type Data = Chain<Bytes, Bytes>;
     type Error = Failed;
 
@@ -70,12 +70,12 @@ impl Body for Script {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.honest && self.steps.is_empty()
+        self.has_hints && self.steps.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         let length = |step: &Step| if let Step::Data(data) = step { data.len() as u64 } else { 0 };
-        if self.honest {
+        if self.has_hints {
             SizeHint::with_exact(self.steps.iter().map(length).sum())
         } else {
             SizeHint::default()

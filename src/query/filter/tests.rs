@@ -1,8 +1,8 @@
-use super::{Fault, rewrite};
 use crate::KeyNames;
+use crate::query::{FilterError, rewrite};
 
 /// The longest URI that `http::Uri` accepts, in bytes.
-const ROOM: usize = 65_534;
+const MAX_LENGTH: usize = 65_534;
 
 fn names() -> KeyNames {
     let pairs = [
@@ -22,25 +22,25 @@ fn names() -> KeyNames {
 
 #[track_caller]
 fn becomes(query: &str, expected: &str) {
-    assert_eq!(rewrite(query, &names(), ROOM), Ok(Some(expected.into())), "{query}");
-    assert_eq!(rewrite(expected, &names(), ROOM), Ok(None), "twice: {query}");
+    assert_eq!(rewrite(query, &names(), MAX_LENGTH), Ok(Some(expected.into())), "{query}");
+    assert_eq!(rewrite(expected, &names(), MAX_LENGTH), Ok(None), "applied twice to {query}");
 }
 
 #[track_caller]
-fn is_refused(query: &str, fault: Fault) {
-    assert_eq!(rewrite(query, &names(), ROOM), Err(fault), "{query}");
+fn fails(query: &str, error: FilterError) {
+    assert_eq!(rewrite(query, &names(), MAX_LENGTH), Err(error), "{query}");
 }
 
-fn unknown(name: &str) -> Fault {
-    Fault::Unknown { name: name.into(), commas: false }
+fn unknown(name: &str) -> FilterError {
+    FilterError::UnknownName { name: name.into(), has_comma: false }
 }
 
-fn unknown_beside_commas(name: &str) -> Fault {
-    Fault::Unknown { name: name.into(), commas: true }
+fn unknown_with_comma(name: &str) -> FilterError {
+    FilterError::UnknownName { name: name.into(), has_comma: true }
 }
 
 #[test]
-fn every_form_that_clients_send() {
+fn names_in_each_list_form_become_ids() {
     becomes("api_key_names=checkout", "api_key_ids=key_1");
     becomes("api_key_names[]=checkout", "api_key_ids[]=key_1");
     becomes("api_key_names[]=checkout&api_key_names[]=billing", "api_key_ids[]=key_1&api_key_ids[]=key_2");
@@ -59,16 +59,16 @@ fn every_form_that_clients_send() {
     becomes("api_key_names%5b%30%5d=checkout", "api_key_ids%5b0%5d=key_1");
     becomes(
         "start_time=1&api_key_names[]=billing&group_by[]=api_key_name&page=AAA%3D",
-        "start_time=1&api_key_ids[]=key_2&group_by[]=api_key_name&page=AAA%3D",
+        "start_time=1&api_key_ids[]=key_2&group_by[]=api_key_id&page=AAA%3D",
     );
 }
 
 #[test]
-fn a_name_of_several_keys_is_all_of_their_ids() {
-    let (three, listed) = ("key_s1&api_key_ids=key_s2&api_key_ids=key_s3", "key_s1,key_s2,key_s3");
-    for spelt in ["Secret+Key", "Secret%20Key", "Secret Key", "%53ecret%20Key"] {
-        becomes(&format!("api_key_names={spelt}"), &format!("api_key_ids={three}"));
-        becomes(&format!("api_key_names={spelt},billing"), &format!("api_key_ids={listed},key_2"));
+fn name_of_several_keys_becomes_all_their_ids() {
+    let (pairs, list) = ("key_s1&api_key_ids=key_s2&api_key_ids=key_s3", "key_s1,key_s2,key_s3");
+    for spelling in ["Secret+Key", "Secret%20Key", "Secret Key", "%53ecret%20Key"] {
+        becomes(&format!("api_key_names={spelling}"), &format!("api_key_ids={pairs}"));
+        becomes(&format!("api_key_names={spelling},billing"), &format!("api_key_ids={list},key_2"));
     }
     becomes(
         "api_key_names%5B%5D=Secret+Key&x",
@@ -80,25 +80,25 @@ fn a_name_of_several_keys_is_all_of_their_ids() {
     );
 }
 
-/// Without brackets, and alone, a value is a name first and a list after that.
+/// A single value without brackets is looked up as a name first, and then split at its commas.
 #[test]
-fn commas_divide_only_what_is_no_name() {
+fn value_with_commas_is_split_only_if_it_is_not_a_name() {
     becomes("api_key_names=a,b", "api_key_ids=key_ab");
     becomes("api_key_names=a%2Cb", "api_key_ids=key_ab");
     becomes("api_key_names=b,a", "api_key_ids=key_b,key_a");
     becomes("api_key_names=ops,+EU", "api_key_ids=key_c");
     becomes("api_key_names[]=ops,+EU&api_key_names[]=a%2cb", "api_key_ids[]=key_c&api_key_ids[]=key_ab");
     becomes("api_key_names=a,b&api_key_names=a", "api_key_ids=key_ab&api_key_ids=key_a");
-    is_refused("api_key_names[]=b,a", unknown_beside_commas("b,a"));
-    is_refused("api_key_names[0]=b%2Ca", unknown_beside_commas("b,a"));
-    is_refused("api_key_names=b,a&api_key_names=a", unknown_beside_commas("b,a"));
-    is_refused("api_key_names=b,a&api_key_names[]=a", unknown_beside_commas("b,a"));
-    is_refused("api_key_names=checkout,ops,+EU", unknown_beside_commas("ops"));
-    is_refused("api_key_names=checkout,+billing", unknown_beside_commas(" billing"));
+    fails("api_key_names[]=b,a", unknown_with_comma("b,a"));
+    fails("api_key_names[0]=b%2Ca", unknown_with_comma("b,a"));
+    fails("api_key_names=b,a&api_key_names=a", unknown_with_comma("b,a"));
+    fails("api_key_names=b,a&api_key_names[]=a", unknown_with_comma("b,a"));
+    fails("api_key_names=checkout,ops,+EU", unknown_with_comma("ops"));
+    fails("api_key_names=checkout,+billing", unknown_with_comma(" billing"));
 }
 
 #[test]
-fn ids_that_stand_there_stay_and_give_the_form() {
+fn ids_in_the_query_stay_and_determine_the_form() {
     becomes("api_key_ids[]=x&api_key_names[]=checkout", "api_key_ids[]=x&api_key_ids[]=key_1");
     becomes("api_key_names[]=checkout&api_key_ids[]=x", "api_key_ids[]=key_1&api_key_ids[]=x");
     becomes("api_key_ids=x&api_key_names=checkout", "api_key_ids=x&api_key_ids=key_1");
@@ -111,14 +111,14 @@ fn ids_that_stand_there_stay_and_give_the_form() {
         "api_key_names=checkout,billing&api%5Fkey_ids%5B%5D=x",
         "api_key_ids%5B%5D=key_1&api_key_ids%5B%5D=key_2&api%5Fkey_ids%5B%5D=x",
     );
-    // A list with commas is one pair, and stays one.
+    // A comma-separated list stays one pair.
     becomes("api_key_ids=x,y&z&api_key_names=checkout,billing", "api_key_ids=x,y,key_1,key_2&z");
     becomes("api_key_names[]=checkout&api_key_ids=x%2Cy", "api_key_ids=x%2Cy%2Ckey_1");
     becomes(
         "api_key_ids=x,y&api_key_ids=z&api_key_names=checkout",
         "api_key_ids=x,y&api_key_ids=z&api_key_ids=key_1",
     );
-    // Numbers are the lowest that are free.
+    // New pairs get the lowest free indexes.
     becomes(
         "api_key_ids[1]=x&api_key_names[0]=Secret+Key",
         "api_key_ids[1]=x&api_key_ids[0]=key_s1&api_key_ids[2]=key_s2&api_key_ids[3]=key_s3",
@@ -127,19 +127,19 @@ fn ids_that_stand_there_stay_and_give_the_form() {
         "api_key_ids[99999999999999999999]=x&api_key_names=a",
         "api_key_ids[99999999999999999999]=x&api_key_ids[0]=key_a",
     );
-    // What is no list is not taken for one.
+    // A parameter in an unknown form is not a list.
     becomes("api_key_ids[x]=1&api_key_names[]=a", "api_key_ids[x]=1&api_key_ids[]=key_a");
     becomes("api_key_ids&api_key_names[]=a", "api_key_ids&api_key_ids=key_a");
 }
 
 #[test]
-fn no_id_is_asked_for_twice() {
+fn ids_of_a_repeated_name_are_sent_once() {
     becomes("api_key_names=checkout&api_key_names=checkout", "api_key_ids=key_1");
     becomes("api_key_names=checkout,checkout", "api_key_ids=key_1");
     becomes("x&api_key_ids=key_1&api_key_names=checkout&y", "x&api_key_ids=key_1&y");
     becomes("api_key_names[]=checkout&api_key_ids=key%5F1", "api_key_ids=key%5F1");
     becomes("api_key_ids=key_1,key_s2&api_key_names=Secret+Key", "api_key_ids=key_1,key_s2,key_s1,key_s3");
-    // In brackets these are one id, which is none of ours.
+    // In brackets this is one id, which contains a comma.
     becomes(
         "api_key_ids[]=key_1,key_2&api_key_names=billing",
         "api_key_ids[]=key_1,key_2&api_key_ids[]=key_2",
@@ -147,42 +147,50 @@ fn no_id_is_asked_for_twice() {
 }
 
 #[test]
-fn ids_are_percent_encoded() {
-    for spelt in ["Z%C3%BCrich+%E2%80%93+50%25%2B", "Zürich – 50%%2B", "Z%c3%bcrich%20–%2050%%2b"] {
-        becomes(&format!("api_key_names={spelt}"), "api_key_ids=key%20%C3%BC%26%3D%2B%25%2F");
+fn id_with_special_characters_is_percent_encoded() {
+    for spelling in ["Z%C3%BCrich+%E2%80%93+50%25%2B", "Zürich – 50%%2B", "Z%c3%bcrich%20–%2050%%2b"] {
+        becomes(&format!("api_key_names={spelling}"), "api_key_ids=key%20%C3%BC%26%3D%2B%25%2F");
     }
 }
 
 #[test]
-fn what_cannot_be_found_is_refused() {
-    is_refused("api_key_names=nobody", unknown("nobody"));
-    is_refused("api_key_names[]=checkout&api_key_names[]=Checkout", unknown("Checkout"));
-    is_refused("api_key_names=checkout%00", unknown("checkout\0"));
-    is_refused("api_key_names=%FF%C3", unknown("\u{FFFD}\u{FFFD}"));
-    is_refused("api_key_names=key_1", unknown("key_1"));
-    is_refused("api_key_names=+", unknown(" "));
-    is_refused("api_key_names=checkout=", unknown("checkout="));
+fn unknown_name_is_rejected() {
+    fails("api_key_names=absent", unknown("absent"));
+    fails("api_key_names[]=checkout&api_key_names[]=Checkout", unknown("Checkout"));
+    fails("api_key_names=checkout%00", unknown("checkout\0"));
+    fails("api_key_names=%FF%C3", unknown("\u{FFFD}\u{FFFD}"));
+    fails("api_key_names=key_1", unknown("key_1"));
+    fails("api_key_names=+", unknown(" "));
+    fails("api_key_names=checkout=", unknown("checkout="));
+}
+
+#[test]
+fn empty_name_is_rejected() {
     for empty in
         ["", "=", "[]=", "[]", "=checkout&api_key_names=", "=checkout,", "=,", "=,billing", "%5B0%5D="]
     {
-        is_refused(&format!("api_key_names{empty}"), Fault::Empty);
-    }
-    for odd in ["[x]", "[", "[0", "[]]", "[][]", "[0][name]", "%5B-1%5D", "[ 0]"] {
-        is_refused(&format!("api_key_names{odd}=checkout"), Fault::Form);
-        is_refused(&format!("api_key_names=checkout&api_key_names{odd}"), Fault::Form);
+        fails(&format!("api_key_names{empty}"), FilterError::EmptyName);
     }
 }
 
-/// What is meant is clear, and to the API it would be a parameter that it does not know: the bill of all keys.
 #[test]
-fn what_is_nearly_the_parameter_is_refused() {
-    for nearly in
+fn unknown_list_form_is_rejected() {
+    for brackets in ["[x]", "[", "[0", "[]]", "[][]", "[0][name]", "%5B-1%5D", "[ 0]"] {
+        fails(&format!("api_key_names{brackets}=checkout"), FilterError::InvalidParameter);
+        fails(&format!("api_key_names=checkout&api_key_names{brackets}"), FilterError::InvalidParameter);
+    }
+}
+
+/// The API would ignore an unknown parameter and return the usage of all keys.
+#[test]
+fn misspelled_parameter_is_rejected() {
+    for suffix in
         ["]", ".0", "%255B%255D", "+", "%20", "%00", ":", ";x", "é", "%FF", "%", "%5b%5d%5d", "(0)", "*", "'"]
     {
-        is_refused(&format!("api_key_names{nearly}=checkout"), Fault::Form);
-        is_refused(&format!("a=b&api_key_names[]=checkout&api_key_names{nearly}"), Fault::Form);
+        fails(&format!("api_key_names{suffix}=checkout"), FilterError::InvalidParameter);
+        fails(&format!("a=b&api_key_names[]=checkout&api_key_names{suffix}"), FilterError::InvalidParameter);
     }
-    for spelt in [
+    for spelling in [
         "API_KEY_NAMES",
         "Api_Key_Names[]",
         "api_key_nameS",
@@ -200,9 +208,9 @@ fn what_is_nearly_the_parameter_is_refused() {
         "api_key_name[]",
         "api%5Fkey%5Fname",
     ] {
-        is_refused(&format!("{spelt}=checkout"), Fault::Form);
+        fails(&format!("{spelling}=checkout"), FilterError::InvalidParameter);
     }
-    // Ids in no known form are the API's business.
+    // Misspelled ids are passed to the API.
     becomes(
         "api_key_ids.0=x&API_KEY_IDS=y&api_key_names=a",
         "api_key_ids.0=x&API_KEY_IDS=y&api_key_ids=key_a",
@@ -210,7 +218,7 @@ fn what_is_nearly_the_parameter_is_refused() {
 }
 
 #[test]
-fn all_else_stays() {
+fn query_without_the_filter_is_unchanged() {
     for query in [
         "",
         "&",
@@ -223,7 +231,7 @@ fn all_else_stays() {
         "models=api_key_names&x=api_key_names=checkout",
         "api%255Fkey_names=checkout",
     ] {
-        assert_eq!(rewrite(query, &names(), ROOM), Ok(None), "{query}");
+        assert_eq!(rewrite(query, &names(), MAX_LENGTH), Ok(None), "{query}");
     }
     becomes(
         "a=+%20%zz%&&b=[]{}|^&api_key_names=checkout&=&c=%E2%82%AC&d&é",
@@ -232,14 +240,14 @@ fn all_else_stays() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
-    let one = "x=y&api_key_names[]=checkout";
+fn query_longer_than_the_maximum_is_rejected() {
+    let query = "x=y&api_key_names[]=checkout";
     let length = "x=y&api_key_ids[]=key_1".len();
-    assert!(rewrite(one, &names(), length).is_ok());
-    assert_eq!(rewrite(one, &names(), length - 1), Err(Fault::TooLong));
-    // However many keys share the name, the work ends with the room.
+    assert!(rewrite(query, &names(), length).is_ok());
+    assert_eq!(rewrite(query, &names(), length - 1), Err(FilterError::TooLong));
+    // The look-up stops at the maximum, however many keys have the name.
     let all = KeyNames::new((0..20_000).map(|n| (format!("key_{n:026}"), "Secret Key"))).unwrap();
     for query in ["api_key_names=Secret+Key", "api_key_ids=x,y&api_key_names=Secret+Key"] {
-        assert_eq!(rewrite(query, &all, ROOM), Err(Fault::TooLong));
+        assert_eq!(rewrite(query, &all, MAX_LENGTH), Err(FilterError::TooLong));
     }
 }

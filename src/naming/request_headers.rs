@@ -1,0 +1,58 @@
+//! The changes to a request in scope: key names in its query become ids, and headers are removed that would prevent the
+//! layer from reading the whole response.
+
+#[cfg(test)]
+mod tests;
+
+use http::header::{ACCEPT_ENCODING, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Uri};
+
+use crate::KeyNames;
+use crate::naming::response_headers::remove_all;
+use crate::query::{self, FilterError};
+
+/// Headers that refer to a response which the client has stored. It was amended with another map, so a 304 (RFC 9110
+/// §13.1) or a part (§14.2) would not belong to it.
+static CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
+
+/// The maximum length of a URI in `http::Uri`, in bytes.
+const MAX_URI: usize = u16::MAX as usize - 1;
+
+/// Rewrites a request in scope for the inner service.
+pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(), FilterError> {
+    if let Some(uri) = rewrite_uri(request.uri(), names)? {
+        *request.uri_mut() = uri;
+    }
+    let is_get_or_head = matches!(*request.method(), Method::GET | Method::HEAD);
+    let headers = request.headers_mut();
+    // The client may accept codings that this stack cannot decode. A decompressing layer below adds the header if it
+    // is absent (RFC 9110 §12.5.3).
+    headers.remove(ACCEPT_ENCODING);
+    if is_get_or_head {
+        remove_all(headers, &CONDITIONS);
+    }
+    Ok(())
+}
+
+/// Returns the URI with ids in place of names, or `None` if it contains no names.
+fn rewrite_uri(uri: &Uri, names: &KeyNames) -> Result<Option<Uri>, FilterError> {
+    let Some(query) = uri.query() else { return Ok(None) };
+    let max_length = MAX_URI.saturating_sub(length(uri) - query.len());
+    let Some(query) = query::rewrite(query, names, max_length)? else { return Ok(None) };
+    let mut parts = uri.clone().into_parts();
+    // The new target has only characters that were valid before, so this does not fail. If it did, the request must
+    // not be sent without its filter.
+    let target =
+        PathAndQuery::try_from(format!("{}?{query}", uri.path())).map_err(|_| FilterError::TooLong)?;
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).map(Some).map_err(|_| FilterError::TooLong)
+}
+
+/// Returns the length of a URI as text, in bytes.
+fn length(uri: &Uri) -> usize {
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    scheme + authority + target
+}

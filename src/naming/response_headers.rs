@@ -1,0 +1,144 @@
+//! The headers of a response: they decide whether its body may be amended, and are corrected if its bytes change.
+
+#[cfg(test)]
+mod tests;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderName, LAST_MODIFIED, TRAILER, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
+
+use crate::outcome::Skip;
+
+/// Digests of the bytes: RFC 9530 §2 and §3, RFC 3230 §4.3.2, RFC 1864 §2. They may also be trailers.
+static DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// Returns the reason why a response must not be amended.
+///
+/// A response to `HEAD` is treated like one to `GET`, because it has the same headers (RFC 9110 §9.3.2).
+pub(crate) fn skip_reason(
+    method: &Method,
+    response: &response::Parts,
+    honor_no_transform: bool,
+) -> Option<Skip> {
+    let headers = &response.headers;
+    // RFC 9110 §6.4.1; 205 has no content either (§15.3.6).
+    let has_no_body = response.status.is_informational()
+        || matches!(
+            response.status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        )
+        || *method == Method::CONNECT && response.status.is_success();
+    if has_no_body {
+        return Some(Skip::NoBody);
+    }
+    // RFC 9110 §15.3.7: a part has the offsets of the original representation.
+    if response.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
+        return Some(Skip::Partial);
+    }
+    if !is_json(headers) {
+        return Some(Skip::MediaType);
+    }
+    if list(headers, CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Some(Skip::ContentEncoding);
+    }
+    // RFC 9110 §7.7 binds proxies. A gateway acts for its own user, so honoring it is a setting.
+    if honor_no_transform
+        && list(headers, CACHE_CONTROL).any(|directive| directive.eq_ignore_ascii_case("no-transform"))
+    {
+        return Some(Skip::NoTransform);
+    }
+    None
+}
+
+/// Returns true for `application/json` and `*/*+json` (RFC 8259 §11, RFC 6839 §3.1), in any case and with any
+/// parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    if value == "application/json" {
+        return true;
+    }
+    let Ok(value) = value.to_str() else { return false };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.contains(',') {
+        return false;
+    }
+    let Some((kind, subtype)) = essence.split_once('/') else { return false };
+    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
+    kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json")
+        || !kind.is_empty() && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+}
+
+/// Returns the elements of a list header (RFC 9110 §5.6.1). A line that is not text is one element.
+fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    let lines = lines.flat_map(|line| line.to_str().unwrap_or("\u{FFFD}").split(','));
+    lines.map(str::trim).filter(|element| !element.is_empty())
+}
+
+/// Returns true if trailers may follow the body (RFC 9110 §6.6.2).
+pub(crate) fn announces_trailers(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRAILER)
+}
+
+/// Returns true if the headers contain a Content-Length other than `length`.
+pub(crate) fn contradicts_length(headers: &HeaderMap, length: u64) -> bool {
+    headers.get_all(CONTENT_LENGTH).iter().any(|value| *value != HeaderValue::from(length))
+}
+
+/// Corrects the headers of a body whose bytes change. `length` is the exact new length, if it is known and may be sent.
+pub(crate) fn amend(headers: &mut HeaderMap, length: Option<u64>) {
+    // Validators: RFC 9110 §8.8. Ranges: §14.3.
+    for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+        headers.remove(name);
+    }
+    amend_trailers(headers);
+    if announces_trailers(headers) {
+        let lines: Vec<_> = headers.get_all(TRAILER).iter().cloned().collect();
+        headers.remove(TRAILER);
+        for line in lines.into_iter().filter_map(without_digests) {
+            headers.append(TRAILER, line);
+        }
+    }
+    match length {
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            // A message must not have both (RFC 9112 §6.2).
+            headers.remove(TRANSFER_ENCODING);
+        }
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+/// Removes digests of bytes that change.
+pub(crate) fn amend_trailers(fields: &mut HeaderMap) {
+    remove_all(fields, &DIGESTS);
+}
+
+/// Removes headers that are usually absent. Comparing all names once is faster than a look-up of each.
+pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if headers.keys().any(|name| names.contains(name)) {
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes the digests from a `Trailer` line. Returns `None` if nothing remains.
+fn without_digests(line: HeaderValue) -> Option<HeaderValue> {
+    let is_digest =
+        |name: &&str| DIGESTS.iter().any(|digest| name.trim().eq_ignore_ascii_case(digest.as_str()));
+    let Ok(names) = line.to_str() else { return Some(line) };
+    if !names.split(',').any(|name| is_digest(&name)) {
+        return Some(line);
+    }
+    let kept: Vec<_> = names.split(',').filter(|name| !is_digest(name)).map(str::trim).collect();
+    HeaderValue::from_str(&kept.join(", ")).ok().filter(|line| !line.is_empty())
+}

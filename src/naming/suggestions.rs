@@ -1,0 +1,98 @@
+//! Names that are similar to an unknown one.
+
+use std::collections::BTreeSet;
+use std::mem;
+
+use crate::KeyNames;
+
+const MAX_SUGGESTIONS: usize = 3;
+
+/// The longest name that is compared, in characters. The cost of a comparison is the product of both lengths.
+const MAX_COMPARED: usize = 64;
+
+/// Returns the names that differ in a third of the characters at most, or contain the requested one, without regard to
+/// case. The most similar name comes first.
+pub(crate) fn similar_names<'a>(requested: &str, names: &'a KeyNames) -> Vec<&'a str> {
+    let requested = requested.to_lowercase();
+    let characters: Vec<char> = requested.chars().collect();
+    if characters.len() > MAX_COMPARED {
+        return Vec::new();
+    }
+    let max_distance = (characters.len() / 3).max(1);
+    let distance = |name: &str| {
+        let name = name.to_lowercase();
+        let is_similar_length = name.chars().count().abs_diff(characters.len()) <= max_distance;
+        let distance = is_similar_length.then(|| edit_distance(&characters, &name));
+        let is_part = characters.len() > 2 && name.contains(&requested);
+        distance.filter(|distance| *distance <= max_distance).or(is_part.then_some(usize::MAX))
+    };
+    // Several keys may have one name, so duplicates are removed.
+    let similar: BTreeSet<_> = names.iter().filter_map(|(_, name)| Some((distance(name)?, name))).collect();
+    similar.into_iter().map(|(_, name)| name).take(MAX_SUGGESTIONS).collect()
+}
+
+/// Returns the number of inserted, removed, replaced and swapped characters ("optimal string alignment").
+fn edit_distance(from: &[char], to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut previous = Vec::new();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, from_char) in from.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, to_char) in to.iter().enumerate() {
+            let replaced = row[j] + usize::from(from_char != to_char);
+            let mut distance = replaced.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *from_char == to[j - 1] && from[i - 1] == *to_char {
+                distance = distance.min(previous[j - 1] + 1);
+            }
+            next.push(distance);
+        }
+        previous = mem::replace(&mut row, next);
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similar_names_are_sorted_by_distance() {
+        let pairs = [
+            ("key_1", "checkout-production"),
+            ("key_2", "checkout-production"),
+            ("key_3", "Billing"),
+            ("key_4", "billings"),
+            ("key_5", "bulling"),
+            ("key_6", "Zürich"),
+        ];
+        let names = KeyNames::new(pairs).unwrap();
+        for (requested, expected) in [
+            ("billing", &["Billing", "billings", "bulling"][..]),
+            ("bilings", &["billings", "Billing"]),
+            ("checkout", &["checkout-production"]),
+            ("CHECKOUT-PRODUCTOIN", &["checkout-production"]),
+            ("zürch", &["Zürich"]),
+            ("search", &[]),
+            ("c", &[]),
+            ("xx", &[]),
+            (" ", &[]),
+            (&"billing".repeat(40), &[]),
+        ] {
+            assert_eq!(similar_names(requested, &names), expected, "{requested}");
+        }
+    }
+
+    #[test]
+    fn edit_distance_counts_swapped_characters_once() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "", 2),
+            ("abcd", "abdc", 1),
+            ("kitten", "sitting", 3),
+            ("ü", "u", 1),
+        ] {
+            assert_eq!(edit_distance(&from.chars().collect::<Vec<_>>(), to), expected, "{from} {to}");
+        }
+    }
+}
