@@ -149,13 +149,14 @@ fn plain_beside_validator(document: Document) -> Comparison {
 fn layer_beside_validator(document: Document, is_first: bool) -> Comparison {
     let page = document.page().plain.clone();
     let names = SharedKeyNames::new(names(0..IDS));
-    let client =
-        move || BenchClient::new(ApiKeyNameLayer::new(names.clone()).layer(FixedService::json(&page, WHOLE)), COSTS);
+    let client = move || {
+        BenchClient::new(ApiKeyNameLayer::new(names.clone()).layer(FixedService::json(&page, WHOLE)), COSTS)
+    };
     let this = if is_first {
-        timed(move || client().spend())
+        timed(move || client().call_and_drop())
     } else {
         let mut client = client();
-        timed(move || client.spend())
+        timed(move || client.call_and_drop())
     };
     Comparison { this, ..beside_validator(document) }
 }

@@ -119,7 +119,7 @@ impl PlainScanner {
             self.state = match (byte, self.containers.is_in_object()) {
                 (b',', Some(true)) => ScanState::Name,
                 (b',', Some(false)) => ScanState::Value,
-                (b'}', Some(true)) | (b']', Some(false)) => return Ok(self.close(cursor, sink)),
+                (b'}', Some(true)) | (b']', Some(false)) => return self.close(cursor, sink),
                 _ => return Err(cursor.error()),
             };
             cursor.advance(1);
@@ -130,7 +130,7 @@ impl PlainScanner {
         if matches!(self.state, ScanState::Name | ScanState::FirstName) {
             match byte {
                 b'"' => self.name(cursor, sink)?,
-                b'}' if self.state == ScanState::FirstName => return Ok(self.close(cursor, sink)),
+                b'}' if self.state == ScanState::FirstName => return self.close(cursor, sink),
                 _ => return Err(cursor.error()),
             }
             let Some(next) = cursor.next_token() else { return Ok(()) };
@@ -147,7 +147,7 @@ impl PlainScanner {
             byte = next;
         }
         if byte == b']' && self.state == ScanState::FirstValue {
-            return Ok(self.close(cursor, sink));
+            return self.close(cursor, sink);
         }
         match self.wanted.take() {
             Some(member) => self.wanted_value(member, byte, cursor, sink),
@@ -291,10 +291,11 @@ impl PlainScanner {
     }
 
     #[inline(always)]
-    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
+    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         cursor.advance(1);
         sink.container_end(cursor.offset(), self.containers.depth());
         self.containers.pop();
         self.state = ScanState::AfterValue;
+        Ok(())
     }
 }

@@ -89,9 +89,9 @@ impl Templates {
     #[inline(always)]
     pub(super) fn is_ready(&self, plain: &PlainScanner, cursor: &Cursor<'_>) -> bool {
         HAS_SIMD
+            && cursor.offset() >= self.paused_until
             && plain.state == ScanState::AfterValue
             && cursor.rest.len() >= WINDOW
-            && cursor.offset() >= self.paused_until
             && plain.containers.is_in_object() == Some(true)
             && plain.containers.depth() <= MAX_SHALLOW_DEPTH
     }
