@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tower_api_key_name::KeyNames;
 use tower_api_key_name::outcome::Counts;
+use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
 /// What a page is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,11 @@ fn id(nth: u64) -> String {
 /// A map of these ids.
 pub fn names(ids: Range<u64>) -> KeyNames {
     KeyNames::new(ids.map(|nth| (id(nth), name(nth)))).expect("these ids and names are valid")
+}
+
+/// The names of a range of ids, as one request uses them.
+pub fn snapshot(ids: Range<u64>) -> Snapshot {
+    SharedKeyNames::new(names(ids)).snapshot()
 }
 
 /// The name of the `nth` id.

@@ -14,10 +14,10 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use divan::{Bencher, black_box, counter::BytesCount};
 use memchr::memmem::Finder;
-use tower_api_key_name::KeyNames;
+use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
-use self::documents::{Document, Framed, IDS, Kind, Style, documents, names};
+use self::documents::{Document, Framed, IDS, Kind, Style, documents, snapshot};
 use self::engines::{
     ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
 };
@@ -27,7 +27,7 @@ fn main() {
     divan::main();
 }
 
-static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
+static NAMES: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..IDS));
 
 /// Those pages that hold ids.
 fn with_ids() -> impl Iterator<Item = Framed> {
@@ -42,7 +42,7 @@ struct Expected<'a> {
 }
 
 /// Measures the engine, once it is seen to do its work.
-fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &KeyNames, feed: Feed, expected: Expected<'_>) {
+fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: Feed, expected: Expected<'_>) {
     let (out, counts, valid) = amended(page, names, feed);
     assert!(out == expected.out, "other bytes than expected");
     assert!((expected.counts)(counts), "other counts than expected: {counts:?}");
@@ -85,7 +85,7 @@ fn not_json(bencher: Bencher<'_, '_>, case: Framed) {
 /// As many names, all of other ids.
 #[divan::bench(args = with_ids(), max_time = 0.2)]
 fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
-    static OTHERS: LazyLock<KeyNames> = LazyLock::new(|| names(IDS..2 * IDS));
+    static OTHERS: LazyLock<Snapshot> = LazyLock::new(|| snapshot(IDS..2 * IDS));
     let page = case.document.page_of(IDS, &OTHERS);
     assert_eq!(page.counts[0], 0, "ids that are named");
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
@@ -95,7 +95,7 @@ fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
 /// By how many names the map has.
 #[divan::bench(args = [10, 1_000, 100_000], max_time = 0.5)]
 fn amended_with_names(bencher: Bencher<'_, '_>, ids: u64) {
-    let names = names(0..ids);
+    let names = snapshot(0..ids);
     let page = Document::new(Kind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
     bench(bencher, &page.plain, &names, Feed::WHOLE, expected);

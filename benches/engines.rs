@@ -7,8 +7,8 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use tower_api_key_name::KeyNames;
 use tower_api_key_name::outcome::Counts;
+use tower_api_key_name::{KeyNames, Snapshot};
 
 use super::documents::{WHOLE, frames};
 
@@ -42,12 +42,12 @@ impl Feed {
 }
 
 /// Amends a page, and lets go of what comes out.
-pub fn amend(page: &Bytes, names: &KeyNames, feed: Feed) -> (Counts, bool) {
+pub fn amend(page: &Bytes, names: &Snapshot, feed: Feed) -> (Counts, bool) {
     test_support::amend(frames(page, feed.chunk), names, feed.streams, |piece| drop(black_box(piece)))
 }
 
 /// Amends a page, and gives what comes out, too.
-pub fn amended(page: &Bytes, names: &KeyNames, feed: Feed) -> (Vec<u8>, Counts, bool) {
+pub fn amended(page: &Bytes, names: &Snapshot, feed: Feed) -> (Vec<u8>, Counts, bool) {
     let mut out = Vec::new();
     let write = |piece: Bytes| out.extend_from_slice(&piece);
     let (counts, valid) = test_support::amend(frames(page, feed.chunk), names, feed.streams, write);

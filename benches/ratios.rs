@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde_json::Value;
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Snapshot};
 use tower_layer::Layer;
 
-use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names};
+use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names, snapshot};
 use self::engines::{
     ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_name_and_print, validate,
 };
@@ -107,8 +107,8 @@ fn lines() -> Lines {
     lines
 }
 
-fn usual_names() -> &'static KeyNames {
-    static NAMES: LazyLock<KeyNames> = LazyLock::new(|| names(0..IDS));
+fn usual_names() -> &'static Snapshot {
+    static NAMES: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..IDS));
     &NAMES
 }
 
@@ -169,8 +169,8 @@ fn beside_whole(document: Document, feed: Feed) -> Line {
 }
 
 fn beside_few_names() -> Line {
-    static FEW: LazyLock<KeyNames> = LazyLock::new(|| names(0..10));
-    static MANY: LazyLock<KeyNames> = LazyLock::new(|| names(0..100_000));
+    static FEW: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..10));
+    static MANY: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..100_000));
     let document = Document::new(Kind::Completions, Style::Compact, 1 << 20);
     let page = document.page_of(100_000, &MANY);
     Line {
@@ -193,7 +193,7 @@ fn beside_service() -> Line {
 }
 
 /// The engine at work, once it is seen to do it.
-fn engine(page: Arc<Page>, names: &'static KeyNames, feed: Feed) -> Side {
+fn engine(page: Arc<Page>, names: &'static Snapshot, feed: Feed) -> Side {
     let (out, counts, valid) = amended(&page.plain, names, feed);
     assert!(out == page.named && page.counts(counts) && valid, "not what has to become of the page");
     timed(move || assert!(amend(black_box(&page.plain), names, feed).1))

@@ -1,17 +1,15 @@
-//! Work on bytes, pure: no HTTP, no runtime, no clock, no log.
+//! JSON as bytes: no HTTP, no runtime, no clock and no log.
 //!
-//! `lookout` sees whether a body can hold an id at all;
-//! `scan` reads JSON as it comes, `amend` says by the `rules` which bytes to insert or replace, `edit` queues
-//! them, `splice` writes them into the bytes; `place` says where in a document a byte stands. `text` and `wide`
-//! are what they stand on: what a string says, and how far a run of bytes goes.
+//! `prefilter` finds out whether a body can contain an id at all. `scan` is an incremental scanner that sends the
+//! members of interest to a sink. `amend` is such a sink: by the `rules`, it inserts and replaces members, and adds up
+//! the `counts`. `json_path` finds the path of a byte in a document, for log lines. `text` removes the escapes of a
+//! string.
 
-pub mod amend;
-pub mod edit;
-pub mod lookout;
+pub(crate) mod amend;
+pub(crate) mod counts;
 #[cfg(any(feature = "tracing", test))]
-pub mod place;
+pub(crate) mod json_path;
+pub mod prefilter;
 pub mod rules;
 pub mod scan;
-pub mod splice;
 mod text;
-pub mod wide;

@@ -129,11 +129,50 @@ pub use naming::service::ApiKeyName;
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod _internal {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use self::rules::Rules;
+    use self::scan::{ScanError, TemplateCache};
     #[cfg(feature = "directory")]
     pub use crate::directory::learned;
-    pub use crate::json::{amend, edit, lookout, rules, scan, splice, wide};
+    pub use crate::json::{amend::Amender, prefilter, rules, scan};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
+    use crate::outcome::Counts;
     pub mod query {
         pub use crate::query::{FilterError, rewrite};
+    }
+
+    /// Amends one body and passes the output to `write`. An invalid body is unchanged, unless it `streams`.
+    pub fn amend(
+        rules: Rules,
+        snapshot: &crate::Snapshot,
+        templates: &Arc<TemplateCache>,
+        frames: impl IntoIterator<Item = Bytes>,
+        streams: bool,
+        mut write: impl FnMut(Bytes),
+    ) -> (Counts, Option<ScanError>) {
+        let mut amender = Amender::new(rules, snapshot.clone(), templates.clone());
+        amender.disable_prefilter();
+        for frame in frames {
+            amender.push(frame);
+            while (streams || amender.has_batch()) && amender.scan_batch() {
+                if streams {
+                    std::iter::from_fn(|| amender.next_chunk()).for_each(&mut write);
+                }
+            }
+            let buffered = amender.held() - amender.edit_charge();
+            debug_assert!(!streams || amender.error().is_some() || buffered <= rules.window);
+        }
+        while amender.scan_batch() {}
+        amender.finish();
+        if amender.error().is_some() && !streams {
+            amender.discard_edits();
+        }
+        let (counts, error) = (amender.counts(), amender.error());
+        std::iter::from_fn(|| amender.next_chunk()).for_each(write);
+        debug_assert_eq!(amender.output_len(), 0, "the growth is that of the written edits");
+        (counts, error)
     }
 }

@@ -13,6 +13,7 @@
 //! ```
 
 pub(crate) mod body;
+mod budget;
 #[cfg(feature = "tracing")]
 mod events;
 pub(crate) mod future;
@@ -25,4 +26,3 @@ pub(crate) mod response_headers;
 pub(crate) mod service;
 pub(crate) mod settings;
 mod suggestions;
-pub(crate) mod total;

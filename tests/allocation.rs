@@ -1,7 +1,6 @@
-//! Out of scope the layer costs nothing: not one allocation, from the call to the body's end. Nor does in scope what is
-//! not asked for.
+//! The number of allocations: none for a request out of scope, and none for a filter by name that is not used.
 //!
-//! In a binary of its own, for the counting allocator is everybody's.
+//! The tests have a binary of their own because the counting allocator is global.
 #![allow(clippy::unwrap_used)]
 
 use std::convert::Infallible;
@@ -18,10 +17,10 @@ use http_body_util::Full;
 use tower::{Layer, Service};
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
-/// Gives an answer that was made before.
-struct Made(Option<Response<Full<Bytes>>>);
+/// A service with one prepared response.
+struct Prepared(Option<Response<Full<Bytes>>>);
 
-impl Service<Request<()>> for Made {
+impl Service<Request<()>> for Prepared {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -36,14 +35,14 @@ impl Service<Request<()>> for Made {
     }
 }
 
-fn made() -> Made {
+fn prepared() -> Prepared {
     let body = Full::from(r#"{"data":[{"api_key_id":"key_a"}]}"#.to_owned());
     let response = Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ETAG, "\"plain\"")
         .body(body)
         .unwrap();
-    Made(Some(response))
+    Prepared(Some(response))
 }
 
 fn request(uri: &str) -> Request<()> {
@@ -54,7 +53,7 @@ fn request(uri: &str) -> Request<()> {
         .unwrap()
 }
 
-/// How many allocations it takes to ask, and to read the answer to its end.
+/// Returns the number of allocations of one request, to the end of its response.
 fn cost<S, B>(mut service: S, uri: &str) -> u64
 where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
@@ -66,7 +65,7 @@ where
     let info = measure(|| {
         assert!(service.poll_ready(&mut context).is_ready());
         let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut context) else {
-            panic!("it is ready at once")
+            panic!("the response is ready at once")
         };
         let mut body = pin!(response.into_body());
         black_box((body.size_hint(), body.is_end_stream()));
@@ -79,7 +78,7 @@ where
 }
 
 #[test]
-fn out_of_scope_nothing_is_allocated() {
+fn request_out_of_scope_allocates_nothing() {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new([("key_a", "checkout")]).unwrap()))
         .on_outcome(|_, _| {});
     for uri in [
@@ -87,26 +86,30 @@ fn out_of_scope_nothing_is_allocated() {
         "/",
         "/v1/organization",
         "/v1/chat/completions?group_by=api_key_name",
-        // One that is reported as a near miss, with feature `tracing`, where anyone listens.
+        // A near miss, which the feature `tracing` logs if there is a subscriber.
         "/openai/v1/organization/costs?group_by=api_key_name",
     ] {
-        assert_eq!(cost(made(), uri), 0, "the bare service, which is measured against");
-        assert_eq!(cost(layer.layer(made()), uri), 0, "{uri}");
+        assert_eq!(cost(prepared(), uri), 0, "the service without the layer");
+        assert_eq!(cost(layer.layer(prepared()), uri), 0, "{uri}");
     }
-    let in_scope = cost(layer.layer(made()), "/v1/organization/costs?group_by=api_key_name");
-    assert!(in_scope > 0, "the counter counts");
+    let in_scope = cost(layer.layer(prepared()), "/v1/organization/costs?group_by=api_key_name");
+    assert!(in_scope > 0, "a request in scope allocates");
 }
 
 #[test]
-fn who_asks_for_no_names_pays_nothing_for_the_filter() {
+fn query_without_names_allocates_nothing_for_the_filter() {
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new([("key_a", "checkout")]).unwrap()));
-    // The first of a process makes what lasts.
-    let [_, unasked] = [(); 2].map(|()| cost(layer.layer(made()), "/v1/organization/costs"));
+    // The first request of a process allocates memory that stays.
+    let [_, without_query] = [(); 2].map(|()| cost(layer.layer(prepared()), "/v1/organization/costs"));
     for query in [
         "start_time=1750000000&limit=5&group_by[]=api_key_id",
         "api_key_ids[]=key_a&api_key_ids%5B%5D=key_b&x=api_key_names&api_key_nam=&api%5Fkey%5Fnamed[]=a,b",
         "API_KEY_NAMED=checkout&api_key_names2=&=api_key_names&&%",
     ] {
-        assert_eq!(cost(layer.layer(made()), &format!("/v1/organization/costs?{query}")), unasked, "{query}");
+        assert_eq!(
+            cost(layer.layer(prepared()), &format!("/v1/organization/costs?{query}")),
+            without_query,
+            "{query}"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Memory in the worst case is `limit × requests + constant`, whatever comes: pages without an end, of every shape
-//! that makes something wait, many at the same time, each as far as the others.
+//! The memory bound: each response in flight takes at most the limit, 512 KiB and one frame.
 //!
-//! In a binary of its own, for the counting allocator is everybody's. The large test is for a release build:
+//! The pages have no end, and have shapes that make the layer hold bytes or edits. Many responses are in flight at once.
+//! The tests have a binary of their own because the counting allocator is global. The large test needs a release build:
 //! `cargo test --release --test memory -- --ignored`.
 #![allow(clippy::unwrap_used)]
 
@@ -21,16 +21,18 @@ use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, ResponseFuture
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
-/// What a request may take beyond its limit.
-const BESIDE: usize = 512 * KIB;
+/// The memory that a response may take beyond its limit.
+const OVERHEAD: usize = 512 * KIB;
 
 // === Pages without an end ===
 
-/// What a page begins with, what follows again and again, and in frames of how many bytes.
 struct Shape {
     name: &'static str,
+    /// The start of the page.
     begin: fn() -> String,
+    /// The text that is repeated after the start.
     again: fn() -> String,
+    /// The length of a frame.
     frame: usize,
 }
 
@@ -70,7 +72,7 @@ const SHAPES: &[Shape] = &[
         frame: 16 * KIB,
     },
     Shape {
-        name: "the deepest nest, a long native name on each floor, full of ids",
+        name: "the deepest nesting, a long native name at each depth, full of ids",
         begin: || {
             let native = "n".repeat(512);
             format!(r#"{{"api_key_name":"{native}","api_key_id":"key_1","in":"#).repeat(1022) + "["
@@ -79,7 +81,7 @@ const SHAPES: &[Shape] = &[
         frame: 64 * KIB,
     },
     Shape {
-        name: "long ids that nobody knows, in ever new white space",
+        name: "long unmatched ids, in ever new white space",
         begin: || "[".into(),
         again: || {
             let row = |n| format!("{{{:n$}\"api_key_id\" :\"{n:0>len$}\"}},", "", len = 256);
@@ -89,20 +91,20 @@ const SHAPES: &[Shape] = &[
     },
 ];
 
-/// A page of some shape, of which a frame comes every other time that it is asked for.
+/// A page of some shape. Every second poll is pending.
 struct Endless<'a> {
     shape: &'a Shape,
-    /// What comes before the rest: from here on.
+    /// The start of the page, and the position in it.
     begin: (&'a [u8], usize),
-    /// More than a frame of the rest, from anywhere.
+    /// The repeated text, longer than a frame, and the position in it.
     rest: (&'a [u8], usize),
-    /// How many bytes are still to come.
+    /// The number of bytes until the end.
     left: usize,
-    waits: bool,
+    is_pending: bool,
 }
 
 impl Endless<'_> {
-    /// Memory of its own for each frame, as one that was read has.
+    /// Returns the next frame. It has its own memory, like a frame from a socket.
     fn next(&mut self) -> Bytes {
         let (begin, from) = &mut self.begin;
         let frame = if *from < begin.len() {
@@ -128,23 +130,23 @@ impl Body for Endless<'_> {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.waits = !self.waits;
-        if self.waits {
+        self.is_pending = !self.is_pending;
+        if self.is_pending {
             return Poll::Pending;
         }
         Poll::Ready((self.left > 0).then(|| Ok(Frame::data(self.next()))))
     }
 }
 
-// === Those who ask ===
+// === Exchanges ===
 
-/// Has one answer to give.
-struct Once<B>(Option<B>);
+/// A service with one response.
+struct OneResponse<B>(Option<B>);
 
-impl<B: Body> Service<Request<()>> for Once<B> {
+impl<B: Body> Service<Request<()>> for OneResponse<B> {
     type Response = Response<B>;
     type Error = Infallible;
-    type Future = Answer<B>;
+    type Future = ResponseReady<B>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -156,29 +158,29 @@ impl<B: Body> Service<Request<()>> for Once<B> {
     }
 }
 
-type Answer<B> = Ready<Result<Response<B>, Infallible>>;
+type ResponseReady<B> = Ready<Result<Response<B>, Infallible>>;
 
-enum Asking<B: Body> {
-    ForHead(Pin<Box<ResponseFuture<Answer<B>, B>>>),
-    ForBody(Pin<Box<ResponseBody<B>>>),
+enum Exchange<B: Body> {
+    Headers(Pin<Box<ResponseFuture<ResponseReady<B>, B>>>),
+    Body(Pin<Box<ResponseBody<B>>>),
     Done,
 }
 
-impl<B: Body<Error = Infallible>> Asking<B> {
+impl<B: Body<Error = Infallible>> Exchange<B> {
     fn new(layer: &ApiKeyNameLayer, body: B) -> Self {
         let request = Request::get("/v1/organization/costs").body(()).unwrap();
-        Self::ForHead(Box::pin(layer.layer(Once(Some(body))).call(request)))
+        Self::Headers(Box::pin(layer.layer(OneResponse(Some(body))).call(request)))
     }
 
     /// Takes what there is, and says how many bytes.
     fn poll(&mut self, cx: &mut Context<'_>) -> usize {
-        if let Self::ForHead(future) = self
+        if let Self::Headers(future) = self
             && let Poll::Ready(Ok(response)) = future.as_mut().poll(cx)
         {
-            *self = Self::ForBody(Box::pin(response.into_body()));
+            *self = Self::Body(Box::pin(response.into_body()));
         }
         let mut read = 0;
-        while let Self::ForBody(body) = self
+        while let Self::Body(body) = self
             && let Poll::Ready(frame) = body.as_mut().poll_frame(cx)
         {
             match frame {
@@ -194,55 +196,60 @@ fn layer(limit: usize) -> ApiKeyNameLayer {
     ApiKeyNameLayer::new(SharedKeyNames::new(KeyNames::new([("key_1", "checkout")]).unwrap())).limit(limit)
 }
 
-/// The most memory that `requests` for such a page take, all at the same time.
+/// Returns the peak memory of this number of requests for such a page at the same time.
 fn peak(layer: impl Fn() -> ApiKeyNameLayer, shape: &Shape, requests: usize, size: usize) -> usize {
     let (begin, again) = ((shape.begin)(), (shape.again)());
     let rest = again.repeat(shape.frame / again.len() + 1).into_bytes();
-    // As long as `again` is, beyond a frame: wherever a frame begins, it goes on as it should.
+    // One frame and one repetition, so that a frame can start at any position of the repeated text.
     let rest = [&rest[..], &rest[..]].concat();
     let rest = &rest[..shape.frame + again.len()];
-    // The first snapshot of a thread makes what lasts.
+    // The first snapshot of a thread allocates memory that stays.
     SharedKeyNames::default().snapshot();
     let mut read = 0;
     let info = measure(|| {
         let layer = layer();
         let cx = &mut Context::from_waker(Waker::noop());
-        let page =
-            || Endless { shape, begin: (begin.as_bytes(), 0), rest: (rest, 0), left: size, waits: false };
-        let mut asking: Vec<_> = (0..requests).map(|_| Asking::new(&layer, page())).collect();
-        while asking.iter().any(|asking| !matches!(asking, Asking::Done)) {
-            read += asking.iter_mut().map(|asking| asking.poll(cx)).sum::<usize>();
+        let page = || Endless {
+            shape,
+            begin: (begin.as_bytes(), 0),
+            rest: (rest, 0),
+            left: size,
+            is_pending: false,
+        };
+        let mut exchanges: Vec<_> = (0..requests).map(|_| Exchange::new(&layer, page())).collect();
+        while exchanges.iter().any(|exchange| !matches!(exchange, Exchange::Done)) {
+            read += exchanges.iter_mut().map(|exchange| exchange.poll(cx)).sum::<usize>();
         }
     });
     assert!(read >= requests * size, "{}: only {read} bytes", shape.name);
-    assert_eq!((info.count_current, info.bytes_current), (0, 0), "{}: something is left", shape.name);
+    assert_eq!((info.count_current, info.bytes_current), (0, 0), "{}: memory was not freed", shape.name);
     info.bytes_max as usize
 }
 
 #[test]
-fn a_few_endless_pages() {
+fn endless_pages_of_each_shape_stay_within_the_bound() {
     const REQUESTS: usize = 4;
     for limit in [64 * KIB, MIB] {
         for shape in SHAPES {
             let peak = peak(|| layer(limit), shape, REQUESTS, limit + 3 * MIB / 2);
-            // While a queue grows, it is there twice.
-            assert!(peak <= REQUESTS * (limit + BESIDE) + MIB, "{}: {peak} bytes", shape.name);
+            // A growing queue exists twice for a moment.
+            assert!(peak <= REQUESTS * (limit + OVERHEAD) + MIB, "{}: {peak} bytes", shape.name);
         }
     }
 }
 
-/// With a total, what is held is not multiplied by those who ask: what streams keeps a row, and a piece.
+/// With a total limit, only what a stream holds is multiplied by the number of responses: a row and a chunk.
 #[test]
-fn a_total_is_for_all() {
+fn total_limit_bounds_the_memory_of_all_responses() {
     const REQUESTS: usize = 16;
     let layer = || layer(MIB).total_limit(MIB);
     let peak = peak(layer, &SHAPES[0], REQUESTS, 2 * MIB);
     assert!(peak <= MIB + REQUESTS * 128 * KIB, "{peak} bytes");
 }
 
-/// What a frame is made of is read, and written, little by little.
+/// A frame is scanned in slices and written in chunks.
 #[test]
-fn a_frame_of_any_size() {
+fn large_frame_is_amended_in_bounded_memory() {
     for (again, size) in
         [(r#"{"api_key_id":1},"#, 2 * MIB), (r#"{"api_key_id":1},"#, 4 * MIB), (ROW, 4 * MIB)]
     {
@@ -250,10 +257,10 @@ fn a_frame_of_any_size() {
         for limit in [0, 64 * KIB, 2 * MIB] {
             let mut read = 0;
             let info = measure(|| {
-                let mut asking = Asking::new(&layer(limit), Full::<Bytes>::from(frame.clone()));
-                read = asking.poll(&mut Context::from_waker(Waker::noop()));
+                let mut exchange = Exchange::new(&layer(limit), Full::<Bytes>::from(frame.clone()));
+                read = exchange.poll(&mut Context::from_waker(Waker::noop()));
             });
-            assert!(read > frame.len() * 21 / 20, "it is named");
+            assert!(read > frame.len() * 21 / 20, "the names are inserted");
             assert!(
                 info.bytes_max <= (limit + MIB) as u64,
                 "{size}, limit {limit}: {} bytes",
@@ -263,18 +270,23 @@ fn a_frame_of_any_size() {
     }
 }
 
-/// Each shape in a process of its own, for what one leaves behind in the heap is in the way of the next.
+/// Each shape has its own process, because the heap of one would influence the next.
 #[test]
 #[ignore = "takes a minute in a release build"]
-fn endless_pages_for_256() {
+fn endless_pages_for_256_requests_stay_within_the_bound() {
     const REQUESTS: usize = 256;
     const LIMIT: usize = 2 * MIB;
-    const MOST: usize = REQUESTS * (LIMIT + BESIDE) + 64 * MIB;
+    const MOST: usize = REQUESTS * (LIMIT + OVERHEAD) + 64 * MIB;
     const SHAPE: &str = "SHAPE_OF_ENDLESS_PAGES";
     let Some(name) = std::env::var_os(SHAPE) else {
         let child = |shape: &Shape| {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args(["--exact", "endless_pages_for_256", "--ignored", "--nocapture"]);
+            command.args([
+                "--exact",
+                "endless_pages_for_256_requests_stay_within_the_bound",
+                "--ignored",
+                "--nocapture",
+            ]);
             command.env(SHAPE, shape.name).spawn().unwrap()
         };
         for shapes in SHAPES.chunks(2) {
@@ -288,10 +300,10 @@ fn endless_pages_for_256() {
     let peak = peak(|| layer(LIMIT), shape, REQUESTS, 32 * MIB);
     let resident = resident();
     println!("{} MiB, {:?} MiB resident: {}", peak / MIB, resident.map(|peak| peak / MIB), shape.name);
-    assert!(peak.max(resident.unwrap_or(0)) <= MOST, "{MOST} bytes is the most");
+    assert!(peak.max(resident.unwrap_or(0)) <= MOST, "the bound is {MOST} bytes");
 }
 
-/// The most memory that this process has had, where the system says so.
+/// Returns the peak resident memory of this process, if the system reports it.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,134 +1,195 @@
-//! The amender: fed a body chunk after chunk, it says which bytes to insert or replace, and how far the
-//! output is settled.
+//! The amender: receives the frames of a body and returns its output, in which each id has its name beside it.
 //!
-//! Two members matter to it: an id and the name that stands beside it. An object that holds either is
-//! undecided until its closing brace, for the other may stand on either side; until then nothing from the
-//! first byte that may change is settled. An object that stays undecided for more than the window is left
-//! as it came, so that what waits for a decision is bounded. All of that hangs on offsets alone: where a
-//! chunk ends makes no difference.
+//! ```text
+//! push ─▶ prefilter ─▶ frames ─▶ scanner ─▶ sink ─▶ objects ─▶ edits
+//!                        │                                       │
+//! next_chunk ◀─ output ◀─┴───────────────────────────────────────┘
+//! ```
+//!
+//! `frames` buffers the body. The scanner sends the id and name members of each frame to `sink`, which looks the ids up
+//! and queues `edits`; an edit is the insertion of a member, which starts with one of the `prefixes`, or the replacement
+//! of a native name. `objects` decides each object at its closing brace, because the other member may come before or
+//! after. `unmatched` collects the ids without a name. `output` applies the edits to the frames.
+//!
+//! The output before the first undecided edit is *settled*: it can no longer change. An object that is undecided for
+//! more than the window stays unchanged. All decisions depend on byte offsets, never on the ends of frames.
 
-mod marker;
-mod marks;
-mod unknowns;
-
-use self::marker::Marker;
-pub use self::marks::most_surcharge;
-use self::marks::{Marks, surcharge};
+mod edits;
+mod frames;
+mod objects;
+mod output;
+mod prefixes;
+mod sink;
 #[cfg(test)]
-pub use self::unknowns::MAX_UNMATCHED;
-use super::edit::{Settled, Splice};
-use super::rules::Rules;
-use super::scan::{Fault, Learnt, Scanner};
-use crate::KeyNames;
+mod tests;
+mod unmatched;
 
-/// See the module's own words.
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::frames::FrameBuffer;
+use self::objects::Objects;
+use self::sink::IdSink;
+use super::counts::Counts;
+use super::prefilter::Prefilter;
+use super::rules::Rules;
+use super::scan::{ScanError, Scanner, TemplateCache};
+use crate::Snapshot;
+
+/// The amender of one body.
 pub struct Amender {
+    snapshot: Snapshot,
+    templates: Arc<TemplateCache>,
+    /// Set as long as the body is not scanned, because it contains no id yet.
+    prefilter: Option<Prefilter>,
     scanner: Scanner,
-    marks: Marks,
-    fault: Option<Fault>,
+    frames: FrameBuffer,
+    objects: Objects,
+    error: Option<ScanError>,
+    /// The input offset before which the output is final; `u64::MAX` after the end.
     settled: u64,
 }
 
 impl Amender {
-    pub fn new(rules: Rules) -> Self {
-        Self { scanner: Scanner::new(), marks: Marks::new(rules), fault: None, settled: 0 }
-    }
-
-    /// Begins with what an earlier body taught of the form of such bodies.
-    pub fn recall(&mut self, learnt: &Learnt) {
-        self.scanner.recall(learnt);
-    }
-
-    /// Leaves to the next body what this one taught, if it was JSON to its end.
-    pub fn teach(&mut self, learnt: &Learnt) {
-        if self.fault.is_none() {
-            self.scanner.teach(learnt);
+    /// Creates the amender of a body whose ids get their names from `snapshot`. `templates` are shared with the amenders
+    /// of other bodies.
+    pub fn new(rules: Rules, snapshot: Snapshot, templates: Arc<TemplateCache>) -> Self {
+        Self {
+            snapshot,
+            templates,
+            prefilter: Some(Prefilter::new(rules.members.id())),
+            scanner: Scanner::new(),
+            frames: FrameBuffer::default(),
+            objects: Objects::new(rules),
+            error: None,
+            settled: 0,
         }
     }
 
-    /// Takes the next chunk. After a fault it takes no more: what follows passes as it came.
-    pub fn feed(&mut self, chunk: &[u8], names: &KeyNames) {
-        if self.fault.is_none() {
-            let result = self.scanner.feed(chunk, &mut Marker { marks: &mut self.marks, names });
-            self.fault = result.err();
+    /// Scans the body even if it contains no id.
+    pub fn disable_prefilter(&mut self) {
+        if self.prefilter.take().is_some() {
+            self.scanner.take_templates(&self.templates);
         }
     }
 
-    /// Says that the body is at its end.
+    /// Buffers the next frame of the body.
+    pub fn push(&mut self, frame: Bytes) {
+        if self.prefilter.as_mut().is_some_and(|prefilter| prefilter.finds(&frame)) {
+            self.disable_prefilter();
+        }
+        self.frames.push(frame);
+    }
+
+    /// True if enough bytes are buffered to scan them, although more may come.
+    pub fn has_batch(&self) -> bool {
+        self.frames.has_batch(self.scanner.scanned())
+    }
+
+    /// Scans the next batch of buffered bytes. Returns false if there is nothing to scan.
+    pub fn scan_batch(&mut self) -> bool {
+        if self.prefilter.is_some() || self.error.is_some() {
+            return false;
+        }
+        let Some(batch) = self.frames.next_batch() else { return false };
+        let mut sink = IdSink { objects: &mut self.objects, names: &self.snapshot };
+        self.error = self.scanner.feed(batch, &mut sink).err();
+        self.settle();
+        true
+    }
+
+    /// Ends the body, of which all bytes are scanned.
     pub fn finish(&mut self) {
-        if self.fault.is_none() {
-            self.fault = self.scanner.finish().err();
+        if self.prefilter.is_none() && self.error.is_none() {
+            match self.scanner.finish() {
+                Ok(()) => self.scanner.store_templates(&self.templates),
+                Err(error) => self.error = Some(error),
+            }
+            self.settle();
         }
+        self.settled = u64::MAX;
     }
 
-    /// Says that the body breaks off here: what is not settled stays as it came.
-    pub fn cut_off(&mut self) {
-        self.fault.get_or_insert(Fault::NotJson { offset: self.scanner.scanned() });
+    /// Ends a body that is incomplete. The bytes that are not settled stay unchanged.
+    pub fn abort(&mut self) {
+        self.settled = u64::MAX;
     }
 
-    /// Why the body is not to be amended, from some byte on.
-    pub fn fault(&self) -> Option<Fault> {
-        self.fault
+    /// Leaves the whole body unchanged.
+    pub fn discard_edits(&mut self) {
+        self.objects.edits.discard();
+        self.settled = u64::MAX;
     }
 
-    /// Bytes scanned so far; no more after a fault.
+    fn settle(&mut self) {
+        let scanned = self.error.map_or(self.scanner.scanned(), ScanError::offset);
+        let settled = self.objects.first_undecided(scanned);
+        self.objects.edits.settle(settled);
+        self.settled = if self.error.is_some() { u64::MAX } else { settled };
+    }
+
+    /// The error that ended the scan. The output after it is unchanged.
+    pub fn error(&self) -> Option<ScanError> {
+        self.error
+    }
+
+    /// True if a settled edit changes the body.
+    pub fn is_changed(&self) -> bool {
+        self.objects.edits.is_changed()
+    }
+
+    /// The results of the settled ids.
+    pub fn counts(&self) -> Counts {
+        self.objects.edits.counts()
+    }
+
+    /// The memory that counts against the limit: the buffered bytes and the charge for the pending edits.
+    pub fn held(&self) -> u64 {
+        self.frames.len() + self.edit_charge()
+    }
+
+    /// The number of bytes that were scanned.
     pub fn scanned(&self) -> u64 {
         self.scanner.scanned()
     }
 
-    /// As how many bytes the edits count that were not written, unsettled ones too.
-    pub fn surcharge(&self) -> u64 {
-        surcharge(self.marks.edits.waiting())
+    /// The bytes charged for the pending edits.
+    pub fn edit_charge(&self) -> u64 {
+        self.objects.edits.charge()
     }
 
-    /// Settles what can no longer change and tells of each edit in it. The output is settled up to
-    /// [`settled`](Self::settled); after a fault all of it is.
-    pub fn settle(&mut self, tell: impl FnMut(&Settled)) {
-        if self.settled == u64::MAX {
-            return;
-        }
-        let scanned = self.fault.map_or(self.scanner.scanned(), Fault::offset);
-        self.settled = self.marks.first_undecided(scanned);
-        self.marks.edits.settle(self.settled, tell);
-        if self.fault.is_some() {
-            self.settled = u64::MAX;
-        }
+    /// The length of the rest of the output, after the end of the body.
+    pub fn output_len(&self) -> u64 {
+        self.frames.len().saturating_add_signed(self.objects.edits.growth())
     }
 
-    pub fn settled(&self) -> u64 {
-        self.settled
+    /// Returns the next chunk of the settled output.
+    pub fn next_chunk(&mut self) -> Option<Bytes> {
+        output::next_chunk(&mut self.frames, &mut self.objects.edits, &self.snapshot, self.settled)
     }
 
-    /// Leaves the whole body as it came.
-    pub fn abandon(&mut self) {
-        self.marks.edits.clear();
-        self.settled = u64::MAX;
+    /// The buffered bytes, frame by frame.
+    pub fn buffered(&self) -> impl Iterator<Item = &[u8]> {
+        self.frames.iter()
     }
 
-    /// Where the next settled edit is.
-    pub fn next(&mut self) -> Option<u64> {
-        self.marks.edits.next()
+    /// The ids without a name, since the last [`clear_unmatched`](Self::clear_unmatched), with the offset after each.
+    pub fn unmatched(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.objects.unmatched.iter()
     }
 
-    /// The settled edits, from the next on.
-    #[inline(always)]
-    pub fn ready<'a>(&'a self, names: &'a KeyNames) -> impl Iterator<Item = Splice<'a>> {
-        self.marks.edits.ready(names)
+    /// Marks the unmatched ids as reported.
+    pub fn clear_unmatched(&mut self) {
+        self.objects.unmatched.clear();
     }
 
-    /// Says that so many of the next edits were written, which made the body longer by `growth`; that wraps.
-    pub fn wrote(&mut self, many: usize, growth: u64) {
-        self.marks.edits.wrote(many, growth);
-    }
-
-    /// How long `len` unsent bytes become, which hold all that is settled.
-    pub fn grown(&self, len: u64) -> u64 {
-        self.marks.edits.grown(len)
-    }
-
-    /// The ids found since the last call that the map does not know, each once in a body and no more than
-    /// `MAX_UNMATCHED` of them, with the offset after each.
-    pub fn take_unmatched(&mut self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.marks.unmatched.take()
+    /// The settled ids with a name that are not written yet: the offset of the edit, the id and the name.
+    #[cfg(feature = "tracing")]
+    pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
+        self.objects.edits.named().map(|(at, entry)| {
+            let (id, name) = self.snapshot.entry(entry);
+            (at, id, name)
+        })
     }
 }

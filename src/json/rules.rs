@@ -1,35 +1,21 @@
-//! What a user settled of the members: how they are called, and what stands where the map has no name.
+//! The settings of the amender: the names of the two members, and the values for ids without a name.
 
-use super::edit::Text;
 use super::text::MAX_NAME;
 
-/// What stands beside an id that the map does not know.
+/// The value of the inserted member if the map does not contain the id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unmatched {
-    /// The string `"unknown"`. The default: tables and charts show a row rather than a hole.
+    /// The string `"unknown"`. The default: tables and charts show a row instead of a hole.
     #[default]
     Unknown,
     /// `null`.
     Null,
-    /// No member at all.
+    /// No member is inserted.
     Omit,
 }
 
-impl Unmatched {
-    pub(super) fn text(self) -> Text {
-        match self {
-            Unmatched::Unknown => Text::Unknown,
-            Unmatched::Null => Text::Null,
-            Unmatched::Omit => Text::Nothing,
-        }
-    }
-}
-
-/// In both names, the place of a letter that is rare in others: the `k` of `api_key`.
-const HINT: usize = 4;
-
-/// The names of the two members.
+/// The names of the id member and of the name member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Members {
     id: &'static str,
@@ -37,17 +23,17 @@ pub struct Members {
 }
 
 impl Members {
-    /// Each name is up to [`MAX_NAME`] letters, digits and `_`, which JSON can write in two ways only: as
-    /// they are, or as `\u00xx`. A body without the id's name and without `\u00` holds no id.
+    /// Creates the pair.
+    ///
+    /// Both consist of up to [`MAX_NAME`] ASCII letters, digits and `_`. JSON can write such a character in two
+    /// ways: as it is, or as `\u00xx`. A body with neither the id's name nor `\u00` contains no id.
+    ///
+    /// # Panics
+    ///
+    /// If a name is empty, too long or has another character.
     pub const fn new(id: &'static str, name: &'static str) -> Self {
         assert!(is_plain(id.as_bytes()) && is_plain(name.as_bytes()));
-        assert!(id.as_bytes()[HINT] == name.as_bytes()[HINT]);
         Self { id, name }
-    }
-
-    /// The letter that both names have there, and how far behind the quote before them that is.
-    pub const fn hint(self) -> (u32, u8) {
-        (HINT as u32 + 1, self.id.as_bytes()[HINT])
     }
 
     pub const fn id(self) -> &'static str {
@@ -67,12 +53,13 @@ const fn is_plain(name: &[u8]) -> bool {
     at == name.len() && at > 0 && at <= MAX_NAME
 }
 
-/// What the amender goes by.
+/// The settings of one amender.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub members: Members,
     pub unmatched: Unmatched,
+    /// An id that is null or not a string gets the unmatched value instead of null.
     pub null_as_unmatched: bool,
-    /// How many bytes an object may stay undecided for, edits counted.
+    /// The most bytes for which an object may stay undecided, including the charge for its edits.
     pub window: u64,
 }

@@ -3,17 +3,17 @@
 use crate::KeyNames;
 
 /// The longest name that a member may be looked for by.
-pub const MAX_NAME: usize = 16;
+pub(crate) const MAX_NAME: usize = 16;
 
 /// The longest member name that is compared, raw: each character written as `\u00xx`.
-pub const MAX_RAW_NAME: usize = 6 * MAX_NAME;
+pub(crate) const MAX_RAW_NAME: usize = 6 * MAX_NAME;
 
 /// The longest id that is looked up, raw: each byte of the longest one in a map written as `\u00xx`.
-pub const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
+pub(crate) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
 
 /// Undoes the escapes of a valid text, into `out`; `None` where it says no Unicode text, a surrogate being
 /// alone (RFC 8259 §8.2).
-pub fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+pub(crate) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let Some(first) = memchr::memchr(b'\\', raw) else { return Some(raw) };
     out.clear();
     out.extend_from_slice(&raw[..first]);

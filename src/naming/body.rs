@@ -1,6 +1,10 @@
-//! `ResponseBody`: the bytes of an answer, passed as they come or amended.
+//! `ResponseBody`: passes the frames of the upstream body, with names inserted if the response is in scope.
+//!
+//! The body of a response to amend is polled by `amended`. It passes each frame to the `transfer`, which contains the
+//! amender, and sends the chunks that it returns.
 
-mod work;
+mod amended;
+mod transfer;
 
 use std::fmt;
 use std::mem;
@@ -8,64 +12,64 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use self::work::Work;
+pub(crate) use self::amended::AmendedBody;
 use crate::naming::report::Report;
 
 pin_project! {
-    /// The body of a response of [`ApiKeyName`](crate::ApiKeyName): `B`'s own, amended or not, or that of an answer
-    /// which the layer gave [itself](crate::outcome::Refusal).
+    /// The response body of [`ApiKeyName`](crate::ApiKeyName).
     ///
+    /// It is the body `B` of the inner service, amended or unchanged, or that of a [refusal](crate::outcome::Refusal).
     /// `Data` is [`Bytes`] and `Error` is `B::Error`: the layer adds no error.
     pub struct ResponseBody<B: Body> {
         #[pin]
-        kind: Kind<B>,
+        kind: BodyKind<B>,
     }
 }
 
 pin_project! {
-    #[project = KindProj]
-    enum Kind<B: Body> {
-        // Frames pass as they come. A response in scope has a report, which tells when it is dropped.
-        // Its length is hidden where it would be taken for that of amended bytes.
-        Pass { #[pin] body: B, report: Option<Box<Report>>, hidden: bool },
-        // The body was polled before it came here, and may not be one that can be moved since.
-        Amend { amended: Pin<Box<Amended<B>>> },
-        // The layer's own answer.
-        Own { own: Box<Own> },
+    #[project = BodyKindProj]
+    enum BodyKind<B: Body> {
+        // The upstream body passes unchanged. A response in scope has a report.
+        Pass { #[pin] body: B, report: Option<Box<Report>>, hides_length: bool },
+        // In a box, because the body was polled before the headers went out and must not move since.
+        Amend { body: Pin<Box<AmendedBody<B>>> },
+        // A response that the layer made itself.
+        Own { data: Bytes, report: Box<Report> },
     }
 }
 
 // === impl ResponseBody ===
 
 impl<B: Body> ResponseBody<B> {
-    /// The body of an answer out of scope.
+    /// The body of a response out of scope.
     pub(crate) fn pass(body: B) -> Self {
-        Self { kind: Kind::Pass { body, report: None, hidden: false } }
+        Self { kind: BodyKind::Pass { body, report: None, hides_length: false } }
     }
 
-    /// The body of an answer that is not looked into.
+    /// The body of a response in scope that is not amended.
     pub(crate) fn skipped(body: B, report: Box<Report>) -> Self {
-        Self { kind: Kind::Pass { body, report: Some(report), hidden: false } }
+        Self { kind: BodyKind::Pass { body, report: Some(report), hides_length: false } }
     }
 
-    /// The body of an answer to `HEAD`, where one to `GET` would be amended. Servers that find no
-    /// Content-Length write one from the hint, which is of the bytes before (RFC 9110 §8.6).
+    /// The body of a response to `HEAD` whose `GET` would be amended.
+    ///
+    /// It has no length hint. A server that finds no Content-Length writes one from the hint, and this one would be the
+    /// length before the edits (RFC 9110 §8.6).
     pub(crate) fn unmeasured(body: B, report: Box<Report>) -> Self {
-        Self { kind: Kind::Pass { body, report: Some(report), hidden: true } }
+        Self { kind: BodyKind::Pass { body, report: Some(report), hides_length: true } }
     }
 
-    /// The body of an answer that was, and perhaps still is.
-    pub(crate) fn amended(amended: Pin<Box<Amended<B>>>) -> Self {
-        Self { kind: Kind::Amend { amended } }
+    /// The body of a response that was amended, or is amended while it is streamed.
+    pub(crate) fn amended(body: Pin<Box<AmendedBody<B>>>) -> Self {
+        Self { kind: BodyKind::Amend { body } }
     }
 
-    /// The body of an answer that the layer gives itself.
+    /// The body of a response that the layer made itself.
     pub(crate) fn own(data: Bytes, report: Box<Report>) -> Self {
-        Self { kind: Kind::Own { own: Box::new(Own { data, report }) } }
+        Self { kind: BodyKind::Own { data, report } }
     }
 }
 
@@ -78,18 +82,18 @@ impl<B: Body> Body for ResponseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
-            KindProj::Pass { body, report, .. } => {
+            BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let (None, Some(report)) = (&frame, report) {
                     report.send();
                 }
                 Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
             }
-            KindProj::Amend { amended } => amended.as_mut().poll_frame(cx),
-            KindProj::Own { own } => {
-                let data = mem::take(&mut own.data);
+            BodyKindProj::Amend { body } => body.as_mut().poll_frame(cx),
+            BodyKindProj::Own { data, report } => {
+                let data = mem::take(data);
                 if data.is_empty() {
-                    own.report.send();
+                    report.send();
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Ok(Frame::data(data))))
@@ -99,23 +103,23 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Pass { body, .. } => body.is_end_stream(),
-            Kind::Amend { amended } => amended.work.is_end_stream(),
-            Kind::Own { own } => own.data.is_empty(),
+            BodyKind::Pass { body, .. } => body.is_end_stream(),
+            BodyKind::Amend { body } => body.is_end_stream(),
+            BodyKind::Own { data, .. } => data.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Pass { hidden: true, .. } => SizeHint::default(),
-            Kind::Pass { body, .. } => body.size_hint(),
-            Kind::Amend { amended } => amended.size_hint(),
-            Kind::Own { own } => SizeHint::with_exact(own.data.len() as u64),
+            BodyKind::Pass { hides_length: true, .. } => SizeHint::default(),
+            BodyKind::Pass { body, .. } => body.size_hint(),
+            BodyKind::Amend { body } => body.size_hint(),
+            BodyKind::Own { data, .. } => SizeHint::with_exact(data.len() as u64),
         }
     }
 }
 
-/// Layers above that answer in the service's place, as tower-http's `Timeout` does, ask for an empty body.
+/// Creates an empty body. Layers above that respond in place of the service need it, such as tower-http's `Timeout`.
 impl<B: Body + Default> Default for ResponseBody<B> {
     fn default() -> Self {
         Self::pass(B::default())
@@ -123,69 +127,13 @@ impl<B: Body + Default> Default for ResponseBody<B> {
 }
 
 impl<B: Body> fmt::Debug for ResponseBody<B> {
-    // A body is never shown.
+    // Without the data, which may be confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
 
-/// What is left to send of the layer's own answer.
-struct Own {
-    data: Bytes,
-    report: Box<Report>,
-}
-
-/// Without a copy where the data is `Bytes` already.
+/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
 fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
-}
-
-pin_project! {
-    /// A body, and the work on it.
-    pub(crate) struct Amended<B: Body> {
-        #[pin]
-        below: B,
-        work: Work<B::Error>,
-    }
-}
-
-// === impl Amended ===
-
-impl<B: Body> Amended<B> {
-    pub(crate) fn new(below: B, report: Box<Report>) -> Self {
-        Self { below, work: Work::new(report) }
-    }
-
-    /// Holds the body until it is all there, or longer than the limit, or hopeless.
-    pub(crate) fn poll_decided(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        while !this.work.is_decided() {
-            let frame = ready!(this.below.as_mut().poll_frame(cx));
-            this.work.hold(frame);
-        }
-        Poll::Ready(())
-    }
-
-    /// Makes the head say what is known of the body, and corrects it where the bytes change.
-    pub(crate) fn decide(self: Pin<&mut Self>, head: &mut response::Parts) {
-        self.project().work.decide(head);
-    }
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
-        loop {
-            if let Poll::Ready(frame) = this.work.write() {
-                return Poll::Ready(frame);
-            }
-            let frame = ready!(this.below.as_mut().poll_frame(cx));
-            this.work.stream(frame);
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.work.size_hint(|| self.below.size_hint())
-    }
 }

@@ -5,8 +5,7 @@ use std::fmt::Debug;
 use tracing::{Level, debug, enabled, trace, warn};
 
 use crate::Snapshot;
-use crate::json::edit::{Settled, Text};
-use crate::json::place;
+use crate::json::json_path;
 use crate::names::shown;
 use crate::outcome::{Counts, Outcome, RequestContext};
 
@@ -43,7 +42,7 @@ pub(crate) fn unmatched<'a>(
         return;
     }
     let offsets: Vec<_> = ids.iter().map(|(at, _)| *at).collect();
-    let paths = body.map(|body| place::paths(body, &offsets)).unwrap_or_default();
+    let paths = body.map(|body| json_path::paths(body, &offsets)).unwrap_or_default();
     for (index, (offset, id)) in ids.iter().enumerate() {
         warn!(
             id,
@@ -56,14 +55,13 @@ pub(crate) fn unmatched<'a>(
     }
 }
 
-/// Logs an inserted or replaced name.
+/// Logs the names that were inserted or replaced: the offset, the id and the name of each.
 #[cold]
-pub(crate) fn named(names: &Snapshot, edit: &Settled) {
-    if let Text::Name(found) = edit.text
-        && enabled!(Level::TRACE)
-    {
-        let (id, name) = names.entry(found);
-        trace!(id, name, offset = edit.at, "named");
+pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
+    if enabled!(Level::TRACE) {
+        for (offset, id, name) in named {
+            trace!(id, name, offset, "named");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use http::{Method, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::body::Amended;
+use super::body::AmendedBody;
 use super::report::Report;
 use super::response_headers;
 use crate::ResponseBody;
@@ -50,7 +50,7 @@ const COMPLETED: &str = "polled after completion";
 
 struct Buffered<B: Body> {
     head: response::Parts,
-    body: Pin<Box<Amended<B>>>,
+    body: Pin<Box<AmendedBody<B>>>,
 }
 
 impl<F, B: Body> ResponseFuture<F, B> {
@@ -120,7 +120,7 @@ fn start_body<B: Body>(
     let skip = response_headers::skip_reason(method, &head, report.settings().honor_no_transform);
     if skip.is_none() && !is_head {
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
-        return Ok(Buffered { head, body: Box::pin(Amended::new(body, report)) });
+        return Ok(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
     head.extensions.insert(ResponseState::from(outcome));

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Response, Uri};
 use tower_layer::Layer;
 
+use super::budget::Budget;
 use super::settings::{DEFAULT_LIMIT, LayerSettings};
-use super::total::Total;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{ApiKeyName, SharedKeyNames, Unmatched};
 
@@ -36,9 +36,9 @@ impl ApiKeyNameLayer {
         Self {
             settings: Arc::new(LayerSettings {
                 names,
-                learnt: Arc::default(),
+                templates: Arc::default(),
                 limit: DEFAULT_LIMIT,
-                total: None,
+                budget: None,
                 unmatched: Unmatched::default(),
                 null_as_unmatched: false,
                 honor_no_transform: false,
@@ -73,7 +73,7 @@ impl ApiKeyNameLayer {
     /// but are always granted, so that the load of other responses never decides whether a key gets its name. In the
     /// responses of the APIs such an object is one row.
     pub fn total_limit(self, bytes: usize) -> Self {
-        self.with(|settings| settings.total = Some(Arc::new(Total::new(bytes as u64))))
+        self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
     /// Sets the value for an id that the map does not contain. Default: the string `"unknown"`, so that charts show a

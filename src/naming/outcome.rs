@@ -4,22 +4,7 @@ use std::fmt;
 
 use http::{Extensions, Method, StatusCode, Uri};
 
-use crate::json::edit::Tally;
-
-/// Numbers of the `api_key_id` members in one response body, by result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Ids with an entry in the map. The name was inserted, or replaced a native one.
-    pub named: u64,
-    /// Ids that are strings without an entry in the map.
-    pub unmatched: u64,
-    /// Ids that are null or of another type than string.
-    pub not_a_string: u64,
-    /// Ids in objects that were left unchanged, because a member occurs twice or because the object would have
-    /// exceeded the limit.
-    pub skipped: u64,
-}
+pub use crate::json::counts::Counts;
 
 /// The reason why a response in scope was left unchanged, wholly or from some byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -233,21 +218,6 @@ impl RequestContext {
     /// Returns the extensions that the request had when the layer received it.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
-    }
-}
-
-// === impl Counts ===
-
-impl Counts {
-    #[doc(hidden)]
-    pub fn add(&mut self, tally: Tally) {
-        match tally {
-            Tally::Nothing => {}
-            Tally::Named => self.named += 1,
-            Tally::Unmatched => self.unmatched += 1,
-            Tally::Null => self.not_a_string += 1,
-            Tally::Left => self.skipped += 1,
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::Snapshot;
-use crate::json::edit::Settled;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
 use crate::naming::settings::LayerSettings;
@@ -85,19 +84,15 @@ impl Report {
         self.settings.names.note_unmatched(self.snapshot.generation(), id)
     }
 
-    /// Logs an inserted or replaced name.
+    /// Logs the names that were inserted or replaced, each with its offset and its id.
     #[cfg(feature = "tracing")]
-    #[inline(always)]
-    pub(crate) fn trace_named(&self, edit: &Settled) {
+    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
         use tracing::level_filters::LevelFilter;
 
         if LevelFilter::current() == LevelFilter::TRACE {
-            events::named(&self.snapshot, edit);
+            events::named(named);
         }
     }
-
-    #[cfg(not(feature = "tracing"))]
-    pub(crate) fn trace_named(&self, _: &Settled) {}
 }
 
 /// A response that is dropped early is reported too.

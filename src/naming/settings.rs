@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Response, Uri};
 
 use crate::json::rules::Members;
-use crate::json::scan::Learnt;
-use crate::naming::total::Total;
+use crate::json::scan::TemplateCache;
+use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{SharedKeyNames, Unmatched};
 
@@ -26,9 +26,9 @@ pub(crate) type RefusalResponse =
 pub(crate) struct LayerSettings {
     pub(crate) names: SharedKeyNames,
     /// The scanner's templates, shared by all services of one layer.
-    pub(crate) learnt: Arc<Learnt>,
+    pub(crate) templates: Arc<TemplateCache>,
     pub(crate) limit: usize,
-    pub(crate) total: Option<Arc<Total>>,
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) unmatched: Unmatched,
     pub(crate) null_as_unmatched: bool,
     pub(crate) honor_no_transform: bool,

@@ -8,9 +8,12 @@ use tower_api_key_name::outcome::Skip;
 use super::*;
 
 const TEXT: &str = r#"[{"api_key_id":"key_1"},7]"#;
-/// Documents of the same length, and one byte longer.
-const SAME_LENGTH: &str = r#"{"n":[1.10,"key_1",78901]}"#;
-const LONGER: &str = r#"{"n":[1.10,"key_1",789012]}"#;
+/// The charge for its edit.
+const EDIT_CHARGE: usize = 40;
+/// Documents of the same length with that charge, and one byte longer.
+const SAME_LENGTH: &str =
+    concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                        ");
+const LONGER: &str = concat!(r#"{"n":[1.10,"key_1",78901]}"#, "                                         ");
 
 fn is_buffered(layer: &ApiKeyNameLayer, text: &'static str) -> bool {
     let result = Call::new(layer, Script::whole(text.as_bytes()), Polling::Regular).run();
@@ -23,7 +26,7 @@ fn response_dropped_at_any_await_is_released_and_reported_once() {
         let reported = Arc::new(Mutex::new(Vec::new()));
         let writer = reported.clone();
         let outcomes = layer(limit).on_outcome(move |outcome, _| writer.lock().unwrap().push(*outcome));
-        let layer = outcomes.total_limit(TEXT.len());
+        let layer = outcomes.total_limit(TEXT.len() + EDIT_CHARGE);
         // The same total limit, with a higher limit for each response.
         let buffering = layer.clone().limit(1000);
         for events in sequences() {
@@ -61,7 +64,10 @@ fn response_dropped_at_any_await_is_released_and_reported_once() {
             }
         }
         assert!(!is_buffered(&buffering, LONGER));
-        assert_eq!((SAME_LENGTH.len(), LONGER.len()), (TEXT.len(), TEXT.len() + 1));
+        assert_eq!(
+            (SAME_LENGTH.len(), LONGER.len()),
+            (TEXT.len() + EDIT_CHARGE, TEXT.len() + EDIT_CHARGE + 1)
+        );
         drop((layer, buffering));
         assert_eq!(Arc::strong_count(&reported), 1, "a response was leaked");
     }

@@ -1,52 +1,76 @@
-//! Where the scanner stands in a chunk, and what it finds when it looks back.
+//! A position in a chunk, with a view of the bytes before it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Fault;
-use crate::json::wide::{self, BASE};
+use super::ScanError;
+use super::token::white_space_len;
 
-/// A chunk, and the place in it.
+/// A chunk and a position in it.
 pub(super) struct Cursor<'a> {
-    pub(super) chunk: &'a [u8],
-    pub(super) at: usize,
-    /// The offset of the chunk's first byte.
-    pub(super) base: u64,
+    chunk: &'a [u8],
+    /// The offset of the chunk's end in the body.
+    end: u64,
+    /// The last bytes before the chunk.
+    tail: &'a [u8],
+    /// The part of the chunk that is not scanned yet.
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
+    pub(super) fn new(tail: &'a [u8], chunk: &'a [u8], offset: u64) -> Self {
+        Self { chunk, end: offset + chunk.len() as u64, tail, rest: chunk }
+    }
+
+    /// The offset of the position in the body.
+    #[inline(always)]
     pub(super) fn offset(&self) -> u64 {
-        self.base + self.at as u64
+        self.end - self.rest.len() as u64
     }
 
-    pub(super) fn fault(&self) -> Result<(), Fault> {
-        Err(Fault::NotJson { offset: self.offset() })
-    }
-
-    /// The bytes of a range that ends in this chunk, where it begins in it too.
-    pub(super) fn slice(&self, range: &Range<u64>) -> Option<&'a [u8]> {
-        let start = range.start.checked_sub(self.base)?;
-        Some(&self.chunk[start as usize..(range.end - self.base) as usize])
+    /// Skips white space, and returns the first byte of the next token.
+    #[inline(always)]
+    pub(super) fn next_token(&mut self) -> Option<u8> {
+        if let [..=b' ', ..] = self.rest {
+            self.advance(white_space_len(self.rest));
+        }
+        self.peek()
     }
 
     #[inline(always)]
-    pub(super) fn skip_white_space(&mut self) {
-        self.at += wide::white_space(BASE, &self.chunk[self.at..]);
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
     }
-}
 
-/// The bytes of a range that began in an earlier chunk: `tail` ends where the cursor's chunk begins, and
-/// [`LOOK_BACK`](super::LOOK_BACK) sees to it that it reaches back far enough.
-pub(super) fn join<'a>(
-    joined: &'a mut Vec<u8>,
-    tail: &[u8],
-    cursor: &Cursor<'_>,
-    range: &Range<u64>,
-) -> &'a [u8] {
-    let tail_at = cursor.base - tail.len() as u64;
-    let from = (range.start - tail_at) as usize;
-    let to = tail.len().min((range.end - tail_at) as usize);
-    joined.clear();
-    joined.extend_from_slice(&tail[from..to]);
-    joined.extend_from_slice(&cursor.chunk[..range.end.saturating_sub(cursor.base) as usize]);
-    joined
+    /// Moves on by this number of bytes, which the rest has.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, len: usize) {
+        self.rest = &self.rest[len..];
+    }
+
+    /// The error of a byte that no valid document has at this position.
+    #[cold]
+    pub(super) fn error(&self) -> ScanError {
+        ScanError::NotJson { offset: self.offset() }
+    }
+
+    /// The bytes of a range that ends in this chunk.
+    ///
+    /// They are copied if the range starts before the chunk; the tail contains its start.
+    #[inline(always)]
+    pub(super) fn bytes(&self, range: &Range<u64>) -> Cow<'a, [u8]> {
+        let base = self.end - self.chunk.len() as u64;
+        match range.start.checked_sub(base) {
+            Some(start) => Cow::Borrowed(&self.chunk[start as usize..(range.end - base) as usize]),
+            None => Cow::Owned(self.join(range, base)),
+        }
+    }
+
+    #[cold]
+    fn join(&self, range: &Range<u64>, base: u64) -> Vec<u8> {
+        let tail_start = base - self.tail.len() as u64;
+        let from = (range.start - tail_start) as usize;
+        let to = self.tail.len().min((range.end - tail_start) as usize);
+        [&self.tail[from..to], &self.chunk[..range.end.saturating_sub(base) as usize]].concat()
+    }
 }

@@ -1,60 +1,73 @@
-//! Who listens to a scanner, and what is told.
+//! The interface between the scanner and the receiver of its events.
 
 use std::ops::Range;
 
 /// The value of a wanted member, at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
-    /// The raw text between a string's quotes, and whether it has escapes.
-    Text(&'a [u8], bool),
+pub enum MemberValue<'a> {
+    /// The bytes between the quotes of a string.
+    String { raw: &'a [u8], has_escapes: bool },
     /// A string longer than [`MAX_RAW_TEXT`](crate::json::text::MAX_RAW_TEXT).
-    LongText,
-    /// Not a string.
+    LongString,
+    /// A number, a literal, an array or an object.
     Other,
 }
 
-/// The white space in a member: before its name, before its colon, before its value. All three are empty
-/// where one is longer than [`MAX_GAP`](super::MAX_GAP).
-pub type Gaps<'a> = [&'a [u8]; 3];
+/// The white space of a member: before its name, before its colon, and before its value.
+///
+/// All three are empty if one is longer than [`MAX_WHITE_SPACE`](super::MAX_WHITE_SPACE).
+pub type WhiteSpace<'a> = [&'a [u8]; 3];
 
-/// A member whose value is wanted.
+/// A member that the sink wants the value of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
     Id,
     Name,
 }
 
-/// Who listens to a scanner. `depth` counts the containers around a member, its own object included.
+/// The receiver of a scanner's events.
+///
+/// `depth` is the number of containers around a member, its own object included. `at` is a byte offset from
+/// the start of the body.
 pub trait Sink {
-    /// A byte that all wanted names have in the same place, and how far that is behind the quote before them.
-    fn hint(&self) -> (u32, u8);
-    /// Of which depth the next container's end is to be told, where any has to be: of an object in which a wanted member
-    /// was found, or of a wanted value.
-    fn watched(&self) -> Option<usize>;
-    /// Which member it is that is named `raw` (the bytes between the quotes), if it is wanted.
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member>;
-    /// A wanted member was found.
-    fn found(&mut self, member: Member, depth: usize);
-    /// A wanted value begins at `at`.
-    fn begin(&mut self, at: u64, gaps: Gaps<'_>);
-    /// Whether the value that ends in the container at `depth` is one that was wanted.
-    fn awaits(&self, depth: usize) -> bool;
-    /// The wanted value ended before `at`.
-    fn end(&mut self, at: u64, value: Value<'_>);
-    /// A wanted member was found, and its value seen as a whole, from here to there.
-    fn whole(&mut self, member: Member, depth: usize, at: Range<u64>, gaps: Gaps<'_>, value: Value<'_>) {
-        self.found(member, depth);
-        self.begin(at.start, gaps);
-        self.end(at.end, value);
+    /// Returns the member with this name, if its value is wanted. `raw` is the name between its quotes.
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member>;
+
+    /// Receives a wanted member, after its name.
+    fn member_start(&mut self, member: Member, depth: usize);
+
+    /// Receives the start of a wanted value.
+    fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>);
+
+    /// True if a value that ends in the container at `depth` is a wanted one.
+    fn is_value_awaited(&self, depth: usize) -> bool;
+
+    /// Receives the end of a wanted value.
+    fn value_end(&mut self, at: u64, value: MemberValue<'_>);
+
+    /// Receives a wanted member whose whole value, at the offsets `at`, is a scalar.
+    fn whole_member(
+        &mut self,
+        member: Member,
+        depth: usize,
+        at: Range<u64>,
+        white_space: WhiteSpace<'_>,
+        value: MemberValue<'_>,
+    ) {
+        self.member_start(member, depth);
+        self.value_start(at.start, white_space);
+        self.value_end(at.end, value);
     }
-    /// The container at `depth` was closed, which may hold a wanted member; `at` is the offset after its bracket.
-    fn close(&mut self, at: u64, depth: usize);
-    /// The same, and the wanted value ended that this container is, if it is one.
+
+    /// Receives the end of a container, which may be an object with a wanted member.
+    fn object_end(&mut self, at: u64, depth: usize);
+
+    /// Receives the end of a container, which may also be a wanted value.
     #[inline(always)]
-    fn leave(&mut self, at: u64, depth: usize) {
-        self.close(at, depth);
-        if self.awaits(depth - 1) {
-            self.end(at, Value::Other);
+    fn container_end(&mut self, at: u64, depth: usize) {
+        self.object_end(at, depth);
+        if self.is_value_awaited(depth - 1) {
+            self.value_end(at, MemberValue::Other);
         }
     }
 }

@@ -23,9 +23,9 @@ impl Default for Rules {
     }
 }
 
-/// As how many bytes so many ids and names count that wait: 40 each, where they weigh more than 224 KiB.
-pub fn surcharge(edits: usize) -> usize {
-    (40 * edits).saturating_sub(224 << 10)
+/// The bytes that count against the limit for a number of pending edits.
+pub fn edit_charge(edits: usize) -> usize {
+    40 * edits
 }
 
 /// How many different kinds of white space are repeated around inserted members.
@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let at = self.edits[first].place.start;
-        let waits = self.at.min(self.end) - at + surcharge(self.edits.len() - first);
+        let waits = self.at.min(self.end) - at + edit_charge(self.edits.len() - first);
         let overdue = waits > self.rules.window;
         if !whole && !overdue {
             self.settled = self.settled.min(at);

@@ -1,93 +1,95 @@
-//! The amender, and the bytes it is to leave alone: laws 1 to 4.
+//! Laws 1 to 4, for the amender.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::cases::{NAMES, naive};
 use crate::choices::{Choices, crumbs, cut};
-use crate::{RULES, amend_by, documents};
+use crate::{RULES, documents};
+use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
-use tower_api_key_name::_internal::scan::{Fault, Learnt, MAX_DEPTH};
-use tower_api_key_name::KeyNames;
+use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
 use tower_api_key_name::outcome::Counts;
+use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
-/// The engine answers what the oracle does, held and streamed, however the body is cut; the output is JSON exactly if
-/// the input was; what earlier bodies taught changes nothing; twice is once.
+/// The amender and the naive oracle have the same output, buffered and streamed, for every division into chunks. The
+/// output is JSON exactly if the input is. Templates of earlier bodies change nothing. Twice equals once.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
     let (rules, naive_rules) = rules(&mut choices);
     let cuts = choices.cuts(6);
     let body = documents::body(&mut choices);
 
-    let names = names();
-    let amended = |chunks: &[&[u8]], streams| Amended::of(chunks, &names, rules, streams);
-    let held = amended(&cut(&body, &cuts), false);
+    let snapshot = snapshot();
+    let amended = |chunks: &[&[u8]], streams| Amended::of(chunks, &snapshot, rules, streams);
+    let buffered = amended(&cut(&body, &cuts), false);
     let streamed = amended(&cut(&body, &cuts), true);
-    assert_eq!(held.fault, streamed.fault);
-    is_judged_right(&body, held.fault);
+    assert_eq!(buffered.error, streamed.error);
+    is_judged_right(&body, buffered.error);
 
-    let (output, counts) = match held.fault {
+    let (output, counts) = match buffered.error {
         Some(_) => (body.clone(), [0; 4]),
         None => naive::amend_until(&body, body.len(), naive_rules),
     };
-    held.is(&output, counts);
-    let end = held.fault.map_or(body.len(), |fault| fault.offset() as usize);
+    buffered.assert_is(&output, counts);
+    let end = buffered.error.map_or(body.len(), |error| error.offset() as usize);
     let (output, counts) = naive::amend_until(&body, end, naive_rules);
-    streamed.is(&output, counts);
+    streamed.assert_is(&output, counts);
     assert_eq!(naive::is_json(&output), naive::is_json(&body), "{}", String::from_utf8_lossy(&output));
 
     let crumbs = crumbs(&body);
-    assert_eq!(amended(&crumbs, false), held, "in crumbs");
+    assert_eq!(amended(&crumbs, false), buffered, "in crumbs");
     assert_eq!(amended(&crumbs, true), streamed, "in crumbs, streamed");
 
-    let learnt = Learnt::default();
-    for earlier in [&output, &body] {
-        Amended::after(&learnt, &[earlier], &names, rules, false);
-    }
-    assert_eq!(Amended::after(&learnt, &cut(&body, &cuts), &names, rules, false), held, "after others");
-    assert_eq!(Amended::after(&learnt, &crumbs, &names, rules, true), streamed, "after others, streamed");
     let cuts = cut(&body, &cuts);
-    assert_eq!(Amended::after(&Learnt::disorder(), &cuts, &names, rules, false), held, "in no order");
-    assert_eq!(
-        Amended::after(&Learnt::disorder(), &cuts, &names, rules, true),
-        streamed,
-        "in no order, streamed"
-    );
-    twice_is_once(&body, &names, rules);
+    let templates = Arc::default();
+    for earlier in [&output, &body] {
+        Amended::with(&templates, &[earlier], &snapshot, rules, false);
+    }
+    for (templates, name) in
+        [(templates, "after other bodies"), (TemplateCache::disabled().into(), "without templates")]
+    {
+        let with_templates = |chunks, streams| Amended::with(&templates, chunks, &snapshot, rules, streams);
+        assert_eq!(with_templates(&cuts, false), buffered, "{name}");
+        assert_eq!(with_templates(&crumbs, true), streamed, "{name}, streamed");
+    }
+    twice_is_once(&body, &snapshot, rules);
 }
 
-/// Where no object is left for its size.
-fn twice_is_once(body: &[u8], names: &KeyNames, rules: Rules) {
+/// Law 3, with a window that no object exceeds: the inserted names can push an object over a smaller one.
+fn twice_is_once(body: &[u8], snapshot: &Snapshot, rules: Rules) {
     let rules = Rules { window: 1 << 20, ..rules };
     for streams in [false, true] {
-        let once = Amended::of(&[body], names, rules, streams);
-        let twice = Amended::of(&[&once.output], names, rules, streams);
+        let once = Amended::of(&[body], snapshot, rules, streams);
+        let twice = Amended::of(&[&once.output], snapshot, rules, streams);
         assert_eq!(String::from_utf8_lossy(&twice.output), String::from_utf8_lossy(&once.output), "twice");
     }
 }
 
-/// Law 2: a fault is found in what is no JSON, or nests too deep, and in nothing else.
-pub(super) fn is_judged_right(body: &[u8], fault: Option<Fault>) {
-    let right = match fault {
+/// Law 2: there is an error exactly if the body is not JSON or is nested too deep.
+pub(super) fn is_judged_right(body: &[u8], error: Option<ScanError>) {
+    let is_right = match error {
         None => naive::is_json(body) && depth(body) <= MAX_DEPTH,
-        Some(Fault::NotJson { .. }) => !naive::is_json(body),
-        Some(Fault::TooDeep { offset }) => {
+        Some(ScanError::NotJson { .. }) => !naive::is_json(body),
+        Some(ScanError::TooDeep { offset }) => {
             let (before, with) = (&body[..offset as usize], &body[..=offset as usize]);
             depth(before) == MAX_DEPTH && depth(with) == MAX_DEPTH + 1
         }
     };
-    assert!(right, "{fault:?}: {}", String::from_utf8_lossy(body));
+    assert!(is_right, "{error:?}: {}", String::from_utf8_lossy(body));
 }
 
-/// How deep the beginning of a document nests.
+/// The deepest nesting in the beginning of a document.
 fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0, 0, false, false);
+    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0, 0, false, false);
     for byte in text {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => depth += 1,
-            b']' | b'}' if !in_text => depth -= 1,
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
             _ => {}
         }
         deepest = deepest.max(depth);
@@ -95,7 +97,7 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Rules, and the same for the oracle.
+/// Draws rules, in the form of the amender and in that of the oracle.
 pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     let (unmatched, text) = choices.of(&[
         (Unmatched::Unknown, Some("\"unknown\"")),
@@ -105,7 +107,7 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     let null_as_unmatched = choices.yes();
     let window = match choices.byte() {
         window @ 0..=199 => window.into(),
-        // Some rows fit in, others do not.
+        // Larger than some rows and smaller than others.
         200..=219 => 8 << 10,
         _ => 1 << 20,
     };
@@ -114,43 +116,51 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
     (rules, naive::Rules { unmatched: text, null, window, ..Default::default() })
 }
 
-/// The map that the oracle names with.
-pub(super) fn names() -> KeyNames {
+/// The oracle's map.
+pub fn names() -> KeyNames {
     KeyNames::new(NAMES.iter().copied()).unwrap_or_default()
 }
 
-/// What the engine made of a body.
+/// A snapshot of the oracle's map.
+pub fn snapshot() -> Snapshot {
+    SharedKeyNames::new(names()).snapshot()
+}
+
+/// The output of the amender for one body.
 #[derive(Debug, PartialEq)]
 pub struct Amended {
     pub output: Vec<u8>,
+    /// Named, unmatched, not a string, skipped.
     pub counts: [u64; 4],
-    pub fault: Option<Fault>,
+    pub error: Option<ScanError>,
 }
 
 impl Amended {
-    /// Of these chunks: writes what is settled after each where `streams`, else only at the end, and then nothing of
-    /// a body with a fault.
-    pub fn of(chunks: &[&[u8]], names: &KeyNames, rules: Rules, streams: bool) -> Self {
-        Self::after(&Learnt::default(), chunks, names, rules, streams)
+    /// Amends a body in these chunks. If it `streams`, the output is taken after each chunk, else at the end.
+    pub fn of(chunks: &[&[u8]], snapshot: &Snapshot, rules: Rules, streams: bool) -> Self {
+        Self::with(&Arc::default(), chunks, snapshot, rules, streams)
     }
 
-    /// The same, after the bodies that taught this.
-    pub fn after(learnt: &Learnt, chunks: &[&[u8]], names: &KeyNames, rules: Rules, streams: bool) -> Self {
+    /// Amends a body with the templates of earlier bodies, and adds its own to them.
+    pub fn with(
+        templates: &Arc<TemplateCache>,
+        chunks: &[&[u8]],
+        snapshot: &Snapshot,
+        rules: Rules,
+        streams: bool,
+    ) -> Self {
         let mut output = Vec::new();
         let chunks = chunks.iter().map(|chunk| Bytes::copy_from_slice(chunk));
-        let (counts, fault) = amend_by(rules, learnt, chunks, names, streams, |piece| {
-            assert!(!piece.is_empty());
-            output.extend_from_slice(&piece);
+        let (counts, error) = _internal::amend(rules, snapshot, templates, chunks, streams, |chunk| {
+            assert!(!chunk.is_empty());
+            output.extend_from_slice(&chunk);
         });
-        Self { output, counts: four(counts), fault }
+        let Counts { named, unmatched, not_a_string, skipped, .. } = counts;
+        Self { output, counts: [named, unmatched, not_a_string, skipped], error }
     }
 
-    fn is(&self, output: &[u8], counts: naive::Counts) {
+    fn assert_is(&self, output: &[u8], counts: naive::Counts) {
         assert_eq!(String::from_utf8_lossy(&self.output), String::from_utf8_lossy(output));
         assert_eq!((&*self.output, self.counts), (output, counts));
     }
-}
-
-fn four(counts: Counts) -> naive::Counts {
-    [counts.named, counts.unmatched, counts.not_a_string, counts.skipped]
 }

@@ -14,12 +14,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::upstream::{Failed, Script, ScriptedService, Step};
-use super::amend::{Amended, names, rules};
+use super::amend::{Amended, names, rules, snapshot};
 use crate::cases::naive;
 use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
 use tower_api_key_name::_internal::rules::Rules;
-use tower_api_key_name::_internal::scan::Fault;
+use tower_api_key_name::_internal::scan::ScanError;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
@@ -188,11 +188,13 @@ impl Exchange {
         let end = fault.map_or(body.len(), |fault| fault.offset() as usize);
         let (data, counts) = naive::amend_until(body, end, self.naive);
         let (changed, counts) = (data != body, self::counts(counts));
-        let surcharge = naive::surcharge(naive::edits(body, end));
-        let is_long = body.len() + surcharge > self.limit;
+        let charge = naive::edit_charge(naive::edits(body, end));
+        // A body without an id is not scanned, so its names are not charged.
+        let counted = if may_contain_an_id(body) { charge } else { 0 };
+        let is_long = body.len() + counted > self.limit;
         // A body with an error before any edit is not buffered any longer.
         let has_early_error = fault.is_some() && !changed;
-        if is_long && (!has_early_error || end + surcharge >= self.limit) {
+        if is_long && (!has_early_error || end + charge >= self.limit) {
             let outcome = match fault {
                 _ if self.end == BodyEnd::Error => Outcome::Skipped { skip: Skip::BodyFailed, counts },
                 Some(fault) => Outcome::Skipped { skip: fault.into(), counts },
@@ -256,8 +258,8 @@ impl Exchange {
     }
 
     /// Returns the error of the body. If it fails, an unexpected end is not an error.
-    fn fault(&self, body: &[u8]) -> Option<Fault> {
-        let fault = Amended::of(&[body], &names(), self.rules, false).fault;
+    fn fault(&self, body: &[u8]) -> Option<ScanError> {
+        let fault = Amended::of(&[body], &snapshot(), self.rules, false).error;
         fault.filter(|fault| self.end != BodyEnd::Error || fault.offset() < body.len() as u64)
     }
 

@@ -1,162 +1,152 @@
-//! The scanner, alone, and what it stands on.
+//! The law of the scanner and of the prefilter.
 
-use super::amend::is_judged_right;
 use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
 use tower_api_key_name::_internal::MEMBERS;
-use tower_api_key_name::_internal::lookout::{Lookout, is_in_by_memchr};
-use tower_api_key_name::_internal::scan::{Fault, Gaps, Learnt, Member, Scanner, Sink, Value};
-use tower_api_key_name::_internal::wide;
+use tower_api_key_name::_internal::prefilter::Prefilter;
+use tower_api_key_name::_internal::scan::{
+    MAX_DEPTH, Member, MemberValue, ScanError, Scanner, Sink, TemplateCache, WhiteSpace,
+};
 
-/// The scanner takes JSON and nothing else, and tells a fault where it is. How a body is cut, and who judges its bytes,
-/// changes nothing of what is heard. The lookout sees what there is to see.
+/// Checks that the scanner accepts exactly the JSON that serde_json accepts, and reports the right offset of an error.
+///
+/// Neither the chunks nor the templates change the events. The prefilter finds exactly the two texts.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
     let cuts = choices.cuts(6);
     let body = documents::body(&mut choices);
 
-    let whole = Listener::of(&[&body], |scanner, chunk, sink| scanner.feed(chunk, sink));
-    is_judged_right(&body, whole.fault);
-    if let Some(Fault::NotJson { offset }) = whole.fault {
-        is_where_it_is(&body, offset as usize);
-    }
-    is_the_same_anywhere(&body, [cuts.first(), cuts.last()].map(|pad| pad.map_or(0, |pad| pad % 131)));
+    let plain = Recorder::scan(&[&body], &TemplateCache::disabled());
+    check_verdict(&body, plain.error);
+    let learned = TemplateCache::default();
     let cuts = cut(&body, &cuts);
     let crumbs = crumbs(&body);
-    let may_hold_an_id = may_hold_an_id(&body);
-    assert_eq!(is_in_by_memchr(&body, MEMBERS.id().as_bytes()), may_hold_an_id);
     for chunks in [&[&*body][..], &cuts, &crumbs] {
-        let widest = Listener::of(chunks, |scanner, chunk, sink| scanner.feed(chunk, sink));
-        assert_eq!(widest, whole, "{chunks:?}");
-        // The way through members in no order, on which a page with some order never comes, too.
-        for is_swept in [false, true] {
-            for (by, heard) in wide::each(|| Listen { chunks, is_swept }) {
-                assert_eq!(heard, whole, "by {by}, in no order: {is_swept}: {chunks:?}");
-            }
+        for templates in [&TemplateCache::disabled(), &TemplateCache::default(), &learned, &learned] {
+            assert_eq!(Recorder::scan(chunks, templates), plain, "{chunks:?}");
         }
+        let mut prefilter = Prefilter::new(MEMBERS.id());
+        let finds = chunks.iter().any(|chunk| prefilter.finds(chunk));
+        assert_eq!(finds, contains_an_id(&body), "{chunks:?}");
+    }
+    check_long_chunk(&body, &learned);
+}
 
-        let mut lookout = Lookout::default();
-        let spots = chunks.iter().any(|chunk| lookout.spots(chunk, MEMBERS));
-        assert_eq!(spots, may_hold_an_id, "{chunks:?}");
-    }
-    for block in body.as_chunks().0.iter().take(2) {
-        wide::each(|| wide::Agrees(block));
-    }
-    if !body.is_empty() {
-        let bytes = std::array::from_fn(|at| body[at % body.len()]);
-        wide::each(|| wide::AgreesByBlocks { bytes: &bytes, hint: body[0] & 0x7F });
+/// Templates are not used near the end of a chunk: the white space behind the body allows them in all of it.
+fn check_long_chunk(body: &[u8], learned: &TemplateCache) {
+    let long = [body, &[b' '; 256]].concat();
+    let plain = Recorder::scan(&[&long], &TemplateCache::disabled());
+    for templates in [&TemplateCache::default(), learned] {
+        assert_eq!(Recorder::scan(&[&long], templates), plain, "{}", String::from_utf8_lossy(body));
     }
 }
 
-/// Blocks of bytes are judged at once: wherever in one a text begins, and whatever follows it, it means the same.
-fn is_the_same_anywhere(body: &[u8], pads: [usize; 2]) {
-    let [before, behind] = pads.map(|pad| "x".repeat(pad).into_bytes());
-    let text = [b"[0,\"", &*before, b"\",", body, b",\"", &behind, b"\"]"].concat();
-    let stepped = Listener::of(&crumbs(&text), |scanner, chunk, sink| scanner.feed(chunk, sink));
-    let chunks: &[&[u8]] = &[&text];
-    for (by, swept) in wide::each(|| Listen { chunks, is_swept: true }) {
-        assert_eq!(swept, stepped, "by {by}: {}", String::from_utf8_lossy(&text));
+fn contains_an_id(body: &[u8]) -> bool {
+    let contains = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
+    contains(b"api_key_id") || contains(b"\\u00")
+}
+
+fn check_verdict(body: &[u8], error: Option<ScanError>) {
+    let text = String::from_utf8_lossy(body);
+    match error {
+        None => assert!(is_json(body) && depth(body) <= MAX_DEPTH, "accepted: {text}"),
+        Some(ScanError::NotJson { offset }) => {
+            assert!(!is_json(body), "rejected: {text}");
+            check_error_offset(body, offset as usize);
+        }
+        Some(ScanError::TooDeep { offset }) => {
+            let ends = [offset as usize, offset as usize + 1];
+            assert_eq!(ends.map(|end| depth(&body[..end])), [MAX_DEPTH, MAX_DEPTH + 1], "{text}");
+        }
     }
 }
 
-fn may_hold_an_id(body: &[u8]) -> bool {
-    let holds = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
-    holds(b"api_key_id") || holds(b"\\u00")
+fn is_json(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok() && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// A fault is told at the first byte that no JSON can have there, or at the end: what stands before it begins some
-/// JSON text, and with it does not.
-fn is_where_it_is(body: &[u8], offset: usize) {
-    // All of it is missing its end, or, where a character is missing its end, it would be with another character in
-    // its place. serde_json calls a sign at the end an invalid number: with a digit it is not.
-    let at_end = |text: &[u8]| {
-        serde_json::from_slice::<serde::de::IgnoredAny>(text).map_or_else(|fault| fault.is_eof(), |_| true)
+/// The deepest nesting in the start of a document.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Checks that some document starts with the bytes before `offset`, and none with those and the next one.
+fn check_error_offset(body: &[u8], offset: usize) {
+    // serde_json calls a sign at the end an invalid number; with a digit it is none.
+    let is_start = |text: &[u8]| {
+        let may_go_on = |text: &[u8]| {
+            serde_json::from_slice::<serde::de::IgnoredAny>(text)
+                .map_or_else(|error| error.is_eof(), |_| true)
+        };
+        may_go_on(text) || may_go_on(&[text, b"0"].concat())
     };
-    let begins = |text: &[u8]| at_end(text) || at_end(&[text, b"0"].concat());
-    let begins_some = |text: &[u8]| match std::str::from_utf8(text) {
-        Ok(_) => begins(text),
-        Err(fault) => {
-            let whole = &text[..fault.valid_up_to()];
-            fault.error_len().is_none() && begins(&[whole, "\u{80}".as_bytes()].concat())
+    let is_start_in_utf8 = |text: &[u8]| match std::str::from_utf8(text) {
+        Ok(_) => is_start(text),
+        // A truncated character is replaced by a complete one.
+        Err(error) => {
+            let complete = &text[..error.valid_up_to()];
+            error.error_len().is_none() && is_start(&[complete, "\u{80}".as_bytes()].concat())
         }
     };
-    let shown = || format!("{offset}: {}", String::from_utf8_lossy(body));
-    assert!(begins_some(&body[..offset]), "{}", shown());
+    let text = String::from_utf8_lossy(body);
+    assert!(is_start_in_utf8(&body[..offset]), "{offset}: {text}");
     // serde_json reads the four digits of an escape before it judges one, and takes NUL for the end.
     if body.get(offset).is_some_and(|byte| *byte != 0) && body.len() >= offset + 4 {
-        assert!(!begins_some(&body[..offset + 4]), "{}", shown());
+        assert!(!is_start_in_utf8(&body[..offset + 4]), "{offset}: {text}");
     }
 }
 
-/// What is heard of a scanner by one that wants ids, names, and some other members.
+/// A sink that wants ids, names and some other members, and records its events.
 #[derive(Debug, Default, PartialEq)]
-struct Listener {
-    heard: Vec<Heard>,
-    fault: Option<Fault>,
-    /// The depths of objects that hold a wanted member, and those of values that are being read.
-    open: Vec<usize>,
-    awaited: Vec<usize>,
+struct Recorder {
+    events: Vec<Event>,
+    error: Option<ScanError>,
+    /// The depths of the open objects with a wanted member, and of the wanted values that are open.
+    objects: Vec<usize>,
+    values: Vec<usize>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Heard {
-    Found(Member, usize),
-    Begin(u64, [Vec<u8>; 3]),
-    Text(u64, Vec<u8>, bool),
-    LongText(u64),
-    Other(u64),
-    Close(u64, usize),
+enum Event {
+    MemberStart(Member, usize),
+    ValueStart(u64, [Vec<u8>; 3]),
+    String(u64, Vec<u8>, bool),
+    LongString(u64),
+    OtherValue(u64),
+    ObjectEnd(u64, usize),
 }
 
-impl Listener {
-    fn of(
-        chunks: &[&[u8]],
-        mut feed: impl FnMut(&mut Scanner, &[u8], &mut Self) -> Result<(), Fault>,
-    ) -> Self {
-        let (mut scanner, mut this) = (Scanner::new(), Self::default());
-        let fed = chunks.iter().try_for_each(|chunk| feed(&mut scanner, chunk, &mut this));
-        this.fault = fed.and_then(|()| scanner.finish()).err();
-        this
+impl Recorder {
+    fn scan(chunks: &[&[u8]], cache: &TemplateCache) -> Self {
+        let (mut scanner, mut recorder) = (Scanner::new(), Self::default());
+        scanner.take_templates(cache);
+        let result = chunks.iter().try_for_each(|chunk| scanner.feed(chunk, &mut recorder));
+        recorder.error = result.and_then(|()| scanner.finish()).err();
+        scanner.store_templates(cache);
+        recorder
     }
 }
 
-/// Listens to what some `Wide` makes of a body, from the beginning as if it came in no order or not.
-struct Listen<'a> {
-    chunks: &'a [&'a [u8]],
-    is_swept: bool,
-}
-
-impl wide::Task for Listen<'_> {
-    type Output = Listener;
-
-    fn run(self, wide: impl wide::Wide) -> Listener {
-        Listener::of(self.chunks, |scanner, chunk, sink| {
-            if self.is_swept {
-                scanner.recall(&Learnt::disorder());
-            }
-            scanner.feed_by(wide, chunk, sink)
-        })
-    }
-}
-
-impl Sink for Listener {
-    fn hint(&self) -> (u32, u8) {
-        // Of each name it is asked.
-        (0, b'"')
-    }
-
-    fn watched(&self) -> Option<usize> {
-        self.open.last().map(|depth| depth + usize::from(self.awaits(*depth)))
-    }
-
-    fn wants(&mut self, raw: &[u8], escaped: bool) -> Option<Member> {
+impl Sink for Recorder {
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let text;
-        let name = match escaped {
-            false => raw,
-            true => {
-                text = serde_json::from_slice::<String>(&[b"\"", raw, b"\""].concat()).ok()?;
-                text.as_bytes()
-            }
+        let name = if has_escapes {
+            text = serde_json::from_slice::<String>(&[b"\"", raw, b"\""].concat()).ok()?;
+            text.as_bytes()
+        } else {
+            raw
         };
         match name {
             b"api_key_id" | b"count" => Some(Member::Id),
@@ -165,36 +155,36 @@ impl Sink for Listener {
         }
     }
 
-    fn found(&mut self, member: Member, depth: usize) {
-        if self.open.last() != Some(&depth) {
-            self.open.push(depth);
+    fn member_start(&mut self, member: Member, depth: usize) {
+        if self.objects.last() != Some(&depth) {
+            self.objects.push(depth);
         }
-        self.heard.push(Heard::Found(member, depth));
+        self.events.push(Event::MemberStart(member, depth));
     }
 
-    fn begin(&mut self, at: u64, gaps: Gaps<'_>) {
-        self.awaited.extend(self.open.last());
-        self.heard.push(Heard::Begin(at, gaps.map(<[u8]>::to_vec)));
+    fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
+        self.values.extend(self.objects.last());
+        self.events.push(Event::ValueStart(at, white_space.map(<[u8]>::to_vec)));
     }
 
-    fn awaits(&self, depth: usize) -> bool {
-        self.awaited.last() == Some(&depth)
+    fn is_value_awaited(&self, depth: usize) -> bool {
+        self.values.last() == Some(&depth)
     }
 
-    fn end(&mut self, at: u64, value: Value<'_>) {
-        self.awaited.pop();
-        self.heard.push(match value {
-            Value::Text(raw, escaped) => Heard::Text(at, raw.to_vec(), escaped),
-            Value::LongText => Heard::LongText(at),
-            Value::Other => Heard::Other(at),
+    fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
+        self.values.pop();
+        self.events.push(match value {
+            MemberValue::String { raw, has_escapes } => Event::String(at, raw.to_vec(), has_escapes),
+            MemberValue::LongString => Event::LongString(at),
+            MemberValue::Other => Event::OtherValue(at),
         });
     }
 
-    fn close(&mut self, at: u64, depth: usize) {
-        // Others are of no interest, and may close unheard.
-        if self.open.last() == Some(&depth) {
-            self.open.pop();
-            self.heard.push(Heard::Close(at, depth));
+    fn object_end(&mut self, at: u64, depth: usize) {
+        // The scanner may leave out the ends of other containers.
+        if self.objects.last() == Some(&depth) {
+            self.objects.pop();
+            self.events.push(Event::ObjectEnd(at, depth));
         }
     }
 }

@@ -16,7 +16,7 @@ enum Step {
 }
 
 /// The paths of the objects in which the bytes before each of `offsets` stand. The offsets ascend.
-pub fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
+pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut steps: Vec<Step> = Vec::new();
     let (mut in_text, mut escaped, mut naming) = (false, false, false);

@@ -1,0 +1,239 @@
+//! The queue of edits: insertions and replacements in the order of their input offsets.
+
+use std::collections::VecDeque;
+
+use super::prefixes::{Prefix, Prefixes};
+use crate::KeyNames;
+use crate::json::counts::{Counts, IdResult};
+use crate::json::rules::Unmatched;
+use crate::json::scan::WhiteSpace;
+use crate::names::Found;
+
+/// Bytes charged for one pending edit: its size and its part of the queue's spare capacity.
+pub(super) const EDIT_CHARGE: u64 = size_of::<Edit>() as u64 * 5 / 4;
+
+/// The value that an edit writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NewValue {
+    /// The edit changes nothing.
+    #[default]
+    Unchanged,
+    /// The name of an entry in the amender's snapshot.
+    Name(Found),
+    /// The string `"unknown"`.
+    Unknown,
+    Null,
+}
+
+const UNKNOWN: &[u8] = b"\"unknown\"";
+const NULL: &[u8] = b"null";
+
+impl NewValue {
+    #[inline]
+    fn json(self, names: &KeyNames) -> &[u8] {
+        match self {
+            NewValue::Unchanged => b"",
+            NewValue::Name(entry) => names.json(entry),
+            NewValue::Unknown => UNKNOWN,
+            NewValue::Null => NULL,
+        }
+    }
+
+    /// The length of the JSON text, without an access to the map.
+    #[inline]
+    fn len(self) -> usize {
+        match self {
+            NewValue::Unchanged => 0,
+            NewValue::Name(entry) => entry.len(),
+            NewValue::Unknown => UNKNOWN.len(),
+            NewValue::Null => NULL.len(),
+        }
+    }
+}
+
+impl From<Unmatched> for NewValue {
+    fn from(unmatched: Unmatched) -> Self {
+        match unmatched {
+            Unmatched::Unknown => NewValue::Unknown,
+            Unmatched::Null => NewValue::Null,
+            Unmatched::Omit => NewValue::Unchanged,
+        }
+    }
+}
+
+/// An insertion after an id, or a replacement of a native name.
+///
+/// It is queued when its position is reached. Its value may change until its object is decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edit {
+    /// The input offset of the change.
+    pub(super) at: u64,
+    /// The number of input bytes that are replaced.
+    pub(super) replaced: u64,
+    pub(super) prefix: Prefix,
+    pub(super) value: NewValue,
+    /// The result for the id, if the edit belongs to an id.
+    pub(super) result: Option<IdResult>,
+}
+
+/// The edits of one body that are not written yet.
+///
+/// An edit is identified by the number of edits before it in the body.
+#[derive(Debug)]
+pub(super) struct Edits {
+    pending: VecDeque<Edit>,
+    /// The number of edits before the first pending one.
+    removed: u64,
+    /// The number of settled edits, which are the first of `pending`.
+    settled: usize,
+    /// The number of bytes by which the settled pending edits change the length of the body.
+    growth: i64,
+    /// The input offset after the last settled replacement. Edits before it are part of the replaced value.
+    replaced_to: u64,
+    counts: Counts,
+    is_changed: bool,
+    prefixes: Prefixes,
+}
+
+impl Edits {
+    /// No edits; inserted members are called `name`.
+    pub(super) fn new(name: &'static str) -> Self {
+        Self {
+            pending: VecDeque::new(),
+            removed: 0,
+            settled: 0,
+            growth: 0,
+            replaced_to: 0,
+            counts: Counts::default(),
+            is_changed: false,
+            prefixes: Prefixes::new(name),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn prefix(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
+        self.prefixes.find_or_add(white_space)
+    }
+
+    /// Appends an edit and returns its number.
+    #[inline(always)]
+    pub(super) fn push(&mut self, edit: Edit) -> u64 {
+        if self.pending.len() == self.pending.capacity() {
+            self.reserve();
+        }
+        self.pending.push_back(edit);
+        self.pushed() - 1
+    }
+
+    /// Grows the queue by a quarter instead of doubling it, because [`EDIT_CHARGE`] covers only that.
+    #[cold]
+    fn reserve(&mut self) {
+        self.pending.reserve_exact(self.pending.len() / 4 + 32);
+    }
+
+    /// The number of all edits so far.
+    #[inline(always)]
+    pub(super) fn pushed(&self) -> u64 {
+        self.removed + self.pending.len() as u64
+    }
+
+    /// The bytes charged for the pending edits.
+    pub(super) fn charge(&self) -> u64 {
+        self.pending.len() as u64 * EDIT_CHARGE
+    }
+
+    /// The memory of the queue, in bytes.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> u64 {
+        (self.pending.capacity() * size_of::<Edit>()) as u64
+    }
+
+    /// Returns the edit with this number, unless it is settled.
+    #[inline]
+    pub(super) fn unsettled(&mut self, number: u64) -> Option<&mut Edit> {
+        let index = number.checked_sub(self.removed)? as usize;
+        self.pending.get_mut(index).filter(|_| index >= self.settled)
+    }
+
+    /// Settles the edits before `offset` and counts their results.
+    pub(super) fn settle(&mut self, offset: u64) {
+        for edit in self.pending.range_mut(self.settled..) {
+            if edit.at >= offset {
+                break;
+            }
+            self.settled += 1;
+            if edit.at < self.replaced_to {
+                edit.value = NewValue::Unchanged;
+                continue;
+            }
+            if let Some(result) = edit.result {
+                self.counts.add(result);
+            }
+            if edit.value != NewValue::Unchanged {
+                let inserted = self.prefixes.bytes(edit.prefix).len() + edit.value.len();
+                self.growth += inserted as i64 - edit.replaced as i64;
+                self.replaced_to = edit.at + edit.replaced;
+                self.is_changed = true;
+            }
+        }
+    }
+
+    /// The results of the settled ids.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// True if a settled edit changes the body.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// The number of bytes by which the settled pending edits change the length of the body.
+    pub(super) fn growth(&self) -> i64 {
+        self.growth
+    }
+
+    /// Removes all pending edits and their counts. No edit may be written yet.
+    pub(super) fn discard(&mut self) {
+        self.removed = self.pushed();
+        self.pending = VecDeque::new();
+        (self.settled, self.growth, self.is_changed) = (0, 0, false);
+        self.counts = Counts::default();
+    }
+
+    /// Returns the offset of the next settled change. Removes the edits before it, which change nothing.
+    pub(super) fn next_change(&mut self) -> Option<u64> {
+        let unchanged = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
+        self.remove(unchanged, 0);
+        self.settled().next().map(|edit| edit.at)
+    }
+
+    /// The settled edits that are not written yet.
+    #[inline(always)]
+    pub(super) fn settled(&self) -> impl Iterator<Item = &Edit> {
+        self.pending.iter().take(self.settled)
+    }
+
+    /// The text that an edit writes: the start of the member and its value.
+    #[inline(always)]
+    pub(super) fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
+        (self.prefixes.bytes(edit.prefix), edit.value.json(names))
+    }
+
+    /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.
+    pub(super) fn remove(&mut self, count: usize, growth: i64) {
+        self.pending.drain(..count);
+        self.removed += count as u64;
+        self.settled -= count;
+        self.growth -= growth;
+    }
+
+    /// The settled pending edits that write a name, each as its offset and its entry.
+    #[cfg(feature = "tracing")]
+    pub(super) fn named(&self) -> impl Iterator<Item = (u64, Found)> {
+        self.settled().filter_map(|edit| match edit.value {
+            NewValue::Name(entry) => Some((edit.at, entry)),
+            _ => None,
+        })
+    }
+}

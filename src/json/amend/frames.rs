@@ -1,0 +1,161 @@
+//! The buffered frames of a body, with a cursor for the scanner.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use bytes::{Bytes, BytesMut};
+
+/// The most bytes that are scanned at once. It bounds the edits that one large frame can add.
+pub(super) const MAX_SLICE: usize = 32 * 1024;
+
+/// A frame shorter than this is copied to the end of the one before it, so that the memory of the buffer is close to
+/// its length.
+const GATHERED: usize = 1024;
+
+/// Slices shorter than this are scanned together, because the scanner's fast path starts anew at each slice.
+const SHORT: usize = 2 * 1024;
+
+/// The most bytes of short slices that are scanned together.
+const MAX_BATCH: usize = 16 * 1024;
+
+/// The frames between the first byte that was not sent and the last one received.
+#[derive(Debug, Default)]
+pub(super) struct FrameBuffer {
+    frames: VecDeque<Bytes>,
+    /// The frame after `frames`, in which short ones are gathered.
+    gathered: BytesMut,
+    /// The offset of the first buffered byte in the body.
+    start: u64,
+    len: u64,
+    /// The frame with the first unscanned byte, and the position of that byte in it.
+    cursor: (usize, usize),
+    /// The buffer for a batch of short slices.
+    batch: Vec<u8>,
+}
+
+impl FrameBuffer {
+    pub(super) fn push(&mut self, frame: Bytes) {
+        self.len += frame.len() as u64;
+        if frame.len() < GATHERED {
+            self.gathered.extend_from_slice(&frame);
+            if self.gathered.len() >= GATHERED {
+                self.flush();
+            }
+        } else {
+            self.flush();
+            self.frames.push_back(frame);
+        }
+    }
+
+    /// Ends the gathered frame.
+    fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            self.frames.push_back(self.gathered.split().freeze());
+            self.advance_cursor(0);
+        }
+    }
+
+    /// The offset of the first buffered byte.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The offset after the last buffered byte.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// The number of buffered bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The buffered bytes, frame by frame.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.frames.iter().map(|frame| &**frame).chain([&*self.gathered]).filter(|frame| !frame.is_empty())
+    }
+
+    /// True if the bytes after the first `scanned` ones are enough for a batch, although more may come.
+    ///
+    /// The first frame always is, so that an error at the start is found early. After it, a batch is as long as the
+    /// bytes before it, or `MAX_BATCH`.
+    pub(super) fn has_batch(&self, scanned: u64) -> bool {
+        self.end() - scanned >= scanned.min(MAX_BATCH as u64)
+    }
+
+    /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices.
+    pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
+        let (frame, from) = self.cursor;
+        let len = self.next_slice().len();
+        if len == 0 {
+            return None;
+        }
+        if len >= SHORT {
+            self.advance_cursor(len);
+            return Some(&self.frame(frame)[from..from + len]);
+        }
+        let mut batch = mem::take(&mut self.batch);
+        batch.clear();
+        loop {
+            let next = self.next_slice();
+            let len = next.len();
+            if len == 0 || len >= SHORT || batch.len() + len > MAX_BATCH {
+                break;
+            }
+            batch.extend_from_slice(next);
+            self.advance_cursor(len);
+        }
+        self.batch = batch;
+        Some(&self.batch)
+    }
+
+    fn frame(&self, index: usize) -> &[u8] {
+        self.frames.get(index).map_or(&*self.gathered, |frame| &**frame)
+    }
+
+    /// The bytes at the cursor, up to the end of their frame.
+    fn next_slice(&self) -> &[u8] {
+        let (frame, from) = self.cursor;
+        let rest = self.frame(frame).get(from..).unwrap_or_default();
+        &rest[..rest.len().min(MAX_SLICE)]
+    }
+
+    /// Moves the cursor, which is never at the end of a frame that has a successor.
+    fn advance_cursor(&mut self, len: usize) {
+        let (frame, from) = &mut self.cursor;
+        *from += len;
+        if self.frames.get(*frame).is_some_and(|this| *from >= this.len()) {
+            (*frame, *from) = (*frame + 1, 0);
+        }
+    }
+
+    /// Returns the first frame.
+    pub(super) fn front(&mut self) -> &[u8] {
+        self.flush();
+        self.frame(0)
+    }
+
+    /// Takes up to `len` bytes of the first frame, without a copy.
+    pub(super) fn take(&mut self, len: usize) -> Bytes {
+        let Some(front) = self.frames.front_mut() else { return Bytes::new() };
+        let (taken, frame_end) = if front.len() > len {
+            (front.split_to(len), 0)
+        } else {
+            (self.frames.pop_front().unwrap_or_default(), 1)
+        };
+        self.start += taken.len() as u64;
+        self.len -= taken.len() as u64;
+        self.cursor = match self.cursor {
+            (0, from) => (0, from.saturating_sub(taken.len())),
+            (frame, from) => (frame - frame_end, from),
+        };
+        taken
+    }
+
+    /// Removes the first `len` bytes.
+    pub(super) fn remove(&mut self, mut len: usize) {
+        while len > 0 && !self.frames.is_empty() {
+            len -= self.take(len).len();
+        }
+    }
+}

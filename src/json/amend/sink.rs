@@ -1,0 +1,174 @@
+//! The sink of the scanner: finds the ids, looks them up and queues their edits.
+
+use std::ops::Range;
+
+use super::edits::{Edit, NewValue};
+use super::objects::{Objects, OpenObject};
+use super::prefixes::Prefix;
+use crate::KeyNames;
+use crate::json::counts::IdResult;
+use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
+use crate::json::text::unescape;
+
+/// The most bytes of native names that are kept for the comparison with the map. A further native name is replaced
+/// even if it is the same.
+const MAX_NATIVE_NAMES: usize = 8 * 1024;
+
+/// The amender's state and the map, while a chunk is scanned.
+pub(super) struct IdSink<'a> {
+    pub(super) objects: &'a mut Objects,
+    pub(super) names: &'a KeyNames,
+}
+
+impl IdSink<'_> {
+    /// Returns the value to insert beside an id that ends before `at`.
+    #[inline(always)]
+    fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+        if let MemberValue::String { raw: id, has_escapes: false } = value
+            && let Some(entry) = self.names.find(id)
+        {
+            return (NewValue::Name(entry), IdResult::Named);
+        }
+        self.look_up_unusual(at, value)
+    }
+
+    #[inline(never)]
+    fn look_up_unusual(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+        let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
+        let id = match value {
+            MemberValue::Other if rules.null_as_unmatched => {
+                return (rules.unmatched.into(), IdResult::NotAString);
+            }
+            MemberValue::Other => return (NewValue::Null, IdResult::NotAString),
+            MemberValue::LongString => None,
+            MemberValue::String { raw, has_escapes: false } => Some(raw),
+            MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
+        };
+        if let Some(id) = id {
+            if let Some(entry) = self.names.find(id) {
+                return (NewValue::Name(entry), IdResult::Named);
+            }
+            unmatched.add(at, id);
+        }
+        (rules.unmatched.into(), IdResult::Unmatched)
+    }
+
+    /// Keeps a native name for the comparison with the map.
+    fn keep_native_name(&mut self, value: MemberValue<'_>) {
+        let Objects { open, native_names, .. } = &mut *self.objects;
+        if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
+            && raw.len() <= 2 * KeyNames::MAX_NAME
+            && native_names.len() + raw.len() <= MAX_NATIVE_NAMES
+        {
+            object.native_name = Some(native_names.len());
+            native_names.extend_from_slice(raw);
+        }
+    }
+}
+
+impl Sink for IdSink<'_> {
+    #[inline(always)]
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
+        let members = self.objects.rules.members;
+        let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
+        match name {
+            name if name == members.id().as_bytes() => Some(Member::Id),
+            name if name == members.name().as_bytes() => Some(Member::Name),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn member_start(&mut self, member: Member, depth: usize) {
+        let Objects { open, awaited, .. } = &mut *self.objects;
+        if open.last().is_none_or(|object| object.depth != depth) {
+            open.push(OpenObject::new(depth, *awaited));
+        }
+        if let Some(object) = open.last_mut() {
+            let count = match member {
+                Member::Id => &mut object.ids,
+                Member::Name => &mut object.names,
+            };
+            *count = count.saturating_add(1);
+            object.current = Some(member);
+        }
+    }
+
+    #[inline(always)]
+    fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
+        let objects = &mut *self.objects;
+        let Some(object) = objects.open.last_mut() else { return };
+        objects.awaited = Some(object.depth);
+        match object.current {
+            Some(Member::Id) => object.prefix = objects.edits.prefix(white_space),
+            // Queued before the edits inside of the value, which come later in the body.
+            Some(Member::Name) if object.names == 1 => {
+                let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
+                objects.push(Edit { at, replaced: 0, prefix, value, result: None }, Member::Name);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn is_value_awaited(&self, depth: usize) -> bool {
+        self.objects.awaited == Some(depth)
+    }
+
+    #[inline(always)]
+    fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
+        let Some(object) = self.objects.open.last_mut() else { return };
+        self.objects.awaited = object.outer_awaited;
+        match object.current.take() {
+            Some(Member::Id) if object.ids == 1 => {
+                let (prefix, is_given_up) = (object.prefix, object.is_given_up);
+                let (mut value, mut result) = self.look_up(at, value);
+                if is_given_up {
+                    (value, result) = (NewValue::Unchanged, IdResult::Skipped);
+                }
+                let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };
+                self.objects.push(edit, Member::Id);
+            }
+            Some(Member::Name) if object.names == 1 => {
+                let number = object.name_edit;
+                if let Some(edit) = number.and_then(|number| self.objects.edits.unsettled(number)) {
+                    edit.replaced = at - edit.at;
+                }
+                self.keep_native_name(value);
+            }
+            _ => {}
+        }
+    }
+
+    /// Handles the first member of an object in one step if it is an id, as in most rows.
+    #[inline(always)]
+    fn whole_member(
+        &mut self,
+        member: Member,
+        depth: usize,
+        at: Range<u64>,
+        white_space: WhiteSpace<'_>,
+        value: MemberValue<'_>,
+    ) {
+        let is_first = self.objects.open.last().is_none_or(|object| object.depth != depth);
+        if member == Member::Name || !is_first {
+            self.member_start(member, depth);
+            self.value_start(at.start, white_space);
+            self.value_end(at.end, value);
+            return;
+        }
+        let (at, prefix) = (at.end, self.objects.edits.prefix(white_space));
+        let (value, result) = self.look_up(at, value);
+        let Objects { edits, open, awaited, .. } = &mut *self.objects;
+        let number = edits.push(Edit { at, replaced: 0, prefix, value, result: Some(result) });
+        let (id_edit, first_edit) = (Some(number), Some((at, number)));
+        open.push(OpenObject { ids: 1, id_edit, first_edit, ..OpenObject::new(depth, *awaited) });
+    }
+
+    #[inline(always)]
+    fn object_end(&mut self, at: u64, depth: usize) {
+        if self.objects.open.last().is_some_and(|object| object.depth == depth) {
+            self.objects.decide(at, self.names);
+        }
+    }
+}

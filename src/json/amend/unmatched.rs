@@ -1,0 +1,45 @@
+//! The ids of one body without an entry in the map, each of them once.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use crate::KeyNames;
+
+/// The most ids that are kept.
+pub(super) const MAX_UNMATCHED: usize = 256;
+
+/// The unmatched ids of one body.
+#[derive(Debug, Default)]
+pub(super) struct UnmatchedIds {
+    /// The ids that were not reported yet, with the offset after each, in the order of the body.
+    new: Vec<(u64, Box<str>)>,
+    /// The hashes of all ids. Two ids with the same 64-bit hash count as one.
+    hashes: HashSet<u64, RandomState>,
+}
+
+impl UnmatchedIds {
+    /// Adds an id that ends before `at`. An id that is too long for any map is ignored.
+    pub(super) fn add(&mut self, at: u64, id: &[u8]) {
+        if id.len() > KeyNames::MAX_ID || self.hashes.len() == MAX_UNMATCHED {
+            return;
+        }
+        let hash = self.hashes.hasher().hash_one(id);
+        if self.hashes.insert(hash)
+            && let Ok(id) = str::from_utf8(id)
+        {
+            self.new.push((at, id.into()));
+        }
+    }
+
+    /// Returns the ids since the last [`clear`](Self::clear), with the offset after each.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.new.iter().map(|(at, id)| (*at, &**id))
+    }
+
+    /// Marks all ids as reported. They are not added again.
+    pub(super) fn clear(&mut self) {
+        self.new.clear();
+    }
+}

@@ -1,0 +1,78 @@
+//! A search that finds out whether a body can contain an id at all.
+//!
+//! The name of the id member is plain text. JSON can write it in two ways: as it is, or with `\u00` escapes. A
+//! body with neither contains no id and is not scanned. Both texts are also found across two or more chunks.
+
+use memchr::{memchr, memmem};
+
+/// The start of every escape that can replace a character of the member name.
+const ESCAPE: &[u8] = b"\\u00";
+
+/// A search for the id's member name over the chunks of one body.
+#[derive(Debug)]
+pub struct Prefilter {
+    id_name: &'static [u8],
+    /// The last bytes of the chunks so far, one byte shorter than the longer of the two texts.
+    seam: Vec<u8>,
+}
+
+impl Prefilter {
+    /// `id_name` consists of ASCII letters, digits and `_`.
+    pub fn new(id_name: &'static str) -> Self {
+        Self { id_name: id_name.as_bytes(), seam: Vec::new() }
+    }
+
+    /// True if this chunk, or its seam with the chunks before, may contain the id's member name.
+    pub fn finds(&mut self, chunk: &[u8]) -> bool {
+        let reach = self.id_name.len().max(ESCAPE.len()) - 1;
+        if !self.seam.is_empty() {
+            self.seam.extend_from_slice(&chunk[..chunk.len().min(reach)]);
+            if self.is_in(&self.seam) {
+                return true;
+            }
+        }
+        if self.is_in(chunk) {
+            return true;
+        }
+        if chunk.len() >= reach || self.seam.is_empty() {
+            self.seam.clear();
+            self.seam.extend_from_slice(&chunk[chunk.len().saturating_sub(reach)..]);
+        } else {
+            self.seam.drain(..self.seam.len().saturating_sub(reach));
+        }
+        false
+    }
+
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        // A search for one byte is faster than one for four, and most bodies have no backslash.
+        memmem::find(bytes, self.id_name).is_some()
+            || memchr(ESCAPE[0], bytes).is_some_and(|at| memmem::find(&bytes[at..], ESCAPE).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Prefilter;
+
+    fn finds<'a>(mut chunks: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut prefilter = Prefilter::new("api_key_id");
+        chunks.any(|chunk| prefilter.finds(chunk))
+    }
+
+    #[test]
+    fn prefilter_finds_both_texts_across_seams() {
+        for body in [&b"{\"api_key_id\":1}"[..], b"{\"\\u0061\":1}"] {
+            for size in 1..=body.len() {
+                assert!(finds(body.chunks(size)), "chunks of {size} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn prefilter_finds_nothing_in_similar_text() {
+        let body = b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2, \"\\\\\":\"u00\"}";
+        for size in 1..=body.len() {
+            assert!(!finds(body.chunks(size)), "chunks of {size} bytes");
+        }
+    }
+}

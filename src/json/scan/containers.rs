@@ -1,0 +1,105 @@
+//! The open arrays and objects.
+
+/// The deepest nesting of arrays and objects.
+///
+/// Responses of the APIs nest 4 deep; most parsers stop at 128.
+pub const MAX_DEPTH: usize = 1024;
+
+/// The depth up to which several containers can be compared or replaced at once. Their bits are in the first word.
+pub(super) const MAX_SHALLOW_DEPTH: usize = 48;
+
+/// A stack with one bit per open container: 1 for an object, 0 for an array.
+#[derive(Clone, Debug)]
+pub(super) struct Containers {
+    kinds: [u64; MAX_DEPTH / 64],
+    depth: usize,
+}
+
+impl Containers {
+    pub(super) fn new() -> Self {
+        Self { kinds: [0; MAX_DEPTH / 64], depth: 0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Opens a container. Returns false if [`MAX_DEPTH`] containers are open.
+    #[inline(always)]
+    pub(super) fn push(&mut self, is_object: bool) -> bool {
+        let Some(word) = self.kinds.get_mut(self.depth / 64) else { return false };
+        let bit = self.depth % 64;
+        *word = *word & !(1 << bit) | u64::from(is_object) << bit;
+        self.depth += 1;
+        true
+    }
+
+    #[inline(always)]
+    pub(super) fn pop(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// True if the innermost container is an object; `None` outside of all containers.
+    #[inline(always)]
+    pub(super) fn is_in_object(&self) -> Option<bool> {
+        self.is_object(self.depth)
+    }
+
+    /// True if the container at this depth is an object.
+    #[inline(always)]
+    pub(super) fn is_object(&self, depth: usize) -> Option<bool> {
+        let at = depth.checked_sub(1)?;
+        Some(self.kinds[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
+    }
+
+    /// True if the innermost `count` containers are of these kinds: one bit each, the outermost lowest.
+    ///
+    /// The depth is at most [`MAX_SHALLOW_DEPTH`].
+    #[inline(always)]
+    pub(super) fn ends_with(&self, count: usize, kinds: u8) -> bool {
+        let Some(outer) = self.depth.checked_sub(count) else { return false };
+        (self.kinds[0] >> (outer % 64)) & !(u64::MAX << (count % 64)) == u64::from(kinds)
+    }
+
+    /// Closes the innermost `closed` containers, and opens `opened` of these kinds, the outermost lowest.
+    ///
+    /// The depth before and after is at most [`MAX_SHALLOW_DEPTH`].
+    #[inline(always)]
+    pub(super) fn replace(&mut self, closed: usize, opened: usize, kinds: u8) {
+        let outer = self.depth - closed;
+        let mask = !(u64::MAX << (opened % 64)) << (outer % 64);
+        self.kinds[0] = self.kinds[0] & !mask | u64::from(kinds) << (outer % 64);
+        self.depth = outer + opened;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Containers, MAX_DEPTH};
+
+    #[test]
+    fn push_beyond_the_deepest_level_is_rejected() {
+        let mut containers = Containers::new();
+        assert!((0..MAX_DEPTH).all(|depth| containers.push(depth % 3 == 0)));
+        assert!(!containers.push(true));
+        for depth in (1..=MAX_DEPTH).rev() {
+            assert_eq!(containers.is_in_object(), Some((depth - 1) % 3 == 0));
+            containers.pop();
+        }
+        assert_eq!(containers.is_in_object(), None);
+    }
+
+    #[test]
+    fn replace_changes_the_innermost_containers_only() {
+        let mut containers = Containers::new();
+        [true, false, true, false, true].map(|is_object| containers.push(is_object));
+        assert!(containers.ends_with(3, 0b101) && !containers.ends_with(3, 0b111));
+        containers.replace(3, 2, 0b11);
+        assert_eq!(
+            (1..=4).map(|depth| containers.is_object(depth)).collect::<Vec<_>>(),
+            [Some(true), Some(false), Some(true), Some(true)]
+        );
+        assert!(!containers.ends_with(5, 0b11111));
+    }
+}

@@ -1,0 +1,382 @@
+//! The plain scanner: the grammar of RFC 8259, token by token.
+//!
+//! A token that is whole in its chunk is read in one step. A token that the end of a chunk cuts leaves a state
+//! from which the next chunk continues it byte by byte; a string continues in one step after the cut character.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::containers::Containers;
+use super::cursor::Cursor;
+use super::sink::{Member, MemberValue, Sink, WhiteSpace};
+use super::token::{NumberPart, StringPart, ascii_text_len, number_len, whole_string};
+use super::{MAX_WHITE_SPACE, ScanError};
+use crate::json::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
+
+/// The replacement of a text that is too long to be used.
+const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
+
+/// The next thing that the grammar allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// A value (RFC 8259 §3).
+    Value,
+    /// A value or `]`, after `[`.
+    FirstValue,
+    /// A name, after a comma in an object.
+    Name,
+    /// A name or `}`, after `{`.
+    FirstName,
+    /// The colon after a name.
+    Colon,
+    /// A comma or the end of the container; at depth 0 the end of the document.
+    AfterValue,
+    /// The rest of a string.
+    String { is_name: bool, has_escapes: bool, part: StringPart },
+    /// The rest of a number.
+    Number(NumberPart),
+    /// The rest of a literal.
+    Literal(&'static [u8]),
+}
+
+/// The offsets of a member's parts, between which its white space is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MemberOffsets {
+    /// The end of the comma or brace before the member.
+    pub(super) start: u64,
+    /// The name, without its quotes.
+    pub(super) name: Range<u64>,
+    pub(super) colon: u64,
+}
+
+/// The state of the scan between two tokens, or within one at the end of a chunk.
+#[derive(Clone, Debug)]
+pub(super) struct PlainScanner {
+    pub(super) state: State,
+    pub(super) containers: Containers,
+    /// The last member.
+    pub(super) member: MemberOffsets,
+    /// The member of the next value, if the sink wants it.
+    pub(super) wanted: Option<Member>,
+    /// The offset of the text of a cut string.
+    text_start: u64,
+}
+
+impl PlainScanner {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Value,
+            containers: Containers::new(),
+            member: MemberOffsets::default(),
+            wanted: None,
+            text_start: 0,
+        }
+    }
+
+    /// True if the document may end here.
+    pub(super) fn may_end(&self) -> bool {
+        let is_complete = match self.state {
+            State::AfterValue => true,
+            // A number is the only value without an end of its own.
+            State::Number(part) => part.may_end(),
+            _ => false,
+        };
+        is_complete && self.containers.depth() == 0
+    }
+
+    /// Scans until the end of the chunk, or until `stops` returns true after a value or container.
+    #[inline(always)]
+    pub(super) fn scan(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+        stops: impl Fn(&Self, &Cursor<'_>) -> bool,
+    ) -> Result<(), ScanError> {
+        while let Some(byte) = cursor.next_token() {
+            self.value_or_end(byte, cursor, sink)?;
+            if stops(self, cursor) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next value, with the comma and the name before it, or the end of a container.
+    ///
+    /// Returns early at the end of the chunk.
+    #[inline(always)]
+    fn value_or_end(
+        &mut self,
+        mut byte: u8,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        if self.state == State::AfterValue {
+            self.state = match (byte, self.containers.is_in_object()) {
+                (b',', Some(true)) => State::Name,
+                (b',', Some(false)) => State::Value,
+                (b'}', Some(true)) | (b']', Some(false)) => return Ok(self.close(cursor, sink)),
+                _ => return Err(cursor.error()),
+            };
+            cursor.advance(1);
+            self.member.start = cursor.offset();
+            let Some(next) = cursor.next_token() else { return Ok(()) };
+            byte = next;
+        }
+        if matches!(self.state, State::Name | State::FirstName) {
+            match byte {
+                b'"' => self.name(cursor, sink)?,
+                b'}' if self.state == State::FirstName => return Ok(self.close(cursor, sink)),
+                _ => return Err(cursor.error()),
+            }
+            let Some(next) = cursor.next_token() else { return Ok(()) };
+            byte = next;
+        }
+        if self.state == State::Colon {
+            if byte != b':' {
+                return Err(cursor.error());
+            }
+            self.member.colon = cursor.offset();
+            cursor.advance(1);
+            self.state = State::Value;
+            let Some(next) = cursor.next_token() else { return Ok(()) };
+            byte = next;
+        }
+        if byte == b']' && self.state == State::FirstValue {
+            return Ok(self.close(cursor, sink));
+        }
+        match self.wanted.take() {
+            Some(member) => self.wanted_value(member, byte, cursor, sink),
+            None => self.value(byte, cursor, sink),
+        }
+    }
+
+    #[inline(always)]
+    fn name(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+        let text_start = cursor.offset() + 1;
+        let Some(string) = whole_string(cursor.rest) else {
+            return self.start_cut_string(true, cursor, sink);
+        };
+        cursor.rest = string.rest;
+        self.end_name(string.text, text_start, string.has_escapes, cursor.offset(), sink);
+        Ok(())
+    }
+
+    /// Reads the value of a wanted member, and reports the member.
+    #[inline(never)]
+    fn wanted_value(
+        &mut self,
+        member: Member,
+        byte: u8,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        if !matches!(byte, b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
+            return Err(cursor.error());
+        }
+        let (at, depth) = (cursor.offset(), self.containers.depth());
+        let MemberOffsets { start, name, colon } = &self.member;
+        let ranges = [*start..name.start - 1, name.end + 1..*colon, *colon + 1..at];
+        let is_long = ranges.iter().any(|range| range.end - range.start > MAX_WHITE_SPACE as u64);
+        let bytes = if is_long { Cow::default() } else { cursor.bytes(&(*start..at)) };
+        let slice = |range: Range<u64>| &bytes[(range.start - start) as usize..(range.end - start) as usize];
+        let white_space: WhiteSpace<'_> = if is_long { [&[]; 3] } else { ranges.map(slice) };
+        if byte == b'"'
+            && let Some(string) = whole_string(cursor.rest)
+            && string.text.len() <= MAX_RAW_TEXT
+        {
+            cursor.rest = string.rest;
+            self.state = State::AfterValue;
+            let value = MemberValue::String { raw: string.text, has_escapes: string.has_escapes };
+            sink.whole_member(member, depth, at..cursor.offset(), white_space, value);
+            return Ok(());
+        }
+        sink.member_start(member, depth);
+        sink.value_start(at, white_space);
+        self.value(byte, cursor, sink)
+    }
+
+    #[inline(always)]
+    fn value(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+        match byte {
+            b'"' => {
+                let Some(string) = whole_string(cursor.rest) else {
+                    return self.start_cut_string(false, cursor, sink);
+                };
+                cursor.rest = string.rest;
+                self.end_string(string.text, string.has_escapes, cursor.offset(), sink);
+                Ok(())
+            }
+            b'{' | b'[' => self.open(byte == b'{', cursor),
+            b'-' | b'0'..=b'9' => match number_len(cursor.rest) {
+                Some(len) => {
+                    cursor.advance(len);
+                    self.end_value(cursor.offset(), sink);
+                    Ok(())
+                }
+                None => {
+                    cursor.advance(1);
+                    self.rest_of_number(NumberPart::first(byte), cursor, sink)
+                }
+            },
+            b't' => self.literal(b"true", cursor, sink),
+            b'f' => self.literal(b"false", cursor, sink),
+            b'n' => self.literal(b"null", cursor, sink),
+            _ => Err(cursor.error()),
+        }
+    }
+
+    #[inline(always)]
+    fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
+        self.state = State::Colon;
+        if raw.len() <= MAX_RAW_NAME
+            && let Some(member) = sink.match_member(raw, has_escapes)
+        {
+            self.wanted = Some(member);
+            self.member.name = start..end - 1;
+        }
+    }
+
+    #[inline(always)]
+    fn end_string(&mut self, raw: &[u8], has_escapes: bool, end: u64, sink: &mut impl Sink) {
+        self.state = State::AfterValue;
+        if sink.is_value_awaited(self.containers.depth()) {
+            let is_long = raw.len() > MAX_RAW_TEXT;
+            let value =
+                if is_long { MemberValue::LongString } else { MemberValue::String { raw, has_escapes } };
+            sink.value_end(end, value);
+        }
+    }
+
+    #[inline(always)]
+    fn end_value(&mut self, end: u64, sink: &mut impl Sink) {
+        self.state = State::AfterValue;
+        if sink.is_value_awaited(self.containers.depth()) {
+            sink.value_end(end, MemberValue::Other);
+        }
+    }
+
+    /// Reads a literal, or the rest of one.
+    #[inline(always)]
+    fn literal(
+        &mut self,
+        literal: &'static [u8],
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        if let Some(rest) = cursor.rest.strip_prefix(literal) {
+            cursor.rest = rest;
+            self.end_value(cursor.offset(), sink);
+            return Ok(());
+        }
+        let len = literal.iter().zip(cursor.rest).take_while(|(expected, byte)| expected == byte).count();
+        cursor.advance(len);
+        self.state = State::Literal(&literal[len..]);
+        if cursor.rest.is_empty() { Ok(()) } else { Err(cursor.error()) }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, is_object: bool, cursor: &mut Cursor<'_>) -> Result<(), ScanError> {
+        if !self.containers.push(is_object) {
+            return Err(ScanError::TooDeep { offset: cursor.offset() });
+        }
+        cursor.advance(1);
+        self.member.start = cursor.offset();
+        self.state = if is_object { State::FirstName } else { State::FirstValue };
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
+        cursor.advance(1);
+        sink.container_end(cursor.offset(), self.containers.depth());
+        self.containers.pop();
+        self.state = State::AfterValue;
+    }
+
+    /// Continues a token that the end of the last chunk has cut.
+    pub(super) fn resume(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+        match self.state {
+            State::String { is_name, has_escapes, part } => {
+                self.rest_of_string(is_name, has_escapes, part, cursor, sink)
+            }
+            State::Number(part) => self.rest_of_number(part, cursor, sink),
+            State::Literal(rest) => self.literal(rest, cursor, sink),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a string that is invalid or goes on in the next chunk.
+    #[cold]
+    fn start_cut_string(
+        &mut self,
+        is_name: bool,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        cursor.advance(1);
+        self.text_start = cursor.offset();
+        self.rest_of_string(is_name, false, StringPart::Text, cursor, sink)
+    }
+
+    fn rest_of_string(
+        &mut self,
+        is_name: bool,
+        mut has_escapes: bool,
+        mut part: StringPart,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        loop {
+            if part == StringPart::Text {
+                cursor.advance(ascii_text_len(cursor.rest));
+            }
+            let Some(byte) = cursor.peek() else {
+                self.state = State::String { is_name, has_escapes, part };
+                return Ok(());
+            };
+            if (part, byte) == (StringPart::Text, b'"') {
+                break;
+            }
+            has_escapes |= (part, byte) == (StringPart::Text, b'\\');
+            part = part.then(byte).ok_or_else(|| cursor.error())?;
+            cursor.advance(1);
+        }
+        let (start, end) = (self.text_start, cursor.offset());
+        cursor.advance(1);
+        // A longer text is not used.
+        let raw = if end - start > MAX_RAW_TEXT as u64 {
+            Cow::Borrowed(TOO_LONG)
+        } else {
+            cursor.bytes(&(start..end))
+        };
+        if is_name {
+            self.end_name(&raw, start, has_escapes, end + 1, sink);
+        } else {
+            self.end_string(&raw, has_escapes, end + 1, sink);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn rest_of_number(
+        &mut self,
+        mut part: NumberPart,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        while let Some(byte) = cursor.peek() {
+            match part.then(byte) {
+                Some(next) => part = next,
+                None if part.may_end() => {
+                    self.end_value(cursor.offset(), sink);
+                    return Ok(());
+                }
+                None => return Err(cursor.error()),
+            }
+            cursor.advance(1);
+        }
+        self.state = State::Number(part);
+        Ok(())
+    }
+}

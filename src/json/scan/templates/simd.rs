@@ -1,0 +1,57 @@
+//! Tests of 32 bytes at once. Bit `n` of a result is for byte `n`.
+
+use wide::u8x32;
+
+/// True if the target has vectors of 16 bytes. Without them the templates are slower than the plain scanner.
+pub(super) const HAS_SIMD: bool =
+    cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128"));
+
+/// Quotes, backslashes, controls, and bytes that are not ASCII: the ends of a string's plain text.
+#[inline(always)]
+pub(super) fn special(block: &[u8; 32]) -> u32 {
+    let bytes = u8x32::new(*block);
+    let is_control = bytes.min(u8x32::splat(0x1F)).simd_eq(bytes);
+    let is_quote = bytes.simd_eq(u8x32::splat(b'"'));
+    let is_backslash = bytes.simd_eq(u8x32::splat(b'\\'));
+    // The mask takes the highest bit of each byte, which is set in those that are not ASCII.
+    (bytes | is_control | is_quote | is_backslash).to_bitmask()
+}
+
+#[inline(always)]
+pub(super) fn digits(block: &[u8; 32]) -> u32 {
+    let values = u8x32::new(*block) - u8x32::splat(b'0');
+    values.min(u8x32::splat(9)).simd_eq(values).to_bitmask()
+}
+
+#[inline(always)]
+pub(super) fn white_space(block: &[u8; 32]) -> u32 {
+    let bytes = u8x32::new(*block);
+    let is = |byte: u8| bytes.simd_eq(u8x32::splat(byte));
+    (is(b' ') | is(b'\n') | is(b'\r') | is(b'\t')).to_bitmask()
+}
+
+#[inline(always)]
+pub(super) fn equal(a: &[u8; 32], b: &[u8; 32]) -> u32 {
+    u8x32::new(*a).simd_eq(u8x32::new(*b)).to_bitmask()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(block: &[u8; 32], test: impl Fn(u8) -> bool) -> u32 {
+        (0..32).map(|at| u32::from(test(block[at])) << at).sum()
+    }
+
+    #[test]
+    fn masks_of_every_byte_agree_with_the_grammar() {
+        for first in 0..=255_u8 {
+            let block = std::array::from_fn(|at| first.wrapping_add(at as u8));
+            let is_special = |byte| !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\');
+            assert_eq!(special(&block), mask(&block, is_special));
+            assert_eq!(digits(&block), mask(&block, |byte| byte.is_ascii_digit()));
+            assert_eq!(white_space(&block), mask(&block, |byte| b" \n\r\t".contains(&byte)));
+            assert_eq!(equal(&block, &[first; 32]), 1);
+        }
+    }
+}

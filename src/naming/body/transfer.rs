@@ -1,0 +1,298 @@
+//! The state of one body: buffered up to the limit, then streamed, passed on unchanged or drained.
+
+use std::mem;
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::Frame;
+
+use super::into_bytes;
+use crate::json::amend::Amender;
+use crate::json::rules::Rules;
+use crate::json::scan::ScanError;
+use crate::naming::budget::Reservation;
+use crate::naming::report::Report;
+use crate::naming::response_headers;
+use crate::naming::settings::MEMBERS;
+use crate::outcome::{Outcome, ResponseState, Skip};
+
+/// The smallest window for which an object may stay undecided, so that `limit(0)` inserts names too. It is longer than
+/// any row, and shorter than one read of most connections.
+const MIN_WINDOW: u64 = 16 * 1024;
+
+/// One body with its amender.
+pub(super) struct Transfer<E> {
+    // In a box of its own, because larger blocks are slower to allocate.
+    amender: Box<Amender>,
+    reservation: Reservation,
+    report: Box<Report>,
+    pub(super) state: TransferState<E>,
+}
+
+pub(super) enum TransferState<E> {
+    /// The headers wait for the end of the body, for an error in it, or for more bytes than the limit.
+    Buffering {
+        end: Option<BodyEnd<E>>,
+    },
+    /// Amended output goes out while the body arrives.
+    Streaming {
+        end: Option<BodyEnd<E>>,
+    },
+    /// The body is invalid and goes out unchanged while it arrives.
+    Passing,
+    /// The body has ended, and the rest of the output goes out.
+    Draining {
+        end: BodyEnd<E>,
+        content_length: Option<u64>,
+    },
+    Done,
+}
+
+/// The end of the upstream body.
+pub(super) enum BodyEnd<E> {
+    Complete(Option<HeaderMap>),
+    Failed(E),
+}
+
+impl<E> Transfer<E> {
+    pub(super) fn new(report: Box<Report>) -> Self {
+        let settings = report.settings();
+        let rules = Rules {
+            members: MEMBERS,
+            unmatched: settings.unmatched,
+            null_as_unmatched: settings.null_as_unmatched,
+            window: (settings.limit as u64).max(MIN_WINDOW),
+        };
+        let amender = Amender::new(rules, report.names().clone(), settings.templates.clone());
+        Self {
+            amender: Box::new(amender),
+            reservation: Reservation::new(settings.budget.clone()),
+            report,
+            state: TransferState::Buffering { end: None },
+        }
+    }
+
+    /// Receives the next frame of the upstream body.
+    pub(super) fn receive<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
+        let received_end = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => return self.amender.push(into_bytes(data)),
+            Some(Ok(Err(frame))) => BodyEnd::Complete(frame.into_trailers().ok()),
+            Some(Err(error)) => BodyEnd::Failed(error),
+            None => BodyEnd::Complete(None),
+        };
+        if let TransferState::Buffering { end } | TransferState::Streaming { end } = &mut self.state {
+            *end = Some(received_end);
+        }
+    }
+
+    // === Before the headers ===
+
+    /// Scans the buffered bytes within the limit. Small frames wait for more.
+    pub(super) fn scan_to_limit(&mut self) {
+        self.reserve();
+        if !self.amender.has_batch() && !self.has_ended() && !self.is_over_limit() {
+            return;
+        }
+        while self.amender.scanned() + self.amender.edit_charge() <= self.allowed()
+            && self.amender.scan_batch()
+        {
+            self.reserve();
+        }
+        if matches!(self.state, TransferState::Buffering { end: Some(BodyEnd::Complete(_)) })
+            && !self.is_over_limit()
+        {
+            self.amender.finish();
+        }
+    }
+
+    fn reserve(&mut self) {
+        self.reservation.grow(self.amender.held().min(self.report.settings().limit as u64));
+    }
+
+    /// The most bytes that may be held.
+    fn allowed(&self) -> u64 {
+        self.reservation.allowed().min(self.report.settings().limit as u64)
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.amender.held() > self.allowed()
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(self.state, TransferState::Buffering { end: None })
+    }
+
+    /// True if the body is invalid and stays unchanged even if it is streamed.
+    fn is_hopeless(&self) -> bool {
+        self.amender.error().is_some() && !self.amender.is_changed()
+    }
+
+    /// True if the headers can go out.
+    pub(super) fn is_decided(&self) -> bool {
+        self.has_ended() || self.is_over_limit() || self.is_hopeless()
+    }
+
+    /// True if the body exceeds the limit, and was not hopeless before that. One large frame can show both at once.
+    fn must_stream(&self) -> bool {
+        let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
+        let is_error_first = self.is_hopeless() && held_at_error.is_some_and(|held| held < self.allowed());
+        self.is_over_limit() && !is_error_first
+    }
+
+    /// Corrects the headers and starts to send the body.
+    pub(super) fn decide(&mut self, headers: &mut HeaderMap) -> ResponseState {
+        if self.is_over_limit() {
+            self.amender.disable_prefilter();
+            self.scan_to_limit();
+        }
+        let must_stream = self.must_stream();
+        let end = match &mut self.state {
+            TransferState::Buffering { end } => end.take(),
+            _ => None,
+        };
+        if must_stream {
+            self.state = TransferState::Streaming { end };
+            self.report_progress(None);
+            response_headers::amend(headers, None);
+            return ResponseState::Streaming;
+        }
+        let skip = match (&end, self.amender.error()) {
+            (Some(BodyEnd::Failed(_)), _) if !self.is_hopeless() => Some(Skip::BodyFailed),
+            (_, error) => error.map(Skip::from),
+        };
+        match skip {
+            Some(_) => self.amender.discard_edits(),
+            None => self.report_ids(),
+        }
+        let outcome = self.outcome(skip);
+        self.report.set_outcome(outcome);
+        self.state = match end {
+            Some(end) => self.start_draining(end, headers),
+            None => TransferState::Passing,
+        };
+        outcome.into()
+    }
+
+    fn start_draining(&self, mut end: BodyEnd<E>, headers: &mut HeaderMap) -> TransferState<E> {
+        let is_changed = self.amender.is_changed();
+        // A body with trailers has no Content-Length over HTTP/1.1 (RFC 9112 §6.3, §7.1.2). The length of an unchanged
+        // body must not contradict its headers (RFC 9110 §8.6).
+        let has_length =
+            matches!(end, BodyEnd::Complete(None)) && !response_headers::announces_trailers(headers);
+        let length = Some(self.amender.output_len()).filter(|_| has_length);
+        let content_length =
+            length.filter(|length| is_changed || !response_headers::contradicts_length(headers, *length));
+        if is_changed {
+            response_headers::amend(headers, content_length);
+            if let BodyEnd::Complete(Some(trailers)) = &mut end {
+                response_headers::amend_trailers(trailers);
+            }
+        }
+        TransferState::Draining { end, content_length }
+    }
+
+    // === After the headers ===
+
+    /// Returns the next chunk of the output. A streamed body is scanned batch by batch, because one frame can contain
+    /// any number of edits.
+    pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
+        let mut chunk = self.amender.next_chunk();
+        while chunk.is_none() && self.is_streaming() && self.amender.scan_batch() {
+            self.report_progress(None);
+            chunk = self.amender.next_chunk();
+        }
+        self.reservation.set(self.amender.held());
+        if let TransferState::Draining { content_length: Some(length), .. } = &mut self.state {
+            *length -= chunk.as_ref().map_or(0, Bytes::len) as u64;
+        }
+        chunk
+    }
+
+    fn is_streaming(&self) -> bool {
+        matches!(self.state, TransferState::Streaming { .. })
+    }
+
+    /// The number of bytes of an unchanged body that were received and did not go out.
+    pub(super) fn buffered_len(&self) -> u64 {
+        self.amender.output_len()
+    }
+
+    /// Ends a streamed body, of which all bytes are scanned.
+    pub(super) fn finish_streaming(&mut self, mut end: BodyEnd<E>) {
+        match &mut end {
+            BodyEnd::Failed(_) => self.amender.abort(),
+            BodyEnd::Complete(trailers) => {
+                self.amender.finish();
+                trailers.iter_mut().for_each(response_headers::amend_trailers);
+            }
+        }
+        self.report_progress(Some(&end));
+        self.state = TransferState::Draining { end, content_length: None };
+    }
+
+    /// Passes a frame of an invalid body.
+    pub(super) fn pass<D: Buf>(
+        &mut self,
+        frame: Option<Result<Frame<D>, E>>,
+    ) -> Option<Result<Frame<Bytes>, E>> {
+        if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            self.take_end();
+        }
+        frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes)))
+    }
+
+    /// Returns the last frame, after all data.
+    pub(super) fn take_end(&mut self) -> Option<Result<Frame<Bytes>, E>> {
+        self.report.send();
+        match mem::replace(&mut self.state, TransferState::Done) {
+            TransferState::Draining { end: BodyEnd::Failed(error), .. } => Some(Err(error)),
+            TransferState::Draining { end: BodyEnd::Complete(Some(trailers)), .. } => {
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            _ => None,
+        }
+    }
+
+    // === Reports ===
+
+    /// Reports the new ids of a streamed body, and the outcome if it ends here. Without an `end`, it is dropped.
+    fn report_progress(&mut self, end: Option<&BodyEnd<E>>) {
+        self.report_ids();
+        let skip = match end {
+            None => Some(Skip::Dropped),
+            Some(BodyEnd::Failed(_)) => Some(Skip::BodyFailed),
+            Some(BodyEnd::Complete(_)) => self.amender.error().map(Skip::from),
+        };
+        self.report.set_outcome(self.outcome(skip));
+    }
+
+    fn outcome(&self, skip: Option<Skip>) -> Outcome {
+        let counts = self.amender.counts();
+        match skip {
+            Some(skip) => Outcome::Skipped { skip, counts },
+            None if self.amender.is_changed() => Outcome::Amended { counts },
+            None => Outcome::Unchanged { counts },
+        }
+    }
+
+    /// Logs the settled ids and reports the unmatched ones.
+    fn report_ids(&mut self) {
+        #[cfg(feature = "tracing")]
+        self.report.trace_named(self.amender.named());
+        let unmatched = self.amender.unmatched();
+        if unmatched.len() > 0 {
+            let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());
+            self.report.record_unmatched(unmatched, whole_body);
+            self.amender.clear_unmatched();
+        }
+    }
+}
+
+impl From<ScanError> for Skip {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::NotJson { offset } => Skip::NotJson { offset },
+            ScanError::TooDeep { offset } => Skip::TooDeep { offset },
+        }
+    }
+}
