@@ -5,7 +5,6 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod documents;
-mod service;
 
 use bytes::Bytes;
 use divan::{Bencher, counter::BytesCount};
@@ -14,7 +13,7 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::{Document, Framed, IDS, Kind, Style, WHOLE, names};
-use self::service::{BenchClient, COSTS, FixedService};
+use test_support::service::{BenchClient, COSTS, FixedService};
 
 fn main() {
     divan::main();

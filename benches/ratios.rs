@@ -10,7 +10,6 @@
 
 mod documents;
 mod engines;
-mod service;
 
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
@@ -26,7 +25,7 @@ use self::documents::{Document, IDS, Kind, Page, Size, Style, WHOLE, names, snap
 use self::engines::{
     ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_name_and_print, validate,
 };
-use self::service::{BenchClient, COSTS, FixedService, MODELS};
+use test_support::service::{BenchClient, COSTS, FixedService, MODELS};
 
 const ROUNDS: usize = 21;
 /// How long one side has its turn.

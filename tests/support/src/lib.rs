@@ -5,6 +5,7 @@ pub mod cases;
 pub mod choices;
 mod documents;
 pub mod laws;
+pub mod service;
 
 use std::sync::Arc;
 
