@@ -39,21 +39,23 @@ pub use list::ListingProgress;
 pub use list_error::ListError;
 pub use listing::{Changes, Listing, MissingList, Synced};
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
 use crate::SharedKeyNames;
 use api::Api;
 use blocking::run_blocking;
 use client::{ApiClient, BoxError};
 use fetch::FetchLimits;
 use follower::Schedule;
-use http::{Request, Response};
-use http_body::Body;
 use list::ListConfig;
 use lister::Lister;
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use tower_service::Service;
 
 /// The longest duration of a setting: ten years, which can be added to an instant without overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

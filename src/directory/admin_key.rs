@@ -1,12 +1,14 @@
 //! The admin key and its sources.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::looks_like_secret;
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs};
+
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use std::path::{Path, PathBuf};
-use std::{env, fmt, fs};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::names::looks_like_secret;
 
 /// The secret that may list the keys of an organization.
 ///

@@ -1,12 +1,14 @@
 //! The lists of each API, and the requests for their pages.
 
-use super::admin_key::AdminKey;
-use super::base_url::BaseUrl;
-use super::error::DirectoryError;
+use std::fmt;
+
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::fmt;
+
+use super::admin_key::AdminKey;
+use super::base_url::BaseUrl;
+use super::error::DirectoryError;
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,10 +1,12 @@
 //! Parsing of an API's base URL.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Uri};
 use std::fmt;
 use std::str::FromStr;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
 
 /// The address of an API, before `/v1/…`: `http` or `https`, host, optional port and optional path prefix.
 ///

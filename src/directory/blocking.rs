@@ -1,6 +1,7 @@
 //! File access outside of the runtime's worker threads.
 
 use std::panic::resume_unwind;
+
 use tokio::task::spawn_blocking;
 
 /// Runs `work` on a thread for blocking calls. If the future is dropped, `work` still runs to its end.

@@ -1,14 +1,15 @@
 //! The file with learned names: reading, merging and atomic replacement.
 
-use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::looks_like_secret;
-use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
-use crate::{KeyNames, WatchError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::names::looks_like_secret;
+use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
+use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
 const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);

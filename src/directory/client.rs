@@ -1,18 +1,20 @@
 //! One request over the user's service, and its response within a size limit.
 
-use super::list_error::ListError;
-use crate::names::looks_like_secret;
-use bytes::{Buf, BufMut};
-use futures_util::future::BoxFuture;
-use http::header::{CONTENT_ENCODING, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::Body;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, BufMut};
+use futures_util::future::BoxFuture;
+use http::header::{CONTENT_ENCODING, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::Body;
 use tower_service::Service;
+
+use super::list_error::ListError;
+use crate::names::looks_like_secret;
 
 /// The error of the user's service or body.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;

@@ -1,11 +1,12 @@
 //! Collection of the items of all lists into one listing.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::api::{KeyList, is_project_id};
 use super::list_error::ListError;
 use super::listing::{Listing, MissingList};
 use super::page::Item;
 use crate::KeyNames;
-use std::collections::{BTreeMap, HashSet};
 
 /// The name that the API gives to a service account's key that was created without a name.
 const DEFAULT_NAME: &str = "Secret Key";

@@ -1,14 +1,16 @@
 //! One page of a list: retries with back-off, a pause that all requests share, and deadlines.
 
-use super::client::ApiClient;
-use super::list_error::ListError;
-use super::page::ListPage;
-use backon::{ExponentialBuilder, Retryable};
-use http::{HeaderMap, Uri};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use http::{HeaderMap, Uri};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::client::ApiClient;
+use super::list_error::ListError;
+use super::page::ListPage;
 
 /// The shortest delay before a retry, even for `Retry-After: 0`, and the base of the back-off.
 const MIN_DELAY: Duration = Duration::from_millis(500);

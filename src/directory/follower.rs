@@ -1,5 +1,14 @@
 //! The follower: lists the keys regularly, and soon after an id without a name is seen.
 
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
 use super::blocking::run_blocking;
 use super::cache::save;
 use super::error::DirectoryError;
@@ -7,13 +16,6 @@ use super::lister::Lister;
 use super::listing::{Listing, Synced};
 use crate::KeyNames;
 use crate::names::{LearnedNames, UnmatchedReceiver};
-use std::collections::HashSet;
-use std::convert::Infallible;
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// The most ids that are remembered as not found. The upstream decides which ids occur. If the set is full, it is
 /// cleared, which costs one listing.

@@ -1,5 +1,12 @@
 //! The listing: every page of every list, with bounded concurrency.
 
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{HeaderMap, StatusCode};
+
 use super::admin_key::AdminKey;
 use super::api::{Api, KeyList};
 use super::base_url::BaseUrl;
@@ -10,11 +17,6 @@ use super::fetch::{FetchLimits, PageFetcher};
 use super::list_error::{ListError, MAX_KEYS, MAX_PAGES};
 use super::listing::Listing;
 use super::page::{Item, ListPage};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::{HeaderMap, StatusCode};
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The longest cursor that is sent back, in bytes. The APIs use ids, which are much shorter.
 const MAX_CURSOR: usize = 1_024;

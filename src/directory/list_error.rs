@@ -1,8 +1,9 @@
 //! The reasons why a list cannot be read.
 
-use http::StatusCode;
 use std::fmt;
 use std::time::Duration;
+
+use http::StatusCode;
 
 /// The most pages of one list: 100,000 keys of one project, with 100 keys a page.
 pub(super) const MAX_PAGES: usize = 1_000;

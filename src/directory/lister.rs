@@ -1,10 +1,12 @@
 //! One listing at a time for all clones of a directory.
 
-use super::list::{ListConfig, list};
-use super::listing::Listing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
 use tokio::sync::Mutex;
+
+use super::list::{ListConfig, list};
+use super::listing::Listing;
 
 #[derive(Clone)]
 pub(super) struct Lister {

@@ -1,12 +1,14 @@
 //! The result of a listing, and the comparison with the names known before.
 
-use super::api::KeyList;
-use super::list_error::ListError;
-use crate::KeyNames;
-use http::StatusCode;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::api::KeyList;
+use super::list_error::ListError;
+use crate::KeyNames;
 
 /// The result of reading all lists once.
 #[derive(Clone, Debug, Default)]

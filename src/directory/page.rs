@@ -3,9 +3,11 @@
 //! The values of an item are kept as raw JSON until they are read, so that one malformed item does not invalidate the
 //! page.
 
-use super::list_error::ListError;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::list_error::ListError;
 
 /// A JSON object with unparsed values.
 type Object<'a> = BTreeMap<String, &'a RawValue>;

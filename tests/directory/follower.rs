@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{assert_names, directory};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -17,6 +16,8 @@ use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_key_name::directory::{Directory, DirectoryErrorKind, FollowerEvent};
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
+
+use crate::{assert_names, directory};
 
 /// A running follower.
 struct Running {

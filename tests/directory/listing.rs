@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::{admin_key, assert_names, directory, missing};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
@@ -14,6 +13,8 @@ use hyper_util::rt::TokioExecutor;
 use test_support::organization::{InjectedFailure, Organization, SECRET, TestProject, key};
 use tower::service_fn;
 use tower_api_key_name::directory::{AdminKey, Directory, KeyList, ListError, ListingProgress};
+
+use crate::{admin_key, assert_names, directory, missing};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_organization_over_loopback_is_listed_completely() {

@@ -1,8 +1,9 @@
 //! The memory of a listing: its result and a few pages.
 
-use crate::{directory, missing};
 use allocation_counter::measure;
 use test_support::organization::{InjectedFailure, Organization};
+
+use crate::{directory, missing};
 
 /// The most bytes allocated during a listing, those of the organization's responses included.
 fn peak(organization: &Organization) -> u64 {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{assert_names, directory, missing};
 use test_support::organization::{InjectedFailure, Organization};
 use tokio::time::Instant;
 use tower_api_key_name::directory::{FollowerEvent, ListError};
+
+use crate::{assert_names, directory, missing};
 
 #[tokio::test(start_paused = true)]
 async fn transient_failure_costs_one_retry_and_no_name() {

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{assert_names, directory};
 use serde_json::Value;
 use tempfile::TempDir;
 use test_support::organization::{InjectedFailure, Organization, SECRET, key};
 use tower_api_key_name::KeyNames;
 use tower_api_key_name::directory::DirectoryErrorKind;
+
+use crate::{assert_names, directory};
 
 fn temporary_path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use clap::Parser;
 
 use super::flags::{Command, CommandLine, ServeFlags};
 use super::output::LogWriter;
-use super::{log, serve, sync_command};
+use super::stack::log;
+use super::{serve, sync_command};
 
 /// The exit code if requests were cut because the grace period was over.
 const REQUESTS_CUT: u8 = 3;

@@ -13,9 +13,8 @@
 //! - [`server`] accepts connections and stops on signals. [`limits`] are its flags; [`load`] decides which connection is
 //!   closed when there are too many; [`connection`] watches one connection, [`calls`] counts its requests, and [`heard`]
 //!   limits the size of headers.
-//! - [`stack`] lists the Tower layers in order, built from [`settings`]: [`log`], [`route`] (with [`scope`] and
-//!   [`health`]), [`coding`], [`errors`], the naming layer, [`decoding`] (with [`tail`]), [`timeouts`] and [`forward`]
-//!   (with [`framing`] and [`validators`]).
+//! - [`stack`] lists the Tower layers in order, built from [`settings`]: log, route, [`coding`], [`errors`], the naming
+//!   layer, [`decoding`] (with [`tail`]), [`timeouts`] and [`forward`] (with [`framing`] and [`validators`]).
 //! - [`upstream`] is the client at the bottom of the stack: [`base`] is the API's address, [`exchange`] sends one
 //!   request, and [`pool`] keeps idle connections.
 // The library is not published. Its modules are public for the tests only.
@@ -33,15 +32,11 @@ pub mod exchange;
 pub mod flags;
 pub mod forward;
 pub mod framing;
-pub mod health;
 pub mod heard;
 pub mod limits;
 pub mod load;
-pub mod log;
 pub mod output;
 pub mod pool;
-pub mod route;
-pub mod scope;
 pub mod serve;
 pub mod server;
 pub mod settings;

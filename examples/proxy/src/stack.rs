@@ -1,4 +1,12 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
+//!
+//! `log` writes the access log. `route` rejects paths and methods that are not forwarded, with `scope` for the paths, and
+//! responds to `/health` with `health`.
+pub mod health;
+pub mod log;
+pub mod route;
+pub mod scope;
+
 use std::convert::Infallible;
 
 use bytes::Bytes;
@@ -12,11 +20,11 @@ use super::coding::CodingLayer;
 use super::decoding::DecodingLayer;
 use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
-use super::log::{self, Log};
-use super::route::Route;
 use super::settings::ProxySettings;
 use super::timeouts::TimeoutsLayer;
 use super::upstream;
+use log::Log;
+use route::Route;
 
 /// Builds the stack. An error means that the TLS configuration cannot be made.
 pub fn stack(

@@ -1,9 +1,11 @@
-use super::*;
+use std::io;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http_body_util::Full;
-use std::io;
 use tower::service_fn;
+
+use super::*;
 
 fn message(error: ListError) -> String {
     match error {

@@ -1,10 +1,12 @@
-use super::*;
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{Empty, Full};
-use std::convert::Infallible;
-use std::sync::Arc;
 use tower::service_fn;
+
+use super::*;
 
 /// Fetches a page from an API that responds with these statuses and `Retry-After` headers in turn, and then with a page.
 /// Returns the result, the elapsed time and the number of retries.

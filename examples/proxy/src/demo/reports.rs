@@ -10,7 +10,7 @@ use super::params::{MAX_TIME, QueryParams, invalid};
 use super::{DAY, DemoResponse, error, now};
 
 /// One endpoint: the numbers in its rows, and the members for grouping.
-struct Report {
+struct DemoReport {
     path: &'static str,
     object: &'static str,
     numbers: &'static [&'static str],
@@ -19,7 +19,7 @@ struct Report {
     models: &'static [(&'static str, &'static str)],
 }
 
-const COSTS: Report = Report {
+const COSTS: DemoReport = DemoReport {
     path: "costs",
     object: "organization.costs.result",
     numbers: &["amount"],
@@ -33,8 +33,8 @@ const COSTS: Report = Report {
 
 const BY_MODEL: &[&str] = &["project_id", "user_id", "api_key_id", "model"];
 
-const USAGE: [Report; 10] = [
-    Report {
+const USAGE: [DemoReport; 10] = [
+    DemoReport {
         path: "completions",
         object: "organization.usage.completions.result",
         numbers: &[
@@ -48,63 +48,63 @@ const USAGE: [Report; 10] = [
         groups: &["project_id", "user_id", "api_key_id", "model", "batch", "service_tier"],
         models: &[("gpt-5-2025-08-07", ""), ("gpt-5-mini-2025-08-07", "")],
     },
-    Report {
+    DemoReport {
         path: "embeddings",
         object: "organization.usage.embeddings.result",
         numbers: &["input_tokens", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("text-embedding-3-large", ""), ("text-embedding-3-small", "")],
     },
-    Report {
+    DemoReport {
         path: "moderations",
         object: "organization.usage.moderations.result",
         numbers: &["input_tokens", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("omni-moderation-latest", "")],
     },
-    Report {
+    DemoReport {
         path: "images",
         object: "organization.usage.images.result",
         numbers: &["images", "num_model_requests"],
         groups: &["project_id", "user_id", "api_key_id", "model", "size", "source"],
         models: &[("gpt-image-1", "")],
     },
-    Report {
+    DemoReport {
         path: "audio_speeches",
         object: "organization.usage.audio_speeches.result",
         numbers: &["characters", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("gpt-4o-mini-tts", "")],
     },
-    Report {
+    DemoReport {
         path: "audio_transcriptions",
         object: "organization.usage.audio_transcriptions.result",
         numbers: &["seconds", "num_model_requests"],
         groups: BY_MODEL,
         models: &[("gpt-4o-transcribe", "")],
     },
-    Report {
+    DemoReport {
         path: "vector_stores",
         object: "organization.usage.vector_stores.result",
         numbers: &["usage_bytes"],
         groups: &["project_id"],
         models: &[("", "")],
     },
-    Report {
+    DemoReport {
         path: "code_interpreter_sessions",
         object: "organization.usage.code_interpreter_sessions.result",
         numbers: &["num_sessions"],
         groups: &["project_id"],
         models: &[("", "")],
     },
-    Report {
+    DemoReport {
         path: "file_search_calls",
         object: "organization.usage.file_searches.result",
         numbers: &["num_requests"],
         groups: &["project_id", "user_id", "api_key_id", "vector_store_id"],
         models: &[("", "")],
     },
-    Report {
+    DemoReport {
         path: "web_search_calls",
         object: "organization.usage.web_searches.result",
         numbers: &["num_model_requests", "num_requests"],
@@ -172,7 +172,7 @@ pub(super) fn usage(kind: &str, params: &QueryParams) -> Result<DemoResponse, De
 
 /// Returns one page of a report. A width is a name, its seconds, and the default and the largest page size.
 fn page(
-    report: &Report,
+    report: &DemoReport,
     params: &QueryParams,
     widths: &[(&str, u64, u64, u64)],
 ) -> Result<DemoResponse, DemoResponse> {
@@ -225,7 +225,7 @@ fn page(
     Ok(DemoResponse(StatusCode::OK, body))
 }
 
-fn records(report: &Report) -> impl Iterator<Item = UsageRecord> {
+fn records(report: &DemoReport) -> impl Iterator<Item = UsageRecord> {
     let users = KEYS.iter().map(Some).chain([None]);
     users.enumerate().flat_map(move |(nth, key)| {
         report.models.iter().enumerate().map(move |(m, &(model, line_item))| UsageRecord {
@@ -239,7 +239,7 @@ fn records(report: &Report) -> impl Iterator<Item = UsageRecord> {
 
 fn write_bucket(
     body: &mut String,
-    report: &Report,
+    report: &DemoReport,
     records: &[UsageRecord],
     groups: &[&str],
     time: u64,

@@ -15,8 +15,8 @@ use crate::binary::{Running, names, program};
 use crate::peer::{
     COSTS, Proxy, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::log::masked_path;
 use api_key_name_proxy::output::{LogWriter, MAX_LINE};
+use api_key_name_proxy::stack::log::masked_path;
 
 #[derive(Clone, Default)]
 struct LogBuffer(Arc<Mutex<Vec<u8>>>);

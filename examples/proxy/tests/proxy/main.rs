@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod bodies;
 mod coding;
 #[cfg(target_os = "linux")]
 mod crowd;

@@ -1,4 +1,4 @@
-//! The map file, rewritten all the while: in one step, half by half, into something that is no map, and away.
+//! The names file, which is rewritten all the time: atomically, in two steps, with invalid content, or by removal.
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::documents::map;
+use crate::fixtures::Fixtures;
 use crate::random::Random;
-use crate::world::World;
 
-pub(crate) struct Generations {
-    world: Arc<World>,
+pub(crate) struct NamesFile {
+    fixtures: Arc<Fixtures>,
     file: PathBuf,
     random: Random,
 }
 
-impl Generations {
-    /// With the first one written.
-    pub(crate) fn new(world: Arc<World>, folder: &Path) -> Self {
-        let random = Random::new(world.seed, u64::MAX);
-        let mut this = Self { world, file: folder.join("names.json"), random };
+impl NamesFile {
+    /// Writes the first generation.
+    pub(crate) fn new(fixtures: Arc<Fixtures>, folder: &Path) -> Self {
+        let random = Random::new(fixtures.seed, u64::MAX);
+        let mut this = Self { fixtures, file: folder.join("names.json"), random };
         this.replace();
         this
     }
@@ -28,8 +28,8 @@ impl Generations {
         &self.file
     }
 
-    /// Until it is dropped.
-    pub(crate) async fn go_on(mut self) {
+    /// Rewrites the file until the future is dropped.
+    pub(crate) async fn rewrite_until_dropped(mut self) {
         loop {
             let wait = 20 + self.random.below(150) as u64;
             tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -37,22 +37,22 @@ impl Generations {
                 0 => fs::write(&self.file, "{\"key_00\": \"no name of any generation\",").unwrap(),
                 1 => fs::write(&self.file, "").unwrap(),
                 2 => drop(fs::remove_file(&self.file)),
-                3..6 => self.in_halves().await,
+                3..6 => self.write_in_two_steps().await,
                 _ => self.replace(),
             }
         }
     }
 
-    /// As it should be done.
+    /// Replaces the file atomically.
     fn replace(&mut self) {
         let draft = self.file.with_extension("draft");
-        fs::write(&draft, map(self.world.next_generation())).unwrap();
+        fs::write(&draft, map(self.fixtures.next_generation())).unwrap();
         fs::rename(draft, &self.file).unwrap();
     }
 
-    /// As it is done: the file has half of a map for as long as it takes.
-    async fn in_halves(&mut self) {
-        let text = map(self.world.next_generation());
+    /// Writes the file in two steps, with half of the content in between.
+    async fn write_in_two_steps(&mut self) {
+        let text = map(self.fixtures.next_generation());
         let (first, second) = text.split_at(text.find(',').unwrap_or_default());
         let mut file = fs::File::create(&self.file).unwrap();
         file.write_all(first.as_bytes()).unwrap();

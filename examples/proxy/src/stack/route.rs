@@ -13,9 +13,11 @@ use pin_project_lite::pin_project;
 use tower::Service;
 use tower_api_key_name::SharedKeyNames;
 
-use super::load::Overload;
+use crate::errors;
+use crate::load::Overload;
+
+use super::health;
 use super::scope::is_in_scope;
-use super::{errors, health};
 
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
