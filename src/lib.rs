@@ -110,15 +110,14 @@
 pub mod directory;
 pub mod docs;
 mod json;
-mod names;
+pub mod names;
 mod naming;
 mod query;
 
 pub use json::rules::Unmatched;
-pub use names::shared::{SharedKeyNames, Snapshot, Status};
 #[cfg(feature = "watch")]
-pub use names::watch::WatchError;
-pub use names::{KeyNames, KeyNamesError};
+pub use names::WatchError;
+pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
@@ -136,7 +135,7 @@ pub mod _internal {
     use self::rules::Rules;
     use self::scan::{ScanError, TemplateCache};
     #[cfg(feature = "directory")]
-    pub use crate::directory::learned;
+    pub use crate::directory::read_page;
     pub use crate::json::{amend::Amender, prefilter, rules, scan};
     pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
     use crate::outcome::Counts;

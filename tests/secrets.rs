@@ -1,5 +1,5 @@
-//! The `Debug` output, and where there is one the `Display` output, of every public type, made where secrets are at
-//! hand: none of them repeats what stands in a request, an answer, a map file or a key.
+//! The `Debug` and `Display` output of each public type, created from secret input, repeats no part of a request, a
+//! response, a map file or a key.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,46 +12,51 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_api_key_name::directory::{AdminKey, Directory};
+use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory};
 use tower_api_key_name::outcome::{Refusal, ResponseState, Skip};
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
 
 const MARK: &str = "Marked7Qx";
 
-/// Text by the type that it is of.
+/// The output of each type, by its name.
 #[derive(Default)]
-struct Told(BTreeMap<&'static str, Vec<String>>);
+struct Shown(BTreeMap<&'static str, Vec<String>>);
 
-impl Told {
-    fn debug(&mut self, name: &'static str, it: &dyn Debug) {
-        self.0.entry(name).or_default().extend([format!("{it:?}"), format!("{it:#?}")]);
+impl Shown {
+    fn debug(&mut self, name: &'static str, value: &dyn Debug) {
+        self.0.entry(name).or_default().extend([format!("{value:?}"), format!("{value:#?}")]);
     }
 
-    fn error(&mut self, name: &'static str, it: &dyn std::error::Error) {
-        self.0.entry(name).or_default().extend([format!("{it:?}"), it.to_string()]);
+    fn error(&mut self, name: &'static str, error: &dyn std::error::Error) {
+        let texts = self.0.entry(name).or_default();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            texts.extend([format!("{error:?}"), error.to_string()]);
+            next = error.source();
+        }
     }
 }
 
 #[tokio::test]
-async fn no_public_type_shows_a_secret() {
-    let mut told = Told::default();
-    maps(&mut told);
-    answers(&mut told).await;
-    directories(&mut told).await;
+async fn debug_and_display_of_public_types_show_no_secret() {
+    let mut shown = Shown::default();
+    maps(&mut shown);
+    responses(&mut shown).await;
+    directories(&mut shown).await;
 
-    for (name, texts) in &told.0 {
+    for (name, texts) in &shown.0 {
         for text in texts {
             assert!(!text.contains(MARK), "{name}: {text}");
         }
     }
-    let names: BTreeSet<String> = told.0.keys().map(ToString::to_string).collect();
+    let names: BTreeSet<String> = shown.0.keys().map(ToString::to_string).collect();
     assert_eq!(names, public_types(), "each public type has a line in this test");
 }
 
-/// The types at the root and in the public modules: those that a front file exports or declares.
+/// The types that the crate root and the front files of the public modules export or declare.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for file in ["lib.rs", "directory.rs", "naming/outcome.rs"] {
+    for file in ["lib.rs", "names.rs", "directory.rs", "naming/outcome.rs"] {
         let source = fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         for line in source.lines() {
             if let Some(path) = line.strip_prefix("pub use ").and_then(|path| path.strip_suffix(';')) {
@@ -65,7 +70,7 @@ fn public_types() -> BTreeSet<String> {
     names.into_iter().filter(|name| name.starts_with(char::is_uppercase)).collect()
 }
 
-fn maps(told: &mut Told) {
+fn maps(shown: &mut Shown) {
     for bad in [
         r#"{"Marked7Qx": 7}"#,
         r#"{"key_a": "Marked7Qx", "key_a": "x"}"#,
@@ -76,44 +81,48 @@ fn maps(told: &mut Told) {
         "Marked7Qx",
     ] {
         let error = KeyNames::from_json(bad.as_bytes()).unwrap_err();
-        told.error("KeyNamesError", &error);
+        shown.error("KeyNamesError", &error);
+        shown.debug("KeyNamesErrorKind", &error.kind());
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("names.json"), bad).unwrap();
-        told.error("WatchError", &SharedKeyNames::watch(folder.path().join("names.json")).unwrap_err());
+        let error = SharedKeyNames::watch(folder.path().join("names.json")).unwrap_err();
+        shown.error("WatchError", &error);
+        shown.debug("WatchErrorKind", &error.kind());
     }
-    told.debug("KeyNames", &names());
+    shown.debug("KeyNames", &names());
     let shared = SharedKeyNames::new(names());
-    told.debug("SharedKeyNames", &shared);
-    told.debug("Snapshot", &shared.snapshot());
+    shown.debug("SharedKeyNames", &shared);
+    shown.debug("Snapshot", &shared.snapshot());
+    shown.debug("UnmatchedReceiver", &shared.unmatched_ids().unwrap());
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("names.json");
     fs::write(&file, r#"{"key_a": "x"}"#).unwrap();
     let watched = SharedKeyNames::watch(&file).unwrap();
-    told.debug("Status", &watched.status());
-    told.debug("Status", &shared.status());
+    shown.debug("Status", &watched.status());
+    shown.debug("Status", &shared.status());
 }
 
 fn names() -> KeyNames {
-    // No secret has any business here; who puts one in has it shown by no log.
+    // A secret in a map is an error of the user, and still not shown.
     KeyNames::new([("key_a", MARK), (MARK, "x")]).unwrap()
 }
 
-/// A request, and an answer, of which everything is secret.
-async fn answers(told: &mut Told) {
+/// A request and a response whose parts are all secret.
+async fn responses(shown: &mut Shown) {
     let outcomes = Arc::new(Mutex::new(Vec::new()));
-    let heard = outcomes.clone();
+    let log = outcomes.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names()))
-        .on_outcome(move |outcome, request| heard.lock().unwrap().push((*outcome, format!("{request:?}"))));
-    told.debug("ApiKeyNameLayer", &layer);
-    told.debug("Unmatched", &Unmatched::default());
-    told.debug("Refusal", &Refusal::UnknownName);
-    told.debug("Skip", &Skip::MediaType);
+        .on_outcome(move |outcome, request| log.lock().unwrap().push((*outcome, format!("{request:?}"))));
+    shown.debug("ApiKeyNameLayer", &layer);
+    shown.debug("Unmatched", &Unmatched::default());
+    shown.debug("Refusal", &Refusal::UnknownName);
+    shown.debug("Skip", &Skip::MediaType);
     for body in [r#"{"api_key_id":"Marked7Qx"}"#, "{\"Marked7Qx", "{\"api_key_id\":\"Marked7Qx"] {
         let mut service = layer.layer(service_fn(async |_: Request<Full<Bytes>>| {
-            let answer =
+            let response =
                 Response::builder().header("content-type", "application/json").header("set-cookie", MARK);
-            Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
+            Ok::<_, Infallible>(response.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
         }));
         for query in ["api_key_names=Marked7Qx", "key=Marked7Qx"] {
             let request = Request::get(format!("/v1/organization/costs?{query}"))
@@ -121,28 +130,37 @@ async fn answers(told: &mut Told) {
                 .body(Full::new(Bytes::from_static(MARK.as_bytes())))
                 .unwrap();
             let future = service.ready().await.unwrap().call(request);
-            told.debug("ResponseFuture", &future);
-            let answer = future.await.unwrap();
-            told.debug("ResponseState", answer.extensions().get::<ResponseState>().unwrap());
-            told.debug("ResponseBody", answer.body());
+            shown.debug("ResponseFuture", &future);
+            let response = future.await.unwrap();
+            shown.debug("ResponseState", response.extensions().get::<ResponseState>().unwrap());
+            shown.debug("ResponseBody", response.body());
         }
     }
-    // What stands below is shown as it shows itself.
-    told.debug("ApiKeyName", &layer.layer(()));
+    // The inner service has its own `Debug` output.
+    shown.debug("ApiKeyName", &layer.layer(()));
     for (outcome, request) in outcomes.lock().unwrap().iter() {
-        told.debug("RequestContext", request);
-        told.debug("Outcome", outcome);
-        told.debug("Counts", &outcome.counts());
+        shown.debug("RequestContext", request);
+        shown.debug("Outcome", outcome);
+        shown.debug("Counts", &outcome.counts());
     }
 }
 
-/// Lists of an API that repeats the key, in items and in errors.
-async fn directories(told: &mut Told) {
+/// A directory of an API that repeats the key in items and in errors.
+async fn directories(shown: &mut Shown) {
     let key = AdminKey::new(MARK.into()).unwrap();
-    told.debug("AdminKey", &key);
-    told.error("DirectoryError", &AdminKey::new(format!("{MARK}\n{MARK}")).unwrap_err());
+    shown.debug("AdminKey", &key);
+    shown.error("DirectoryError", &AdminKey::new(format!("{MARK}\n{MARK}")).unwrap_err());
+    shown.error("DirectoryError", &AdminKey::from_file(MARK).unwrap_err());
+    for url in ["https://user:Marked7Qx@x", "https://x/?key=Marked7Qx", "Marked7Qx"] {
+        let error = url.parse::<BaseUrl>().unwrap_err();
+        shown.error("DirectoryError", &error);
+        shown.debug("DirectoryErrorKind", &error.kind());
+    }
+    let base: BaseUrl = "https://x/Marked7Qx".parse().unwrap();
+    shown.debug("BaseUrl", &base);
+
     let progress = Arc::new(Mutex::new(Vec::new()));
-    let seen = progress.clone();
+    let log = progress.clone();
     let directory = Directory::openai(
         service_fn(async |request: Request<Empty<Bytes>>| {
             assert_eq!(request.headers()["authorization"], format!("Bearer {MARK}"));
@@ -152,37 +170,42 @@ async fn directories(told: &mut Told) {
                 path if path.ends_with("/api_keys") => (401, r#"{"error":{"message":"Incorrect API key: Marked7Qx"}}"#),
                 _ => (200, "{\"data\": Marked7Qx"),
             };
-            let answer = Response::builder().status(status).header("www-authenticate", MARK);
-            Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
+            let response = Response::builder().status(status).header("www-authenticate", MARK);
+            Ok::<_, Infallible>(response.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap())
         }),
-        key.clone(),
+        key,
     )
-    .on_progress(move |it| seen.lock().unwrap().push(it));
-    for url in ["https://user:Marked7Qx@x", "https://x/?key=Marked7Qx", "Marked7Qx"] {
-        let with_url = Directory::openai(
-            service_fn(async |_: Request<Empty<Bytes>>| {
-                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-            }),
-            key.clone(),
-        );
-        told.error("DirectoryError", &with_url.base_url(url).unwrap_err());
-    }
-    told.debug("Directory", &directory);
+    .base_url(base)
+    .on_progress(move |progress| log.lock().unwrap().push(progress));
+    shown.debug("Directory", &directory);
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("synced.json");
+    let file = folder.path().join("learned.json");
     let synced = directory.sync(&file).await.unwrap();
-    assert_eq!(synced.listing().missing().len(), 2, "{:?}", synced.listing().missing());
-    told.debug("Synced", &synced);
-    told.debug("Synced", &synced.to_string());
-    told.debug("Listing", synced.listing());
-    for missing in synced.listing().missing() {
-        told.debug("Missing", missing);
-        told.debug("Missing", &missing.to_string());
+    assert_eq!(synced.listing.missing.len(), 2, "{:?}", synced.listing.missing);
+    shown.debug("Synced", &synced);
+    shown.debug("Synced", &synced.to_string());
+    shown.debug("Listing", &synced.listing);
+    for missing in &synced.listing.missing {
+        shown.debug("MissingList", missing);
+        shown.debug("MissingList", &missing.to_string());
+        shown.debug("KeyList", &missing.list);
+        shown.error("ListError", &missing.error);
     }
-    told.debug("Changes", &synced.changes());
-    for it in progress.lock().unwrap().iter() {
-        told.debug("Progress", it);
+    shown.debug("Changes", &synced.changes);
+    for progress in progress.lock().unwrap().iter() {
+        shown.debug("ListingProgress", progress);
     }
+
+    fs::write(&file, r#"{"key_a": "Marked7Qx"}"#).unwrap();
+    let (_names, follower) = directory.watch([] as [&str; 0], &file).unwrap();
+    shown.debug("Follower", &follower);
     fs::write(&file, "{\"Marked7Qx\": ").unwrap();
-    told.error("DirectoryError", &directory.sync(&file).await.unwrap_err());
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let task = tokio::spawn(follower.run(move |event| sender.send(event).unwrap()));
+    for _ in ["listed", "cache failed"] {
+        shown.debug("FollowerEvent", &events.recv().await.unwrap());
+    }
+    task.abort();
+    shown.error("DirectoryError", &directory.sync(&file).await.unwrap_err());
+    shown.error("DirectoryError", &directory.watch([] as [&str; 0], &file).unwrap_err());
 }

@@ -1,9 +1,17 @@
-//! Which lists an API has, and how to ask for a page of them.
+//! The lists of each API, and the requests for their pages.
 
-use super::key::AdminKey;
+use std::fmt;
+
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::fmt::{self, Write};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::admin_key::AdminKey;
+use super::base_url::BaseUrl;
+use super::error::DirectoryError;
+
+/// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Api {
@@ -11,45 +19,44 @@ pub(super) enum Api {
     Anthropic,
 }
 
-/// One list of items, of one page or many.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum List {
+/// A list of an admin API.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum KeyList {
+    /// OpenAI's list of projects, archived ones included.
     Projects,
-    /// Of the project with this id, which [`is_project`] has seen.
-    ProjectKeys(String),
+    /// OpenAI's list of the keys of one project.
+    ProjectKeys {
+        /// The id of the project.
+        project: String,
+    },
+    /// OpenAI's list of admin keys.
     AdminKeys,
+    /// Anthropic's list of all keys.
     WorkspaceKeys,
 }
 
 impl Api {
-    pub(super) fn base(self) -> &'static str {
+    pub(super) fn default_base_url(self) -> BaseUrl {
         match self {
-            Self::OpenAi => "https://api.openai.com",
-            Self::Anthropic => "https://api.anthropic.com",
+            Self::OpenAi => BaseUrl::openai(),
+            Self::Anthropic => BaseUrl::anthropic(),
         }
     }
 
-    /// The lists that a walk begins with.
-    pub(super) fn lists(self) -> Vec<List> {
+    /// The lists that do not depend on another list.
+    pub(super) fn first_lists(self) -> Vec<KeyList> {
         match self {
-            Self::OpenAi => vec![List::Projects, List::AdminKeys],
-            Self::Anthropic => vec![List::WorkspaceKeys],
+            Self::OpenAi => vec![KeyList::Projects, KeyList::AdminKeys],
+            Self::Anthropic => vec![KeyList::WorkspaceKeys],
         }
     }
 
-    /// What a key must be able to do.
-    pub(super) fn right(self) -> &'static str {
-        match self {
-            Self::OpenAi => "an admin key of the organization with the scope api.management.read",
-            Self::Anthropic => "an Admin API key of the organization",
-        }
-    }
-
-    /// What goes with every request.
-    pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, String> {
+    /// The headers of each request. Reads the key's file, if the key is in one.
+    pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, DirectoryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // Absent would mean: any (RFC 9110 §12.5.3). A page is small.
+        // If the header is absent, any coding is acceptable (RFC 9110 §12.5.3).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
@@ -67,52 +74,54 @@ impl Api {
     }
 }
 
-impl List {
-    /// Path and query of the page behind this cursor, or of the first. Pages are as full as the API allows.
-    pub(super) fn target(&self, after: Option<&str>) -> String {
+impl KeyList {
+    /// The request target of the page after `cursor`, or of the first page. Pages have the API's maximum size.
+    pub(super) fn target(&self, cursor: Option<&str>) -> String {
         let mut target = match self {
             Self::Projects => "/v1/organization/projects?limit=100&include_archived=true".to_owned(),
-            // Without `any`, keys are missing whose owner has left the project; they still work and still cost.
-            Self::ProjectKeys(project) => {
+            // The default omits keys of owners who have left the project. They still work and cause costs.
+            Self::ProjectKeys { project } => {
                 format!("/v1/organization/projects/{project}/api_keys?limit=100&owner_project_access=any")
             }
             Self::AdminKeys => "/v1/organization/admin_api_keys?limit=100".to_owned(),
             Self::WorkspaceKeys => "/v1/organizations/api_keys?limit=1000".to_owned(),
         };
-        if let Some(cursor) = after {
+        if let Some(cursor) = cursor {
             target.push_str(if *self == Self::WorkspaceKeys { "&after_id=" } else { "&after=" });
-            for byte in cursor.bytes() {
-                // RFC 3986 §2.3: these need no encoding anywhere.
-                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                    target.push(char::from(byte));
-                } else {
-                    let _ = write!(target, "%{byte:02X}");
-                }
-            }
+            target.extend(utf8_percent_encode(cursor, RESERVED));
         }
         target
     }
 
-    /// Whether an organization may be without this list: then it has no keys of that kind, or none is left.
+    /// True if a 404 means that the organization has no such keys. A project may be deleted while it is listed.
     pub(super) fn may_be_absent(&self) -> bool {
-        matches!(self, Self::ProjectKeys(_) | Self::AdminKeys)
+        matches!(self, Self::ProjectKeys { .. } | Self::AdminKeys)
+    }
+
+    /// The kind of key that may read this list.
+    pub(super) fn required_key(&self) -> &'static str {
+        match self {
+            Self::WorkspaceKeys => "an Admin API key of the organization",
+            _ => "an admin key of the organization with the scope api.management.read",
+        }
     }
 }
 
-impl fmt::Display for List {
+impl fmt::Display for KeyList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Projects => f.write_str("the list of projects"),
-            Self::ProjectKeys(project) => write!(f, "the keys of {project}"),
+            Self::ProjectKeys { project } => write!(f, "the keys of {project}"),
             Self::AdminKeys => f.write_str("the list of admin keys"),
             Self::WorkspaceKeys => f.write_str("the list of keys"),
         }
     }
 }
 
-/// Whether this can stand in a path as it is. An id comes from the API, but it must not lead elsewhere.
-pub(super) fn is_project(id: &str) -> bool {
-    (1..=256).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+/// True if the id can be a path segment as it is. The id comes from the API, and must not change the path.
+pub(super) fn is_project_id(id: &str) -> bool {
+    (1..=256).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]
@@ -120,35 +129,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_one_value_of_the_query_whatever_it_holds() {
+    fn cursor_with_reserved_bytes_is_encoded() {
         assert_eq!(
-            List::AdminKeys.target(Some("a b&c=d/é~")),
+            KeyList::AdminKeys.target(Some("a b&c=d/é~")),
             "/v1/organization/admin_api_keys?limit=100&after=a%20b%26c%3Dd%2F%C3%A9~"
         );
         assert_eq!(
-            List::WorkspaceKeys.target(Some("apikey_1")),
+            KeyList::WorkspaceKeys.target(Some("apikey_1")),
             "/v1/organizations/api_keys?limit=1000&after_id=apikey_1"
         );
     }
 
     #[test]
-    fn a_project_leads_to_its_own_keys_only() {
-        assert!(is_project("proj_aB-9") && is_project("default"));
+    fn project_id_that_changes_the_path_is_rejected() {
+        assert!(is_project_id("proj_aB-9") && is_project_id("default"));
         for bad in ["", ".", "..", "a/b", "a?b", "a%2Fb", "é", &"a".repeat(257)] {
-            assert!(!is_project(bad), "{bad}");
+            assert!(!is_project_id(bad), "{bad}");
         }
     }
 
     #[test]
-    fn each_api_is_asked_as_it_wants() {
+    fn headers_of_each_api_contain_the_key_once() {
         let key = AdminKey::new("secret".into()).unwrap();
         let headers = Api::OpenAi.headers(&key).unwrap();
         assert_eq!(headers[AUTHORIZATION], "Bearer secret");
         let headers = Api::Anthropic.headers(&key).unwrap();
-        assert_eq!(
-            (&headers["x-api-key"], headers.contains_key(AUTHORIZATION)),
-            (&"secret".parse().unwrap(), false)
-        );
+        assert!(headers["x-api-key"] == "secret" && !headers.contains_key(AUTHORIZATION));
         assert_eq!(headers["anthropic-version"], "2023-06-01");
         assert!(!format!("{headers:?}").contains("secret"));
     }

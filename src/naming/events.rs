@@ -6,7 +6,7 @@ use tracing::{Level, debug, enabled, trace, warn};
 
 use crate::Snapshot;
 use crate::json::json_path;
-use crate::names::shown;
+use crate::names::mask;
 use crate::outcome::{Counts, Outcome, RequestContext};
 
 /// Logs the outcome of a response.
@@ -19,7 +19,7 @@ pub(crate) fn response(request: &RequestContext, names: &Snapshot, outcome: &Out
     };
     debug!(
         method = %request.method,
-        path = shown(request.uri.path()),
+        path = mask(request.uri.path()),
         generation = names.generation(),
         outcome = outcome.as_str(),
         reason = reason.map(tracing::field::debug),
@@ -47,7 +47,7 @@ pub(crate) fn unmatched<'a>(
         warn!(
             id,
             generation = names.generation(),
-            path = shown(request.uri.path()),
+            path = mask(request.uri.path()),
             offset,
             at = paths.get(index),
             "no name for this key id"
@@ -69,6 +69,6 @@ pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
 /// that a router removed, disables the layer without an error.
 pub(crate) fn near_miss(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
-        debug!(path = shown(path), "out of scope: its key ids get no names; see ApiKeyNameLayer::scope");
+        debug!(path = mask(path), "out of scope: its key ids get no names; see ApiKeyNameLayer::scope");
     }
 }

@@ -1,14 +1,21 @@
-//! The demo: an organization that stands in for the API, asked over a real socket by the same stack.
+//! `--demo`: an embedded API with the data of one organization, on a real socket in front of which the proxy runs.
+//!
+//! ```text
+//! GET /v1/organization/costs, /usage/*              reports: buckets of generated numbers
+//! GET /v1/organization/projects, …/api_keys, …      organization: the lists of projects and keys
+//! GET /v1/organizations/…                           anthropic: the same for Anthropic's API
+//! ```
+//!
+//! `params` parses the query of each request.
 mod anthropic;
 mod organization;
-mod pages;
-mod query;
+mod params;
+mod reports;
 
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -21,30 +28,27 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
-use tower_api_key_name::WatchError;
-use tower_api_key_name::{KeyNames, KeyNamesError, SharedKeyNames};
+use tower_api_key_name::{KeyNames, KeyNamesError};
 use tower_http::compression::CompressionLayer;
 
 use super::base::Base;
 use super::limits::Limits;
 use super::server::{self, Stop};
-use query::Query;
+use params::QueryParams;
 
 const DAY: u64 = 24 * 60 * 60;
 
 pub struct Demo {
-    /// Where the organization answers.
+    /// The address of the demo API.
     pub base: Base,
-    /// Where its map is written.
-    folder: tempfile::TempDir,
-    // Never used: it answers as long as anybody asks, also while the proxy finishes what is in flight.
+    // Never used: the demo API runs until the process ends, so that requests in flight can finish.
     _stop: watch::Sender<u8>,
 }
 
-/// What an answer of the organization is: status and JSON.
-pub struct Answer(StatusCode, String);
+/// A response of the demo API: status and JSON.
+pub struct DemoResponse(StatusCode, String);
 
-/// The map: every key's name but that of the one that was deleted, as it would be in a saved list.
+/// Returns the names of all keys but the deleted one, as the API's lists contain them.
 pub fn names() -> Result<KeyNames, KeyNamesError> {
     let openai = organization::KEYS.iter().filter(|k| !k.deleted);
     KeyNames::new(openai.map(|k| (k.id, k.name)).chain(anthropic::KEYS.iter().map(|k| (k.id, k.name))))
@@ -57,26 +61,16 @@ impl Demo {
         let address = listener.local_addr()?;
         let base = Base::parse(&format!("http://{address}/v1")).map_err(io::Error::other)?;
         let service = ServiceBuilder::new()
-            // As the API: gzip or brotli for whoever asks.
+            // The real API compresses too.
             .layer(CompressionLayer::new())
-            .service(service_fn(async |request| Ok::<_, Infallible>(answer(&request))));
+            .service(service_fn(async |request| Ok::<_, Infallible>(respond(&request))));
         tokio::spawn(server::serve(listener, service, limits, stop));
-        Ok(Self { base, folder: tempfile::tempdir()?, _stop })
+        Ok(Self { base, _stop })
     }
 
-    /// An empty map, which is filled while you watch: `sync` writes it from the organization's lists.
-    pub fn names(&self) -> Result<SharedKeyNames, WatchError> {
-        SharedKeyNames::watch_with_synced([] as [PathBuf; 0], self.map())
-    }
-
-    /// Where that map is written.
-    pub fn map(&self) -> PathBuf {
-        self.folder.path().join("names.json")
-    }
-
-    /// One call, first to the organization itself and then through the proxy at `bound`, as text.
+    /// Sends one request to the demo API and one to the proxy at `bound`. Returns both responses, and commands to try.
     pub async fn show(&self, bound: SocketAddr) -> Result<String, BoxError> {
-        // A listener on every address is called at one that can be called.
+        // An unspecified address is for listening only.
         let ip = match bound.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -95,13 +89,7 @@ impl Demo {
             let target = format!("{costs}{group}&limit=1");
             let body = get(&format!("{base}{target}")).await?;
             writeln!(text, "\n{title}: GET {base}{target}")?;
-            for line in body.split_inclusive("[").flat_map(|part| part.split_inclusive("},{\"object\"")) {
-                // A row a line.
-                match line.strip_suffix("{\"object\"") {
-                    Some(row) => write!(text, "{row}\n  {{\"object\"")?,
-                    None => text.push_str(line),
-                }
-            }
+            text.push_str(&one_row_per_line(&body));
             text.push('\n');
         }
         write!(
@@ -123,21 +111,25 @@ impl Demo {
     }
 }
 
+fn one_row_per_line(page: &str) -> String {
+    page.replace("},{\"object\"", "},\n  {\"object\"")
+}
+
 async fn get(url: &str) -> Result<String, BoxError> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let request = Request::get(url).header(AUTHORIZATION, "Bearer demo").body(Empty::<Bytes>::new())?;
-    let call = async {
+    let exchange = async {
         let body = client.request(request).await?.into_body();
         let body = body.collect().await?.to_bytes();
         Ok::<_, BoxError>(String::from_utf8(body.into())?)
     };
-    tokio::time::timeout(Duration::from_secs(10), call).await?
+    tokio::time::timeout(Duration::from_secs(10), exchange).await?
 }
 
 // === the API ===
 
-fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let Answer(status, body) = route(request);
+fn respond(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let DemoResponse(status, body) = route(request);
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -152,54 +144,50 @@ fn answer(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
-fn route(request: &Request<Incoming>) -> Answer {
+fn route(request: &Request<Incoming>) -> DemoResponse {
     let path = request.uri().path();
-    let bad = |name: HeaderName, key: &str| {
-        request.headers().get(name).is_some_and(|value| value.as_bytes() == key.as_bytes())
+    let has_header = |name: HeaderName, expected: &str| {
+        request.headers().get(name).is_some_and(|value| value.as_bytes() == expected.as_bytes())
     };
-    if let Some(tree) = path.strip_prefix("/v1/organizations/") {
-        if bad(HeaderName::from_static("x-api-key"), "sk-bad") {
+    let params = QueryParams::parse(request.uri().query());
+    if let Some(below) = path.strip_prefix("/v1/organizations/") {
+        if has_header(HeaderName::from_static("x-api-key"), "sk-bad") {
             return anthropic::error(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key");
         }
-        return anthropic::answer(request.method(), tree, &Query::parse(request.uri().query()));
+        return anthropic::respond(request.method(), below, &params);
     }
-    if bad(AUTHORIZATION, "Bearer sk-bad") {
+    if has_header(AUTHORIZATION, "Bearer sk-bad") {
         return error(StatusCode::UNAUTHORIZED, "Incorrect API key provided.", None, "invalid_api_key");
     }
-    let Some(tree) = path.strip_prefix("/v1/organization/") else {
-        return unknown(path);
+    let Some(below) = path.strip_prefix("/v1/organization/") else {
+        return unknown_path(path);
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return error(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "The demo only answers GET.",
-            None,
-            "method_not_allowed",
-        );
+        let message = "The demo supports only GET and HEAD.";
+        return error(StatusCode::METHOD_NOT_ALLOWED, message, None, "method_not_allowed");
     }
-    let query = Query::parse(request.uri().query());
-    let answer = match tree.split('/').collect::<Vec<_>>()[..] {
-        ["costs"] => pages::costs(&query),
-        ["usage", kind] => pages::usage(kind, &query),
-        ["projects"] => organization::projects(&query),
-        ["projects", project, "api_keys"] => organization::project_keys(project, &query),
-        ["admin_api_keys"] => organization::admin_keys(&query),
-        _ => return unknown(path),
+    let result = match below.split('/').collect::<Vec<_>>()[..] {
+        ["costs"] => reports::costs(&params),
+        ["usage", kind] => reports::usage(kind, &params),
+        ["projects"] => organization::projects(&params),
+        ["projects", project, "api_keys"] => organization::project_keys(project, &params),
+        ["admin_api_keys"] => organization::admin_keys(&params),
+        _ => return unknown_path(path),
     };
-    answer.unwrap_or_else(|refused| refused)
+    result.unwrap_or_else(|error| error)
 }
 
-/// All four members, as the API writes them.
-fn error(status: StatusCode, message: &str, param: Option<&str>, code: &str) -> Answer {
+/// Returns an error in OpenAI's form, which has all four members.
+fn error(status: StatusCode, message: &str, param: Option<&str>, code: &str) -> DemoResponse {
     let body = serde_json::json!({
         "error": {
             "message": message, "type": "invalid_request_error", "param": param, "code": code
         }
     });
-    Answer(status, body.to_string())
+    DemoResponse(status, body.to_string())
 }
 
-fn unknown(path: &str) -> Answer {
+fn unknown_path(path: &str) -> DemoResponse {
     error(StatusCode::NOT_FOUND, &format!("Invalid URL (GET {path})"), None, "unknown_url")
 }
 

@@ -1,77 +1,99 @@
-//! The command line: flag, then environment, then default.
+//! The command line: flags, then environment variables, then defaults.
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::builder::ArgPredicate;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
 use tower_api_key_name::Unmatched;
 
 use super::base::Base;
 use super::limits::Limits;
-use super::stack::Settings;
+use super::settings::ProxySettings;
+use super::sync_command::SyncFlags;
 use super::upstream::Roots;
 
-/// Puts `api_key_name` beside every `api_key_id` in organization usage and cost answers.
+/// Inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of OpenAI and Anthropic
+#[derive(Debug, clap::Parser)]
+#[command(name = "api-key-name-proxy", version, args_conflicts_with_subcommands = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The flags without a subcommand, which means `serve`.
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Runs the proxy; the default, with the options below
+    Serve(ServeFlags),
+    /// Writes the names from the API's lists of keys to a map file, with the admin key in OPENAI_ADMIN_KEY or in the
+    /// file OPENAI_ADMIN_KEY_FILE (ANTHROPIC_ADMIN_KEY, ANTHROPIC_ADMIN_KEY_FILE). Exit codes: 0 complete, 1 failed, 2
+    /// bad use, 3 some lists are missing
+    Sync(SyncFlags),
+}
+
 #[derive(Clone, clap::Parser)]
-#[command(name = "proxy", version)]
-pub struct Flags {
-    /// Where to listen; anything but loopback lets other machines in, and nobody is asked who they are
+pub struct ServeFlags {
+    /// Address to listen on; other machines can use any address but loopback, and the proxy does not authenticate them
     #[arg(long, env = "OPENAI_ORG_PROXY_HOST", default_value = "127.0.0.1")]
     pub host: String,
 
-    /// 0 takes a free one; the address is printed
+    /// Port to listen on; 0 selects a free one, which is printed
     #[arg(long, env = "OPENAI_ORG_PROXY_PORT", default_value_t = 18080)]
     pub port: u16,
 
-    /// The API; a trailing `/` or `/v1` is understood
-    // Checked in `settings`, not by clap, which would print it: it may hold a password.
+    /// Base URL of the API; a trailing `/` or `/v1` is removed
+    // Parsed in `settings`: clap would print an invalid value, which may contain a password.
     #[arg(long, env = "OPENAI_BASE_URL", hide_env_values = true, default_value = "https://api.openai.com")]
     pub openai_base_url: String,
 
     #[command(flatten)]
     pub limits: Limits,
 
-    /// id → name, a map or a list as saved from the API; read again when it changes. Several, in order: the first
-    /// that knows an id names it; none by default with --sync
+    /// File with names: a map from id to name, or a list as the API returns it; reloaded when it changes. With several
+    /// files, the first one that contains an id has priority. No default with --sync
     #[arg(long, env = "OPENAI_ORG_PROXY_NAMES", value_name = "FILE", default_value = "names.json")]
     #[arg(default_value_if("sync", ArgPredicate::IsPresent, None))]
     pub names: Vec<PathBuf>,
 
-    /// Keep this map current from the API's own lists, with the admin key in OPENAI_ADMIN_KEY or in the file that
-    /// OPENAI_ADMIN_KEY_FILE names. It stands behind --names, or in its place among them, and may be missing
+    /// Keep this file current from the API's lists of keys, with the admin key in OPENAI_ADMIN_KEY or in the file
+    /// OPENAI_ADMIN_KEY_FILE. It comes after the files of --names, or at its position among them. It is created if it is
+    /// missing
     #[arg(long, env = "OPENAI_ORG_PROXY_SYNC", value_name = "FILE", conflicts_with = "demo")]
     pub sync: Option<PathBuf>,
 
-    /// What stands beside an id that the map does not know
+    /// Name for an id without an entry; `omit` inserts no member
     #[arg(long, default_value = "unknown", value_parser = unmatched())]
     pub unmatched: Unmatched,
 
-    /// Most bytes of one answer that are held before it is streamed [default: the layer's, 2 MiB]
+    /// Bytes of one response that are buffered; a longer one is streamed [default: 2097152]
     #[arg(long)]
     pub limit: Option<usize>,
 
-    /// Most bytes that all answers together hold; past it they are streamed at once [default: no bound but --limit]
+    /// Bytes that all responses together may buffer; beyond it they are streamed [default: no limit]
     #[arg(long)]
     pub total_limit: Option<usize>,
 
-    /// One line a request, on standard error; without it, only for what went wrong
+    /// Log a line for each request on standard error; without it, only for failed ones
     #[arg(long)]
     pub access_log: bool,
 
-    /// Show it: an embedded upstream and map stand in for --openai-base-url and --names
+    /// Use an embedded demo API and its names in place of --openai-base-url and --names
     #[arg(long)]
     pub demo: bool,
 }
 
-impl Flags {
-    pub fn settings(&self) -> Result<Settings, String> {
+impl ServeFlags {
+    /// Converts the flags to settings. The error has no part of the base URL, which may contain a password.
+    pub fn settings(&self) -> Result<ProxySettings, String> {
         let base = if self.demo {
             Base::default()
         } else {
             Base::parse(&self.openai_base_url)
-                .map_err(|why| format!("--openai-base-url (OPENAI_BASE_URL): {why}"))?
+                .map_err(|e| format!("--openai-base-url (OPENAI_BASE_URL): {e}"))?
         };
-        Ok(Settings {
+        Ok(ProxySettings {
             base,
             timeout: self.limits.timeout,
             deadline: self.limits.deadline,
@@ -83,15 +105,18 @@ impl Flags {
     }
 }
 
-impl fmt::Debug for Flags {
-    // Until it is judged the base URL may be anything, and hold a password.
+/// Leaves out the base URL, which is not yet parsed and may contain a password.
+impl fmt::Debug for ServeFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flags").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("ServeFlags")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
 fn unmatched() -> impl TypedValueParser<Value = Unmatched> {
-    PossibleValuesParser::new(["unknown", "null", "omit"]).map(|word| match word.as_str() {
+    PossibleValuesParser::new(["unknown", "null", "omit"]).map(|value| match value.as_str() {
         "null" => Unmatched::Null,
         "omit" => Unmatched::Omit,
         _ => Unmatched::Unknown,

@@ -1,5 +1,5 @@
-//! A reverse proxy that inserts `api_key_name` beside every `api_key_id`. See the library of this package.
+//! The program `api-key-name-proxy`.
 
 fn main() -> std::process::ExitCode {
-    api_key_name_proxy::main()
+    api_key_name_proxy::command::main()
 }

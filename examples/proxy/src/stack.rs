@@ -1,39 +1,35 @@
-//! The stack, from the client's side to the upstream's: a request goes down it, an answer up.
+//! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
+//!
+//! `log` writes the access log. `route` rejects paths and methods that are not forwarded, with `scope` for the paths, and
+//! responds to `/health` with `health`.
+pub mod health;
+pub mod log;
+pub mod route;
+pub mod scope;
+
 use std::convert::Infallible;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
-use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Unmatched};
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
-use super::base::Base;
 use super::coding::CodingLayer;
 use super::decoding::DecodingLayer;
 use super::errors::ErrorsLayer;
 use super::forward::ForwardLayer;
-use super::log::{self, LogLayer};
-use super::route::RouteLayer;
+use super::settings::ProxySettings;
 use super::timeouts::TimeoutsLayer;
-use super::upstream::{self, Roots};
+use super::upstream;
+use log::Log;
+use route::Route;
 
-/// What the stack is built from; the flags, or a test, make it.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub base: Base,
-    pub timeout: Duration,
-    pub deadline: Duration,
-    pub limit: Option<usize>,
-    pub total_limit: Option<usize>,
-    pub unmatched: Unmatched,
-    pub roots: Roots,
-}
-
+/// Builds the stack. An error means that the TLS configuration cannot be made.
 pub fn stack(
     names: SharedKeyNames,
-    settings: &Settings,
+    settings: &ProxySettings,
 ) -> Result<
     impl Service<
         Request<Incoming>,
@@ -57,22 +53,22 @@ pub fn stack(
     }
 
     Ok(ServiceBuilder::new()
-        // One line a request, whatever answered it: outermost, so that it sees what the client sees.
-        .layer(LogLayer)
-        // Answers /health; refuses what is not ours before anything is asked of the upstream.
-        .layer(RouteLayer::new(names))
-        // Above the naming layer, which takes Accept-Encoding off: this one has to read it first.
+        // Outermost: the log line has the response that the client receives, from any layer.
+        .layer_fn(Log::new)
+        // Above all work: a path out of scope never reaches the upstream.
+        .layer_fn(move |inner| Route::new(inner, names.clone()))
+        // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
         .layer(CodingLayer)
-        // Failures become answers. Above the naming layer, for a body that fails while that layer still
-        // holds it (`Skip::BodyFailed`) can still become a 502 or 504: no head is out.
+        // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
+        // become a 502 or 504 (`Skip::BodyFailed`).
         .layer(ErrorsLayer::new(settings.timeout))
-        // The names. Its scope is the path as the client wrote it; forward.rs rewrites it later.
+        // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
-        // Below the naming layer, which reads plain JSON. Asks for what it can decode, gzip and brotli.
+        // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.
         .layer(DecodingLayer)
-        // Below the naming layer: while that holds a body, nobody above sees its silence.
+        // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
         .layer(TimeoutsLayer::new(settings.timeout, settings.deadline))
-        // The last that changes a head: what belongs to one connection goes, Via comes.
+        // Last to change headers: removes those of one connection, adds Via.
         .layer(ForwardLayer::new(&settings.base))
         .service(upstream::client(settings)?))
 }

@@ -1,84 +1,98 @@
-//! Names from the API's own lists (`--sync`): a walk beside the stack, never in it.
+//! Names from the API's own lists, for `serve --sync` and for the demo. Requests never wait for a listing.
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tower_api_key_name::SharedKeyNames;
-use tower_api_key_name::directory::{AdminKey, Directory, DirectoryError, Synced};
+use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory, DirectoryErrorKind, FollowerEvent};
+use tower_api_key_name::{KeyNames, SharedKeyNames};
 
-use super::stack::Settings;
-use super::{Refusal, cannot_start, say, upstream};
+use super::output::print_line;
+use super::settings::ProxySettings;
+use super::start_error::StartError;
+use super::upstream;
 
-/// Of lists that cannot be read, so many are told one by one.
-const TOLD: usize = 10;
+/// The most missing lists that are logged one by one.
+pub const MAX_REPORTED: usize = 10;
 
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
-
-/// The names of these files and of `synced`, which is kept current for as long as the process lives.
-pub fn begin(files: &[PathBuf], synced: &Path, settings: &Settings) -> Result<SharedKeyNames, Refusal> {
-    let key = AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| Refusal::BadUse(format!("--sync: {e}")))?;
-    let directory = Directory::openai(client(settings)?, key)
-        .base_url(&settings.base.to_string())
-        .map_err(|e| Refusal::BadUse(format!("--sync: {e}")))?;
-    let names = SharedKeyNames::watch_with_synced(files, synced).map_err(cannot_start)?;
-    let (handle, synced) = (names.clone(), synced.to_path_buf());
-    tokio::spawn(async move {
-        let mut missing = Vec::new();
-        directory.follow(synced, &handle, |went| tell(went, &mut missing)).await
-    });
+/// Returns the names of `files` and of the API's lists, and keeps them current until the process ends.
+pub fn start(
+    files: &[PathBuf],
+    cache: &Path,
+    settings: &ProxySettings,
+) -> Result<SharedKeyNames, StartError> {
+    let key =
+        AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
+    let directory = Directory::openai(client(settings)?, key).base_url(base_url(settings)?);
+    let (names, follower) = directory.watch(files, cache).map_err(|e| match e.kind() {
+        DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
+        _ => StartError::cannot_start(e),
+    })?;
+    let mut logged = Vec::new();
+    tokio::spawn(follower.run(move |event| log_event(event, &mut logged)));
     Ok(names)
 }
 
-/// Fills this file from both lists of the demo's organization, and says how that goes, until the names are in use.
-pub async fn fill(file: &Path, settings: &Settings, names: &SharedKeyNames) -> Result<(), Refusal> {
-    let base = settings.base.to_string();
-    let key = AdminKey::new("demo".into()).map_err(cannot_start)?;
-    say(&format!("{} names; now from the demo's lists:", names.status().entries));
+/// Reads both lists of the demo's organization into `names`, and prints the number of keys in each.
+pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Result<(), StartError> {
+    let key = AdminKey::new("demo".into()).map_err(StartError::cannot_start)?;
+    let mut known = KeyNames::default();
+    print_line("the names of the keys, from the demo's lists:");
     for directory in [
         Directory::openai(client(settings)?, key.clone()),
         Directory::anthropic(client(settings)?, key.clone()),
     ] {
-        let directory = directory.base_url(&base).map_err(cannot_start)?;
-        let synced = directory.sync(file).await.map_err(cannot_start)?;
-        // Not what is gone: neither list holds what stands in the other.
-        say(&format!("  {} keys, {} new names", synced.listing().keys(), synced.changes().new));
-        names.wait_for(|status| status.entries == synced.names().len()).await;
+        let listing = directory.base_url(base_url(settings)?).list().await;
+        let (merged, changes) = listing.merge_into(&known);
+        print_line(&format!("  {} keys, {} new names", listing.keys(), changes.new));
+        known = merged;
     }
+    names.replace(known);
     Ok(())
 }
 
-/// Each walk that brought something, and what is missing where that is news.
-fn tell(went: Result<Synced, DirectoryError>, told: &mut Vec<String>) {
-    let missing = match &went {
-        Ok(synced) => {
-            if synced.written() {
+/// Logs a listing that changed the file, and its missing lists or errors if they differ from those logged before.
+fn log_event(event: FollowerEvent, logged: &mut Vec<String>) {
+    let problems: Vec<_> = match event {
+        FollowerEvent::Listed(synced) => {
+            let changes = synced.changes;
+            if synced.written || changes.new + changes.renamed > 0 {
                 tracing::info!("names from the API: {synced}");
             }
-            synced.listing().missing().iter().map(|list| format!("{list}; the names known stay")).collect()
+            let missing = &synced.listing.missing;
+            missing.iter().map(|list| format!("{list}; the known names stay")).collect()
         }
-        Err(e) => vec![e.to_string()],
+        FollowerEvent::CacheFailed(error) => {
+            return tracing::warn!("names from the API: {error}; the names are in use, but not saved");
+        }
+        event => return tracing::warn!("names from the API: {event:?}"),
     };
-    if missing != *told {
-        for line in missing.iter().take(TOLD) {
-            tracing::warn!("names from the API: {line}");
+    if problems != *logged {
+        for problem in problems.iter().take(MAX_REPORTED) {
+            tracing::warn!("names from the API: {problem}");
         }
-        if missing.len() > TOLD {
-            tracing::warn!("names from the API: {} more lists are missing", missing.len() - TOLD);
+        if problems.len() > MAX_REPORTED {
+            tracing::warn!("names from the API: {} more lists are missing", problems.len() - MAX_REPORTED);
         }
-        if missing.is_empty() {
-            tracing::info!("names from the API: every list can be read again");
+        if problems.is_empty() {
+            tracing::info!("names from the API: all lists can be read again");
         }
+        *logged = problems;
     }
-    *told = missing;
 }
 
-/// Connections of its own: a walk takes none from those who are served.
-fn client(settings: &Settings) -> Result<Client<Connector, Empty<Bytes>>, Refusal> {
-    let tls = upstream::tls(settings).map_err(cannot_start)?;
+fn base_url(settings: &ProxySettings) -> Result<BaseUrl, StartError> {
+    settings.base.to_string().parse().map_err(StartError::cannot_start)
+}
+
+/// Creates a client with connections of its own, so that a listing takes none from the proxy's requests.
+fn client(
+    settings: &ProxySettings,
+) -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, StartError> {
+    let tls = upstream::tls(settings).map_err(StartError::cannot_start)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))

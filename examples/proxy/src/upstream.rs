@@ -16,7 +16,7 @@ use tower::Service;
 use super::errors::Failure;
 use super::exchange::Answer;
 use super::pool::Pool;
-use super::stack::Settings;
+use super::settings::ProxySettings;
 use super::timeouts::Upload;
 
 #[derive(Clone)]
@@ -70,7 +70,7 @@ pub enum Roots {
     Given(Arc<RootCertStore>),
 }
 
-pub fn client(settings: &Settings) -> io::Result<Upstream> {
+pub fn client(settings: &ProxySettings) -> io::Result<Upstream> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -86,7 +86,7 @@ pub fn client(settings: &Settings) -> io::Result<Upstream> {
     Ok(Upstream { pool: Pool::new(connector, &settings.base) })
 }
 
-pub fn tls(settings: &Settings) -> io::Result<ClientConfig> {
+pub fn tls(settings: &ProxySettings) -> io::Result<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;

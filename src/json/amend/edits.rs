@@ -7,7 +7,7 @@ use crate::KeyNames;
 use crate::json::counts::{Counts, IdResult};
 use crate::json::rules::Unmatched;
 use crate::json::scan::WhiteSpace;
-use crate::names::Found;
+use crate::names::EntryRef;
 
 /// Bytes charged for one pending edit: its size and its part of the queue's spare capacity.
 pub(super) const EDIT_CHARGE: u64 = size_of::<Edit>() as u64 * 5 / 4;
@@ -19,7 +19,7 @@ pub(super) enum NewValue {
     #[default]
     Unchanged,
     /// The name of an entry in the amender's snapshot.
-    Name(Found),
+    Name(EntryRef),
     /// The string `"unknown"`.
     Unknown,
     Null,
@@ -44,7 +44,7 @@ impl NewValue {
     fn len(self) -> usize {
         match self {
             NewValue::Unchanged => 0,
-            NewValue::Name(entry) => entry.len(),
+            NewValue::Name(entry) => entry.json_len(),
             NewValue::Unknown => UNKNOWN.len(),
             NewValue::Null => NULL.len(),
         }
@@ -230,7 +230,7 @@ impl Edits {
 
     /// The settled pending edits that write a name, each as its offset and its entry.
     #[cfg(feature = "tracing")]
-    pub(super) fn named(&self) -> impl Iterator<Item = (u64, Found)> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (u64, EntryRef)> {
         self.settled().filter_map(|edit| match edit.value {
             NewValue::Name(entry) => Some((edit.at, entry)),
             _ => None,

@@ -5,6 +5,8 @@ pub mod cases;
 pub mod choices;
 mod documents;
 pub mod laws;
+#[cfg(feature = "organization")]
+pub mod organization;
 pub mod service;
 
 use std::sync::Arc;

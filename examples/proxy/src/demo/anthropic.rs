@@ -1,65 +1,63 @@
-//! The same organization as a customer of Anthropic.
+//! Anthropic's API for the demo organization: keys and usage reports.
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::pages::scramble;
-use super::query::Query;
-use super::{Answer, now};
+use super::params::{MAX_TIME, QueryParams};
+use super::reports::scramble;
+use super::{DAY, DemoResponse, now};
 
-pub(super) struct Key {
+pub(super) struct AnthropicKey {
     pub id: &'static str,
     pub name: &'static str,
     status: &'static str,
 }
 
-pub(super) const KEYS: [Key; 3] = [
-    Key { id: "apikey_01Rj2N8SVvo6BePZj99NhmiT", name: "assistant-prod", status: "active" },
-    Key { id: "apikey_01Kd7WqYbLmXc4TfGh3ZsUeP", name: "assistant-dev", status: "active" },
-    Key { id: "apikey_01Vb5HnCxQaJy9RtDk2MwEoL", name: "old crawler", status: "archived" },
+pub(super) const KEYS: [AnthropicKey; 3] = [
+    AnthropicKey { id: "apikey_01Rj2N8SVvo6BePZj99NhmiT", name: "assistant-prod", status: "active" },
+    AnthropicKey { id: "apikey_01Kd7WqYbLmXc4TfGh3ZsUeP", name: "assistant-dev", status: "active" },
+    AnthropicKey { id: "apikey_01Vb5HnCxQaJy9RtDk2MwEoL", name: "old crawler", status: "archived" },
 ];
 
-const DAY: u64 = 86_400;
-
-pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> Answer {
+pub(super) fn error(status: StatusCode, kind: &str, message: &str) -> DemoResponse {
     let body = json!({"type": "error", "error": {"type": kind, "message": message}});
-    Answer(status, body.to_string())
+    DemoResponse(status, body.to_string())
 }
 
-pub(super) fn answer(method: &Method, tree: &str, query: &Query) -> Answer {
-    let found = match (method, tree) {
-        (&Method::GET, "usage_report/messages") => messages(query),
-        (&Method::GET, "api_keys") => keys(query),
+pub(super) fn respond(method: &Method, path: &str, params: &QueryParams) -> DemoResponse {
+    let result = match (method, path) {
+        (&Method::GET, "usage_report/messages") => messages(params),
+        (&Method::GET, "api_keys") => keys(params),
         _ => return error(StatusCode::NOT_FOUND, "not_found_error", "Not found"),
     };
-    match found {
-        Ok(body) => Answer(StatusCode::OK, body.to_string()),
+    match result {
+        Ok(body) => DemoResponse(StatusCode::OK, body.to_string()),
         Err(message) => error(StatusCode::BAD_REQUEST, "invalid_request_error", message),
     }
 }
 
-fn messages(query: &Query) -> Result<Value, &'static str> {
-    let start = query.one("starting_at").ok_or("starting_at: Field required")?;
+fn messages(params: &QueryParams) -> Result<Value, &'static str> {
+    let start = params.first("starting_at").ok_or("starting_at: Field required")?;
     let start = midnight(start).ok_or("starting_at: not an RFC 3339 time")?;
-    let end = match query.one("ending_at") {
+    let end = match params.first("ending_at") {
         Some(end) => midnight(end).ok_or("ending_at: not an RFC 3339 time")?,
         None => now(),
     };
-    let limit = match query.one("limit").map(str::parse::<u64>) {
+    let limit = match params.first("limit").map(str::parse::<u64>) {
         None => 7,
         Some(Ok(limit @ 1..=31)) => limit,
         Some(_) => return Err("limit: from 1 to 31"),
     };
-    let groups = query.list("group_by");
     const GROUPS: [&str; 3] = ["api_key_id", "workspace_id", "model"];
+    let groups = params.list("group_by");
     if groups.iter().any(|group| !GROUPS.contains(group)) {
         return Err("group_by: Input should be 'api_key_id', 'workspace_id' or 'model'");
     }
-    let first = match query.one("page") {
+    let first = match params.first("page") {
         None => start,
         Some(page) => page
             .strip_prefix("page_")
             .and_then(|hex| u64::from_str_radix(hex.strip_suffix('=')?, 16).ok())
-            .filter(|time| *time < 253_402_300_800)
+            .filter(|time| *time < MAX_TIME)
             .ok_or("page: invalid")?,
     };
     let buckets: Vec<Value> = (0..limit)
@@ -69,7 +67,7 @@ fn messages(query: &Query) -> Result<Value, &'static str> {
             json!({
                 "starting_at": timestamp(time),
                 "ending_at": timestamp(time + DAY),
-                "results": rows(time, &groups, &query.list("api_key_ids")),
+                "results": rows(time, &groups, &params.list("api_key_ids")),
             })
         })
         .collect();
@@ -82,16 +80,16 @@ fn messages(query: &Query) -> Result<Value, &'static str> {
     }))
 }
 
-fn rows(time: u64, groups: &[&str], wanted: &[&str]) -> Vec<Value> {
+fn rows(time: u64, groups: &[&str], ids: &[&str]) -> Vec<Value> {
     let grouped = groups.contains(&"api_key_id");
-    // The last row is the Workbench's, which uses no key.
+    // The last row is for the Workbench, which uses no key.
     let keys: Vec<Option<&str>> = match grouped {
         true => KEYS.iter().map(|k| Some(k.id)).chain([None]).collect(),
         false => vec![None],
     };
     keys.iter()
         .enumerate()
-        .filter(|(_, key)| !grouped || wanted.is_empty() || key.is_some_and(|key| wanted.contains(&key)))
+        .filter(|(_, key)| !grouped || ids.is_empty() || key.is_some_and(|key| ids.contains(&key)))
         .map(|(nth, key)| {
             let used = scramble(time ^ nth as u64);
             json!({
@@ -112,13 +110,13 @@ fn rows(time: u64, groups: &[&str], wanted: &[&str]) -> Vec<Value> {
         .collect()
 }
 
-fn keys(query: &Query) -> Result<Value, &'static str> {
-    let limit = match query.one("limit").map(str::parse::<usize>) {
+fn keys(params: &QueryParams) -> Result<Value, &'static str> {
+    let limit = match params.first("limit").map(str::parse::<usize>) {
         None => 20,
         Some(Ok(limit @ 1..=1000)) => limit,
         Some(_) => return Err("limit: from 1 to 1000"),
     };
-    let from = match query.one("after_id") {
+    let from = match params.first("after_id") {
         None => 0,
         Some(after) => 1 + KEYS.iter().position(|k| k.id == after).ok_or("after_id: not found")?,
     };
@@ -142,14 +140,14 @@ fn keys(query: &Query) -> Result<Value, &'static str> {
     }))
 }
 
-/// The day an RFC 3339 time is in; its offset, if it has one, is not looked at.
+/// Returns the start of an RFC 3339 time's day in Unix seconds. The offset from UTC is ignored.
 fn midnight(text: &str) -> Option<u64> {
     let mut date = text.get(..10)?.split('-').map(|n| n.parse::<u64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    // Days from civil, with March as a year's first month.
+    // The year begins in March, so that a leap day is its last day.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = y * 365 + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day - 1;
     days.checked_sub(719_468).map(|days| days * DAY)

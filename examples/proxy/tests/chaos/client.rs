@@ -1,41 +1,41 @@
-//! Clients: those that wait their turn, that do not, that read slowly, and that go away.
+//! Clients with HTTP/1.1: patient ones, pipelining ones, slow readers, and ones that disconnect.
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use crate::plan::{MOST, Plan, episode_of, kind, nonce};
+use crate::fixtures::Fixtures;
+use crate::plan::{MAX_REQUESTS, Plan, episode_of, kind, nonce};
 use crate::random::Random;
-use crate::verdict::{Ended, Got, excerpt, judge};
-use crate::wire::{Fault, Reached, Wire};
-use crate::world::World;
-use crate::{broken, streams};
+use crate::verdict::{BodyEnd, Received, check, excerpt};
+use crate::wire::{Reached, Wire, WireError};
+use crate::{http2_client, malformed};
 
-/// How a client behaves on one connection.
+/// The behavior of a client on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// One request after the other.
-    Steady,
-    /// All of them at once, and then the answers.
+pub(crate) enum ClientKind {
+    /// Sends one request after the other.
+    Sequential,
+    /// Sends all requests at once, then reads the responses.
     Pipelined,
-    /// Answers in pieces of a few bytes, with waits between them.
+    /// Reads a few bytes at a time, with pauses.
     Slow,
-    /// Gone after so many bytes of an answer.
-    Vanishing(usize),
-    /// Its side of the connection is closed once it has asked.
+    /// Disconnects after this number of body bytes.
+    Disconnecting(usize),
+    /// Closes its side of the connection after sending.
     HalfClosed,
-    /// Requests that are none.
+    /// Sends a malformed request.
     Broken,
-    /// HTTP/2.
+    /// Uses HTTP/2.
     Streams,
 }
 
-impl Manner {
+impl ClientKind {
     fn pick(random: &mut Random) -> Self {
         match random.below(100) {
-            0..40 => Self::Steady,
+            0..40 => Self::Sequential,
             40..60 => Self::Pipelined,
             60..65 => Self::Slow,
-            65..75 => Self::Vanishing(random.below(30_000)),
+            65..75 => Self::Disconnecting(random.below(30_000)),
             75..78 => Self::HalfClosed,
             78..88 => Self::Broken,
             _ => Self::Streams,
@@ -43,51 +43,63 @@ impl Manner {
     }
 }
 
-/// One connection and all of its requests, as the seed and this number have it.
-pub(crate) async fn episode(world: &World, proxy: SocketAddr, number: u64) {
-    // Far from the places of requests.
-    let mut random = Random::new(world.seed, number | 1 << 63);
-    let manner = Manner::pick(&mut random);
-    let places = (0..1 + random.below(MOST)).map(|i| number * MOST as u64 + i as u64);
-    match manner {
-        Manner::Broken => broken::ask(world, proxy, &mut random, number * MOST as u64).await,
-        Manner::Streams => streams::ask(world, proxy, &mut random, plans(world, places)).await,
+/// One connection with all its requests. The seed and `number` determine everything.
+pub(crate) async fn episode(fixtures: &Fixtures, proxy: SocketAddr, number: u64) {
+    // Requests use the places below.
+    let mut random = Random::new(fixtures.seed, number | 1 << 63);
+    let client_kind = ClientKind::pick(&mut random);
+    let places = (0..1 + random.below(MAX_REQUESTS)).map(|i| number * MAX_REQUESTS as u64 + i as u64);
+    match client_kind {
+        ClientKind::Broken => {
+            malformed::send_one(fixtures, proxy, &mut random, number * MAX_REQUESTS as u64).await
+        }
+        ClientKind::Streams => {
+            http2_client::send_all(fixtures, proxy, &mut random, plans(fixtures, places)).await
+        }
         _ => {
-            let plans = plans(world, places);
+            let plans = plans(fixtures, places);
             let wire = connect(proxy).await;
-            Client { world, manner, wire }.ask(plans).await;
+            Client { fixtures, client_kind, wire }.send_all(plans).await;
         }
     }
 }
 
-fn plans(world: &World, places: impl Iterator<Item = u64>) -> Vec<Plan> {
-    places.map(|place| Plan::new(world, &nonce(kind::PLANNED, place))).collect()
+fn plans(fixtures: &Fixtures, places: impl Iterator<Item = u64>) -> Vec<Plan> {
+    places.map(|place| Plan::new(fixtures, &nonce(kind::PLANNED, place))).collect()
 }
 
 pub(crate) async fn connect(proxy: SocketAddr) -> Wire {
-    Wire::new(TcpStream::connect(proxy).await.expect("the proxy takes connections"))
+    Wire::new(TcpStream::connect(proxy).await.expect("the proxy accepts connections"))
 }
 
-/// Judges and counts an answer, or tells what is wrong with it.
-pub(crate) fn settle(world: &World, manner: Manner, plan: &Plan, got: Result<Option<&Got>, String>) {
-    let said = got.and_then(|got| match judge(world, plan, got) {
+/// Checks and counts a response, or records the failure.
+pub(crate) fn check_response(
+    fixtures: &Fixtures,
+    client_kind: ClientKind,
+    plan: &Plan,
+    received: Result<Option<&Received>, String>,
+) {
+    let result = received.and_then(|received| match check(fixtures, plan, received) {
         Ok(outcome) => Ok(outcome),
-        Err(why) => Err(format!("{why}\n  {:?}", got.map(|got| (got.status, &got.head.fields, got.end)))),
+        Err(error) => Err(format!(
+            "{error}\n  {:?}",
+            received.map(|received| (received.status, &received.headers.fields, received.end))
+        )),
     });
-    match said {
+    match result {
         Ok(outcome) => {
-            // Who vanishes tells nothing about the act.
-            if !matches!(manner, Manner::Vanishing(_) | Manner::HalfClosed) {
-                world.count(plan.act.name, outcome);
+            // A client that disconnects early does not show the result of the behavior.
+            if !matches!(client_kind, ClientKind::Disconnecting(_) | ClientKind::HalfClosed) {
+                fixtures.count(plan.behavior.name, outcome);
             }
         }
-        Err(why) => world.found(
+        Err(error) => fixtures.record_failure(
             episode_of(&plan.nonce),
             format!(
-                "{} ({}), client {manner:?}, upstream `{}`, end {:?}: {why}",
+                "{} ({}), client {client_kind:?}, upstream `{}`, end {:?}: {error}",
                 plan.nonce,
                 plan.target(),
-                plan.act.name,
+                plan.behavior.name,
                 plan.script.end
             ),
         ),
@@ -95,44 +107,51 @@ pub(crate) fn settle(world: &World, manner: Manner, plan: &Plan, got: Result<Opt
 }
 
 struct Client<'a> {
-    world: &'a World,
-    manner: Manner,
+    fixtures: &'a Fixtures,
+    client_kind: ClientKind,
     wire: Wire,
 }
 
 impl Client<'_> {
-    async fn ask(mut self, plans: Vec<Plan>) {
-        if self.manner == Manner::Slow {
+    async fn send_all(mut self, plans: Vec<Plan>) {
+        if self.client_kind == ClientKind::Slow {
             self.wire.slow_reads = 200;
         }
-        let at_once = if self.manner == Manner::Pipelined { plans.len() } else { 1 };
+        let at_once = if self.client_kind == ClientKind::Pipelined { plans.len() } else { 1 };
         for plans in plans.chunks(at_once) {
-            let mut said = Vec::new();
+            let mut requests = Vec::new();
             let mut rest = Vec::new();
             for plan in plans {
-                self.world.ask();
+                self.fixtures.count_request();
                 let (mut request, content) = plan.request();
                 if plan.script.early && at_once == 1 {
-                    // The answer comes first.
+                    // The upstream responds before the rest of the request is sent.
                     rest = request.split_off(content + (request.len() - content) / 2);
                 }
-                said.extend(request);
+                requests.extend(request);
             }
-            // What it does not take any more it has an answer to, or has not.
-            let _ = self.wire.write(&said).await;
-            if self.manner == Manner::HalfClosed {
+            // A write fails if the proxy has closed the connection. The read below shows the reason.
+            let _ = self.wire.write(&requests).await;
+            if self.client_kind == ClientKind::HalfClosed {
                 let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.wire.stream).await;
             }
             for plan in plans {
-                let got = self.answer(plan).await;
-                let goes_on = matches!(&got, Ok(Some(got)) if got.end == Ended::Cleanly && !got.head.says("connection", "close"));
-                settle(self.world, self.manner, plan, got.as_ref().map(Option::as_ref).map_err(Clone::clone));
-                if goes_on && at_once == 1 && !self.wire.rest().is_empty() {
-                    let rest = excerpt(self.wire.rest());
-                    self.world
-                        .found(episode_of(&plan.nonce), format!("{} and more came: {rest}", plan.act.name));
+                let received = self.read_response(plan).await;
+                let is_reusable = matches!(&received, Ok(Some(received)) if received.end == BodyEnd::Clean && !received.headers.has_token("connection", "close"));
+                check_response(
+                    self.fixtures,
+                    self.client_kind,
+                    plan,
+                    received.as_ref().map(Option::as_ref).map_err(Clone::clone),
+                );
+                if is_reusable && at_once == 1 && !self.wire.unread().is_empty() {
+                    let rest = excerpt(self.wire.unread());
+                    self.fixtures.record_failure(
+                        episode_of(&plan.nonce),
+                        format!("{} more bytes followed: {rest}", plan.behavior.name),
+                    );
                 }
-                if !goes_on {
+                if !is_reusable {
                     return self.wire.reset();
                 }
                 if !rest.is_empty() && self.wire.write(&rest).await.is_err() {
@@ -143,47 +162,52 @@ impl Client<'_> {
         self.wire.reset();
     }
 
-    /// None: it ended before a head. An error: what came is no HTTP.
-    async fn answer(&mut self, plan: &Plan) -> Result<Option<Got>, String> {
-        let enough = match self.manner {
-            Manner::Vanishing(after) => after.min(plan.script.enough),
-            _ => plan.script.enough,
+    /// Returns `None` if the connection ended before the headers, and an error if the response is not valid HTTP.
+    async fn read_response(&mut self, plan: &Plan) -> Result<Option<Received>, String> {
+        let read_limit = match self.client_kind {
+            ClientKind::Disconnecting(after) => after.min(plan.script.read_limit),
+            _ => plan.script.read_limit,
         };
-        answer(&mut self.wire, plan.method == "HEAD", enough).await
+        read_response(&mut self.wire, plan.method == "HEAD", read_limit).await
     }
 }
 
-/// Reads the next answer.
-pub(crate) async fn answer(wire: &mut Wire, to_head: bool, enough: usize) -> Result<Option<Got>, String> {
-    let (status, head) = loop {
-        let head = match wire.head().await {
-            Ok(head) => head,
-            Err(Fault::Ended) => return Ok(None),
-            Err(Fault::Bad(why)) => return Err(why),
+/// Reads the next response.
+pub(crate) async fn read_response(
+    wire: &mut Wire,
+    to_head: bool,
+    read_limit: usize,
+) -> Result<Option<Received>, String> {
+    let (status, headers) = loop {
+        let headers = match wire.read_headers().await {
+            Ok(headers) => headers,
+            Err(WireError::Ended) => return Ok(None),
+            Err(WireError::Invalid(error)) => return Err(error),
         };
-        let status = head.line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+        let status =
+            headers.line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
         match status {
             Some(100) => {}
-            Some(status) if status >= 200 => break (status, head),
-            _ => return Err(format!("an answer that begins {:?}", head.line)),
+            Some(status) if status >= 200 => break (status, headers),
+            _ => return Err(format!("unexpected status line {:?}", headers.line)),
         }
     };
-    let mut got = Got { status, head, body: Vec::new(), end: Ended::Cleanly };
-    let framing = match got.head.framing() {
+    let mut received = Received { status, headers, body: Vec::new(), end: BodyEnd::Clean };
+    let framing = match received.headers.framing() {
         Ok(framing) => framing,
-        Err(fault) => return Err(format!("{fault:?}: {got:?}")),
+        Err(failure) => return Err(format!("{failure:?}: {received:?}")),
     };
     if to_head || matches!(status, 204 | 304) {
-        return Ok(Some(got));
+        return Ok(Some(received));
     }
     let Some(framing) = framing else {
-        return Err(format!("no telling where it ends: {got:?}"));
+        return Err(format!("the end of the body is not defined: {received:?}"));
     };
-    got.end = match wire.body(framing, &mut got.body, enough).await {
-        Ok(Reached::End) => Ended::Cleanly,
-        Ok(Reached::Enough) => Ended::Left,
-        Err(Fault::Ended) => Ended::Broken,
-        Err(Fault::Bad(why)) => return Err(format!("{why}: {got:?}")),
+    received.end = match wire.read_body(framing, &mut received.body, read_limit).await {
+        Ok(Reached::End) => BodyEnd::Clean,
+        Ok(Reached::Enough) => BodyEnd::NotReached,
+        Err(WireError::Ended) => BodyEnd::Broken,
+        Err(WireError::Invalid(error)) => return Err(format!("{error}: {received:?}")),
     };
-    Ok(Some(got))
+    Ok(Some(received))
 }

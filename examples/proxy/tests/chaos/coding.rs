@@ -1,4 +1,4 @@
-//! gzip and brotli, in memory; and bombs.
+//! Compression and decompression in memory, and decompression bombs.
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -8,10 +8,10 @@ use async_compression::Level;
 use async_compression::tokio::{bufread, write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What a bomb unpacks to, at least.
+/// Minimum size of a decompressed bomb.
 const GIGABYTE: usize = 1 << 30;
 
-/// Nothing in memory has to be waited for.
+/// Polls once, since input and output in memory are always ready.
 fn at_once<T>(it: impl Future<Output = T>) -> T {
     match pin!(it).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(it) => it,
@@ -35,7 +35,7 @@ pub(crate) fn encode(coding: &str, bytes: &[u8]) -> Vec<u8> {
     .unwrap()
 }
 
-/// All that can be decoded, and whether that is all.
+/// Decodes as much as possible. The second value is an error if the input is not complete.
 pub(crate) fn decode(coding: &str, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
     let mut decoded = Vec::new();
     let whole = at_once(async {
@@ -48,12 +48,12 @@ pub(crate) fn decode(coding: &str, bytes: &[u8]) -> (Vec<u8>, io::Result<()>) {
     (decoded, whole.map(drop))
 }
 
-/// Brotli: a gigabyte from less than 16 KiB. gzip cannot do more than a thousandfold: from a megabyte.
+/// A gigabyte from less than 16 KiB with brotli, and from a megabyte with gzip, whose ratio is 1,000 at most.
 pub(crate) fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     vec![("gzip", bomb("gzip")), ("br", bomb("br"))]
 }
 
-/// An object that does not end. After a flush the same block means the same again.
+/// Compresses an object without an end. After a flush the compressed block can be repeated.
 fn bomb(coding: &str) -> Vec<u8> {
     const BLOCK: usize = 1 << 20;
     let begun = br#"{"api_key_id":"key_const","x":""#;
@@ -85,13 +85,12 @@ fn bomb(coding: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// The first of it, at least: all of it takes as long as a run.
+/// Decompresses the first sixteenth only, because the whole takes as long as a run.
 #[test]
-fn bombs_unpack() {
+fn bombs_decompress_to_a_gigabyte() {
     for (coding, packed) in bombs() {
         let most = if coding == "br" { 16 * 1024 } else { GIGABYTE / 1_000 };
         assert!(packed.len() <= most, "{coding}: {}", packed.len());
-        // A sixteenth of it.
         let (unpacked, _) = decode(coding, &packed[..packed.len() / 16]);
         assert!(unpacked.len() >= GIGABYTE / 17, "{coding}: {}", unpacked.len());
     }

@@ -1,21 +1,21 @@
-//! What the upstream says, and what has to become of it: pages that carry the request's nonce in every row, and
-//! beside them, from the naive oracle, the same pages with their names.
+//! Response bodies and the expected results: pages with the request's nonce in every row, and the same pages with names
+//! from the naive oracle.
 //!
-//! The oracle is slow, so it sees each page once: nonce and generation are marks of a fixed width in it, which are
-//! filled in for each request.
+//! The oracle is slow, so it processes each page once, with placeholders of fixed width for nonce and generation. The
+//! placeholders are filled in for each request.
 use std::fmt::Write;
 use std::ops::Range;
 
 use crate::random::Random;
 use test_support::cases::naive;
 
-/// `--limit` of the proxy: small, so that pages of a few kilobytes more are streamed.
+/// The proxy's `--limit`, small enough that pages of this test exceed it.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
 const NONCE: &str = "@NONCE-MARK@";
 const GENERATION: &str = "@GEN-@";
 
-/// The map, but for its generation. The last name is the same in each.
+/// The names, with a placeholder for the generation. The last one is the same in each generation.
 pub(crate) const NAMES: &[(&str, &str)] = &[
     ("key_00", "storefront, @GEN-@"),
     ("key_01", "@GEN-@ search"),
@@ -25,7 +25,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("key_const", "constant"),
 ];
 
-/// Rows of a page; each has the nonce in it, and most of them an id.
+/// Rows of a page. Each has the nonce, and most have an id.
 const ROWS: &[&str] = &[
     r#"{"request":"@NONCE-MARK@","amount":{"value":0.003627500000000000000000000000000000,"currency":"usd"},"project_id":"proj_PAD","api_key_id":"key_00"}"#,
     r#"{"request":"@NONCE-MARK@","api_key_id":"key_01","line_item":"gpt, input PAD","amount":{"value":"0E-6176"}}"#,
@@ -42,19 +42,19 @@ const ROWS: &[&str] = &[
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Held, and amended as a whole.
+    /// Fits in the limit, and is amended as a whole.
     Small,
-    /// Streamed: longer than the limit.
+    /// Exceeds the limit, and is streamed.
     Large,
-    /// Held, and no JSON in the end.
+    /// Fits in the limit, and is not valid JSON at its end.
     Broken,
-    /// Streamed, and no JSON in the end.
+    /// Exceeds the limit, and is not valid JSON at its end.
     LateBroken,
-    /// JSON without an id.
+    /// Valid JSON without an id.
     Idle,
 }
 
-/// Most of the kinds a request meets.
+/// The number of documents of each kind.
 const KINDS: &[(Kind, usize)] =
     &[(Kind::Small, 30), (Kind::Large, 6), (Kind::Broken, 6), (Kind::LateBroken, 3), (Kind::Idle, 3)];
 
@@ -63,11 +63,11 @@ pub(crate) struct Document {
     pub(crate) kind: Kind,
     raw: Template,
     amended: Template,
-    /// Where the name of each row is certain, in the raw bytes and in the amended ones.
+    /// Offsets after each row, in the raw and in the amended bytes. The name of the row is certain there.
     ends: Vec<(usize, usize)>,
 }
 
-/// Bytes with marks in them.
+/// Bytes with placeholders.
 #[derive(Debug)]
 struct Template {
     bytes: Vec<u8>,
@@ -75,7 +75,7 @@ struct Template {
     generations: Vec<usize>,
 }
 
-/// What has to arrive, in whichever generation.
+/// An expected body, for any generation.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     bytes: Vec<u8>,
@@ -103,7 +103,7 @@ impl Template {
 }
 
 impl Document {
-    /// A set of them that has every kind.
+    /// Documents of every kind.
     pub(crate) fn all(seed: u64) -> Vec<Self> {
         let kinds = KINDS.iter().flat_map(|(kind, many)| std::iter::repeat_n(*kind, *many));
         kinds.enumerate().map(|(i, kind)| Self::new(kind, &mut Random::new(seed, i as u64))).collect()
@@ -120,9 +120,9 @@ impl Document {
             page.row(random, kind == Kind::Idle);
         }
         let end = match kind {
-            // Each of these is one fault, at the byte where it stands; cut off, they are no JSON either.
+            // Each ending is one fault at a known byte. A truncated document is not valid JSON either.
             Kind::Broken | Kind::LateBroken => *random.pick(&[",]}", "]]}", "],}", ",NaN]}", "]", ""]),
-            // No white space behind it: cut anywhere, it is no JSON.
+            // Without trailing white space, so that each truncation is invalid JSON.
             _ => "],\"has_more\":false,\"end\":\"@NONCE-MARK@\"}",
         };
         page.raw.push_str(end);
@@ -135,7 +135,7 @@ impl Document {
                 assert!(naive::is_json(page.raw.as_bytes()) && oracle == page.amended.as_bytes());
                 oracle
             }
-            // As it came, up to the limit; past it, the names stand that were out before the fault.
+            // Unchanged within the limit. Beyond it, the names before the fault remain.
             Kind::Broken => oracle,
             Kind::LateBroken => page.amended.into_bytes(),
         };
@@ -155,7 +155,7 @@ impl Document {
         self.amended.fill(nonce, 0..self.amended.bytes.len())
     }
 
-    /// What becomes of its first bytes, if they are all that is said: no JSON.
+    /// The expected result if only the first `cut` bytes arrive, which are not valid JSON.
     pub(crate) fn amended_until(&self, nonce: &str, cut: usize) -> Expected {
         if cut <= LIMIT || self.kind == Kind::Broken {
             return self.raw.fill(nonce, 0..cut);
@@ -168,7 +168,7 @@ impl Document {
     }
 }
 
-/// A page as it grows, with and without names.
+/// A page under construction, with and without names.
 struct Page {
     raw: String,
     amended: String,
@@ -177,8 +177,8 @@ struct Page {
 
 impl Page {
     fn new() -> Self {
-        let head = format!("{{\"object\":\"page\",\"nonce\":\"{NONCE}\",\"data\":[");
-        Self { raw: head.clone(), amended: head, ends: Vec::new() }
+        let headers = format!("{{\"object\":\"page\",\"nonce\":\"{NONCE}\",\"data\":[");
+        Self { raw: headers.clone(), amended: headers, ends: Vec::new() }
     }
 
     fn row(&mut self, random: &mut Random, idle: bool) {
@@ -199,13 +199,13 @@ impl Page {
         let (amended, _) = naive::amend(row.as_bytes(), rules);
         self.raw.push_str(&row);
         self.amended.push_str(std::str::from_utf8(&amended).unwrap());
-        // Named as soon as the object that has the id is closed.
+        // The name is certain at the end of the object with the id.
         let open = usize::from(row.contains("\"actor\""));
         self.ends.push((self.raw.len() - open, self.amended.len() - open));
     }
 }
 
-/// The map file of a generation.
+/// Returns the names file of a generation.
 pub(crate) fn map(generation: u32) -> String {
     let names = NAMES.iter().map(|(id, name)| (*id, name.replace(GENERATION, &format!("{generation:06}"))));
     let pairs: Vec<String> = names
@@ -217,32 +217,32 @@ pub(crate) fn map(generation: u32) -> String {
 }
 
 impl Expected {
-    /// These bytes, which hold no name of ours.
+    /// Bytes without a name of a generation.
     pub(crate) fn bytes(bytes: Vec<u8>) -> Self {
         Self { bytes, generations: Vec::new() }
     }
 
-    /// Whether that is all of it, in one generation up to the newest.
-    pub(crate) fn is(&self, got: &[u8], newest: u32) -> Result<(), String> {
-        let want = self.of_its_generation(got, newest)?;
-        if want == got { Ok(()) } else { Err(difference(&want, got)) }
+    /// Checks that the body is complete, with names of one generation up to `newest`.
+    pub(crate) fn check_complete(&self, received: &[u8], newest: u32) -> Result<(), String> {
+        let want = self.of_its_generation(received, newest)?;
+        if want == received { Ok(()) } else { Err(difference(&want, received)) }
     }
 
-    /// Whether that is how it begins. Of what was cut off, the last row may have gone out without its name.
-    pub(crate) fn begins(&self, got: &[u8], newest: u32) -> Result<(), String> {
+    /// Checks the beginning of a body. The last row of a truncated body may have no name.
+    pub(crate) fn check_prefix(&self, received: &[u8], newest: u32) -> Result<(), String> {
         const ROW: usize = 1_024;
-        let want = self.of_its_generation(got, newest)?;
-        let same = want.iter().zip(got).take_while(|(want, got)| want == got).count();
-        if same + ROW >= got.len() { Ok(()) } else { Err(difference(&want, got)) }
+        let want = self.of_its_generation(received, newest)?;
+        let same = want.iter().zip(received).take_while(|(want, received)| want == received).count();
+        if same + ROW >= received.len() { Ok(()) } else { Err(difference(&want, received)) }
     }
 
-    fn of_its_generation(&self, got: &[u8], newest: u32) -> Result<Vec<u8>, String> {
+    fn of_its_generation(&self, received: &[u8], newest: u32) -> Result<Vec<u8>, String> {
         let mut want = self.bytes.clone();
         let Some(first) = self.generations.first() else { return Ok(want) };
-        let Some(tag) = got.get(*first..first + GENERATION.len()) else { return Ok(want) };
+        let Some(tag) = received.get(*first..first + GENERATION.len()) else { return Ok(want) };
         let generation = std::str::from_utf8(tag).ok().and_then(|tag| tag.parse::<u32>().ok());
         if !generation.is_some_and(|generation| (1..=newest).contains(&generation)) {
-            return Err(format!("no generation up to {newest}: {}", difference(&want, got)));
+            return Err(format!("no generation up to {newest}: {}", difference(&want, received)));
         }
         for at in &self.generations {
             want[*at..at + GENERATION.len()].copy_from_slice(tag);
@@ -251,9 +251,9 @@ impl Expected {
     }
 }
 
-/// The first byte that is another, with what stands around it.
-fn difference(want: &[u8], got: &[u8]) -> String {
-    let at = want.iter().zip(got).take_while(|(want, got)| want == got).count();
+/// Describes the first difference and the bytes around it.
+fn difference(want: &[u8], received: &[u8]) -> String {
+    let at = want.iter().zip(received).take_while(|(want, received)| want == received).count();
     let around = |bytes: &[u8]| {
         let range = at.saturating_sub(60).min(bytes.len())..(at + 100).min(bytes.len());
         bytes[range].escape_ascii().to_string()
@@ -261,8 +261,8 @@ fn difference(want: &[u8], got: &[u8]) -> String {
     format!(
         "at byte {at} of {} (got {})\n  want …{}…\n   got …{}…",
         want.len(),
-        got.len(),
+        received.len(),
         around(want),
-        around(got)
+        around(received)
     )
 }

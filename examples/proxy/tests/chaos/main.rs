@@ -1,29 +1,29 @@
-//! Chaos: the proxy between an upstream that lies and clients that misbehave, while its map is rewritten. Each answer
-//! is exactly what the oracle says, an error in the agreed form, or broken so that nobody takes it for whole.
+//! Chaos test: the proxy between a faulty upstream and faulty clients, while its names file is rewritten. Each response has
+//! to be exactly the oracle's, or an error in OpenAI's form, or visibly broken off.
 //!
 //! ```text
-//! CHAOS_REQUESTS=100000 cargo test --release --test chaos     # more than the few thousand of a plain run
-//! CHAOS_SEED=7          cargo test --test chaos               # another run; the same number, the same run
-//! CHAOS_EPISODE=4711    cargo test --test chaos               # one connection of it, as a failure names it
+//! CHAOS_REQUESTS=100000 cargo test --release --test chaos     # more than the default of 4,000
+//! CHAOS_SEED=7          cargo test --test chaos               # another run; a seed always has the same run
+//! CHAOS_EPISODE=4711    cargo test --test chaos               # one connection of a run, as a failure prints it
 //! ```
-#![cfg(target_os = "linux")] // What a process holds is read from /proc.
-#![allow(clippy::unwrap_used)] // clippy.toml lets tests unwrap, and takes a helper of theirs for none.
+#![cfg(target_os = "linux")] // Resources of a process are read from /proc.
+#![allow(clippy::unwrap_used)] // clippy.toml allows `unwrap` in tests only.
 
-mod broken;
 mod client;
 mod coding;
 mod documents;
-mod generations;
-mod honest;
-mod inside;
-mod lies;
+mod faults;
+mod fixtures;
+mod http2_client;
+mod in_process;
+mod malformed;
+mod names_file;
 mod plan;
 mod process;
 mod random;
 mod run;
 mod script;
-mod streams;
 mod upstream;
 mod verdict;
+mod well_behaved;
 mod wire;
-mod world;

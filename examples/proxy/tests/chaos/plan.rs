@@ -1,17 +1,17 @@
-//! One request and its answer, from nothing but the seed and a nonce.
+//! One request and its response, computed from the seed and a nonce.
+use crate::fixtures::Fixtures;
 use crate::random::Random;
-use crate::script::{Act, Script, Teller};
-use crate::world::World;
+use crate::script::{Behavior, Script, ScriptBuilder};
 
-/// What a nonce begins with says what the upstream may think of it.
+/// The first character of a nonce: the kind of its request.
 pub(crate) mod kind {
-    /// A request as it should be, with a plan.
+    /// A valid request with a plan.
     pub(crate) const PLANNED: char = 'q';
-    /// Unusual, and still one request: it may arrive or be refused.
+    /// An unusual request, which may be forwarded or rejected.
     pub(crate) const ODD: char = 'o';
-    /// Broken: it must not arrive whole.
+    /// A malformed request, which must not arrive complete.
     pub(crate) const BROKEN: char = 'b';
-    /// Inside the body of another: it must not arrive as one.
+    /// A request inside the body of another, which must not arrive.
     pub(crate) const SMUGGLED: char = 's';
 }
 
@@ -21,24 +21,24 @@ pub(crate) fn nonce(kind: char, place: u64) -> String {
     format!("{kind}{place:011x}")
 }
 
-/// The most requests of one connection.
-pub(crate) const MOST: usize = 8;
+/// The maximum number of requests on one connection.
+pub(crate) const MAX_REQUESTS: usize = 8;
 
-/// Which connection it is of.
+/// Returns the connection that a nonce belongs to.
 pub(crate) fn episode_of(nonce: &str) -> u64 {
-    u64::from_str_radix(&nonce[1..], 16).unwrap_or_default() / MOST as u64
+    u64::from_str_radix(&nonce[1..], 16).unwrap_or_default() / MAX_REQUESTS as u64
 }
 
 pub(crate) struct Plan {
     pub(crate) nonce: String,
-    pub(crate) act: &'static Act,
+    pub(crate) behavior: &'static Behavior,
     pub(crate) script: Script,
     pub(crate) method: &'static str,
     path: &'static str,
-    /// As it is asked, and as it has to arrive.
+    /// The query as it is sent, and as the upstream has to receive it.
     query: (&'static str, &'static str),
     pub(crate) upload: Option<Upload>,
-    /// What the client says it can decode.
+    /// The client's Accept-Encoding.
     pub(crate) accept: Option<&'static str>,
 }
 
@@ -64,36 +64,36 @@ const QUERIES: &[(&str, &str)] = &[
 ];
 
 impl Plan {
-    /// Of a planned request.
-    pub(crate) fn new(world: &World, nonce: &str) -> Self {
+    /// Makes the plan of a nonce.
+    pub(crate) fn new(fixtures: &Fixtures, nonce: &str) -> Self {
         let place = u64::from_str_radix(&nonce[1..], 16).unwrap();
-        let mut random = Random::new(world.seed, place);
+        let mut random = Random::new(fixtures.seed, place);
         let path = *random.pick(PATHS);
         let query = *random.pick(QUERIES);
-        let accept = random.in_100(15).then(|| *random.pick(&["gzip", "br", "br;q=0.5, gzip", "identity"]));
-        let uploads = random.in_100(15);
-        let upload = Upload { length: random.below(20_000), chunked: random.in_100(50) };
+        let accept = random.chance(15).then(|| *random.pick(&["gzip", "br", "br;q=0.5, gzip", "identity"]));
+        let uploads = random.chance(15);
+        let upload = Upload { length: random.below(20_000), chunked: random.chance(50) };
 
-        let mut teller = Teller::new(world, random, nonce.to_owned());
-        let act = teller.act();
-        let script = (act.script)(&mut teller);
+        let mut builder = ScriptBuilder::new(fixtures, random, nonce.to_owned());
+        let behavior = builder.behavior();
+        let script = (behavior.script)(&mut builder);
         let upload = (!script.to_head && (script.early || uploads)).then_some(upload);
         let method = match (script.to_head, upload) {
             (true, _) => "HEAD",
             (_, Some(_)) => "POST",
             _ => "GET",
         };
-        // Of what has no end, a client that takes it coded would have to wait for a gigabyte.
-        let accept = accept.filter(|_| script.enough == usize::MAX);
-        Self { nonce: nonce.to_owned(), act, script, method, path, query, upload, accept }
+        // Compressed, an endless response would have to reach a gigabyte before the client stops.
+        let accept = accept.filter(|_| script.read_limit == usize::MAX);
+        Self { nonce: nonce.to_owned(), behavior, script, method, path, query, upload, accept }
     }
 
     pub(crate) fn target(&self) -> String {
         format!("{}?nonce={}{}", self.path, self.nonce, self.query.0)
     }
 
-    /// The target as the upstream has to see it.
-    pub(crate) fn arrives_as(&self) -> String {
+    /// The target as the upstream has to receive it.
+    pub(crate) fn target_at_upstream(&self) -> String {
         format!("{}?nonce={}{}", self.path, self.nonce, self.query.1)
     }
 
@@ -102,22 +102,22 @@ impl Plan {
         self.nonce.bytes().cycle().take(length).collect()
     }
 
-    /// Head and content as they are sent, and where the content begins.
+    /// Returns headers and body, and the offset of the body.
     pub(crate) fn request(&self) -> (Vec<u8>, usize) {
-        let mut head = format!(
+        let mut headers = format!(
             "{} {} HTTP/1.1\r\nhost: proxy\r\nauthorization: Bearer {}\r\n",
             self.method,
             self.target(),
             self.nonce
         );
         if let Some(accept) = self.accept {
-            head += &format!("accept-encoding: {accept}\r\n");
+            headers += &format!("accept-encoding: {accept}\r\n");
         }
         let content = self.content();
         let mut body = Vec::new();
         match self.upload {
             Some(Upload { chunked: true, .. }) => {
-                head += "transfer-encoding: chunked\r\n";
+                headers += "transfer-encoding: chunked\r\n";
                 for chunk in content.chunks(3_001) {
                     body.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
                     body.extend_from_slice(chunk);
@@ -126,12 +126,12 @@ impl Plan {
                 body.extend_from_slice(b"0\r\n\r\n");
             }
             Some(_) => {
-                head += &format!("content-length: {}\r\nexpect: 100-continue\r\n", content.len());
+                headers += &format!("content-length: {}\r\nexpect: 100-continue\r\n", content.len());
                 body = content;
             }
             None => {}
         }
-        let begin = head.len() + 2;
-        (Teller::message(head, &body), begin)
+        let begin = headers.len() + 2;
+        (ScriptBuilder::message(headers, &body), begin)
     }
 }

@@ -1,4 +1,4 @@
-//! The proxy as a process of its own, and what it holds.
+//! The proxy as a separate process, and its resources.
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,25 +14,25 @@ pub(crate) struct Process {
     log: PathBuf,
 }
 
-/// What a process holds.
+/// Resources of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct Resources {
     pub(crate) descriptors: usize,
     pub(crate) threads: usize,
-    /// In KiB.
+    /// Resident memory in KiB.
     pub(crate) memory: u64,
 }
 
 impl Process {
-    /// In front of this upstream, with this map and this timeout; its log goes to a file in the folder.
+    /// Starts the proxy. Its log goes to a file in `folder`.
     pub(crate) fn start(upstream: SocketAddr, names: &Path, timeout: Duration, folder: &Path) -> Self {
         let log = folder.join("log");
         let mut child = Command::new(program())
             .env_clear()
-            // What becomes of the map would fill the log.
+            // Reloads would fill the log.
             .env(
                 "RUST_LOG",
-                "warn,proxy::app=error,proxy::app::errors=warn,access=off,tower_api_key_name=error",
+                "warn,api_key_name_proxy=error,api_key_name_proxy::stack::errors=warn,access=off,tower_api_key_name=error",
             )
             .args(["--port", "0", "--openai-base-url", &format!("http://{upstream}/v1")])
             .args(["--limit", &LIMIT.to_string(), "--timeout", &timeout.as_secs_f64().to_string(), "--names"])
@@ -49,38 +49,38 @@ impl Process {
         Self { child, address, log }
     }
 
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn resources(&self) -> Resources {
         let of = |what: &str| format!("/proc/{}/{what}", self.child.id());
         let status = fs::read_to_string(of("status")).expect("the proxy runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        Held {
+        Resources {
             descriptors: fs::read_dir(of("fd")).unwrap().count(),
             threads: fs::read_dir(of("task")).unwrap().count(),
             memory: line.split_whitespace().next().unwrap().parse().unwrap(),
         }
     }
 
-    /// What it holds, once it holds so few.
-    pub(crate) fn held_at_most(&self, descriptors: usize) -> Held {
+    /// Waits until the process has at most this number of descriptors.
+    pub(crate) fn wait_for_descriptors(&self, descriptors: usize) -> Resources {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
-            let held = self.held();
-            if held.descriptors <= descriptors {
-                return held;
+            let resources = self.resources();
+            if resources.descriptors <= descriptors {
+                return resources;
             }
-            assert!(Instant::now() < end, "{held:?}, and not {descriptors} descriptors: {}", self.log());
+            assert!(Instant::now() < end, "{resources:?}, and not {descriptors} descriptors: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// The end of what it logged.
+    /// Returns the last lines of the log.
     pub(crate) fn log(&self) -> String {
         let text = String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Whether any of it panicked.
+    /// True if a thread panicked.
     pub(crate) fn panicked(&self) -> bool {
         memchr::memmem::find(&fs::read(&self.log).unwrap(), b"panicked at").is_some()
     }
@@ -93,7 +93,7 @@ impl Drop for Process {
     }
 }
 
-/// The proxy, built in the profile of this test.
+/// The program, built in the profile of this test.
 fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_api-key-name-proxy").into()
 }

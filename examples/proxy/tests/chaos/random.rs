@@ -1,11 +1,11 @@
-//! Numbers that look random and come again: everything is drawn from the seed and a place in the run.
+//! Reproducible random numbers, from the seed and a position in the run.
 
-/// SplitMix64.
+/// The generator SplitMix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The same for the same seed and place, and like no other.
+    /// Makes a generator that is independent of those at other places.
     pub(crate) fn new(seed: u64, place: u64) -> Self {
         let mut place = Self(place);
         Self(seed ^ place.next())
@@ -18,12 +18,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0, and less than that.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
-    pub(crate) fn in_100(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
@@ -31,8 +31,8 @@ impl Random {
         &all[self.below(all.len())]
     }
 
-    /// One of these, as often as its weight says.
-    pub(crate) fn weigh<'a, T>(&mut self, all: &'a [T], weight: impl Fn(&T) -> usize) -> &'a T {
+    /// Returns an element with a probability in proportion to its weight.
+    pub(crate) fn pick_weighted<'a, T>(&mut self, all: &'a [T], weight: impl Fn(&T) -> usize) -> &'a T {
         let mut at = self.below(all.iter().map(&weight).sum());
         for it in all {
             match at.checked_sub(weight(it)) {

@@ -1,48 +1,48 @@
-//! What the upstream does for one request, as steps, and what the client has to get of it. Both sides make the
-//! script anew from the request's nonce, so nothing need be told between them.
+//! The upstream's behavior for one request as a list of steps, with the expected response. Both sides compute the script
+//! from the request's nonce.
 use crate::documents::{Document, Expected};
-use crate::honest::HONEST;
-use crate::lies::LIES;
+use crate::faults::FAULTS;
+use crate::fixtures::Fixtures;
 use crate::random::Random;
-use crate::world::World;
+use crate::well_behaved::WELL_BEHAVED;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),
-    /// A moment of nothing.
+    /// A short pause.
     Pause,
-    /// The same again and again, for as long as anybody takes it.
+    /// Sends the same bytes repeatedly until the peer closes.
     Endless(Vec<u8>),
-    /// Nothing more, until the other side has had enough.
+    /// Sends nothing until the peer closes.
     Stall,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The connection serves the next request.
+    /// Keeps the connection open for the next request.
     Stay,
-    /// FIN.
+    /// Closes with FIN.
     Close,
-    /// RST, and what was not read yet is lost.
+    /// Closes with RST. Bytes that the peer has not read are lost.
     Reset,
 }
 
-/// What most of the clients that stay get. Some get a 502 or 504 that was made for another: a connection that was
-/// good when it was taken from the pool, a machine that was busy.
+/// The outcome for most clients that do not disconnect. Others receive a 502 or 504, because a pooled connection was
+/// closed, or because the machine was busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Usual {
-    Whole,
+pub(crate) enum TypicalOutcome {
+    Complete,
     Error(u16),
-    /// One or another of these, by the document or by the moment.
+    /// Depends on the document or on timing.
     Varies,
 }
 
-/// The only answer with a clean end that is right.
+/// The only valid response with a clean end.
 #[derive(Clone, Debug)]
-pub(crate) struct Whole {
+pub(crate) struct CompleteResponse {
     pub(crate) status: u16,
     pub(crate) body: Expected,
-    /// A content coding that the proxy leaves alone.
+    /// A content coding that the proxy does not decode.
     pub(crate) coding: Option<&'static str>,
 }
 
@@ -50,44 +50,44 @@ pub(crate) struct Whole {
 pub(crate) struct Script {
     pub(crate) steps: Vec<Step>,
     pub(crate) end: End,
-    /// Without waiting for the request's body.
+    /// The response does not wait for the request's body.
     pub(crate) early: bool,
-    /// To `HEAD`.
+    /// The request's method is `HEAD`.
     pub(crate) to_head: bool,
-    /// None: there is no right one, and whatever ends cleanly but for an error is a lie that was passed on.
-    pub(crate) whole: Option<Whole>,
-    /// How the body of an answer begins that has no clean end.
-    pub(crate) begins: Option<Expected>,
-    /// The client goes after so many bytes.
-    pub(crate) enough: usize,
+    /// `None`: no response is valid. A clean end of anything but an error is a failure.
+    pub(crate) expected: Option<CompleteResponse>,
+    /// The beginning of the body of a response that breaks off.
+    pub(crate) expected_prefix: Option<Expected>,
+    /// The number of body bytes after which the client disconnects.
+    pub(crate) read_limit: usize,
 }
 
-/// A kind of answer.
-pub(crate) struct Act {
+/// One way in which the upstream responds.
+pub(crate) struct Behavior {
     pub(crate) name: &'static str,
     pub(crate) weight: usize,
-    pub(crate) usual: Usual,
-    pub(crate) script: fn(&mut Teller<'_>) -> Script,
+    pub(crate) typical: TypicalOutcome,
+    pub(crate) script: fn(&mut ScriptBuilder<'_>) -> Script,
 }
 
-/// Who writes the script for one request.
-pub(crate) struct Teller<'a> {
-    pub(crate) world: &'a World,
+/// Builds the script of one request.
+pub(crate) struct ScriptBuilder<'a> {
+    pub(crate) fixtures: &'a Fixtures,
     pub(crate) random: Random,
     pub(crate) nonce: String,
     pub(crate) document: &'a Document,
 }
 
-impl<'a> Teller<'a> {
-    pub(crate) fn new(world: &'a World, mut random: Random, nonce: String) -> Self {
-        let document = random.pick(&world.documents);
-        Self { world, random, nonce, document }
+impl<'a> ScriptBuilder<'a> {
+    pub(crate) fn new(fixtures: &'a Fixtures, mut random: Random, nonce: String) -> Self {
+        let document = random.pick(&fixtures.documents);
+        Self { fixtures, random, nonce, document }
     }
 
-    /// Honest more often than not.
-    pub(crate) fn act(&mut self) -> &'static Act {
-        let acts = if self.random.in_100(60) { HONEST } else { LIES };
-        self.random.weigh(acts, |act| act.weight)
+    /// Selects a behavior, in 60 % of the cases a correct one.
+    pub(crate) fn behavior(&mut self) -> &'static Behavior {
+        let behaviors = if self.random.chance(60) { WELL_BEHAVED } else { FAULTS };
+        self.random.pick_weighted(behaviors, |behavior| behavior.weight)
     }
 
     pub(crate) fn raw(&self) -> Vec<u8> {
@@ -98,8 +98,8 @@ impl<'a> Teller<'a> {
         self.document.amended(&self.nonce)
     }
 
-    /// A status line, and the fields that every answer has: the nonce, for an answer without content too.
-    pub(crate) fn head(&self, status_line: &str) -> String {
+    /// Returns a status line and the headers that every response has. The nonce is a header for responses without content.
+    pub(crate) fn read_headers(&self, status_line: &str) -> String {
         format!(
             "{status_line}\r\ncontent-type: application/json\r\nx-nonce: {nonce}\r\nx-request-id: {nonce}\r\n",
             nonce = self.nonce
@@ -107,12 +107,12 @@ impl<'a> Teller<'a> {
     }
 
     pub(crate) fn ok(&self) -> String {
-        self.head("HTTP/1.1 200 OK")
+        self.read_headers("HTTP/1.1 200 OK")
     }
 
-    /// In one piece or in a few.
+    /// Sends the bytes at once, or in a few pieces.
     pub(crate) fn pieces(&mut self, bytes: Vec<u8>) -> Vec<Step> {
-        if self.random.in_100(70) {
+        if self.random.chance(70) {
             return vec![Step::Send(bytes)];
         }
         let mut steps = Vec::new();
@@ -126,7 +126,7 @@ impl<'a> Teller<'a> {
         steps
     }
 
-    /// In chunks, without the last one and what follows it.
+    /// Splits the bytes into chunks, without the last chunk.
     pub(crate) fn chunks(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         let most = *self.random.pick(&[1 << 20, 16 * 1024, 3_000]);
         let mut chunked = Vec::with_capacity(bytes.len() + 64);
@@ -141,31 +141,31 @@ impl<'a> Teller<'a> {
         chunked
     }
 
-    /// Head and body, with the line between them.
-    pub(crate) fn message(mut head: String, body: &[u8]) -> Vec<u8> {
-        head += "\r\n";
-        let mut message = head.into_bytes();
+    /// Joins headers and body.
+    pub(crate) fn message(mut headers: String, body: &[u8]) -> Vec<u8> {
+        headers += "\r\n";
+        let mut message = headers.into_bytes();
         message.extend_from_slice(body);
         message
     }
 
-    /// With the length that it has.
-    pub(crate) fn measured(head: String, body: &[u8]) -> Vec<u8> {
-        Self::message(format!("{head}content-length: {}\r\n", body.len()), body)
+    /// Joins headers and body, with a correct Content-Length.
+    pub(crate) fn with_content_length(headers: String, body: &[u8]) -> Vec<u8> {
+        Self::message(format!("{headers}content-length: {}\r\n", body.len()), body)
     }
 
-    /// The usual answer, with its length.
-    pub(crate) fn whole(&self) -> Vec<u8> {
-        Self::measured(self.ok(), &self.raw())
+    /// A response with the document and its length.
+    pub(crate) fn response_with_length(&self) -> Vec<u8> {
+        Self::with_content_length(self.ok(), &self.raw())
     }
 
-    /// The same, up to where the connection closes.
-    pub(crate) fn unmeasured(&self) -> Vec<u8> {
+    /// A response that ends with the connection.
+    pub(crate) fn response_until_close(&self) -> Vec<u8> {
         Self::message(format!("{}connection: close\r\n", self.ok()), &self.raw())
     }
 
-    /// The same in chunks, with more fields before them and behind.
-    pub(crate) fn chunked(&mut self, fields: &str, trailers: &str) -> Vec<u8> {
+    /// A chunked response, with additional headers and trailers.
+    pub(crate) fn chunked_response(&mut self, fields: &str, trailers: &str) -> Vec<u8> {
         let mut body = self.chunks(&self.raw());
         body.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
         Self::message(format!("{}transfer-encoding: chunked\r\n{fields}", self.ok()), &body)
@@ -173,16 +173,16 @@ impl<'a> Teller<'a> {
 }
 
 impl Script {
-    /// All of it, and the connection goes on.
+    /// Makes a script that keeps the connection open.
     pub(crate) fn new(steps: Vec<Step>) -> Self {
         Self {
             steps,
             end: End::Stay,
             early: false,
             to_head: false,
-            whole: None,
-            begins: None,
-            enough: usize::MAX,
+            expected: None,
+            expected_prefix: None,
+            read_limit: usize::MAX,
         }
     }
 
@@ -190,7 +190,7 @@ impl Script {
         Self::new(vec![Step::Send(bytes)])
     }
 
-    pub(crate) fn then(mut self, end: End) -> Self {
+    pub(crate) fn end_with(mut self, end: End) -> Self {
         self.end = end;
         self
     }
@@ -200,13 +200,13 @@ impl Script {
         self
     }
 
-    pub(crate) fn is(mut self, status: u16, body: Expected) -> Self {
-        self.whole = Some(Whole { status, body, coding: None });
+    pub(crate) fn expect(mut self, status: u16, body: Expected) -> Self {
+        self.expected = Some(CompleteResponse { status, body, coding: None });
         self
     }
 
-    pub(crate) fn begins(mut self, body: Expected) -> Self {
-        self.begins = Some(body);
+    pub(crate) fn expect_prefix(mut self, body: Expected) -> Self {
+        self.expected_prefix = Some(body);
         self
     }
 }

@@ -1,23 +1,23 @@
-//! HTTP/1.1 as its strictest reader takes it: for both ends of the proxy, which has to satisfy it at both.
+//! A strict HTTP/1.1 reader for both sides of the proxy.
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// No head that is right comes near it.
-const MOST_HEAD: usize = 256 * 1024;
+/// Larger headers are an error. No valid headers of this test come near it.
+const MAX_HEADERS: usize = 256 * 1024;
 
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
-    /// So many reads are still to be small, with a wait before each.
+    /// The number of reads that are still small and delayed.
     pub(crate) slow_reads: usize,
 }
 
-/// A first line, and fields with names in lower case.
+/// A first line, and headers with names in lower case.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Head {
+pub(crate) struct Headers {
     pub(crate) line: String,
     pub(crate) fields: Vec<(String, String)>,
 }
@@ -29,22 +29,22 @@ pub(crate) enum Framing {
 }
 
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// The connection ended, before or after a byte had come.
+pub(crate) enum WireError {
+    /// The connection ended.
     Ended,
-    /// That is no HTTP.
-    Bad(String),
+    /// The bytes are not valid HTTP.
+    Invalid(String),
 }
 
-/// How far a body was read.
+/// The position that the reader of a body reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {
     End,
-    /// There may be more, but that was enough.
+    /// The limit of the read was reached first.
     Enough,
 }
 
-impl Head {
+impl Headers {
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -53,38 +53,39 @@ impl Head {
         self.all(name).next()
     }
 
-    pub(crate) fn says(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name).flat_map(|line| line.split(',')).any(|word| word.trim().eq_ignore_ascii_case(token))
     }
 
-    fn parse(text: &[u8]) -> Result<Self, Fault> {
-        let bad = |why: &str| Fault::Bad(format!("{why}: {}", text.escape_ascii()));
-        let text = std::str::from_utf8(text).map_err(|_| bad("a head that is no text"))?;
+    fn parse(text: &[u8]) -> Result<Self, WireError> {
+        let bad = |error: &str| WireError::Invalid(format!("{error}: {}", text.escape_ascii()));
+        let text = std::str::from_utf8(text).map_err(|_| bad("headers are not UTF-8"))?;
         let mut lines = text.split("\r\n");
         let line = lines.next().unwrap_or_default().to_owned();
         let mut fields = Vec::new();
         for field in lines.filter(|line| !line.is_empty()) {
-            let (name, value) = field.split_once(':').ok_or_else(|| bad("a field without a colon"))?;
+            let (name, value) = field.split_once(':').ok_or_else(|| bad("header without a colon"))?;
             let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
             if name.is_empty() || !name.bytes().all(is_token) || value.contains(['\r', '\n', '\0']) {
-                return Err(bad("a bad field"));
+                return Err(bad("invalid header"));
             }
             fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         Ok(Self { line, fields })
     }
 
-    /// RFC 9112 §6.3, where it is not strict enough as well: never two lengths, nor a length beside chunks.
-    pub(crate) fn framing(&self) -> Result<Option<Framing>, Fault> {
+    /// RFC 9112 §6.3, but stricter: two lengths are an error, and so is a length beside chunks.
+    pub(crate) fn framing(&self) -> Result<Option<Framing>, WireError> {
         let lengths: Vec<&str> = self.all("content-length").collect();
         let codings: Vec<&str> = self.all("transfer-encoding").collect();
         match (&lengths[..], &codings[..]) {
             ([], []) => Ok(None),
             ([], ["chunked"]) => Ok(Some(Framing::Chunked)),
-            ([length], []) if length.bytes().all(|b| b.is_ascii_digit()) => {
-                length.parse().map(|n| Some(Framing::Length(n))).map_err(|_| Fault::Bad(format!("{self:?}")))
-            }
-            _ => Err(Fault::Bad(format!("lengths {lengths:?}, codings {codings:?}"))),
+            ([length], []) if length.bytes().all(|b| b.is_ascii_digit()) => length
+                .parse()
+                .map(|n| Some(Framing::Length(n)))
+                .map_err(|_| WireError::Invalid(format!("{self:?}"))),
+            _ => Err(WireError::Invalid(format!("lengths {lengths:?}, codings {codings:?}"))),
         }
     }
 }
@@ -99,19 +100,19 @@ impl Wire {
         self.stream.write_all(bytes).await
     }
 
-    /// Ends with RST, which leaves no port behind that waits.
+    /// Closes with RST, so that no port stays in TIME-WAIT.
     pub(crate) fn reset(self) {
         let _ = self.stream.set_zero_linger();
     }
 
-    /// Reads until the other side ends, and keeps nothing.
-    pub(crate) async fn until_it_ends(&mut self) {
+    /// Discards everything until the peer closes.
+    pub(crate) async fn discard_until_end(&mut self) {
         self.buffer.clear();
         let mut scratch = vec![0; 16 * 1024];
         while !matches!(self.stream.read(&mut scratch).await, Ok(0) | Err(_)) {}
     }
 
-    async fn more(&mut self) -> Result<(), Fault> {
+    async fn read_more(&mut self) -> Result<(), WireError> {
         let read = if self.slow_reads > 0 {
             self.slow_reads -= 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -124,73 +125,82 @@ impl Wire {
             self.stream.read_buf(&mut self.buffer).await
         };
         match read {
-            Ok(0) | Err(_) => Err(Fault::Ended),
+            Ok(0) | Err(_) => Err(WireError::Ended),
             Ok(_) => Ok(()),
         }
     }
 
-    /// Up to the next CRLF, which is taken too.
-    async fn line(&mut self) -> Result<Vec<u8>, Fault> {
+    /// Reads to the next CRLF and removes it.
+    async fn read_line(&mut self) -> Result<Vec<u8>, WireError> {
         loop {
             if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n") {
                 let mut line: Vec<u8> = self.buffer.drain(..end + 2).collect();
                 line.truncate(end);
                 return Ok(line);
             }
-            if self.buffer.len() > MOST_HEAD {
-                return Err(Fault::Bad("a line without an end".into()));
+            if self.buffer.len() > MAX_HEADERS {
+                return Err(WireError::Invalid("a line without an end".into()));
             }
-            self.more().await?;
+            self.read_more().await?;
         }
     }
 
-    pub(crate) async fn head(&mut self) -> Result<Head, Fault> {
+    pub(crate) async fn read_headers(&mut self) -> Result<Headers, WireError> {
         let mut from = 0;
         loop {
             if let Some(end) = memchr::memmem::find(&self.buffer[from..], b"\r\n\r\n") {
-                let head: Vec<u8> = self.buffer.drain(..from + end + 4).collect();
-                return Head::parse(&head);
+                let headers: Vec<u8> = self.buffer.drain(..from + end + 4).collect();
+                return Headers::parse(&headers);
             }
             from = self.buffer.len().saturating_sub(3);
-            if self.buffer.len() > MOST_HEAD {
-                return Err(Fault::Bad("a head without an end".into()));
+            if self.buffer.len() > MAX_HEADERS {
+                return Err(WireError::Invalid("headers without an end".into()));
             }
-            self.more().await?;
+            self.read_more().await?;
         }
     }
 
-    /// What could be read stays in `body`, also where it is not all.
-    pub(crate) async fn body(
+    /// Reads a body. After an error `body` contains the bytes before it.
+    pub(crate) async fn read_body(
         &mut self,
         framing: Framing,
         body: &mut Vec<u8>,
-        enough: usize,
-    ) -> Result<Reached, Fault> {
+        read_limit: usize,
+    ) -> Result<Reached, WireError> {
         match framing {
-            Framing::Length(length) => self.take(length, body, enough).await,
+            Framing::Length(length) => self.read_exact(length, body, read_limit).await,
             Framing::Chunked => loop {
-                let line = self.line().await?;
+                let line = self.read_line().await?;
                 let size = std::str::from_utf8(&line).ok().and_then(|line| line.split(';').next());
                 let Some(size) = size.and_then(|size| u64::from_str_radix(size, 16).ok()) else {
-                    return Err(Fault::Bad(format!("a chunk of {}", line.escape_ascii())));
+                    return Err(WireError::Invalid(format!("invalid chunk size {}", line.escape_ascii())));
                 };
                 if size == 0 {
-                    // Trailers.
-                    while !self.line().await?.is_empty() {}
+                    while !self.read_line().await?.is_empty() {}
                     return Ok(Reached::End);
                 }
-                if self.take(size, body, enough).await? == Reached::Enough || body.len() >= enough {
+                if self.read_exact(size, body, read_limit).await? == Reached::Enough
+                    || body.len() >= read_limit
+                {
                     return Ok(Reached::Enough);
                 }
-                let end = self.line().await?;
+                let end = self.read_line().await?;
                 if !end.is_empty() {
-                    return Err(Fault::Bad(format!("a chunk that is longer: {}", end.escape_ascii())));
+                    return Err(WireError::Invalid(format!(
+                        "chunk longer than its size: {}",
+                        end.escape_ascii()
+                    )));
                 }
             },
         }
     }
 
-    async fn take(&mut self, mut length: u64, body: &mut Vec<u8>, enough: usize) -> Result<Reached, Fault> {
+    async fn read_exact(
+        &mut self,
+        mut length: u64,
+        body: &mut Vec<u8>,
+        read_limit: usize,
+    ) -> Result<Reached, WireError> {
         loop {
             let now = self.buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX));
             body.extend(self.buffer.drain(..now));
@@ -198,15 +208,15 @@ impl Wire {
             if length == 0 {
                 return Ok(Reached::End);
             }
-            if body.len() >= enough {
+            if body.len() >= read_limit {
                 return Ok(Reached::Enough);
             }
-            self.more().await?;
+            self.read_more().await?;
         }
     }
 
-    /// What came and was not read yet.
-    pub(crate) fn rest(&self) -> &[u8] {
+    /// The bytes that are received but not yet read.
+    pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer
     }
 }

@@ -1,4 +1,4 @@
-"""curl, as it stands in the README and in people's scripts: python3 curl.py PROXY UPSTREAM"""
+"""curl with the query forms of many clients: python3 curl.py PROXY UPSTREAM"""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ PROXY, UPSTREAM = sys.argv[1:]
 COSTS = "/v1/organization/costs?start_time=1788220800&end_time=1789257600&limit=5"
 KEY = ["-H", "Authorization: Bearer sk-admin-of-a-client"]
 
-# How each client writes a list, byte for byte (`{}` is where `api_key_name` stands): every form of group_by there is.
+# The forms in which clients send a list, with `{}` for `api_key_name`.
 FORMS = [
     ("the official SDKs", "group_by%5B%5D={}&group_by%5B%5D=line_item"),
     ("requests, httpx", "group_by={}&group_by=line_item"),
@@ -22,7 +22,7 @@ FORMS = [
     ("exporters", "group_by=project_id,{},line_item"),
     ("alone", "group_by={}"),
 ]
-# The same for the filter: these names, and nobody else's rows. `{}` and `{}` are two of them, percent-encoded.
+# The same for the filter, with `{}` for two percent-encoded names.
 FILTERS = [
     ("the official SDKs", "api_key_names%5B%5D={}&api_key_names%5B%5D={}"),
     ("requests, httpx", "api_key_names={}&api_key_names={}"),
@@ -33,7 +33,7 @@ FILTERS = [
     ("a name and an id", "api_key_names[]={}&api_key_ids[]=key_Yh7pBs1MeKu9&y={}"),
 ]
 SPELT = ["api_key_name", "api%5Fkey%5fname", "%61pi_key_name"]
-# Both asked for, where one is meant.
+# Name and id in one query.
 TWICE = [
     "group_by=api_key_id,api_key_name",
     "group_by=api_key_name,api_key_id",
@@ -43,17 +43,17 @@ TWICE = [
 
 
 def curl(*options, url):
-    """The status, the headers (each name once, in lower case) and the bytes; `-g` leaves brackets alone."""
-    asked = ["curl", "-sS", "-g", "--max-time", "30", "-D", "/dev/stderr", *options, url]
-    done = subprocess.run(asked, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    """Returns version and status, headers (names in lower case) and body. `-g` disables globbing of brackets."""
+    command = ["curl", "-sS", "-g", "--max-time", "30", "-D", "/dev/stderr", *options, url]
+    done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise AssertionError(f"curl ended with {done.returncode}: {done.stderr.decode()}")
-    head = done.stderr.decode().strip().splitlines()
-    headers = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
-    return head[0].split()[:2], {name.lower(): value for name, value in headers.items()}, done.stdout
+    lines = done.stderr.decode().strip().splitlines()
+    headers = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+    return lines[0].split()[:2], {name.lower(): value for name, value in headers.items()}, done.stdout
 
 
-def answer(*options, url, status="200"):
+def request(*options, url, status="200"):
     (_, got), headers, body = curl(*KEY, *options, url=url)
     equal(got, status, f"status, with {body[:300]},")
     return headers, body
@@ -71,45 +71,45 @@ def named(body):
 
 
 def form(query):
-    return lambda: named(answer(url=f"{PROXY}{COSTS}&{query}")[1])
+    return lambda: named(request(url=f"{PROXY}{COSTS}&{query}")[1])
 
 
-def same_question(query):
-    """The rows are those that upstream gives who asks for ids."""
-    through = rows(answer(url=f"{PROXY}{COSTS}&{query.format('api_key_name')}")[1])
-    direct = rows(answer(url=f"{UPSTREAM}{COSTS}&{query.format('api_key_id')}")[1])
+def same_rows(query):
+    """The ids are those of the upstream's response to a query by id."""
+    through = rows(request(url=f"{PROXY}{COSTS}&{query.format('api_key_name')}")[1])
+    direct = rows(request(url=f"{UPSTREAM}{COSTS}&{query.format('api_key_id')}")[1])
     equal([row["api_key_id"] for row in through], [row["api_key_id"] for row in direct], "ids")
 
 
 def filtered(query):
-    asked = query.format("Ana%27s+laptop", "notebooks%20%E2%80%93%20Z%c3%bcrich")
-    found = rows(answer(url=f"{PROXY}{COSTS}&group_by=api_key_name&{asked}")[1])
+    encoded = query.format("Ana%27s+laptop", "notebooks%20%E2%80%93%20Z%c3%bcrich")
+    found = rows(request(url=f"{PROXY}{COSTS}&group_by=api_key_name&{encoded}")[1])
     equal({row["api_key_name"] for row in found}, {"Ana's laptop", "notebooks – Zürich"}, "names")
 
 
 def filter_urlencode():
-    asked = ["start_time=1788220800", "group_by=api_key_name", "api_key_names[]=notebooks – Zürich"]
-    options = [part for one in asked for part in ("--data-urlencode", one)]
-    found = rows(answer("-G", *options, url=f"{PROXY}/v1/organization/costs")[1])
+    fields = ["start_time=1788220800", "group_by=api_key_name", "api_key_names[]=notebooks – Zürich"]
+    options = [part for one in fields for part in ("--data-urlencode", one)]
+    found = rows(request("-G", *options, url=f"{PROXY}/v1/organization/costs")[1])
     equal({row["api_key_name"] for row in found}, {"notebooks – Zürich"}, "names")
 
 
 def refused(query, code):
-    def what():
-        body = answer(url=f"{PROXY}{COSTS}&{query}", status="400")[1]
+    def run():
+        body = request(url=f"{PROXY}{COSTS}&{query}", status="400")[1]
         error = json.loads(body)["error"]
         equal(sorted(error), ["code", "message", "param", "type"], "the error's members")
         equal((error["param"], error["code"]), ("api_key_names", code), "param and code")
         equal("storefront-prod" in error["message"], False, "a name that was not the one in question:")
         return error["message"]
 
-    return what
+    return run
 
 
 def data_urlencode():
-    asked = ["start_time=1788220800", "limit=5", "group_by=line_item,api_key_name"]
-    options = [part for one in asked for part in ("--data-urlencode", one)]
-    return named(answer("-G", *options, url=f"{PROXY}/v1/organization/costs")[1])
+    fields = ["start_time=1788220800", "limit=5", "group_by=line_item,api_key_name"]
+    options = [part for one in fields for part in ("--data-urlencode", one)]
+    return named(request("-G", *options, url=f"{PROXY}/v1/organization/costs")[1])
 
 
 def pages():
@@ -117,7 +117,7 @@ def pages():
     page = {"has_more": True, "next_page": None}
     while page["has_more"]:
         token = (page["next_page"] or "").replace("=", "%3D")
-        body = answer(url=url + (f"&page={token}" if token else ""))[1]
+        body = request(url=url + (f"&page={token}" if token else ""))[1]
         named(body)
         page, seen = json.loads(body), seen + 1
     equal(seen > 1, True, "more pages than one:")
@@ -125,85 +125,85 @@ def pages():
 
 
 def other_parameters():
-    # The text in another parameter's value is no group: upstream would refuse it as a project, and name nothing.
-    body = answer(url=f"{PROXY}{COSTS}&group_by=api_key_name&note=group_by%3Dapi_key_name+a%20b")[1]
+    # `api_key_name` in the value of another parameter does not change.
+    body = request(url=f"{PROXY}{COSTS}&group_by=api_key_name&note=group_by%3Dapi_key_name+a%20b")[1]
     return named(body)
 
 
 def head():
-    headers, body = answer("-I", url=f"{PROXY}{COSTS}&group_by=api_key_name")
+    headers, body = request("-I", url=f"{PROXY}{COSTS}&group_by=api_key_name")
     equal(headers.get("content-type", "").split(";")[0], "application/json", "content-type")
-    # The length without the names would be wrong, and with them it is not known.
+    # The length of the body with names is not known.
     equal("content-length" in headers, False, "a Content-Length:")
     equal("etag" in headers, False, "an ETag:")
 
 
 def length():
-    headers, body = answer(url=f"{PROXY}{COSTS}&group_by=api_key_name")
+    headers, body = request(url=f"{PROXY}{COSTS}&group_by=api_key_name")
     equal(int(headers["content-length"]), len(body), "content-length")
     equal("transfer-encoding" in headers, False, "a Transfer-Encoding:")
 
 
 def openai_error(url, status, *options):
-    def what():
-        body = answer(*options, url=url, status=status)[1]
+    def run():
+        body = request(*options, url=url, status=status)[1]
         error = json.loads(body)["error"]
         equal(sorted(error), ["code", "message", "param", "type"], "the error's members")
         return error["message"]
 
-    return what
+    return run
 
 
-def error_as_it_came():
+def error_unchanged():
     bad = ["-H", "Authorization: Bearer sk-bad"]
     (_, status), through, body = curl(*bad, url=f"{PROXY}{COSTS}")
     (_, direct_status), direct, direct_body = curl(*bad, url=f"{UPSTREAM}{COSTS}")
-    equal((status, body), (direct_status, direct_body), "answer")
+    equal((status, body), (direct_status, direct_body), "status and body")
     equal(through.get("content-type"), direct.get("content-type"), "content-type")
 
 
 def health():
-    body = json.loads(answer(url=f"{PROXY}/health")[1])
+    body = json.loads(request(url=f"{PROXY}/health")[1])
     equal(body["status"], "ok", "status")
     equal(body["entries"] > 0 and body["generation"] > 0, True, f"entries and generation in {body}:")
     return json.dumps(body)
 
 
-def compressed(*asked, coding):
-    def what():
-        headers, body = answer("--compressed", *asked, url=f"{PROXY}{COSTS}&group_by=api_key_name")
+def compressed(*options, coding):
+    def run():
+        headers, body = request("--compressed", *options, url=f"{PROXY}{COSTS}&group_by=api_key_name")
         equal(headers.get("content-encoding"), coding, "content-encoding")
         equal("accept-encoding" in headers.get("vary", "").lower(), True, f"Vary: {headers.get('vary')}:")
         return named(body)
 
-    return what
+    return run
 
 
 def plain():
-    headers, body = answer(url=f"{PROXY}{COSTS}&group_by=api_key_name")
+    headers, body = request(url=f"{PROXY}{COSTS}&group_by=api_key_name")
     equal("content-encoding" in headers, False, "a Content-Encoding:")
     return named(body)
 
 
 def http2(*options):
-    def what():
+    def run():
         (version, status), _, body = curl(
             *KEY, "--http2-prior-knowledge", *options, url=f"{PROXY}{COSTS}&group_by=api_key_name"
         )
         equal((version, status), ("HTTP/2", "200"), "status line")
         return named(body)
 
-    return what
+    return run
 
 
 def http10():
-    body = answer("--http1.0", url=f"{PROXY}{COSTS}&group_by=api_key_name")[1]
+    body = request("--http1.0", url=f"{PROXY}{COSTS}&group_by=api_key_name")[1]
     return named(body)
 
 
 for client, query in FORMS:
     check(f"{query.format('api_key_name')} ({client})", form(query.format("api_key_name")))
-    check(f"{query.format('api_key_name')} gives the rows of the ids", lambda: same_question(query))
+    check(f"{query.format('api_key_name')} gives the rows of the ids", lambda: same_rows(query))
 for spelt in SPELT[1:]:
     check(f"group_by={spelt}", form(f"group_by={spelt}"))
 check("group%5Fby=api_key_name", form("group%5Fby=api_key_name"))
@@ -223,12 +223,12 @@ for query, code in [
 check("every page followed, its token sent back as %3D", pages)
 check("the text in another parameter's value", other_parameters)
 check(
-    "upstream itself refuses group_by=api_key_name",
+    "the API itself rejects group_by=api_key_name",
     openai_error(f"{UPSTREAM}{COSTS}&group_by=api_key_name", "400"),
 )
 check("HEAD", head)
 check("Content-Length is exact", length)
-check("an error is upstream's, byte for byte", error_as_it_came)
+check("an error is the upstream's, byte for byte", error_unchanged)
 check("health", health)
 for path in [
     "/",
@@ -241,8 +241,8 @@ for path in [
     check(f"{path} is a 404 in OpenAI's form", openai_error(f"{PROXY}{path}", "404", "--path-as-is"))
 check("gzip", compressed("-H", "Accept-Encoding: gzip", coding="gzip"))
 check("brotli", compressed("-H", "Accept-Encoding: br", coding="br"))
-check("curl --compressed", lambda: named(answer("--compressed", url=f"{PROXY}{COSTS}&group_by=api_key_name")[1]))
-check("a client that asks for nothing gets nothing compressed", plain)
+check("curl --compressed", lambda: named(request("--compressed", url=f"{PROXY}{COSTS}&group_by=api_key_name")[1]))
+check("without Accept-Encoding the response is not compressed", plain)
 check("HTTP/2 with prior knowledge", http2())
 check("HTTP/2 with brotli", http2("--compressed", "-H", "Accept-Encoding: br"))
 check("HTTP/1.0", http10)

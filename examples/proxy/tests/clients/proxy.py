@@ -1,4 +1,4 @@
-"""Starts the proxy as a user does, and learns from what it prints where it listens."""
+"""Starts the proxy and reads its address from its output."""
 
 import os
 import re
@@ -8,19 +8,18 @@ import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[4]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BUILT = TARGET / "release/examples/proxy"
 
 
 def environment():
-    """This one, without what would send a client or the proxy anywhere but to loopback."""
+    """The environment without variables that configure the proxy, the SDKs, or an HTTP proxy."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_") and not k.lower().endswith("_proxy")}
     return kept | {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Proxy:
-    """`with Proxy(command) as proxy:`; at the end it is asked to stop."""
+    """`with Proxy(command) as proxy:` runs the proxy and ends it with SIGTERM."""
 
     exit_code = None
 
@@ -58,7 +57,7 @@ class Proxy:
             self.exit_code = "none within 35 s"
 
     def upstream(self):
-        """Where the demo's own upstream listens."""
+        """The address of the demo API."""
         return self.printed(r"upstream\b.*?(http://127\.0\.0\.1:\d+)")
 
     def output(self):
@@ -66,7 +65,7 @@ class Proxy:
             return "\n".join(self.lines)
 
     def printed(self, pattern):
-        """The first group of `pattern` in the first line that has it, waited for."""
+        """Waits for a line that matches, and returns the first group of `pattern`."""
         until = time.monotonic() + self.deadline
         with self.news:
             while True:
@@ -76,8 +75,8 @@ class Proxy:
                         return found.group(1)
                 left = until - time.monotonic()
                 if self.ended or left <= 0:
-                    told = "\n".join(self.lines[-40:])
-                    raise RuntimeError(f"{' '.join(self.command)} did not print {pattern!r}; it printed:\n{told}")
+                    printed = "\n".join(self.lines[-40:])
+                    raise RuntimeError(f"{' '.join(self.command)} did not print {pattern!r}; it printed:\n{printed}")
                 self.news.wait(left)
 
     def _read(self):

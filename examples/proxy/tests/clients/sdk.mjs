@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
 const [proxy, upstream] = process.argv.slice(2);
-// A fixed window, so that two runs ask the same: twelve days in two pages or more.
+// A fixed window of twelve days, which has at least two pages.
 const window = { start_time: 1_788_220_800, end_time: 1_789_257_600, bucket_width: '1d' };
 const withKeys = [
   'audioSpeeches',
@@ -23,9 +23,9 @@ const client = (base = proxy, adminAPIKey = 'sk-admin-of-a-client', more = {}) =
 const { usage, projects } = client().admin.organization;
 
 let failed = 0;
-async function check(name, what) {
+async function check(name, run) {
   try {
-    const note = await what();
+    const note = await run();
     console.log(`ok   ${name}${note ? `: ${note}` : ''}`);
   } catch (error) {
     failed += 1;
@@ -33,17 +33,17 @@ async function check(name, what) {
   }
 }
 
-/** Every row of every page: the SDK gives one at a time here, and the token for the next. */
-async function rows(kind, asked) {
+/** Returns the rows of all pages. The SDK returns one page with the cursor of the next. */
+async function rows(kind, query) {
   const found = [];
   let count = 0;
   let page;
   do {
-    page = await usage[kind]({ ...window, limit: 5, ...asked, ...(page && { page: page.next_page }) });
+    page = await usage[kind]({ ...window, limit: 5, ...query, ...(page && { page: page.next_page }) });
     count += 1;
     found.push(...page.data.flatMap((bucket) => bucket.results));
   } while (page.has_more);
-  assert.ok(count > 1, 'one page only: nothing was followed');
+  assert.ok(count > 1, 'the test needs several pages');
   return [found, count];
 }
 
@@ -51,11 +51,11 @@ async function groupedByName(kind) {
   const [found, count] = await rows(kind, { group_by: ['api_key_name'] });
   const names = new Map();
   for (const row of found) {
-    // As a user reads it: a plain property.
+    // The SDK's models have the name as a property.
     if (!names.has(row.api_key_id)) names.set(row.api_key_id, row.api_key_name);
     assert.equal(row.api_key_name, names.get(row.api_key_id));
   }
-  // Keys with a name, a key that has left the lists, and use without a key.
+  // Keys with a name, a deleted key, and usage without a key.
   assert.equal(names.get(null), null);
   names.delete(null);
   const values = [...names.values()];
@@ -67,8 +67,8 @@ async function groupedByName(kind) {
 }
 
 async function filteredByName() {
-  const filtered = async (asked) => {
-    const [found] = await rows('costs', { group_by: ['api_key_name'], ...asked });
+  const filtered = async (query) => {
+    const [found] = await rows('costs', { group_by: ['api_key_name'], ...query });
     return [...new Set(found.map((row) => row.api_key_name))].sort();
   };
   const both = ["Ana's laptop", 'notebooks – Zürich'];
@@ -108,13 +108,13 @@ async function digitsStay(kind) {
   const direct = await text(upstream, 'api_key_id');
   const through = await text(proxy, 'api_key_name');
   assert.equal(through.match(member)?.length, direct.match(/"api_key_id"/g).length);
-  assert.ok(through.replace(member, '') === direct, "without what was inserted, these are not upstream's bytes");
+  assert.ok(through.replace(member, '') === direct, "without the insertions the bytes differ from the upstream's");
   return `${direct.length} bytes`;
 }
 
 async function encoded(coding) {
-  const asked = client(proxy, 'sk-admin-of-a-client', { defaultHeaders: { 'accept-encoding': coding } });
-  const { data, response } = await asked.admin.organization.usage
+  const encodedClient = client(proxy, 'sk-admin-of-a-client', { defaultHeaders: { 'accept-encoding': coding } });
+  const { data, response } = await encodedClient.admin.organization.usage
     .costs({ ...window, group_by: ['api_key_name'] })
     .withResponse();
   assert.equal(response.headers.get('content-encoding'), coding);
@@ -140,7 +140,7 @@ await check("a name that no key has raises the SDK's own exception", () =>
   raises(OpenAI.BadRequestError, 400, () => usage.costs({ ...window, api_key_names: ['nobody'] })),
 );
 for (const kind of withoutKeys) {
-  await check(`${kind} has no keys, and gets no names`, () => withoutKeysNoNames(kind));
+  await check(`${kind} has no keys, and receives no names`, () => withoutKeysNoNames(kind));
 }
 await check('keys of every project listed, page by page; the names are the same', namesAgreeWithTheLists);
 for (const kind of ['costs', 'completions']) {
@@ -155,12 +155,12 @@ await check("a wrong key raises the SDK's own exception", () =>
 await check("a missing start_time raises the SDK's own exception", () =>
   raises(OpenAI.BadRequestError, 400, () => usage.costs({})),
 );
-await check('upstream itself refuses group_by=api_key_name', () =>
+await check('the API itself rejects group_by=api_key_name', () =>
   raises(OpenAI.BadRequestError, 400, () =>
     client(upstream).admin.organization.usage.costs({ ...window, group_by: ['api_key_name'] }),
   ),
 );
-await check("a path that is none of the proxy's raises the SDK's own exception", () =>
+await check("a path out of scope raises the SDK's own exception", () =>
   raises(OpenAI.NotFoundError, 404, () => client(proxy, 'sk-admin-of-a-client', { apiKey: 'sk-demo' }).models.list()),
 );
 process.exitCode = failed ? 1 : 0;

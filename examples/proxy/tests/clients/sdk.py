@@ -11,8 +11,8 @@ import openai
 from tally import check, end, equal
 
 PROXY, UPSTREAM = sys.argv[1:]
-ROOT = Path(__file__).resolve().parent.parent.parent
-# A fixed window, so that two runs ask the same: twelve days in two pages or more.
+README = Path(__file__).resolve().parents[2] / "README.md"
+# A fixed window of twelve days, which has at least two pages.
 WINDOW = {"start_time": 1_788_220_800, "end_time": 1_789_257_600, "bucket_width": "1d"}
 WITH_KEYS = [
     "audio_speeches",
@@ -36,20 +36,20 @@ usage = client().admin.organization.usage
 projects = client().admin.organization.projects
 
 
-def pages(call, **asked):
-    """Every page: the SDK gives one at a time here, and the token for the next."""
-    page = call(**asked)
+def pages(call, **query):
+    """Yields all pages. The SDK returns one page with the cursor of the next."""
+    page = call(**query)
     while True:
         yield page
         if not page.has_more:
             return
-        page = call(**asked, page=page.next_page)
+        page = call(**query, page=page.next_page)
 
 
-def rows(call, **asked):
-    found = list(pages(call, **asked))
+def rows(call, **query):
+    found = list(pages(call, **query))
     if len(found) < 2:
-        raise AssertionError("one page only: nothing was followed")
+        raise AssertionError("the test needs several pages")
     return [row for page in found for bucket in page.data for row in bucket.results], len(found)
 
 
@@ -57,10 +57,10 @@ def grouped_by_name(call):
     found, count = rows(call, **WINDOW, limit=5, group_by=["api_key_name"])
     names = {}
     for row in found:
-        # As a user reads it: a plain attribute.
+        # The SDK's models have the name as an attribute.
         name = names.setdefault(row.api_key_id, row.api_key_name)
         equal(row.api_key_name, name, f"a second name of {row.api_key_id}:")
-    # Keys with a name, a key that has left the lists, and use without a key.
+    # Keys with a name, a deleted key, and usage without a key.
     equal(names.pop(None), None, "the name of no key:")
     equal({type(name) for name in names.values()}, {str}, "the types of names:")
     known = set(names.values()) - {"unknown"}
@@ -99,7 +99,7 @@ def filtered_by_name():
     equal(filtered_by(["Ana's laptop"]), {"Ana's laptop"}, "one name:")
     both = {'nightly "re-embed" job', "notebooks – Zürich"}
     equal(filtered_by(list(both)), both, "two names:")
-    # Beside ids of the SDK's own parameter, in its own form.
+    # Together with ids in the SDK's own parameter.
     more = {row.api_key_id for row in rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name"])[0] if row.api_key_name == "fine-tuning"}
     equal(filtered_by(["storefront-prod"], api_key_ids=list(more)), {"storefront-prod", "fine-tuning"}, "a name and an id:")
 
@@ -110,17 +110,17 @@ def without_keys(call):
 
 
 def the_async_client():
-    async def ask():
+    async def first_page():
         async with openai.AsyncOpenAI(base_url=f"{PROXY}/v1", admin_api_key="sk-admin-of-a-client", max_retries=0) as asynchronous:
             page = await asynchronous.admin.organization.usage.costs(**WINDOW, group_by=["api_key_name"])
             return {row.api_key_name for bucket in page.data for row in bucket.results}
 
-    equal(bool(asyncio.run(ask()) - {None, "unknown"}), True, "a key was named:")
+    equal(bool(asyncio.run(first_page()) - {None, "unknown"}), True, "a key was named:")
 
 
-def as_the_readme_says():
-    """Its Python examples as they stand there, one after the other, but for the port."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def readme_examples():
+    """Runs the README's Python examples in order, with the port of this run."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     printed, scope = io.StringIO(), {"ADMIN_KEY": "sk-admin-of-a-client"}
     with contextlib.redirect_stdout(printed):
         for block in blocks:
@@ -132,9 +132,9 @@ def as_the_readme_says():
     return lines[1]
 
 
-def raw(base, path_call, headers=None, **asked):
+def raw(base, path_call, headers=None, **query):
     organization = client(base, default_headers=headers).admin.organization.usage.with_raw_response
-    return getattr(organization, path_call)(**asked)
+    return getattr(organization, path_call)(**query)
 
 
 def digits_stay(call):
@@ -143,14 +143,14 @@ def digits_stay(call):
     equal(len(MEMBER.findall(direct)), 0, "names that upstream gave:")
     inserted = len(MEMBER.findall(through))
     equal(inserted, direct.count(b'"api_key_id"'), "inserted members:")
-    equal(MEMBER.sub(b"", through) == direct, True, "without what was inserted, upstream's bytes:")
+    equal(MEMBER.sub(b"", through) == direct, True, "without the insertions, the bytes of the upstream:")
     return f"{len(direct)} bytes, {inserted} members inserted"
 
 
 def encoded(coding):
-    answer = raw(PROXY, "costs", {"accept-encoding": coding}, **WINDOW, group_by=["api_key_name"])
-    equal(answer.headers.get("content-encoding"), coding, "content-encoding")
-    names = {row.api_key_name for bucket in answer.parse().data for row in bucket.results}
+    response = raw(PROXY, "costs", {"accept-encoding": coding}, **WINDOW, group_by=["api_key_name"])
+    equal(response.headers.get("content-encoding"), coding, "content-encoding")
+    names = {row.api_key_name for bucket in response.parse().data for row in bucket.results}
     equal(bool(names - {None, "unknown"}), True, "a key was named:")
 
 
@@ -164,12 +164,12 @@ def raises(kind, status, call):
     raise AssertionError(f"{kind.__name__} was not raised")
 
 
-check("the README's example, as it stands there", as_the_readme_says)
+check("the README's examples run unchanged", readme_examples)
 check("costs grouped by api_key_name, every page followed", lambda: grouped_by_name(usage.costs))
 for kind in WITH_KEYS:
     check(f"usage/{kind} grouped by api_key_name, every page followed", lambda: grouped_by_name(getattr(usage, kind)))
 for kind in WITHOUT_KEYS:
-    check(f"usage/{kind} has no keys, and gets no names", lambda: without_keys(getattr(usage, kind)))
+    check(f"usage/{kind} has no keys, and receives no names", lambda: without_keys(getattr(usage, kind)))
 check("costs grouped by api_key_name and line_item", costs_by_name_and_line_item)
 check("not grouped, a row has no name to show", ungrouped)
 check("filtered by name, every page followed", filtered_by_name)
@@ -178,7 +178,7 @@ check(
     lambda: raises(openai.BadRequestError, 400, lambda: filtered_by(["nobody"])),
 )
 check(
-    "an empty list of names in the SDK's form asks for no name",
+    "an empty list of names in the SDK's form is no filter",
     lambda: equal("storefront-prod" in filtered_by([]), True, "all keys:"),
 )
 check("keys of every project listed, page by page; the names are the same", names_agree_with_the_lists)
@@ -196,7 +196,7 @@ check(
     lambda: raises(openai.BadRequestError, 400, lambda: usage.costs(start_time=openai.omit)),
 )
 check(
-    "upstream itself refuses group_by=api_key_name",
+    "the API itself rejects group_by=api_key_name",
     lambda: raises(
         openai.BadRequestError,
         400,
@@ -204,7 +204,7 @@ check(
     ),
 )
 check(
-    "a path that is none of the proxy's raises the SDK's own exception",
+    "a path out of scope raises the SDK's own exception",
     lambda: raises(openai.NotFoundError, 404, lambda: client(api_key="sk-demo").models.list()),
 )
 end()

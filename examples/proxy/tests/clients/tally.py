@@ -1,4 +1,4 @@
-"""One line a check, for `run.py` to count."""
+"""Prints one line for each check. `run.py` counts them."""
 
 import sys
 import traceback
@@ -6,16 +6,16 @@ import traceback
 failed = 0
 
 
-def check(name, what):
-    """Calls `what`; it passes if it returns. What it returns, if anything, is shown behind the name."""
+def check(name, function):
+    """Calls the function. The check passes if it returns; the result, if any, is printed behind the name."""
     global failed
     try:
-        note = what()
+        note = function()
     except Exception as error:
         failed += 1
         where = traceback.extract_tb(error.__traceback__)[-1]
-        told = " ".join(str(error).split())[:600] or where.line
-        print(f"FAIL {name}: {type(error).__name__}: {told} [{where.name}, line {where.lineno}]", flush=True)
+        message = " ".join(str(error).split())[:600] or where.line
+        print(f"FAIL {name}: {type(error).__name__}: {message} [{where.name}, line {where.lineno}]", flush=True)
     else:
         print(f"ok   {name}" + (f": {note}" if note else ""), flush=True)
 

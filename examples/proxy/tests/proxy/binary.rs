@@ -1,4 +1,4 @@
-//! The program itself: what it prints, how it starts, how it ends.
+//! The program as a process: output, start, exit codes.
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -12,12 +12,12 @@ use crate::peer::{NAMED, Proxy, Upstream, client, exchange, full, listen, read_h
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_api-key-name-proxy"));
-    // Neither flags nor levels from whoever runs the tests.
+    // Without flags or log levels from the environment of the test run.
     command.env_clear().stdin(Stdio::null());
     command
 }
 
-/// To its end, which is near: none of these is to serve.
+/// Runs the program to its end. For arguments with which it does not serve.
 pub(crate) async fn run(arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::from(program());
     soon(command.args(arguments).kill_on_drop(true).output()).await.unwrap()
@@ -27,7 +27,7 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     out: BufReader<ChildStdout>,
-    /// What it has logged, read while it runs.
+    /// The log so far.
     log: watch::Receiver<String>,
 }
 
@@ -45,18 +45,18 @@ impl Running {
         running
     }
 
-    /// Nobody reads what it logs.
+    /// Starts the program without a reader for its log.
     pub(crate) fn unread(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
+        let mut printed = String::new();
         let address = loop {
-            let line = said.len();
-            if out.read_line(&mut said).unwrap() == 0 {
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                panic!("it does not listen: {said}");
+            let line = printed.len();
+            if out.read_line(&mut printed).unwrap() == 0 {
+                child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+                panic!("the program does not listen: {printed}");
             }
-            if let Some(address) = said[line..].trim_end().strip_prefix("listening on http://") {
+            if let Some(address) = printed[line..].trim_end().strip_prefix("listening on http://") {
                 break address.parse().unwrap();
             }
         };
@@ -69,7 +69,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// What it took of memory at most, in KiB.
+    /// Peak memory in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -82,15 +82,15 @@ impl Running {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// Once these words stand in its log.
-    pub(crate) async fn logged(&mut self, words: &str) -> String {
-        let it = async { self.log.wait_for(|log| log.contains(words)).await.map(|log| log.clone()) };
-        soon(it).await.expect("it ended without")
+    /// Waits until the log contains this text, and returns the log.
+    pub(crate) async fn logged(&mut self, text: &str) -> String {
+        let found = async { self.log.wait_for(|log| log.contains(text)).await.map(|log| log.clone()) };
+        soon(found).await.expect("the program ended before it logged the text")
     }
 
-    /// Its exit code, and all that it logged.
+    /// Waits for the end, and returns the exit code and the whole log.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
-        // To the end of what it writes; then it has ended.
+        // The pipe is closed when the process ends.
         let closed = async { while self.log.changed().await.is_ok() {} };
         soon(closed).await;
         (self.exit_code().await, self.log.borrow().clone())
@@ -111,7 +111,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Nothing is left behind by a test that failed.
+        // For tests that failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -125,8 +125,8 @@ pub(crate) fn names() -> tempfile::NamedTempFile {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_demo_shows_itself_and_serves_until_ctrl_c() {
-    // An upstream of the user's own is no part of it.
+async fn demo_prints_both_responses_and_serves_until_ctrl_c() {
+    // The demo ignores the base URL, so an invalid one is no error.
     let mut running = Running::start(
         program().args(["--demo", "--port", "0", "--access-log"]).env("OPENAI_BASE_URL", "https://user:pw@h"),
     );
@@ -138,12 +138,12 @@ async fn the_demo_shows_itself_and_serves_until_ctrl_c() {
     assert!(before.contains("key_9fKd2LmQx7Rt") && !before.contains("api_key_name"), "{before}");
     assert!(after.contains(r#""api_key_name":"storefront-prod""#), "{after}");
     assert!(shown.contains(&format!("curl 'http://{}/v1/", running.address)));
-    let answer = exchange(
+    let response = exchange(
         running.address,
         "GET /v1/organization/costs?start_time=1750000000&limit=1&group_by=api_key_name HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.contains(r#""api_key_name":"search-indexer""#), "{answer}");
+    assert!(response.contains(r#""api_key_name":"search-indexer""#), "{response}");
     running.signal("-INT");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
@@ -152,17 +152,17 @@ async fn the_demo_shows_itself_and_serves_until_ctrl_c() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn sigterm_lets_what_is_in_flight_finish() {
-    let (tell, mut told) = mpsc::channel(1);
+async fn sigterm_during_a_request_waits_for_its_response() {
+    let (arrived, mut arrival) = mpsc::channel(1);
     let (go_on, gate) = watch::channel(false);
     let upstream = scripted(move |mut stream| {
-        let (tell, mut gate) = (tell.clone(), gate.clone());
+        let (arrived, mut gate) = (arrived.clone(), gate.clone());
         async move {
             read_head(&mut stream).await;
-            tell.send(()).await.unwrap();
+            arrived.send(()).await.unwrap();
             gate.wait_for(|go| *go).await.unwrap();
-            let said = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
-            stream.write_all(said.as_bytes()).await.unwrap();
+            let response = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ndone";
+            stream.write_all(response.as_bytes()).await.unwrap();
         }
     })
     .await;
@@ -175,7 +175,7 @@ async fn sigterm_lets_what_is_in_flight_finish() {
     let request = "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\n\r\n";
     let address = running.address;
     let call = tokio::spawn(async move { exchange(address, request).await });
-    soon(told.recv()).await.unwrap();
+    soon(arrival.recv()).await.unwrap();
     running.signal("-TERM");
     soon(async {
         while tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -184,17 +184,17 @@ async fn sigterm_lets_what_is_in_flight_finish() {
     })
     .await;
     go_on.send(true).unwrap();
-    let answer = soon(call).await.unwrap();
-    assert!(answer.ends_with("done"), "{answer}");
+    let response = soon(call).await.unwrap();
+    assert!(response.ends_with("done"), "{response}");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    // Nobody asked for a line a request.
+    // Without --access-log a successful request has no line.
     assert!(!log.contains("/v1/organization/costs"), "{log}");
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_environment_stands_in_for_flags() {
+async fn environment_without_flags_sets_all_options() {
     let upstream = Upstream::rows().await;
     let names = names();
     let mut command = program();
@@ -205,18 +205,18 @@ async fn the_environment_stands_in_for_flags() {
         .env("OPENAI_ORG_PROXY_TIMEOUT_SECONDS", "2.5")
         .env("OPENAI_ORG_PROXY_NAMES", names.path());
     let running = Running::start(&mut command);
-    let answer = exchange(
+    let response = exchange(
         running.address,
         "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.ends_with(NAMED), "{answer}");
+    assert!(response.ends_with(NAMED), "{response}");
     running.signal("-TERM");
     assert_eq!(running.ended().await.0, Some(0));
 }
 
 #[tokio::test]
-async fn bad_use_is_2_and_repeats_no_secret() {
+async fn bad_use_exits_with_2_and_without_secrets() {
     for arguments in [
         &["--port", "x"][..],
         &["--timeout", "0"],
@@ -228,10 +228,10 @@ async fn bad_use_is_2_and_repeats_no_secret() {
         &["--openai-base-url", ""],
     ] {
         let output = run(arguments).await;
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.starts_with("error: "), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {printed}");
+        assert!(printed.starts_with("error: "), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
     let output = program().arg("--help").env("OPENAI_BASE_URL", "https://u:hunter2@h").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -240,56 +240,58 @@ async fn bad_use_is_2_and_repeats_no_secret() {
 }
 
 #[tokio::test]
-async fn a_map_that_is_missing_or_bad_is_1_and_says_where() {
+async fn names_file_missing_or_invalid_exits_with_1_and_the_location() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.json");
     let output = run(&["--port", "0", "--names", missing.to_str().unwrap()]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("missing.json"), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("missing.json"), "{printed}");
 
     let bad = directory.path().join("bad.json");
     std::fs::write(&bad, "{\n  \"key_a\": \"Alpha\",\n  \"key_b\": 7\n}").unwrap();
     let output = run(&["--port", "0", "--names", bad.to_str().unwrap()]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("bad.json") && said.contains('3'), "{said}");
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("bad.json") && printed.contains('3'), "{printed}");
 }
 
 #[tokio::test]
-async fn its_own_address_and_a_taken_one_are_1() {
-    // Taken by a proxy of this test, so that the port is known before.
+async fn port_in_use_exits_with_1() {
     let taken = Proxy::to("http://127.0.0.1:1").await.address.port().to_string();
     let names = names();
-    let names = names.path().to_str().unwrap();
-    let output = run(&["--port", &taken, "--names", names]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("cannot listen on 127.0.0.1:{taken}")), "{said}");
+    let output = run(&["--port", &taken, "--names", names.path().to_str().unwrap()]).await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{taken}")), "{error}");
+}
 
+#[tokio::test]
+async fn base_url_of_the_proxy_itself_exits_with_1() {
+    let names = names();
+    let names = names.path().to_str().unwrap();
     for host in ["127.0.0.1", "localhost", "0.0.0.0"] {
-        // Free a moment ago; where somebody was faster, another one is.
-        let said = loop {
+        // Another process may take the free port first. Then the test takes another port.
+        let error = loop {
             let (listener, address) = listen().await;
             drop(listener);
             let base = format!("http://{host}:{}/v1", address.port());
-            let output =
-                run(&["--port", &address.port().to_string(), "--names", names, "--openai-base-url", &base])
-                    .await;
+            let port = address.port().to_string();
+            let output = run(&["--port", &port, "--names", names, "--openai-base-url", &base]).await;
             assert_eq!(output.status.code(), Some(1));
             assert!(output.stdout.is_empty());
-            let said = String::from_utf8(output.stderr).unwrap();
-            if !said.contains("cannot listen") {
-                break said;
+            let error = String::from_utf8(output.stderr).unwrap();
+            if !error.contains("cannot listen") {
+                break error;
             }
         };
-        assert!(said.contains("own address"), "{host}: {said}");
+        assert!(error.contains("own address"), "{host}: {error}");
     }
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_list_as_saved_from_the_api_is_a_map_and_what_is_missing_is_said() {
+async fn names_file_with_one_page_of_a_list_is_used_with_a_warning() {
     let upstream = Upstream::rows().await;
     let names = names();
     std::fs::write(
@@ -301,8 +303,8 @@ async fn a_list_as_saved_from_the_api_is_a_map_and_what_is_missing_is_said() {
     command.args(["--port", "0", "--openai-base-url", &upstream.base(), "--names"]).arg(names.path());
     let running = Running::start(&mut command);
     let request = "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let answer = exchange(running.address, request).await;
-    assert!(answer.ends_with(NAMED), "{answer}");
+    let response = exchange(running.address, request).await;
+    assert!(response.ends_with(NAMED), "{response}");
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0));
@@ -311,8 +313,8 @@ async fn a_list_as_saved_from_the_api_is_a_map_and_what_is_missing_is_said() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
-    // A minute bucket of a large organization: rows of about 600 bytes, in chunks of no particular length.
+async fn page_of_88_mb_is_named_to_its_last_row_in_bounded_memory() {
+    // A page of minute buckets of a large organization has rows of about 600 bytes.
     let row = format!(r#"{{"api_key_id":"key_a","project_id":"{}","n":1.10}},"#, "p".repeat(550));
     let rows = 88_000_000 / row.len();
     let block = row.repeat(100);
@@ -348,7 +350,7 @@ async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
         bytes += data.len();
         window.extend_from_slice(&data);
         count += named.find_iter(&window).count();
-        // What may be the beginning of one; a whole one does not fit.
+        // Keeps the beginning of a match that may continue in the next frame.
         window.drain(..window.len().saturating_sub(named.needle().len() - 1));
     }
     assert_eq!(count, rows / 100 * 100);
@@ -359,22 +361,36 @@ async fn an_88_mb_page_is_named_to_its_last_row_in_little_memory() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn it_warns_of_what_is_open() {
+async fn address_open_to_other_machines_logs_a_warning() {
     let running = Running::start(program().args(["--demo", "--host", "0.0.0.0", "--port", "0"]));
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0));
-    assert!(log.contains("WARN") && log.contains("repeats calls without checking who asks"), "{log}");
+    assert!(log.contains("WARN") && log.contains("without authentication"), "{log}");
+}
 
+#[cfg(unix)]
+#[tokio::test]
+async fn upstream_in_plain_text_on_another_machine_logs_a_warning() {
     let names = names();
-    let running = Running::start(
-        program()
-            .args(["--port", "0", "--openai-base-url", "http://192.0.2.1:9", "--names"])
-            .arg(names.path()),
-    );
+    let mut command = program();
+    // TEST-NET-1 (RFC 5737) belongs to no machine.
+    command.args(["--port", "0", "--openai-base-url", "http://192.0.2.1:9", "--names"]).arg(names.path());
+    let running = Running::start(&mut command);
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0));
     assert!(log.contains("not encrypted"), "{log}");
-    assert!(!log.contains("without checking"), "{log}");
+    assert!(!log.contains("without authentication"), "{log}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn subcommand_serve_runs_the_proxy_as_without_a_subcommand() {
+    let running = Running::start(program().args(["serve", "--demo", "--port", "0"]));
+    running.signal("-TERM");
+    assert_eq!(running.ended().await.0, Some(0));
+    for arguments in [&["serve", "--grace", "0"][..], &["--port", "0", "serve"], &["unknown"]] {
+        assert_eq!(run(arguments).await.status.code(), Some(2), "{arguments:?}");
+    }
 }

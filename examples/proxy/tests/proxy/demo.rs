@@ -1,4 +1,4 @@
-//! The demo's organization, asked through the proxy as it is with `--demo`.
+//! The demo API, directly and through the proxy.
 use std::collections::BTreeSet;
 
 use http::Request;
@@ -10,12 +10,12 @@ use api_key_name_proxy::demo::{Demo, names};
 const DAY: u64 = 86_400;
 const START: u64 = 1_750_000_000 / DAY * DAY;
 
-struct Shown {
+struct DemoAndProxy {
     demo: Demo,
     proxy: Proxy,
 }
 
-impl Shown {
+impl DemoAndProxy {
     async fn start() -> Self {
         let demo = Demo::start(limits()).await.unwrap();
         let names = tower_api_key_name::SharedKeyNames::new(names().unwrap());
@@ -41,13 +41,13 @@ fn rows(page: &Value) -> impl Iterator<Item = &Value> {
 }
 
 #[tokio::test]
-async fn costs_are_named_and_their_digits_are_those_of_the_upstream() {
-    let shown = Shown::start().await;
+async fn costs_through_the_proxy_have_names_and_the_same_digits() {
+    let demo = DemoAndProxy::start().await;
     let target = format!(
         "/v1/organization/costs?start_time={START}&limit=3&group_by[]=api_key_id&group_by[]=line_item"
     );
-    let before = shown.direct(&target).await;
-    let after = shown.proxy.get(&target.replace("api_key_id", "api_key_name")).await;
+    let before = demo.direct(&target).await;
+    let after = demo.proxy.get(&target.replace("api_key_id", "api_key_name")).await;
     let amounts = |text: &str| {
         let values: Vec<_> =
             text.split("\"value\":").skip(1).map(|v| v[..v.find(',').unwrap()].to_owned()).collect();
@@ -63,16 +63,16 @@ async fn costs_are_named_and_their_digits_are_those_of_the_upstream() {
     assert_eq!(pairs.len(), 12);
     assert!(pairs.contains(&(Some("key_9fKd2LmQx7Rt"), Some("storefront-prod"))));
     assert!(pairs.contains(&(Some("key_Ta8gNc4VxHm6"), Some("nightly \"re-embed\" job"))));
-    // Deleted, and so in no list; used without any key.
+    // A deleted key is in no list. Usage without a key has no name.
     assert!(pairs.contains(&(Some("key_Zs4iHu8TbPg1"), Some("unknown"))));
     assert!(pairs.contains(&(None, None)));
-    // The same question has the same answer.
-    assert_eq!(shown.direct(&target).await.body, before.body);
+    // The numbers are generated, but do not change.
+    assert_eq!(demo.direct(&target).await.body, before.body);
 }
 
 #[tokio::test]
-async fn usage_of_every_kind_for_every_width() {
-    let shown = Shown::start().await;
+async fn usage_of_each_kind_and_width_has_its_buckets_and_names() {
+    let demo = DemoAndProxy::start().await;
     for (kind, keyed) in [
         ("completions", true),
         ("embeddings", true),
@@ -91,7 +91,7 @@ async fn usage_of_every_kind_for_every_width() {
             let target = format!(
                 "/v1/organization/usage/{kind}?start_time={START}&end_time={end}&bucket_width={width}"
             );
-            let page = shown.named(&format!("{target}{group}&limit={most}")).await;
+            let page = demo.named(&format!("{target}{group}&limit={most}")).await;
             assert_eq!(page["object"], "page");
             let buckets = page["data"].as_array().unwrap();
             assert_eq!(
@@ -108,17 +108,17 @@ async fn usage_of_every_kind_for_every_width() {
                 assert_eq!(row.get("api_key_name").is_some(), keyed, "{kind}: {row}");
                 assert!(row["project_id"].is_string());
             }
-            let reply = shown.proxy.get(&format!("{target}&limit={}", most + 1)).await;
+            let reply = demo.proxy.get(&format!("{target}&limit={}", most + 1)).await;
             assert_eq!(reply.status, 400);
         }
         let group = format!("/v1/organization/usage/{kind}?start_time={START}&group_by=api_key_id");
-        assert_eq!(shown.direct(&group).await.status, if keyed { 200 } else { 400 });
+        assert_eq!(demo.direct(&group).await.status, if keyed { 200 } else { 400 });
     }
 }
 
 #[tokio::test]
-async fn pages_follow_one_another_to_the_end() {
-    let shown = Shown::start().await;
+async fn cursor_in_each_form_of_group_by_leads_to_the_last_page() {
+    let demo = DemoAndProxy::start().await;
     for style in [
         "group_by=api_key_name&group_by=model",
         "group_by[]=api_key_name&group_by[]=model",
@@ -133,7 +133,7 @@ async fn pages_follow_one_another_to_the_end() {
         );
         let (mut days, mut next) = (Vec::new(), String::new());
         for pages_left in (0..3).rev() {
-            let page = shown.named(&format!("{target}{next}")).await;
+            let page = demo.named(&format!("{target}{next}")).await;
             days.extend(page["data"].as_array().unwrap().iter().map(|b| b["start_time"].as_u64().unwrap()));
             assert!(
                 rows(&page).all(|row| row.get("api_key_name").is_some() && row["model"].is_string()),
@@ -141,7 +141,7 @@ async fn pages_follow_one_another_to_the_end() {
             );
             assert_eq!(page["has_more"], pages_left > 0);
             if pages_left > 0 {
-                // Opaque, and sent back as clients do.
+                // Clients escape the cursor.
                 let cursor = page["next_page"].as_str().unwrap();
                 assert!(cursor.ends_with('='));
                 next = format!("&page={}", cursor.replace('=', "%3D"));
@@ -152,41 +152,41 @@ async fn pages_follow_one_another_to_the_end() {
 }
 
 #[tokio::test]
-async fn sums_agree_however_they_are_grouped() {
-    let shown = Shown::start().await;
+async fn sums_with_any_grouping_are_equal() {
+    let demo = DemoAndProxy::start().await;
     let target = format!("/v1/organization/usage/completions?start_time={START}&end_time={}", START + DAY);
     let mut sums = BTreeSet::new();
     for group in ["", "&group_by=api_key_id", "&group_by=project_id,model", "&group_by=batch"] {
-        let page = shown.named(&format!("{target}{group}")).await;
+        let page = demo.named(&format!("{target}{group}")).await;
         sums.insert(rows(&page).map(|row| row["input_tokens"].as_u64().unwrap()).sum::<u64>());
     }
     assert_eq!(sums.len(), 1, "{sums:?}");
-    let page = shown.named(&format!("{target}&group_by=api_key_id&api_key_ids[]=key_9fKd2LmQx7Rt")).await;
+    let page = demo.named(&format!("{target}&group_by=api_key_id&api_key_ids[]=key_9fKd2LmQx7Rt")).await;
     assert_eq!(rows(&page).count(), 1);
 }
 
 #[tokio::test]
-async fn it_is_asked_by_name() {
-    let shown = Shown::start().await;
+async fn filter_by_name_returns_the_rows_of_these_keys() {
+    let demo = DemoAndProxy::start().await;
     let target = format!("/v1/organization/costs?start_time={START}&limit=2&group_by=api_key_name");
     for query in [
         "&api_key_names[]=storefront-prod&api_key_names[]=Ana%27s+laptop",
         "&api_key_names=storefront-prod,Ana's%20laptop",
         "&api_key_ids=key_9fKd2LmQx7Rt&api_key_names=Ana's+laptop",
     ] {
-        let page = shown.named(&format!("{target}{query}")).await;
+        let page = demo.named(&format!("{target}{query}")).await;
         let names: BTreeSet<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
         assert_eq!(names, BTreeSet::from([Some("Ana's laptop"), Some("storefront-prod")]), "{query}");
     }
     let target = "/v1/organizations/usage_report/messages?starting_at=2025-01-01T00:00:00Z&limit=1&group_by[]=api_key_name";
-    let page = shown.named(&format!("{target}&api_key_names[]=old+crawler")).await;
+    let page = demo.named(&format!("{target}&api_key_names[]=old+crawler")).await;
     let names: Vec<_> = rows(&page).map(|row| row["api_key_name"].as_str()).collect();
     assert_eq!(names, [Some("old crawler")]);
 }
 
 #[tokio::test]
-async fn it_refuses_as_the_api_does() {
-    let shown = Shown::start().await;
+async fn invalid_request_receives_the_errors_of_the_api() {
+    let demo = DemoAndProxy::start().await;
     for (target, status, param) in [
         ("/v1/organization/costs".to_owned(), 400, "start_time".into()),
         ("/v1/organization/costs?start_time=x".to_owned(), 400, "start_time".into()),
@@ -198,35 +198,35 @@ async fn it_refuses_as_the_api_does() {
         ("/v1/organization/usage/nothing".to_owned(), 404, Value::Null),
         ("/v1/organization/projects/proj_x/api_keys".to_owned(), 404, Value::Null),
     ] {
-        let reply = shown.proxy.get(&target).await;
+        let reply = demo.proxy.get(&target).await;
         assert_eq!(reply.status, status, "{target}");
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(body["error"].as_object().unwrap().len(), 4);
         assert_eq!(body["error"]["param"], param, "{target}");
         assert_eq!(body["error"]["type"], "invalid_request_error");
     }
-    // As the API, it does not know the name.
+    // The API itself does not support grouping by name.
     let target = format!("/v1/organization/costs?start_time={START}&group_by=api_key_name");
-    assert_eq!(shown.direct(&target).await.status, 400);
-    assert_eq!(shown.proxy.get(&target).await.status, 200);
+    assert_eq!(demo.direct(&target).await.status, 400);
+    assert_eq!(demo.proxy.get(&target).await.status, 200);
 
-    let reply = shown.proxy.get_with(&target, &[("authorization", "Bearer sk-bad")]).await;
+    let reply = demo.proxy.get_with(&target, &[("authorization", "Bearer sk-bad")]).await;
     assert_eq!(reply.status, 401);
     assert!(reply.text().contains("invalid_api_key"));
-    let reply = shown.proxy.get_with("/v1/organizations/api_keys", &[("x-api-key", "sk-bad")]).await;
+    let reply = demo.proxy.get_with("/v1/organizations/api_keys", &[("x-api-key", "sk-bad")]).await;
     assert_eq!(reply.status, 401);
 }
 
 #[tokio::test]
-async fn lists_and_the_map_tell_the_same_names() {
-    let shown = Shown::start().await;
+async fn lists_of_all_projects_contain_the_names_of_the_costs() {
+    let demo = DemoAndProxy::start().await;
     let ids = |list: &Value| -> Vec<String> {
         let items = list["data"].as_array().unwrap().iter();
         items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
     };
-    let projects = shown.named("/v1/organization/projects").await;
+    let projects = demo.named("/v1/organization/projects").await;
     assert_eq!(ids(&projects).len(), 3);
-    let projects = ids(&shown.named("/v1/organization/projects?include_archived=true").await);
+    let projects = ids(&demo.named("/v1/organization/projects?include_archived=true").await);
     assert_eq!(projects.len(), 4);
 
     let mut listed = Vec::new();
@@ -234,7 +234,7 @@ async fn lists_and_the_map_tell_the_same_names() {
         let target = format!("/v1/organization/projects/{project}/api_keys?owner_project_access=any&limit=1");
         let mut after = String::new();
         loop {
-            let list = shown.named(&format!("{target}{after}")).await;
+            let list = demo.named(&format!("{target}{after}")).await;
             assert_eq!(list["object"], "list");
             for item in list["data"].as_array().unwrap() {
                 listed.push((
@@ -248,31 +248,30 @@ async fn lists_and_the_map_tell_the_same_names() {
             after = format!("&after={}", list["last_id"].as_str().unwrap());
         }
     }
-    // Eleven, less the one that was deleted.
+    // Eleven keys without the deleted one.
     assert_eq!(listed.len(), 10);
-    let costs = shown
-        .named(&format!("/v1/organization/costs?start_time={START}&limit=1&group_by=api_key_name"))
-        .await;
+    let costs =
+        demo.named(&format!("/v1/organization/costs?start_time={START}&limit=1&group_by=api_key_name")).await;
     for (id, name) in &listed {
         let row = rows(&costs).find(|row| row["api_key_id"] == id.as_str()).expect(id);
         assert_eq!(row["api_key_name"], name.as_str());
     }
-    // Without `any`, one key is missing.
-    let few = shown.named("/v1/organization/projects/proj_Vd8kRzYpLcN4/api_keys").await;
+    // One key is listed only with `owner_project_access=any`.
+    let few = demo.named("/v1/organization/projects/proj_Vd8kRzYpLcN4/api_keys").await;
     assert_eq!(ids(&few).len(), 2);
-    assert_eq!(ids(&shown.named("/v1/organization/admin_api_keys").await).len(), 2);
+    assert_eq!(ids(&demo.named("/v1/organization/admin_api_keys").await).len(), 2);
 }
 
 #[tokio::test]
-async fn anthropics_reports_are_named_too() {
-    let shown = Shown::start().await;
+async fn anthropic_reports_through_the_proxy_have_names() {
+    let demo = DemoAndProxy::start().await;
     let target = "/v1/organizations/usage_report/messages?starting_at=2024-02-28T00:00:00Z&ending_at=2024-03-02T00:00:00Z&group_by[]=api_key_name&limit=2";
-    let page = shown.named(target).await;
+    let page = demo.named(target).await;
     let buckets = page["data"].as_array().unwrap();
     assert_eq!(buckets[0]["starting_at"], "2024-02-28T00:00:00Z");
     assert_eq!(buckets[1]["ending_at"], "2024-03-01T00:00:00Z");
     let next = page["next_page"].as_str().unwrap().replace('=', "%3D");
-    let last = shown.named(&format!("{target}&page={next}")).await;
+    let last = demo.named(&format!("{target}&page={next}")).await;
     assert_eq!(last["data"][0]["ending_at"], "2024-03-02T00:00:00Z");
     assert_eq!(last["has_more"], false);
     let pairs: BTreeSet<_> =
@@ -281,19 +280,19 @@ async fn anthropics_reports_are_named_too() {
     assert!(pairs.contains(&(Some("apikey_01Rj2N8SVvo6BePZj99NhmiT"), Some("assistant-prod"))));
     assert!(pairs.contains(&(None, None)));
 
-    let keys = shown.named("/v1/organizations/api_keys?limit=2").await;
+    let keys = demo.named("/v1/organizations/api_keys?limit=2").await;
     let after = keys["last_id"].as_str().unwrap();
-    let more = shown.named(&format!("/v1/organizations/api_keys?limit=2&after_id={after}")).await;
+    let more = demo.named(&format!("/v1/organizations/api_keys?limit=2&after_id={after}")).await;
     assert_eq!((&keys["has_more"], &more["has_more"]), (&true.into(), &false.into()));
     assert_eq!(more["data"][0]["status"], "archived");
 }
 
 #[tokio::test]
-async fn it_shows_itself_before_and_after() {
-    let shown = Shown::start().await;
-    let text = soon(shown.demo.show(shown.proxy.address)).await.unwrap();
+async fn demo_output_has_both_responses_and_commands() {
+    let demo = DemoAndProxy::start().await;
+    let text = soon(demo.demo.show(demo.proxy.address)).await.unwrap();
     let (before, after) = text.split_once("after, through the proxy").unwrap();
     assert!(before.contains("key_9fKd2LmQx7Rt") && !before.contains("api_key_name"));
     assert!(after.contains(r#""api_key_id":"key_9fKd2LmQx7Rt","api_key_name":"storefront-prod""#));
-    assert!(after.contains(&format!("curl 'http://{}/v1/organization/costs", shown.proxy.address)));
+    assert!(after.contains(&format!("curl 'http://{}/v1/organization/costs", demo.proxy.address)));
 }

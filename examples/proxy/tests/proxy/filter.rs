@@ -1,4 +1,4 @@
-//! Asking by name: what reaches the upstream, and what the proxy's naming layer answers itself.
+//! Filters by name through the proxy: the translated request, and the errors of the naming layer.
 use http::{Method, Request};
 use serde_json::{Value, json};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -11,12 +11,12 @@ fn error(reply: &Reply) -> Value {
 }
 
 #[tokio::test]
-async fn names_arrive_as_ids() {
+async fn filter_by_name_reaches_the_upstream_as_ids() {
     let upstream = Upstream::rows().await;
     let names =
         KeyNames::new([("key_a", "Alpha"), ("key_1", "Secret Key"), ("key_2", "Secret Key")]).unwrap();
     let proxy = Proxy::naming(names.into(), settings(&upstream.base()), limits()).await;
-    for (asked, arrives) in [
+    for (query, translated) in [
         (
             "api_key_names%5B%5D=Alpha&api_key_names%5B%5D=Secret+Key",
             "api_key_ids%5B%5D=key_a&api_key_ids%5B%5D=key_1&api_key_ids%5B%5D=key_2",
@@ -28,15 +28,15 @@ async fn names_arrive_as_ids() {
         ),
     ] {
         for tree in ["/v1/organization/usage/completions", "/v1/organizations/usage_report/messages"] {
-            let reply = proxy.get(&format!("{tree}?{asked}")).await;
+            let reply = proxy.get(&format!("{tree}?{query}")).await;
             assert_eq!((reply.status.as_u16(), reply.text()), (200, NAMED));
-            assert_eq!(upstream.last().uri.to_string(), format!("{tree}?{arrives}"));
+            assert_eq!(upstream.last().uri.to_string(), format!("{tree}?{translated}"));
         }
     }
 }
 
 #[tokio::test]
-async fn what_nobody_is_called_reaches_nobody() {
+async fn filter_that_cannot_be_translated_does_not_reach_the_upstream() {
     let upstream = Upstream::rows().await;
     let many = (0..3_000).map(|nth| (format!("key_{nth:020}"), "many"));
     let many: SharedKeyNames = KeyNames::new(many).unwrap().into();
@@ -71,13 +71,13 @@ async fn what_nobody_is_called_reaches_nobody() {
     assert_eq!(upstream.connections(), 0);
 }
 
-/// A refusal leaves the connection as it was, also where the client sends a body that nobody reads.
+/// The body of a refused request is not read, but the next request on the connection is.
 #[tokio::test]
-async fn the_connection_goes_on() {
+async fn connection_after_a_refusal_serves_the_next_request() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let refused = "/v1/organization/costs?api_key_names=nobody";
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         &format!(
             "POST {refused} HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody\
@@ -86,8 +86,8 @@ async fn the_connection_goes_on() {
         ),
     )
     .await;
-    assert_eq!(answer.matches("HTTP/1.1 400 ").count(), 2, "{answer}");
-    assert!(answer.ends_with(NAMED), "{answer}");
+    assert_eq!(response.matches("HTTP/1.1 400 ").count(), 2, "{response}");
+    assert!(response.ends_with(NAMED), "{response}");
     assert_eq!(upstream.asked().len(), 1);
     let request =
         Request::builder().method(Method::POST).uri(proxy.url(refused)).body(full("x".repeat(1 << 20)));

@@ -1,4 +1,4 @@
-//! What is written, and what never is.
+//! The access log: its lines, and the writer behind them.
 use std::io::{self, Write};
 #[cfg(unix)]
 use std::process::{Command, Stdio};
@@ -15,12 +15,13 @@ use crate::binary::{Running, names, program};
 use crate::peer::{
     COSTS, Proxy, Reply, Upstream, client, full, listen, read_head, scripted, settings, soon, write_then_wait,
 };
-use api_key_name_proxy::lines::{LONGEST, Lines};
+use api_key_name_proxy::output::{LogWriter, MAX_LINE};
+use api_key_name_proxy::stack::log::masked_path;
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -30,11 +31,11 @@ impl Write for Log {
     }
 }
 
-impl Log {
-    /// Of this thread, on which everything of one test runs.
+impl LogBuffer {
+    /// Captures the log of this thread. A test with the default runtime runs on one thread.
     fn capture(level: LevelFilter) -> (Self, tracing::subscriber::DefaultGuard) {
-        // A line of code that is met first in another test, while this subscriber is the only one, would be
-        // asked of that test's thread, which has none, and stay silent for all. It is never the only one.
+        // If this subscriber were the only one, a log statement that another test reaches first would be disabled for
+        // all threads, because the other thread has no subscriber. A second one prevents that.
         static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
         LazyLock::force(&ANOTHER);
         let log = Self::default();
@@ -51,10 +52,10 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Lines come when a body is done with, which may be just after the client has all of it.
-    async fn until(&self, what: &str) -> String {
+    /// Waits for a text. The line of a response is written shortly after the client has received it.
+    async fn until(&self, expected: &str) -> String {
         soon(async {
-            while !self.text().contains(what) {
+            while !self.text().contains(expected) {
                 tokio::task::yield_now().await;
             }
         })
@@ -64,13 +65,13 @@ impl Log {
 }
 
 #[tokio::test]
-async fn one_line_a_request() {
-    let (log, _guard) = Log::capture(LevelFilter::INFO);
+async fn request_with_any_result_has_one_line() {
+    let (log, _guard) = LogBuffer::capture(LevelFilter::INFO);
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     proxy.get("/v1/organization/costs?group_by=api_key_name").await;
     let text = log.until(" ms").await;
-    // The layer's own warning of the id that has no name may stand before it.
+    // The library's warning about the unmatched id may be the first line.
     let line = text.lines().find(|line| line.contains("INFO")).unwrap();
     assert!(line.contains("GET /v1/organization/costs 200 amended named=1 unmatched=1 null=1 "), "{line}");
     assert!(!line.contains("group_by"));
@@ -81,7 +82,7 @@ async fn one_line_a_request() {
     proxy.get("/elsewhere?q=1").await;
     let text = log.until("/elsewhere").await;
     assert!(text.contains("GET /elsewhere 404 "), "{text}");
-    // A key pasted where its id belongs.
+    // A key in place of its id.
     proxy.get("/v1/organization/admin_api_keys/sk-admin-0123456789abcdef/x").await;
     let text = log.until("/x 200").await;
     assert!(text.contains("GET /v1/organization/admin_api_keys/…/x 200 ") && !text.contains("sk-"), "{text}");
@@ -89,8 +90,8 @@ async fn one_line_a_request() {
 }
 
 #[tokio::test]
-async fn the_counts_of_a_streamed_answer_are_its_final_ones() {
-    let (log, _guard) = Log::capture(LevelFilter::INFO);
+async fn line_of_a_streamed_response_has_the_final_counts() {
+    let (log, _guard) = LogBuffer::capture(LevelFilter::INFO);
     let row = r#"{"api_key_id":"key_a"},"#;
     let upstream = Upstream::answering(move |_| crate::peer::json(format!("[{}0]", row.repeat(3_000)))).await;
     let mut settings = settings(&upstream.base());
@@ -112,16 +113,16 @@ async fn the_counts_of_a_streamed_answer_are_its_final_ones() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_has_a_line_where_others_have_none() {
-    let (log, _guard) = Log::capture(LevelFilter::WARN);
+async fn failed_request_without_access_log_has_a_line() {
+    let (log, _guard) = LogBuffer::capture(LevelFilter::WARN);
     let address = scripted(|mut stream| async move {
         let head = read_head(&mut stream).await;
-        let said = match head.split(' ').nth(1) {
+        let response = match head.split(' ').nth(1) {
             Some("/v1/organization/well") => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
             Some("/v1/organization/ill") => "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno",
             _ => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nno",
         };
-        tokio::io::AsyncWriteExt::write_all(&mut stream, said.as_bytes()).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, response.as_bytes()).await.unwrap();
     })
     .await;
     let proxy = Proxy::to(&format!("http://{address}")).await;
@@ -139,8 +140,8 @@ async fn what_went_wrong_has_a_line_where_others_have_none() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_a_line() {
-    let (log, _guard) = Log::capture(LevelFilter::INFO);
+async fn response_dropped_by_the_client_has_a_line() {
+    let (log, _guard) = LogBuffer::capture(LevelFilter::INFO);
     let address = scripted(|mut stream| async move {
         read_head(&mut stream).await;
         let rows = format!("[{}", r#"{"api_key_id":"key_a"},"#.repeat(3_000));
@@ -160,8 +161,8 @@ async fn a_client_that_goes_away_leaves_a_line() {
 }
 
 #[tokio::test]
-async fn a_failure_says_why() {
-    let (log, _guard) = Log::capture(LevelFilter::INFO);
+async fn unreachable_upstream_is_logged_with_its_cause() {
+    let (log, _guard) = LogBuffer::capture(LevelFilter::INFO);
     let (listener, address) = listen().await;
     drop(listener);
     Proxy::to(&format!("http://{address}")).await.get(COSTS).await;
@@ -169,10 +170,10 @@ async fn a_failure_says_why() {
     assert!(text.contains("WARN") && text.contains("refused"), "{text}");
 }
 
-/// A pipe to a collector that hangs, which standard output goes to as well.
+/// Standard output and the log go to one pipe, whose reader stopped reading.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_log_that_nobody_reads_stops_no_call() {
+async fn log_without_a_reader_delays_no_request() {
     let upstream = Upstream::rows().await;
     let (names, program) = (names(), program());
     let mut command = Command::new("sh");
@@ -180,33 +181,33 @@ async fn a_log_that_nobody_reads_stops_no_call() {
     command.args(["--port", "0", "--access-log", "--openai-base-url", &upstream.base(), "--names"]);
     let mut running = Running::unread(command.arg(names.path()));
     let client = client(false);
-    // A line each, and more of them than a pipe and the queue before it take.
+    // More lines than the pipe and the queue can hold.
     for _ in 0..6_000 {
         let url = format!("http://{}/elsewhere", running.address);
         let request = Request::get(url).body(full("")).unwrap();
-        let answer = soon(client.request(request)).await.unwrap();
-        assert_eq!(answer.status(), 404);
+        let response = soon(client.request(request)).await.unwrap();
+        assert_eq!(response.status(), 404);
     }
     running.signal("-TERM");
     assert_eq!(running.exit_code().await, Some(0));
 }
 
-/// Not of one that cannot start, either, and has something to say of it.
+/// The program cannot start, and cannot print its error.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_log_that_nobody_reads_stops_no_end() {
+async fn log_without_a_reader_does_not_prevent_the_exit() {
     let mut command = tokio::process::Command::new("sh");
-    // As much as a pipe takes.
+    // Fills the pipe.
     command.args(["-c", r#"head -c 65536 /dev/zero >&2; exec "$0" "$@""#]).arg(program().get_program());
     command.env_clear().args(["--port", "0", "--names", "/nowhere/names.json"]);
     let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     assert_eq!(soon(child.wait()).await.unwrap().code(), Some(1));
 }
 
-/// Writes when it is let, and then all at once.
-struct Gated(mpsc::Receiver<()>, Log);
+/// Blocks until the sender is dropped.
+struct BlockedWriter(mpsc::Receiver<()>, LogBuffer);
 
-impl Write for Gated {
+impl Write for BlockedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.0.recv();
         self.1.write(bytes)
@@ -218,34 +219,48 @@ impl Write for Gated {
 }
 
 #[test]
-fn lines_that_are_lost_are_counted_and_told_of() {
-    let (log, (go_on, gate)) = (Log::default(), mpsc::channel());
-    let mut lines = Lines::to(Gated(gate, log.clone())).unwrap();
+fn dropped_log_lines_are_counted_and_reported() {
+    let (log, (go_on, gate)) = (LogBuffer::default(), mpsc::channel());
+    let mut lines = LogWriter::new(BlockedWriter(gate, log.clone())).unwrap();
     for nth in 0..6_000 {
         lines.write_all(format!("line {nth}\n").as_bytes()).unwrap();
     }
     drop(go_on);
-    lines.end(Some("the last words\n".into()));
+    lines.finish(Some("the last line\n".into()));
     let text = log.text();
     let written = text.lines().filter(|line| line.starts_with("line ")).count();
     assert!((4_000..5_000).contains(&written), "{written}");
-    let told = format!("WARN {} lines of this log are lost", 6_000 - written);
-    assert_eq!(text.matches(&told).count(), 1, "{told}: {}", &text[text.len() - 200..]);
-    assert!(text.ends_with("the last words\n"), "{}", &text[text.len() - 200..]);
+    let report = format!("WARN {} log lines were dropped", 6_000 - written);
+    assert_eq!(text.matches(&report).count(), 1, "{report}: {}", &text[text.len() - 200..]);
+    assert!(text.ends_with("the last line\n"), "{}", &text[text.len() - 200..]);
 }
 
 #[test]
-fn a_line_is_bounded_and_stays_text() {
+fn long_line_is_cut_after_a_whole_character() {
     for before in 0..3 {
-        let log = Log::default();
-        let mut lines = Lines::to(log.clone()).unwrap();
+        let log = LogBuffer::default();
+        let mut lines = LogWriter::new(log.clone()).unwrap();
         let long = format!("{}{}\n", "a".repeat(before), "ä".repeat(40_000));
         lines.write_all(long.as_bytes()).unwrap();
         lines.write_all("short\n".as_bytes()).unwrap();
-        lines.end(None);
+        lines.finish(None);
         let text = log.text();
         let (first, rest) = text.split_once('\n').unwrap();
-        assert!(first.len() < LONGEST && first.len() > LONGEST - 8, "{}", first.len());
+        assert!(first.len() < MAX_LINE && first.len() > MAX_LINE - 8, "{}", first.len());
         assert!(first.ends_with("ä…") && rest == "short\n", "{rest}");
+    }
+}
+
+#[test]
+fn masked_path_has_neither_query_nor_keys() {
+    for (uri, masked) in [
+        ("/v1/organization/costs", "/v1/organization/costs"),
+        ("/v1/organization/costs?api_key=sk-secret", "/v1/organization/costs"),
+        ("/v1/organization/admin_api_keys/sk-admin-0123/x?y", "/v1/organization/admin_api_keys/…/x"),
+        ("/sk-a/sk-b", "/…/…"),
+        ("/v1/organization/task-sk-1", "/v1/organization/task-sk-1"),
+        ("http://user:sk-secret@host/v1/costs", "/v1/costs"),
+    ] {
+        assert_eq!(masked_path(&uri.parse().unwrap()), masked);
     }
 }

@@ -1,9 +1,9 @@
-//! The proxy over real sockets on loopback: each line of its specification, and what it refuses.
-// clippy.toml lets tests unwrap, and takes a helper of theirs for none; the proxy itself is checked where it
-// is built as an example.
+//! Tests of the proxy over real sockets on loopback: forwarding, limits, failures, and the program itself.
+// clippy.toml allows `unwrap` in tests, but not in their helper functions.
 #![allow(clippy::unwrap_used)]
 
 mod binary;
+mod bodies;
 mod coding;
 #[cfg(target_os = "linux")]
 mod crowd;

@@ -1,14 +1,14 @@
-//! The map while the proxy runs: a save is used, a bad one is told of and changes nothing.
+//! Reloads of the names file while the proxy runs.
 use serde_json::Value;
 use tower_api_key_name::SharedKeyNames;
 
 use crate::peer::{COSTS, Proxy, Upstream, limits, settings, soon};
 
-async fn health_until(proxy: &Proxy, is: impl Fn(&Value) -> bool) -> Value {
+async fn health_until(proxy: &Proxy, condition: impl Fn(&Value) -> bool) -> Value {
     soon(async {
         loop {
             let health: Value = serde_json::from_slice(&proxy.get("/health").await.body).unwrap();
-            if is(&health) {
+            if condition(&health) {
                 return health;
             }
         }
@@ -17,11 +17,11 @@ async fn health_until(proxy: &Proxy, is: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_save_is_used_and_a_bad_one_is_told_of() {
+async fn names_file_after_each_save_is_reloaded_or_its_error_reported() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("names.json");
     let save = |text: &str| {
-        // As editors do: never half a file under its name.
+        // Editors write a new file and rename it.
         let new = directory.path().join("names.json.new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(&new, &file).unwrap();
@@ -41,8 +41,8 @@ async fn a_save_is_used_and_a_bad_one_is_told_of() {
     save("{\"key_a\": 7}");
     let health = health_until(&proxy, |health| !health["last_error"].is_null()).await;
     assert_eq!((&health["status"], &health["entries"]), (&"ok".into(), &2.into()));
-    let why = health["last_error"].as_str().unwrap();
-    assert!(why.contains("names.json"), "{why}");
+    let error = health["last_error"].as_str().unwrap();
+    assert!(error.contains("names.json"), "{error}");
     assert_eq!(proxy.get(COSTS).await.text(), reply.text());
 
     save(r#"{"key_a":"Again"}"#);

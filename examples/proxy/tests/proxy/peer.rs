@@ -23,10 +23,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
 
 use api_key_name_proxy::base::Base;
-use api_key_name_proxy::flags::Flags;
+use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::limits::Limits;
 use api_key_name_proxy::server::{self, Stop};
-use api_key_name_proxy::stack::{self, Settings};
+use api_key_name_proxy::settings::ProxySettings;
+use api_key_name_proxy::stack;
 use api_key_name_proxy::upstream::Roots;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
@@ -203,13 +204,13 @@ pub(crate) struct Proxy {
 
 /// As the command line has them.
 pub(crate) fn limits() -> Limits {
-    let limits = <Flags as clap::Parser>::parse_from(["proxy"]).limits;
+    let limits = <ServeFlags as clap::Parser>::parse_from(["proxy"]).limits;
     // Not from the environment of whoever runs the tests.
     Limits { timeout: Duration::from_secs(60), ..limits }
 }
 
-pub(crate) fn settings(base: &str) -> Settings {
-    Settings {
+pub(crate) fn settings(base: &str) -> ProxySettings {
+    ProxySettings {
         base: Base::parse(base).unwrap(),
         timeout: limits().timeout,
         deadline: limits().deadline,
@@ -229,15 +230,15 @@ impl Proxy {
         Self::with(settings(base)).await
     }
 
-    pub(crate) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: ProxySettings) -> Self {
         Self::limited(settings, limits()).await
     }
 
-    pub(crate) async fn limited(settings: Settings, limits: Limits) -> Self {
+    pub(crate) async fn limited(settings: ProxySettings, limits: Limits) -> Self {
         Self::naming(names(), settings, limits).await
     }
 
-    pub(crate) async fn naming(names: SharedKeyNames, settings: Settings, limits: Limits) -> Self {
+    pub(crate) async fn naming(names: SharedKeyNames, settings: ProxySettings, limits: Limits) -> Self {
         let (listener, address) = listen().await;
         let (ask_to_stop, stop) = Stop::pair();
         let service = stack::stack(names, &settings).unwrap();

@@ -1,4 +1,4 @@
-//! What reaches the upstream, and what does not.
+//! Paths and methods that are forwarded, and those that are not.
 use http::{Method, Request};
 
 use crate::peer::{COSTS, NAMED, Proxy, Upstream, exchange, full};
@@ -21,7 +21,7 @@ const OUTSIDE: &[&str] = &[
     "/healthz",
     "/health/",
     "*",
-    // dot segments, as they are
+    // plain dot segments
     "/v1/organization/.",
     "/v1/organization/..",
     "/v1/organization/../models",
@@ -31,7 +31,7 @@ const OUTSIDE: &[&str] = &[
     "/v1/organization/usage/..",
     "/v1/organization/../organization/costs",
     "/./v1/organization/costs",
-    // encoded, wholly or in part, once or more
+    // dot segments with escapes, also escaped more than once
     "/v1/organization/%2e%2e/models",
     "/v1/organization/%2E%2E/models",
     "/v1/organization/%2E",
@@ -45,25 +45,25 @@ const OUTSIDE: &[&str] = &[
     "/v1/organization/%25252e%25252e/models",
     "/v1/organization/..%252fmodels",
     "/v1/organization/%252525252e/models",
-    // what some take for a slash
+    // backslashes, which some servers read as slashes
     "/v1/organization/..\\models",
     "/v1/organization/x\\y",
     "/v1/organization/..%5cmodels",
     "/v1/organization/%5C",
     "/v1/organization/%255c..",
-    // what some cut off
+    // path parameters, which some servers cut off
     "/v1/organization/..;/models",
     "/v1/organization/..;x=1/models",
     "/v1/organization/.;a/costs",
     "/v1/organization/%2e%2e;x/models",
     "/v1/organization/..%3bx/models",
     "/v1/organization/;/costs",
-    // what some join
+    // empty segments, which some servers join
     "/v1/organization//costs",
     "/v1/organization/costs//",
     "/v1/organization/x%2f%2fy",
     "/v1/organization/x%2f/y",
-    // no text
+    // broken escapes, invalid UTF-8, control characters
     "/v1/organization/%",
     "/v1/organization/%2",
     "/v1/organization/%zz",
@@ -75,7 +75,7 @@ const OUTSIDE: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn what_is_not_ours_is_a_404_and_reaches_nobody() {
+async fn path_out_of_scope_is_a_404_and_does_not_reach_the_upstream() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for target in OUTSIDE {
@@ -83,9 +83,9 @@ async fn what_is_not_ours_is_a_404_and_reaches_nobody() {
             let request = format!(
                 "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             );
-            let answer = exchange(proxy.address, &request).await;
-            assert!(answer.starts_with("HTTP/1.1 404 "), "{method} {target}: {answer}");
-            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            let response = exchange(proxy.address, &request).await;
+            assert!(response.starts_with("HTTP/1.1 404 "), "{method} {target}: {response}");
+            let (_, body) = response.split_once("\r\n\r\n").unwrap();
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             assert_eq!(body["error"]["type"], "proxy_error");
             assert_eq!(body["error"]["code"], "not_found");
@@ -93,33 +93,33 @@ async fn what_is_not_ours_is_a_404_and_reaches_nobody() {
         }
     }
     assert_eq!(upstream.connections(), 0);
-    // The same proxy does reach it.
+    // The same proxy reaches the upstream with a path in scope.
     proxy.get(COSTS).await;
     assert_eq!(upstream.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn an_absolute_target_is_judged_by_its_path_and_goes_to_the_upstream() {
+async fn absolute_target_in_scope_goes_to_the_configured_upstream() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         "GET http://elsewhere.example/v1/organization/costs?x=1 HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     assert_eq!(upstream.last().uri, "/v1/organization/costs?x=1");
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         "GET http://elsewhere.example/v1/models HTTP/1.1\r\nhost: elsewhere.example\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     assert_eq!(upstream.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_ours_arrives_byte_for_byte() {
+async fn path_in_scope_reaches_the_upstream_byte_for_byte() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for target in [
@@ -145,7 +145,7 @@ async fn what_is_ours_arrives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn the_name_is_asked_for_as_the_id() {
+async fn group_by_name_reaches_the_upstream_as_id() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let reply = proxy.get("/v1/organization/costs?group_by[]=api_key_name&x=1").await;
@@ -155,7 +155,7 @@ async fn the_name_is_asked_for_as_the_id() {
 }
 
 #[tokio::test]
-async fn seven_methods_pass_with_their_bodies() {
+async fn forwarded_methods_keep_their_bodies() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"] {
@@ -167,14 +167,14 @@ async fn seven_methods_pass_with_their_bodies() {
             .unwrap();
         let reply = proxy.send(request).await;
         assert_eq!(reply.status, 200, "{method}");
-        let asked = upstream.last();
-        assert_eq!((asked.method.as_str(), &asked.body[..]), (method, body.as_bytes()));
+        let received = upstream.last();
+        assert_eq!((received.method.as_str(), &received.body[..]), (method, body.as_bytes()));
         assert_eq!(reply.body.is_empty(), method == "HEAD");
     }
 }
 
 #[tokio::test]
-async fn other_methods_are_a_405_that_says_which_are_allowed() {
+async fn other_methods_receive_a_405_with_the_allowed_ones() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     for method in ["TRACE", "PROPFIND", "get", "PURGE"] {
@@ -187,17 +187,17 @@ async fn other_methods_are_a_405_that_says_which_are_allowed() {
         reply.is_error(405, "method_not_allowed");
         assert_eq!(reply.header("allow"), Some("GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD"));
     }
-    let answer = exchange(
+    let response = exchange(
         proxy.address,
         "CONNECT api.openai.com:443 HTTP/1.1\r\nhost: api.openai.com:443\r\nconnection: close\r\n\r\n",
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     assert_eq!(upstream.connections(), 0);
 }
 
 #[tokio::test]
-async fn max_forwards_counts_down_and_ends_here_at_zero() {
+async fn options_with_max_forwards_of_zero_is_not_forwarded() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let options =
@@ -211,7 +211,7 @@ async fn max_forwards_counts_down_and_ends_here_at_zero() {
 }
 
 #[tokio::test]
-async fn health_tells_of_the_map() {
+async fn health_reports_the_state_of_the_names() {
     let upstream = Upstream::rows().await;
     let proxy = Proxy::to(&upstream.base()).await;
     let reply = proxy.get("/health?x=1").await;

@@ -1,4 +1,4 @@
-//! Secrets: put wherever one may stand, marked, and looked for wherever one must not.
+//! Secrets: a marker in each place where a secret may be, and a search for it in logs, errors and Debug output.
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -12,8 +12,9 @@ use crate::peer::{
 };
 use crate::tls::secure;
 use api_key_name_proxy::base::Base;
+use api_key_name_proxy::flags::ServeFlags;
 
-/// No word holds it by chance.
+/// Part of no other text.
 const MARK: &str = "Marked7Qx";
 
 #[track_caller]
@@ -23,7 +24,7 @@ fn unmarked(place: &str, text: &str) {
     }
 }
 
-/// Queries of which some are in scope, some ask for names, and some are broken.
+/// Queries: plain ones, filters by name, and broken ones.
 const QUERIES: &[&str] = &[
     "key=Marked7Qx",
     "api%5Fkey=Marked7Qx&group_by=api_key_name",
@@ -42,7 +43,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("x-unknown", "Marked7Qx"),
 ];
 
-/// Heads and bodies that break with a secret in them.
+/// Broken requests that contain a secret.
 const BROKEN: &[&str] = &[
     "Marked7Qx\r\n\r\n",
     "GET /v1/organization/costs?Marked7Qx Marked7Qx HTTP/1.1\r\n\r\n",
@@ -56,7 +57,7 @@ const BROKEN: &[&str] = &[
 ];
 
 /// What an upstream says that has the secrets in its hands: status line, fields, body, in ways that break.
-const SAID: &[&str] = &[
+const RESPONSES: &[&str] = &[
     "HTTP/1.1 401 Marked7Qx\r\nwww-authenticate: Bearer Marked7Qx\r\ncontent-length: 9\r\n\r\nMarked7Qx",
     "HTTP/1.1 200 OK\r\nset-cookie: Marked7Qx\r\nx-request-id: Marked7Qx\r\ncontent-type: application/json\r\n\
      content-length: 90\r\n\r\n{\"error\":\"Marked7Qx",
@@ -72,24 +73,23 @@ const SAID: &[&str] = &[
 ];
 
 /// An upstream that answers with the next of these, and ends.
-async fn saying() -> String {
+async fn broken_upstream() -> String {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let address = scripted(move |mut stream| {
-        let said = SAID[next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SAID.len()];
+        let response = RESPONSES[next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % RESPONSES.len()];
         async move {
             read_head(&mut stream).await;
-            let _ = stream.write_all(said.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     })
     .await;
     format!("http://{address}")
 }
 
-/// A program with everything switched on that tells anything.
-fn talkative(base: &str, names: &Path) -> std::process::Command {
+/// The program with all log output enabled.
+fn verbose(base: &str, names: &Path) -> std::process::Command {
     let mut command = program();
     command.args(["--port", "0", "--access-log", "--openai-base-url", base, "--names"]).arg(names);
-    // Whether anybody reads them or not.
     for variable in ["OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY"] {
         command.env(variable, MARK);
     }
@@ -97,31 +97,31 @@ fn talkative(base: &str, names: &Path) -> std::process::Command {
     command
 }
 
-/// Each request with every secret, over both protocols; every way in which one can be broken; and /health.
-async fn ask_everything(proxy: &Running) {
+/// Sends each request with secrets over both protocols, the broken requests, and /health.
+async fn send_everything(proxy: &Running) {
     for query in QUERIES {
         for path in [COSTS, "/v1/organizations/usage_report/messages", "/v1/organization/%zz", "/elsewhere"] {
             let fields: String = FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("POST {path}?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}");
-            let answer = exchange(proxy.address, &format!("{head}content-length: 9\r\n\r\n{MARK}")).await;
-            if answer.contains("proxy_error") {
-                let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            let response = exchange(proxy.address, &format!("{head}content-length: 9\r\n\r\n{MARK}")).await;
+            if response.contains("proxy_error") {
+                let (_, body) = response.split_once("\r\n\r\n").unwrap();
                 unmarked("an error", body);
             }
             let url = format!("http://{}{path}?{}", proxy.address, query.split('#').next().unwrap());
             let request = FIELDS
                 .iter()
                 .fold(Request::post(url), |request, (name, value)| request.header(*name, *value));
-            if let Ok(answer) = soon(client(true).request(request.body(full(MARK)).unwrap())).await {
-                let _ = Reply::read(answer).await;
+            if let Ok(response) = soon(client(true).request(request.body(full(MARK)).unwrap())).await {
+                let _ = Reply::read(response).await;
             }
         }
     }
     for broken in BROKEN {
-        let answer = exchange(proxy.address, broken).await;
-        // The absolute form is unusual, and has an answer of the upstream's.
-        if !answer.contains("\r\nvia: ") {
-            unmarked("an answer to a broken request", &answer);
+        let response = exchange(proxy.address, broken).await;
+        // The absolute form is valid, so its response is the upstream's.
+        if !response.contains("\r\nvia: ") {
+            unmarked("an response to a broken request", &response);
         }
     }
     let health =
@@ -129,10 +129,10 @@ async fn ask_everything(proxy: &Running) {
     unmarked("/health", &exchange(proxy.address, health).await);
 }
 
-/// Whichever upstream it is, at the level where everybody tells everything.
+/// Runs with each kind of upstream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
-    let answering = Upstream::answering(|_| {
+async fn log_at_trace_level_contains_nothing_of_requests_responses_or_environment() {
+    let upstream_rows = Upstream::answering(|_| {
         Response::builder()
             .header("content-type", "application/json")
             .header("set-cookie", "session=Marked7Qx")
@@ -144,7 +144,7 @@ async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let [names, root] = ["names.json", "root.pem"].map(|name| folder.path().join(name));
     for upstream in ["plain", "broken", "h2", "http/1.1"] {
-        // As the API's own list shows a key.
+        // The form of a key in the API's list.
         fs::write(
             &names,
             r#"{"data":[{"id":"key_a","name":"Alpha","redacted_value":"Marked7Qx","value":"Marked7Qx"}]}"#,
@@ -152,23 +152,23 @@ async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
         .unwrap();
         let coded;
         let base = match upstream {
-            "plain" => answering.base(),
-            "broken" => saying().await,
+            "plain" => upstream_rows.base(),
+            "broken" => broken_upstream().await,
             protocol => {
                 coded = secure(&[protocol]).await;
                 fs::write(&root, &coded.root).unwrap();
                 format!("https://localhost:{}/v1", coded.address.port())
             }
         };
-        let mut command = talkative(&base, &names);
+        let mut command = verbose(&base, &names);
         command.env("SSL_CERT_FILE", &root);
         let running = Running::start(&mut command);
-        ask_everything(&running).await;
+        send_everything(&running).await;
 
-        // A map that turns out to be something else.
+        // A names file with a secret becomes invalid.
         fs::write(&names, r#"{"key_a": "Alpha", "Marked7Qx": ["Marked7Qx"]}"#).unwrap();
         let health = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        let told = soon(async {
+        let reported = soon(async {
             loop {
                 let health = exchange(running.address, health).await;
                 if health.contains("names.json:1:") {
@@ -176,17 +176,17 @@ async fn nothing_of_a_request_an_answer_or_the_environment_is_told() {
                 }
             }
         });
-        unmarked("/health", &told.await);
+        unmarked("/health", &reported.await);
         running.signal("-TERM");
         let (_, text) = running.ended().await;
         assert!(text.contains("TRACE ") && text.contains("POST /v1/organization/costs "), "{text}");
-        assert!(!text.contains("lines of this log are lost"), "what is not there was not looked at");
+        assert!(!text.contains("log lines were dropped"), "dropped lines cannot be searched");
         unmarked(upstream, &text);
     }
 }
 
 #[tokio::test]
-async fn a_failed_start_repeats_nothing() {
+async fn error_of_a_failed_start_contains_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let names = folder.path().join("names.json");
     for (base, map) in [
@@ -199,7 +199,7 @@ async fn a_failed_start_repeats_nothing() {
         ("http://127.0.0.1:9", "Marked7Qx"),
     ] {
         fs::write(&names, map).unwrap();
-        let mut command = talkative(base, &names);
+        let mut command = verbose(base, &names);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let ended = soon(tokio::process::Command::from(command).kill_on_drop(true).output()).await.unwrap();
         assert!(!ended.status.success(), "{base} {map}");
@@ -209,21 +209,20 @@ async fn a_failed_start_repeats_nothing() {
 }
 
 #[test]
-fn the_proxys_own_debug_output_shows_nothing() {
+fn debug_output_of_settings_contains_no_secret() {
     use clap::Parser;
     let base = "https://x.example/Marked7Qx/v1";
     let settings = settings(base);
-    assert!(settings.base.to_string().contains(MARK), "it is called there");
-    unmarked("Settings", &format!("{settings:?} {:#?}", settings.base));
-    let flags =
-        api_key_name_proxy::flags::Flags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
-    unmarked("Flags", &format!("{flags:?} {:?}", flags.settings()));
+    assert!(settings.base.to_string().contains(MARK), "requests need the whole path");
+    unmarked("ProxySettings", &format!("{settings:?} {:#?}", settings.base));
+    let flags = ServeFlags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
+    unmarked("ServeFlags", &format!("{flags:?} {:?}", flags.settings()));
     unmarked("Base", &format!("{:?}", Base::parse("https://u:Marked7Qx@x")));
 }
 
-/// Whatever the connection speaks, and at the level where everybody tells everything.
+/// Runs with both protocols, with the log at TRACE.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_the_admin_key_is_logged_or_written() {
+async fn admin_key_is_neither_logged_nor_written() {
     const PARTS: [&str; 2] = ["Marked7Qx", "Rt3LmZ9f"];
     for protocol in ["h2", "http/1.1"] {
         let upstream = secure(&[protocol]).await;
@@ -239,14 +238,14 @@ async fn nothing_of_the_admin_key_is_logged_or_written() {
             .envs([("OPENAI_ADMIN_KEY", PARTS.concat().as_str()), ("RUST_LOG", "trace")])
             .env("SSL_CERT_FILE", &root);
         let mut running = Running::start(&mut command);
-        // Two lists, none of which holds anything that makes sense.
+        // The upstream's lists are invalid.
         running.logged("names from the API: ").await;
         let sent = upstream.asked.lock().unwrap()[0].headers["authorization"].clone();
         assert_eq!(sent, format!("Bearer {}", PARTS.concat()));
         running.signal("-TERM");
         let (code, log) = running.ended().await;
         assert_eq!((code, log.contains("TRACE ")), (Some(0), true), "{log}");
-        assert!(!log.contains("lines of this log are lost"), "what is not there was not looked at");
+        assert!(!log.contains("log lines were dropped"), "dropped lines cannot be searched");
         let text = fs::read_to_string(&synced).unwrap();
         assert!(PARTS.iter().all(|part| !log.contains(part) && !text.contains(part)), "{text}{log}");
     }

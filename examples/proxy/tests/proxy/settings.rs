@@ -1,4 +1,4 @@
-//! The command line, and what is made of it.
+//! The command line and the settings made of it.
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use clap::{CommandFactory, Parser};
 use tower_api_key_name::Unmatched;
 
 use api_key_name_proxy::base::{Base, is_own};
-use api_key_name_proxy::flags::Flags;
+use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
 
 #[test]
-fn a_base_url_as_users_write_it() {
-    for (written, understood) in [
+fn base_url_in_common_forms_is_normalized() {
+    for (written, normalized) in [
         ("https://api.openai.com", "https://api.openai.com"),
         ("https://api.openai.com/", "https://api.openai.com"),
         ("https://api.openai.com/v1", "https://api.openai.com"),
@@ -22,12 +22,12 @@ fn a_base_url_as_users_write_it() {
         ("http://[::1]:8080/v1", "http://[::1]:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
     ] {
-        assert_eq!(Base::parse(written).unwrap().to_string(), understood, "{written:?}");
+        assert_eq!(Base::parse(written).unwrap().to_string(), normalized, "{written:?}");
     }
 }
 
 #[test]
-fn a_base_url_that_is_none_is_refused_and_not_repeated() {
+fn base_url_that_is_invalid_is_rejected_without_repeating_it() {
     for written in [
         "",
         "api.openai.com",
@@ -46,13 +46,13 @@ fn a_base_url_that_is_none_is_refused_and_not_repeated() {
         "https://api.openai.com/v1#hunter2",
         "sk-hunter2",
     ] {
-        let why = Base::parse(written).expect_err(written);
-        assert!(!why.contains("hunter2"), "{why}");
+        let error = Base::parse(written).expect_err(written);
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }
 
 #[test]
-fn its_own_address_in_whatever_words() {
+fn own_address_in_each_notation_is_found() {
     let own = |bound: &str, target: &str| {
         is_own(bound.parse::<SocketAddr>().unwrap(), target.parse::<SocketAddr>().unwrap())
     };
@@ -73,7 +73,7 @@ fn its_own_address_in_whatever_words() {
     for (bound, target) in [
         ("127.0.0.1:18080", "127.0.0.1:18081"),
         ("127.0.0.1:18080", "127.0.0.2:18080"),
-        // TEST-NET-1, RFC 5737: nobody's.
+        // TEST-NET-1 (RFC 5737) belongs to no machine.
         ("127.0.0.1:18080", "192.0.2.1:18080"),
         ("0.0.0.0:18080", "192.0.2.1:18080"),
         ("[::1]:18080", "127.0.0.1:18080"),
@@ -83,7 +83,7 @@ fn its_own_address_in_whatever_words() {
 }
 
 #[test]
-fn only_what_leaves_this_machine_in_the_clear_is_warned_of() {
+fn plain_http_to_another_machine_leaks_secrets() {
     for (base, leaks) in [
         ("http://api.example", true),
         ("http://192.0.2.1:80", true),
@@ -101,8 +101,8 @@ fn only_what_leaves_this_machine_in_the_clear_is_warned_of() {
 }
 
 #[test]
-fn flags_environment_and_defaults_are_those_of_the_readme() {
-    let command = Flags::command();
+fn flags_have_the_documented_variables_and_defaults() {
+    let command = ServeFlags::command();
     command.clone().debug_assert();
     for (flag, env, default) in [
         ("host", Some("OPENAI_ORG_PROXY_HOST"), Some("127.0.0.1")),
@@ -130,17 +130,17 @@ fn flags_environment_and_defaults_are_those_of_the_readme() {
     }
 }
 
-fn parse(arguments: &[&str]) -> Result<Flags, clap::Error> {
-    Flags::try_parse_from(["proxy"].iter().chain(arguments))
+fn parse(arguments: &[&str]) -> Result<ServeFlags, clap::Error> {
+    ServeFlags::try_parse_from(["proxy"].iter().chain(arguments))
 }
 
 #[test]
-fn timeouts_may_be_fractions_and_never_nothing() {
-    for (written, understood) in
+fn timeouts_accept_fractions_and_reject_zero() {
+    for (written, milliseconds) in
         [("60", 60_000), ("0.5", 500), ("1e1", 10_000), (".25", 250), ("0.001", 1), ("604800", 604_800_000)]
     {
         let flags = parse(&["--timeout", written]).unwrap();
-        assert_eq!(flags.limits.timeout, Duration::from_millis(understood));
+        assert_eq!(flags.limits.timeout, Duration::from_millis(milliseconds));
     }
     for written in ["0", "0.0", "-1", "nan", "NaN", "inf", "1e300", "0.0001", "604801", "1m", ""] {
         let error = parse(&[&format!("--timeout={written}")]).unwrap_err();
@@ -149,11 +149,11 @@ fn timeouts_may_be_fractions_and_never_nothing() {
 }
 
 #[test]
-fn the_layers_settings_are_flags() {
-    for (word, unmatched) in
+fn flags_of_the_naming_layer_become_settings() {
+    for (value, unmatched) in
         [("unknown", Unmatched::Unknown), ("null", Unmatched::Null), ("omit", Unmatched::Omit)]
     {
-        let flags = parse(&["--unmatched", word, "--openai-base-url=https://h"]).unwrap();
+        let flags = parse(&["--unmatched", value, "--openai-base-url=https://h"]).unwrap();
         assert_eq!(flags.settings().unwrap().unmatched, unmatched);
     }
     let flags = parse(&["--limit", "0", "--openai-base-url=https://h/v1"]).unwrap();
@@ -176,4 +176,18 @@ fn the_layers_settings_are_flags() {
     ] {
         assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad:?}");
     }
+}
+
+#[test]
+fn command_line_without_subcommand_is_the_one_of_serve() {
+    CommandLine::command().debug_assert();
+    let default = CommandLine::parse_from(["proxy", "--port", "7"]);
+    assert!(default.command.is_none());
+    assert_eq!(default.serve.port, 7);
+    let Some(Command::Serve(flags)) = CommandLine::parse_from(["proxy", "serve", "--port", "7"]).command
+    else {
+        panic!("not the subcommand serve");
+    };
+    assert_eq!(flags.port, 7);
+    assert!(CommandLine::try_parse_from(["proxy", "--port", "7", "serve"]).is_err());
 }

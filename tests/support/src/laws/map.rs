@@ -1,12 +1,12 @@
-//! Map files, as people write them, as the API's list is saved, and as anything else.
+//! Map files: written by hand, saved from the API, and arbitrary bytes.
 
 use std::collections::HashSet;
 
 use crate::choices::Choices;
 use tower_api_key_name::{KeyNames, KeyNamesError};
 
-/// A map that is taken is valid, and holds what was written, in its order. What is wrong is told with its place, and
-/// without a word of what was read.
+/// Checks that a parsed map is valid and contains the pairs of the text in their order, and that an
+/// error has the position of the defect and does not repeat the text.
 pub fn hold(input: &[u8]) {
     let mut choices = Choices::new(input);
     let kind = choices.byte();
@@ -16,31 +16,30 @@ pub fn hold(input: &[u8]) {
         1 => written(&mut choices),
         _ => saved(&mut choices),
     };
-    let read = KeyNames::from_json(&text);
-    is_sound(&text, &read);
-    expected.is(&text, &read);
-    // Somewhere in it, a secret.
+    let parsed = KeyNames::from_json(&text);
+    assert_sound(&text, &parsed);
+    expected.assert_matches(&text, &parsed);
+    // The same text with a secret inserted at any place.
     let at = at % (text.len() + 1);
     text.splice(at..at, SECRET.bytes());
-    is_sound(&text, &KeyNames::from_json(&text));
+    assert_sound(&text, &KeyNames::from_json(&text));
 }
 
 const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 
-/// What is true of every answer.
-fn is_sound(text: &[u8], read: &Result<KeyNames, KeyNamesError>) {
-    let words = match read {
+/// Checks the rules for every text.
+fn assert_sound(text: &[u8], parsed: &Result<KeyNames, KeyNamesError>) {
+    let output = match parsed {
         Ok(names) => {
             is_valid(names);
             format!("{names:?}")
         }
         Err(error) => {
-            is_in(text, error);
-            let shown = format!("{error} {error:?} {error:#?}");
-            shown
+            assert_position_in(text, error);
+            format!("{error} {error:?} {error:#?} {:?}", error.kind())
         }
     };
-    assert!(!words.contains("sk-") && !words.contains("Zq3Xy"), "{words}");
+    assert!(!output.contains("sk-") && !output.contains("Zq3Xy"), "{output}");
 }
 
 pub(super) fn is_valid(names: &KeyNames) {
@@ -59,8 +58,8 @@ pub(super) fn is_valid(names: &KeyNames) {
     assert_eq!(ids.len(), names.len());
 }
 
-/// Its place is in the text, or right behind it.
-fn is_in(text: &[u8], error: &KeyNamesError) {
+/// Checks that the position of an error is in the text or directly after it.
+fn assert_position_in(text: &[u8], error: &KeyNamesError) {
     assert_eq!(error.line().is_some(), error.column().is_some());
     let (Some(line), Some(column)) = (error.line(), error.column()) else { return };
     let text = String::from_utf8_lossy(text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text));
@@ -68,51 +67,47 @@ fn is_in(text: &[u8], error: &KeyNamesError) {
     assert!(is_there, "{error}: {text}");
 }
 
-/// What is wrong with an id or a name, in a few of the words it is told in.
+/// The defect of an id or a name, as a part of the error's text.
 pub(super) fn flaw(label: &str) -> Option<&'static str> {
-    let is_key = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
-    let is_secret = |at: usize| {
-        let (before, after) = (&label.as_bytes()[..at], &label.as_bytes()[at..]);
-        let long = after.len() >= 11 && after[3..11].iter().all(is_key);
-        after.starts_with(b"sk-")
-            && (at == 0 || long && !before.last().is_some_and(u8::is_ascii_alphanumeric))
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_secret = |(at, _): (usize, &str)| {
+        let (before, key) = (&label[..at], &label[at + 3..]);
+        let is_known = ["proj-", "svcacct-", "admin-", "ant-"].iter().any(|kind| key.starts_with(kind));
+        let is_long = key.find(|c| !is_key(c)).unwrap_or(key.len()) >= 20;
+        !before.ends_with(|c: char| c.is_ascii_alphanumeric()) && (is_known || is_long)
     };
     match label {
         _ if label.chars().all(char::is_whitespace) => Some("empty or blank"),
         _ if label.len() > 256 => Some("bytes long"),
         _ if label.chars().any(char::is_control) => Some("control character"),
-        _ if (0..label.len()).any(is_secret) => Some("secret"),
+        _ if label.match_indices("sk-").any(is_secret) => Some("secret"),
         _ => None,
     }
 }
 
-/// What is known beforehand of what is to be read in a text.
+/// The result of parsing a generated text.
 pub(super) enum Expected {
     Anything,
     Names { pairs: Vec<(String, String)>, left_out: usize, partial: bool },
-    Fault { at: usize, words: &'static str },
+    Error { at: usize, words: &'static str },
 }
 
 impl Expected {
-    fn is(&self, text: &[u8], read: &Result<KeyNames, KeyNamesError>) {
+    fn assert_matches(&self, text: &[u8], parsed: &Result<KeyNames, KeyNamesError>) {
         let shown = || String::from_utf8_lossy(text);
-        match (self, read) {
+        match (self, parsed) {
             (Expected::Anything, _) => {}
             (Expected::Names { pairs, left_out, partial }, Ok(names)) => {
                 let expected = pairs.iter().map(|(id, name)| (id.as_str(), name.as_str()));
                 assert!(names.iter().eq(expected), "{}", shown());
                 assert_eq!((names.left_out(), names.is_partial()), (*left_out, *partial), "{}", shown());
             }
-            (Expected::Fault { at, words }, Err(error)) => {
+            (Expected::Error { at, words }, Err(error)) => {
                 let before = String::from_utf8_lossy(&text[..*at]);
                 let line = before.split('\n').count();
                 let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-                assert_eq!(
-                    (error.line(), error.column()),
-                    (Some(line), Some(column)),
-                    "{error}: {}",
-                    shown()
-                );
+                let position = (error.line(), error.column());
+                assert_eq!(position, (Some(line), Some(column)), "{error}: {}", shown());
                 assert!(error.to_string().contains(words), "{error}, not {words}: {}", shown());
             }
             (_, Ok(names)) => panic!("{names:?}: {}", shown()),
@@ -121,6 +116,7 @@ impl Expected {
     }
 }
 
+/// Ids and names. The first eight are valid.
 const LABELS: &[&str] = &[
     "key_a",
     "key_b",
@@ -129,20 +125,23 @@ const LABELS: &[&str] = &[
     "Zürich – 50% 鍵 🔑",
     "say \"hi\" \\ bye/",
     "task-runner-production",
+    "sk-bratislava",
     "the sk-learn job",
     "data",
     "error",
     "id",
     " a ",
+    "sk-",
     "",
     " \u{a0}\u{3000}",
     "a\tb",
     "a\u{7f}",
-    "sk-",
-    "old: sk-abcdefgh",
+    "sk-proj-a",
+    "sk-abcdefghijklmnopqrst",
+    "old: sk-ant-a",
 ];
 
-/// An id or a name, most often a good one, and how it is written.
+/// An id or a name, valid in most cases, and its JSON string.
 fn label(choices: &mut Choices<'_>) -> (String, String) {
     let label = match choices.byte() {
         byte @ 0..=199 => LABELS[usize::from(byte) % 8].to_owned(),
@@ -161,11 +160,12 @@ fn label(choices: &mut Choices<'_>) -> (String, String) {
     (label, quoted)
 }
 
-fn gap(choices: &mut Choices<'_>) -> &'static str {
+/// White space between two tokens.
+fn space(choices: &mut Choices<'_>) -> &'static str {
     choices.of(&["", "", "", " ", "\n", "\r\n  ", "\t"])
 }
 
-/// What is no text, and how it is called.
+/// Values that are no strings, and their kinds in messages.
 const OTHERS: &[(&str, &str)] = &[
     ("null", "null"),
     ("7", "a number"),
@@ -177,49 +177,49 @@ const OTHERS: &[(&str, &str)] = &[
     ("{}", "an object"),
 ];
 
-/// A map that somebody wrote.
+/// A map written by hand.
 fn written(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
-    let mut text = format!("{}{{", gap(choices));
+    let mut text = format!("{}{{", space(choices));
     let mut pairs: Vec<(String, String)> = Vec::new();
-    let mut fault = None;
+    let mut defect = None;
     let mut is_list = false;
-    for nth in 0.. {
+    for index in 0.. {
         if choices.is_over() {
             break;
         }
-        text += if nth == 0 { "" } else { "," };
-        text += gap(choices);
+        text += if index == 0 { "" } else { "," };
+        text += space(choices);
         let id_at = text.len();
         let (id, quoted) = label(choices);
-        text = text + &quoted + gap(choices) + ":" + gap(choices);
+        text = text + &quoted + space(choices) + ":" + space(choices);
         let name_at = text.len();
         if choices.byte().is_multiple_of(16) {
             let (value, kind) = choices.of(OTHERS);
             text += value;
             is_list |= id == "data" && kind == "an array";
             let is_error = id == "error" && kind == "an object";
-            let this = if is_error { (id_at, "that the API answered") } else { (name_at, kind) };
-            fault = fault.or(Some(this));
+            let own = if is_error { (id_at, "error response of the API") } else { (name_at, kind) };
+            defect = defect.or(Some(own));
         } else {
             let (name, quoted) = label(choices);
             text += &quoted;
-            let this = flaw(&id).map(|words| (id_at, words)).or(flaw(&name).map(|words| (name_at, words)));
-            let twice = pairs.iter().any(|(known, _)| *known == id).then_some((id_at, "twice"));
-            fault = fault.or(this).or(twice);
+            let own = flaw(&id).map(|words| (id_at, words)).or(flaw(&name).map(|words| (name_at, words)));
+            let duplicate = pairs.iter().any(|(known, _)| *known == id).then_some((id_at, "twice"));
+            defect = defect.or(own).or(duplicate);
             pairs.push((id, name));
         }
-        text += gap(choices);
+        text += space(choices);
     }
-    text = text + "}" + gap(choices);
-    let expected = match fault {
+    text = text + "}" + space(choices);
+    let expected = match defect {
         _ if is_list => Expected::Anything,
-        Some((at, words)) => Expected::Fault { at, words },
+        Some((at, words)) => Expected::Error { at, words },
         None => Expected::Names { pairs, left_out: 0, partial: false },
     };
     (text.into_bytes(), expected)
 }
 
-/// The API's list of keys, with items of all kinds in it.
+/// A list page of the API, with usable and unusable items.
 pub(super) fn saved(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
     let (has_more, partial) = choices.of(&[
         ("", false),
@@ -229,9 +229,9 @@ pub(super) fn saved(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
     ]);
     let (mut items, mut pairs, mut left_out) = (Vec::new(), Vec::<(String, String)>::new(), 0);
     while !choices.is_over() {
-        let (how, (id, quoted_id), (name, quoted_name)) = (choices.byte(), label(choices), label(choices));
-        let both = format!("\"id\":{quoted_id},{}\"name\":{quoted_name}", gap(choices));
-        let (item, is_whole) = match how % 16 {
+        let (form, (id, quoted_id), (name, quoted_name)) = (choices.byte(), label(choices), label(choices));
+        let both = format!("\"id\":{quoted_id},{}\"name\":{quoted_name}", space(choices));
+        let (item, is_whole) = match form % 16 {
             0 => (choices.of(OTHERS).0.to_owned(), false),
             1 => (format!("{{\"id\":{quoted_id},\"name\":{}}}", choices.of(OTHERS).0), false),
             2 => (format!("{{\"id\":{},\"name\":{quoted_name}}}", choices.of(OTHERS).0), false),

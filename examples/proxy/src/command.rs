@@ -1,0 +1,47 @@
+//! The entry point: parses the command line, starts the log, runs a subcommand, and returns the exit code.
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::flags::{Command, CommandLine, ServeFlags};
+use super::output::LogWriter;
+use super::stack::log;
+use super::{serve, sync_command};
+
+/// The exit code if requests were cut because the grace period was over.
+const REQUESTS_CUT: u8 = 3;
+
+pub fn main() -> ExitCode {
+    // clap ends the process itself: with 2 on bad use, with 0 on --help.
+    let command_line = CommandLine::parse();
+    match command_line.command {
+        Some(Command::Serve(flags)) => serve_with_log(flags),
+        Some(Command::Sync(flags)) => sync_command::run(flags),
+        None => serve_with_log(command_line.serve),
+    }
+}
+
+fn serve_with_log(flags: ServeFlags) -> ExitCode {
+    let writer = match LogWriter::new(stderr()) {
+        Ok(writer) => writer,
+        Err(e) => {
+            eprintln!("error: cannot start a thread for the log: {e}");
+            return ExitCode::from(1);
+        }
+    };
+    let make_writer = writer.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter(log::filter(flags.access_log))
+        .with_ansi(stderr().is_terminal())
+        .with_writer(move || make_writer.clone())
+        .init();
+
+    let (code, last_line) = match serve::run(flags) {
+        Ok(0) => (0, None),
+        Ok(_cut) => (REQUESTS_CUT, None),
+        Err(e) => (e.exit_code(), Some(format!("error: {e}\n"))),
+    };
+    writer.finish(last_line);
+    ExitCode::from(code)
+}

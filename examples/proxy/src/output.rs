@@ -1,0 +1,107 @@
+//! The program's two streams: [`print_line`] for standard output, [`LogWriter`] for the log on standard error.
+//!
+//! The log has a thread of its own, so that a reader that stopped reading (a full pipe, a collector that hangs) delays
+//! neither a request nor the end of the program. The queue is bounded; lines that do not fit are dropped and counted.
+//!
+//! tracing-appender is not used: it has no report of dropped lines in the log itself and no bound for the length of a
+//! line, and when its flush times out it prints to standard output, which may be the same blocked pipe.
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Capacity of the queue in lines: 8 for each request in flight (512 by default).
+const QUEUE_LINES: usize = 4_096;
+
+/// Longest line in bytes, which bounds the queue to 8 MiB. A request's path alone may have 64 KiB.
+pub const MAX_LINE: usize = 2_048;
+
+/// Time for writing the rest of the queue when the program ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Prints one line and flushes, because the process that started the proxy reads its address from standard output.
+pub fn print_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // A closed standard output is no reason to stop.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A non-blocking writer for log lines. Each call of `write` is one line.
+#[derive(Clone)]
+pub struct LogWriter {
+    queue: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Message {
+    Line(Vec<u8>),
+    /// The last message. The thread replies when everything before it is written.
+    Finish(SyncSender<()>),
+}
+
+impl LogWriter {
+    /// Starts the thread that writes to `out`.
+    pub fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (queue, receiver) = sync_channel(QUEUE_LINES);
+        let dropped = Arc::<AtomicU64>::default();
+        let counter = dropped.clone();
+        thread::Builder::new().name("log".into()).spawn(move || write_queue(out, &receiver, &counter))?;
+        Ok(Self { queue, dropped })
+    }
+
+    /// Writes the queue and then `last_line`. Waits for one second at most.
+    pub fn finish(self, last_line: Option<String>) {
+        let (reply, finished) = sync_channel(1);
+        // `send` blocks while the queue is full, so the timeout has to be outside of it.
+        thread::spawn(move || {
+            let last_line = last_line.map(|line| Message::Line(line.into_bytes()));
+            for message in last_line.into_iter().chain([Message::Finish(reply)]) {
+                let _ = self.queue.send(message);
+            }
+        });
+        let _ = finished.recv_timeout(FLUSH_TIMEOUT);
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.queue.try_send(Message::Line(truncate(line))).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Cuts a long line after its last whole character.
+fn truncate(line: &[u8]) -> Vec<u8> {
+    const CUT: &str = "…\n";
+    if line.len() <= MAX_LINE {
+        return line.to_vec();
+    }
+    let start = &line[..MAX_LINE - CUT.len()];
+    let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    [text, CUT].concat().into_bytes()
+}
+
+fn write_queue(mut out: impl Write, queue: &Receiver<Message>, dropped: &AtomicU64) {
+    for message in queue {
+        if let Message::Line(line) = &message {
+            // After an error the next line may succeed.
+            let _ = out.write_all(line);
+        }
+        // Reported here, since a report in the full queue would be dropped too.
+        let dropped = dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let _ = writeln!(out, "WARN {dropped} log lines were dropped: the reader of the log is too slow");
+        }
+        if let Message::Finish(reply) = message {
+            let _ = reply.send(());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The subcommand `serve`: starts the proxy, logs reloads of its names, and serves until a signal.
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+
+use tokio::runtime;
+use tower_api_key_name::{SharedKeyNames, Status};
+
+use super::base::{self, Base};
+use super::demo::Demo;
+use super::flags::ServeFlags;
+use super::output::print_line;
+use super::start_error::StartError;
+use super::{server, stack, sync};
+
+/// Runs the proxy until it is stopped, and returns the number of requests that were cut.
+pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
+    // With one core, a second thread costs more for wake-ups than it gains. With more, a page that is being compressed
+    // leaves the other cores free.
+    let mut builder = match available_parallelism() {
+        Ok(cores) if cores.get() > 1 => runtime::Builder::new_multi_thread(),
+        _ => runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(StartError::cannot_start)?;
+    let result = runtime.block_on(start_and_serve(flags));
+    // Does not wait for a blocking DNS look-up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
+    // Flags are checked before anything is opened.
+    let mut settings = flags.settings().map_err(StartError::BadUse)?;
+    flags
+        .limits
+        .fit_open_files()
+        .map_err(|e| StartError::CannotStart(format!("cannot raise the limit of open files: {e}")))?;
+    let stop = server::Stop::on_signals().map_err(StartError::cannot_start)?;
+
+    let demo = if flags.demo {
+        let demo = Demo::start(flags.limits)
+            .await
+            .map_err(|e| StartError::CannotStart(format!("the demo API cannot listen: {e}")))?;
+        settings.base = demo.base.clone();
+        Some(demo)
+    } else {
+        None
+    };
+    let names = match (&demo, &flags.sync) {
+        (Some(_), _) => SharedKeyNames::default(),
+        (None, Some(synced)) => sync::start(&flags.names, synced, &settings)?,
+        (None, None) => SharedKeyNames::watch_all(&flags.names).map_err(StartError::cannot_start)?,
+    };
+    tokio::spawn(log_reloads(names.clone()));
+
+    let listener = server::listen(&flags.host, flags.port).await.map_err(|e| {
+        StartError::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port))
+    })?;
+    let bound = listener.local_addr().map_err(StartError::cannot_start)?;
+    reject_own_address(&settings.base, bound).await?;
+    warn_about_exposure(&settings.base, bound);
+
+    let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
+    print_line(&format!("listening on http://{bound}"));
+    let server = tokio::spawn(server::serve(listener, service, flags.limits, stop));
+    if let Some(demo) = &demo {
+        sync::fill_demo(&settings, &names).await?;
+        match demo.show(bound).await {
+            Ok(text) => print_line(&text),
+            // The proxy itself works, so it goes on.
+            Err(e) => tracing::warn!("the demo's own requests failed: {e}"),
+        }
+    }
+    server.await.map_err(StartError::cannot_start)
+}
+
+/// Rejects a base URL that is the proxy's own address, because each request would start an endless loop of requests.
+///
+/// A loop through another name or through a tunnel is found by `Via` (see `forward`).
+async fn reject_own_address(base: &Base, bound: SocketAddr) -> Result<(), StartError> {
+    if base.port() != bound.port() {
+        return Ok(());
+    }
+    // A name without an address may have one later. Until then requests receive a 502.
+    let Ok(mut addresses) = tokio::net::lookup_host((base.host(), base.port())).await else {
+        return Ok(());
+    };
+    if addresses.any(|address| base::is_own(bound, address)) {
+        return Err(StartError::CannotStart(format!(
+            "--openai-base-url {} is this proxy's own address ({bound}): it would send requests to itself without \
+             end. Set it to the API's address, or unset OPENAI_BASE_URL for https://api.openai.com.",
+            base.origin()
+        )));
+    }
+    Ok(())
+}
+
+fn warn_about_exposure(base: &Base, bound: SocketAddr) {
+    if !bound.ip().is_loopback() {
+        tracing::warn!(
+            "{bound} is open to other machines: the proxy forwards requests without authentication. Each client that \
+             reaches it can send requests to the upstream, and sees the names of the keys."
+        );
+    }
+    if base.leaks_secrets() {
+        tracing::warn!("{} is not encrypted: keys are sent in plain text to another machine.", base.origin());
+    }
+}
+
+/// Logs each change of the names or of their status.
+async fn log_reloads(names: SharedKeyNames) {
+    let mut logged: Option<Status> = None;
+    loop {
+        let current = names.wait_for(|current| logged.as_ref().is_none_or(|old| is_news(old, current))).await;
+        let old = logged.as_ref();
+        if old.is_none_or(|old| old.generation != current.generation) {
+            log_generation(&current);
+        }
+        match (&current.last_error, old.and_then(|old| old.last_error.as_ref())) {
+            (Some(e), before) if before != Some(e) => tracing::warn!("the last good names stay in use: {e}"),
+            (None, Some(_)) => tracing::info!("the files with names are valid again"),
+            _ => {}
+        }
+        if let Some(warning) = &current.warning
+            && old.is_none_or(|old| old.warning != current.warning)
+        {
+            tracing::warn!("{warning}");
+        }
+        logged = Some(current);
+    }
+}
+
+fn is_news(old: &Status, current: &Status) -> bool {
+    (old.generation, &old.last_error, &old.warning)
+        != (current.generation, &current.last_error, &current.warning)
+}
+
+fn log_generation(status: &Status) {
+    let Status { entries, source, generation, .. } = status;
+    tracing::info!("{entries} names from {source} (generation {generation})");
+    if status.partial {
+        tracing::warn!(
+            "{source}: names are missing. A file is missing, or has one page of a list (has_more)."
+        );
+    }
+    if status.left_out > 0 {
+        tracing::warn!(
+            "{} items of {source} were left out, because they have no valid name",
+            status.left_out
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! The error of a start that failed, with its exit code.
+use std::error::Error;
+use std::fmt;
+
+/// The reason why a subcommand could not begin its work.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The command line or the environment is wrong. Exit code 2, as for errors that clap finds.
+    BadUse(String),
+    /// The machine, the network or a file is not as required. Exit code 1.
+    CannotStart(String),
+}
+
+impl StartError {
+    /// Converts an error that the user cannot correct on the command line.
+    pub fn cannot_start(error: impl fmt::Display) -> Self {
+        Self::CannotStart(error.to_string())
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::CannotStart(_) => 1,
+            Self::BadUse(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::BadUse(message) | Self::CannotStart(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl Error for StartError {}

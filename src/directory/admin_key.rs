@@ -1,0 +1,180 @@
+//! The admin key and its sources.
+
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs};
+
+use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::names::looks_like_secret;
+
+/// The secret that may list the keys of an organization.
+///
+/// It is wiped from memory when it is dropped, `Debug` does not show it, and its header is marked sensitive. Copies made
+/// by the HTTP client are not wiped.
+#[derive(Clone)]
+pub struct AdminKey(KeySource);
+
+#[derive(Clone)]
+enum KeySource {
+    Text(SecretString),
+    /// Read again for each listing, because a mounted secret is replaced when it is rotated.
+    File(PathBuf),
+}
+
+impl AdminKey {
+    /// Creates a key from its text, without the white space around it.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not one word of visible ASCII.
+    pub fn new(key: String) -> Result<Self, DirectoryError> {
+        parse(&Zeroizing::new(key)).map(|key| Self(KeySource::Text(key)))
+    }
+
+    /// Creates a key from a file that contains only the key. It is read now, and again for each listing.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or does not contain a key.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
+        let path = path.into();
+        read(&path)?;
+        Ok(Self(KeySource::File(path)))
+    }
+
+    /// Reads the key from an environment variable, or from the file that `{variable}_FILE` names.
+    ///
+    /// There is no constructor for a command line, because each process on the machine may read that.
+    ///
+    /// # Errors
+    ///
+    /// If neither variable is set, or the value is not a key.
+    ///
+    /// ```
+    /// use tower_api_key_name::directory::AdminKey;
+    ///
+    /// let error = AdminKey::from_env("NOT_SET").unwrap_err();
+    /// assert!(error.to_string().starts_with("NOT_SET is not set"));
+    /// ```
+    pub fn from_env(variable: &str) -> Result<Self, DirectoryError> {
+        let file_variable = format!("{variable}_FILE");
+        if let Some(key) = env::var_os(variable) {
+            let key = key.into_string().unwrap_or_default();
+            return Self::new(key).map_err(|error| error.in_context(variable));
+        }
+        match env::var_os(&file_variable) {
+            Some(path) => Self::from_file(path).map_err(|error| error.in_context(&file_variable)),
+            None => Err(DirectoryError::new(
+                DirectoryErrorKind::AdminKey,
+                format!(
+                    "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
+                ),
+            )),
+        }
+    }
+
+    /// True if [`header`](Self::header) reads a file.
+    pub(super) fn is_in_file(&self) -> bool {
+        matches!(self.0, KeySource::File(_))
+    }
+
+    /// Returns the value of a header that contains the key after `scheme`.
+    pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, DirectoryError> {
+        let key = match &self.0 {
+            KeySource::Text(key) => key.clone(),
+            KeySource::File(path) => read(path)?,
+        };
+        let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
+        let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+fn read(path: &Path) -> Result<SecretString, DirectoryError> {
+    let key = match fs::read(path).map(Zeroizing::new) {
+        Ok(bytes) => parse(str::from_utf8(&bytes).unwrap_or_default()),
+        Err(error) => {
+            let message = format!("the admin key cannot be read: {error}");
+            Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(error))
+        }
+    };
+    // A user may give a key in place of its file, and not every key looks like one.
+    key.map_err(|error| match path.display().to_string() {
+        shown if looks_like_secret(&shown) => error.in_context("(a path that looks like an API key)"),
+        _ if path.components().count() < 2 => error.in_context("(a path without a folder)"),
+        shown => error.in_context(&shown).at(path),
+    })
+}
+
+fn parse(text: &str) -> Result<SecretString, DirectoryError> {
+    let key = text.trim();
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok(SecretString::from(key)) } else { Err(not_a_key()) }
+}
+
+fn not_a_key() -> DirectoryError {
+    DirectoryError::new(DirectoryErrorKind::AdminKey, "not an admin key; a key is one word of visible ASCII")
+}
+
+impl fmt::Debug for AdminKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_from_text_is_trimmed_and_never_shown() {
+        let key = AdminKey::new(" let-me-in\n".into()).unwrap();
+        let header = key.header("Bearer ").unwrap();
+        assert_eq!(header, "Bearer let-me-in");
+        assert!(header.is_sensitive());
+        assert_eq!(format!("{key:?} {header:?}"), "AdminKey(…) Sensitive");
+    }
+
+    #[test]
+    fn text_that_is_no_key_is_rejected() {
+        for bad in ["", "  ", "two words", "line\nbreak", "ключ"] {
+            let error = AdminKey::new(bad.into()).unwrap_err();
+            assert_eq!(error.kind(), DirectoryErrorKind::AdminKey);
+            assert!(error.to_string().starts_with("not an admin key"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn key_file_that_changes_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "one\n").unwrap();
+        let key = AdminKey::from_file(&path).unwrap();
+        fs::write(&path, "two\n").unwrap();
+        assert_eq!(key.header("").unwrap(), "two");
+        fs::write(&path, "not a\nkey").unwrap();
+        let error = key.header("").unwrap_err();
+        assert_eq!(error.path(), Some(path.as_path()));
+        assert!(error.to_string().contains("not an admin key") && !error.to_string().contains("not a\nkey"));
+    }
+
+    #[test]
+    fn key_given_in_place_of_its_file_is_not_repeated() {
+        for (path, shown) in [
+            ("sk-proj-abcdefgh", "(a path that looks like an API key)"),
+            ("let-me-in", "(a path without a folder)"),
+        ] {
+            let error = AdminKey::from_file(path).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("{shown}: the admin key cannot be read: ")),
+                "{error}"
+            );
+            assert!(error.path().is_none() && !format!("{error:?}").contains(path));
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+}

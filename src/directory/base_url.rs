@@ -1,0 +1,211 @@
+//! Parsing of an API's base URL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
+
+use super::error::{DirectoryError, DirectoryErrorKind};
+
+/// The address of an API, before `/v1/…`: `http` or `https`, host, optional port and optional path prefix.
+///
+/// Parsing removes white space around the URL, and a `/` or `/v1` at its end, because SDKs expect a base URL with `/v1`
+/// and each request path begins with it. `Display` writes the whole base URL; `Debug` writes the
+/// [origin](Self::origin), since the path prefix of a gateway may contain a secret.
+///
+/// ```
+/// use tower_api_key_name::directory::BaseUrl;
+///
+/// let base: BaseUrl = "https://gateway.example/openai/v1/".parse()?;
+/// assert_eq!(base.to_string(), "https://gateway.example/openai");
+/// assert_eq!((base.host(), base.port()), ("gateway.example", 443));
+/// # Ok::<(), tower_api_key_name::directory::DirectoryError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    /// Empty, or a path that begins with `/` and does not end with it.
+    prefix: String,
+}
+
+impl BaseUrl {
+    /// The public address of OpenAI's API.
+    pub fn openai() -> Self {
+        Self::https("api.openai.com")
+    }
+
+    /// The public address of Anthropic's API.
+    pub fn anthropic() -> Self {
+        Self::https("api.anthropic.com")
+    }
+
+    fn https(host: &'static str) -> Self {
+        Self { scheme: Scheme::HTTPS, authority: Authority::from_static(host), prefix: String::new() }
+    }
+
+    /// True if the scheme is `https`.
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The host: a name, or an IP address without the brackets of IPv6.
+    pub fn host(&self) -> &str {
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, or the default port of the scheme.
+    pub fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(self.default_port())
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.is_https() { 443 } else { 80 }
+    }
+
+    /// The value of a `Host` header, without the default port of the scheme (RFC 9110 §4.2.1).
+    pub fn host_header(&self) -> HeaderValue {
+        let is_default = self.port() == self.default_port();
+        let host = if is_default { self.authority.host() } else { self.authority.as_str() };
+        // Every byte of an authority is valid in a header value.
+        HeaderValue::from_str(host).unwrap_or(const { HeaderValue::from_static("") })
+    }
+
+    /// The scheme, host and port, which may be logged.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The URI of a request target below this address. `None` if it is longer than a [`Uri`] can be.
+    pub fn join(&self, target: &PathAndQuery) -> Option<Uri> {
+        let path = match self.prefix.as_str() {
+            "" => target.clone(),
+            prefix => {
+                PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{prefix}{target}"))).ok()?
+            }
+        };
+        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        uri.path_and_query(path).build().ok()
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = DirectoryError;
+
+    /// Parses a base URL. An error does not repeat it, since it may contain a secret.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not an absolute `http` or `https` URL with a host and a port from 1 to 65535, or if it contains
+    /// a user name, a password, a query or a fragment.
+    fn from_str(text: &str) -> Result<Self, DirectoryError> {
+        parse(text).map_err(|reason| {
+            DirectoryError::new(DirectoryErrorKind::BaseUrl, format!("the base URL {reason}"))
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<BaseUrl, &'static str> {
+    const NOT_A_URL: &str = "is not an http or https URL; write it as https://api.openai.com/v1";
+    // `Uri` discards a fragment without an error.
+    if text.contains('#') {
+        return Err("has a fragment (#…); remove it");
+    }
+    let uri: Uri = text.trim().parse().map_err(|_| NOT_A_URL)?;
+    let scheme =
+        uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme)).ok_or(NOT_A_URL)?;
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(NOT_A_URL)?;
+    if authority.as_str().contains('@') {
+        return Err("has a user name or a password; remove it: the key is sent in a header");
+    }
+    // `Authority` accepts `example.com:` and `example.com:99999`.
+    let port = authority.as_str()[authority.host().len()..].strip_prefix(':');
+    if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+        return Err("has a port that is not a number from 1 to 65535");
+    }
+    if uri.query().is_some() {
+        return Err("has a query (?…); remove it");
+    }
+    let path = uri.path().trim_end_matches('/');
+    let prefix = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/').to_owned();
+    Ok(BaseUrl { scheme: scheme.clone(), authority: authority.clone(), prefix })
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.prefix)
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseUrl({})", self.origin())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_url_with_trailing_v1_is_normalized() {
+        for (text, normalized) in [
+            ("https://api.example.com", "https://api.example.com"),
+            ("https://api.example.com/v1//", "https://api.example.com"),
+            (" http://127.0.0.1:8080/v1/\n", "http://127.0.0.1:8080"),
+            ("HTTPS://gateway/openai/v1", "https://gateway/openai"),
+            ("https://gateway/v1beta", "https://gateway/v1beta"),
+            ("http://[::1]:8080/v1", "http://[::1]:8080"),
+        ] {
+            assert_eq!(text.parse::<BaseUrl>().unwrap().to_string(), normalized, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn invalid_base_url_is_rejected_without_repeating_it() {
+        for text in [
+            "",
+            "hunter2",
+            "/v1",
+            "ftp://hunter2",
+            "https://",
+            "https:///hunter2",
+            "https://host:",
+            "https://host:0",
+            "https://host:99999",
+            "https://user:hunter2@host",
+            "https://hunter2@host/v1",
+            "https://host?key=hunter2",
+            "https://host/v1?",
+            "https://host#",
+            "https://host/v1#hunter2",
+        ] {
+            let error = text.parse::<BaseUrl>().expect_err(text);
+            let shown = format!("{error} {error:?}");
+            assert_eq!(error.kind(), DirectoryErrorKind::BaseUrl);
+            assert!(shown.starts_with("the base URL ") && !shown.contains("hunter2"), "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn host_header_omits_the_default_port() {
+        for (text, host, port, header) in [
+            ("https://host:443", "host", 443, "host"),
+            ("http://host:443", "host", 443, "host:443"),
+            ("http://[::1]", "::1", 80, "[::1]"),
+        ] {
+            let base = text.parse::<BaseUrl>().unwrap();
+            assert_eq!((base.host(), base.port(), base.host_header()), (host, port, header.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn joined_uri_has_the_prefix_unless_it_is_too_long() {
+        let base = parse("https://gateway/secret/v1").unwrap();
+        let joined = base.join(&PathAndQuery::from_static("/v1/a?b=c")).unwrap();
+        assert_eq!(joined, "https://gateway/secret/v1/a?b=c");
+        assert_eq!(base.join(&format!("/{}", "a".repeat(65_530)).parse().unwrap()), None);
+        assert_eq!(format!("{base:?}"), "BaseUrl(https://gateway)");
+    }
+}

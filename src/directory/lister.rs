@@ -1,0 +1,47 @@
+//! One listing at a time for all clones of a directory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use tokio::sync::Mutex;
+
+use super::list::{ListConfig, list};
+use super::listing::Listing;
+
+#[derive(Clone)]
+pub(super) struct Lister {
+    pub(super) config: ListConfig,
+    shared: Arc<SharedListing>,
+}
+
+/// The last listing of all clones with the same API and naming.
+#[derive(Default)]
+struct SharedListing {
+    /// The number of listings that have begun.
+    begun: AtomicU64,
+    /// The number and the result of the last listing. Locked during a listing.
+    last: Mutex<Option<(u64, Arc<Listing>)>>,
+}
+
+impl Lister {
+    pub(super) fn new(config: ListConfig) -> Self {
+        Self { config, shared: Arc::default() }
+    }
+
+    /// Lists all keys, or waits for a listing that began after this call and returns its result.
+    ///
+    /// A listing in progress does not count: it may have passed the page that contains a new key.
+    pub(super) async fn list(&self) -> Arc<Listing> {
+        let begun = self.shared.begun.load(SeqCst);
+        let mut last = self.shared.last.lock().await;
+        match &*last {
+            Some((number, listing)) if *number > begun => listing.clone(),
+            _ => {
+                let number = 1 + self.shared.begun.fetch_add(1, SeqCst);
+                let listing = Arc::new(list(&self.config).await);
+                *last = Some((number, listing.clone()));
+                listing
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The entries of a map: one text for all of them, and indexes into it.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
+
+/// Pairs of id and name in the order of their insertion, with look-ups in both directions.
+///
+/// All ids and names are in one `String`. A `HashMap` would need two allocations per entry.
+#[derive(Clone, Default)]
+pub(super) struct Entries {
+    text: String,
+    list: Vec<Entry>,
+    /// Indexes into `list`, by the hash of the id.
+    by_id: HashTable<u32>,
+    /// Hashes of names with indexes into `list`, sorted by `finish`.
+    by_name: Vec<(u32, u32)>,
+    /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard library's hasher and
+    /// easier to guess, which is acceptable: the API chooses the ids.
+    hasher: RandomState,
+}
+
+/// The parts of one entry in the text.
+#[derive(Clone, Copy)]
+struct Entry {
+    id: Span,
+    /// The name as JSON.
+    json: Span,
+    /// The name: inside `json` if it needs no escapes, and after it otherwise.
+    name: Span,
+}
+
+/// A byte range of the text.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u16,
+}
+
+/// A reference to an entry of one [`KeyNames`](super::KeyNames). It is valid for that map only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntryRef {
+    index: u32,
+    json_len: u16,
+}
+
+// === impl Entries ===
+
+impl Entries {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Adds an entry. Both texts must keep the rules of `KeyNames`, which bound their lengths.
+    pub(super) fn insert(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
+        if self.find(id.as_bytes()).is_some() {
+            return Err(KeyNamesError::new(KeyNamesErrorKind::DuplicateId, ID));
+        }
+        // RFC 8259 §7: a valid name contains no other character that must be escaped.
+        let needs_escapes = name.contains(['"', '\\']);
+        let escaped = needs_escapes.then(|| name.replace('\\', r"\\").replace('"', r#"\""#));
+        let json_name = escaped.as_deref().unwrap_or(name);
+        if self.text.len() + id.len() + json_name.len() + name.len() + 2 > u32::MAX as usize {
+            return Err(KeyNamesError::new(KeyNamesErrorKind::TooLarge, ""));
+        }
+        let id = self.push(id);
+        let json_start = self.text.len();
+        self.text.push('"');
+        let inside_json = self.push(json_name);
+        self.text.push('"');
+        let json = Span::new(json_start, self.text.len());
+        let name_span = if needs_escapes { self.push(name) } else { inside_json };
+        let index = self.list.len() as u32;
+        self.by_name.push((self.hash(name.as_bytes()) as u32, index));
+        self.list.push(Entry { id, json, name: name_span });
+        let Self { text, list, by_id, hasher, .. } = self;
+        let hash_of = |&index: &u32| hash(hasher, list[index as usize].id.of(text).as_bytes());
+        by_id.insert_unique(hash_of(&index), index, hash_of);
+        Ok(())
+    }
+
+    /// Makes the entries ready for look-ups by name, and returns spare capacity to the allocator.
+    pub(super) fn finish(&mut self) {
+        self.by_name.sort_unstable();
+        self.text.shrink_to_fit();
+        self.list.shrink_to_fit();
+    }
+
+    /// Finds the entry with this id, in expected constant time.
+    #[inline]
+    pub(super) fn find(&self, id: &[u8]) -> Option<EntryRef> {
+        let is_same = |&index: &u32| self.list[index as usize].id.bytes_of(&self.text) == id;
+        let &index = self.by_id.find(self.hash(id), is_same)?;
+        Some(EntryRef { index, json_len: self.list[index as usize].json.len })
+    }
+
+    /// Returns the ids of all entries with this name, in the order of their insertion.
+    pub(super) fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let hash = self.hash(name.as_bytes()) as u32;
+        let start = self.by_name.partition_point(|(other, _)| *other < hash);
+        let same_hash = self.by_name[start..].iter().take_while(|(other, _)| *other == hash);
+        let entries = same_hash.map(|(_, index)| self.list[*index as usize]);
+        let ids = entries.filter(|entry| entry.name.of(&self.text) == name).map(|entry| entry.id);
+        ids.map(|id| id.of(&self.text)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Returns the pairs of id and name, in the order of their insertion.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.list.iter().map(|entry| (entry.id.of(&self.text), entry.name.of(&self.text)))
+    }
+
+    #[inline]
+    pub(super) fn pair(&self, entry: EntryRef) -> (&str, &str) {
+        let entry = &self.list[entry.index as usize];
+        (entry.id.of(&self.text), entry.name.of(&self.text))
+    }
+
+    #[inline]
+    pub(super) fn json(&self, entry: EntryRef) -> &[u8] {
+        self.list[entry.index as usize].json.bytes_of(&self.text)
+    }
+
+    fn push(&mut self, text: &str) -> Span {
+        let start = self.text.len();
+        self.text.push_str(text);
+        Span::new(start, self.text.len())
+    }
+
+    fn hash(&self, text: &[u8]) -> u64 {
+        hash(&self.hasher, text)
+    }
+}
+
+fn hash(hasher: &RandomState, text: &[u8]) -> u64 {
+    // `hash_one` would also hash the length, which makes no difference between two texts.
+    let mut hasher = hasher.build_hasher();
+    hasher.write(text);
+    hasher.finish()
+}
+
+// === impl Span ===
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, len: (end - start) as u16 }
+    }
+
+    fn of(self, text: &str) -> &str {
+        &text[self.start as usize..][..usize::from(self.len)]
+    }
+
+    #[inline]
+    fn bytes_of(self, text: &str) -> &[u8] {
+        &text.as_bytes()[self.start as usize..][..usize::from(self.len)]
+    }
+}
+
+// === impl EntryRef ===
+
+impl EntryRef {
+    /// The length of the name as JSON, in bytes.
+    pub(crate) fn json_len(self) -> usize {
+        self.json_len.into()
+    }
+}

@@ -1,0 +1,128 @@
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::SharedKeyNames;
+
+fn map(pairs: &[(&str, &str)]) -> KeyNames {
+    KeyNames::new(pairs.iter().copied()).unwrap()
+}
+
+/// A handle without files whose cache contains these names.
+fn learning(cached: Option<KeyNames>) -> (SharedKeyNames, LearnedNames) {
+    SharedKeyNames::watch_with_learned(&[], "learned.json".as_ref(), cached).unwrap()
+}
+
+#[test]
+fn published_names_are_the_next_generation_at_once() {
+    let (names, learned) = learning(None);
+    learned.publish(map(&[("key_a", "billing")]), false);
+    let snapshot = names.snapshot();
+    assert_eq!((snapshot.generation(), snapshot.name("key_a")), (2, Some("billing")));
+    assert_eq!(names.status().generation, 2);
+    assert!(names.status().source.ends_with("learned.json"));
+}
+
+#[test]
+fn same_names_are_a_new_generation_only_with_the_first_complete_listing() {
+    let (names, learned) = learning(Some(map(&[("key_a", "1"), ("key_b", "2")])));
+    learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), false);
+    assert_eq!(names.snapshot().generation(), 1);
+    learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), true);
+    assert_eq!((names.snapshot().generation(), names.snapshot().is_complete()), (2, true));
+    learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
+    assert_eq!(names.snapshot().generation(), 2);
+}
+
+#[test]
+fn cached_names_are_used_before_the_first_publication() {
+    let (names, _learned) = learning(Some(map(&[("key_a", "billing")])));
+    assert_eq!(names.snapshot().name("key_a"), Some("billing"));
+    assert!(!names.status().partial);
+}
+
+#[test]
+fn snapshot_is_incomplete_until_a_complete_listing_is_published() {
+    let (names, learned) = learning(None);
+    assert!(names.status().partial && !names.snapshot().is_complete());
+    learned.publish(map(&[("key_a", "1")]), false);
+    let before = names.snapshot();
+    learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
+    assert!(!before.is_complete() && names.snapshot().is_complete());
+    learned.publish(map(&[("key_a", "1")]), false);
+    assert!(names.snapshot().is_complete(), "one complete listing is enough");
+}
+
+#[test]
+fn complete_listing_without_keys_is_complete() {
+    let (names, learned) = learning(Some(KeyNames::default()));
+    learned.publish(KeyNames::default(), true);
+    assert!(names.snapshot().is_complete());
+}
+
+#[test]
+fn replaced_map_is_incomplete_while_names_are_awaited() {
+    let (names, _learned) = learning(None);
+    names.replace(map(&[("key_a", "1")]));
+    assert!(!names.snapshot().is_complete());
+}
+
+#[test]
+fn dropped_publisher_is_not_awaited() {
+    let (names, learned) = learning(Some(map(&[("key_a", "1")])));
+    assert!(!names.snapshot().is_complete());
+    drop(learned);
+    let snapshot = names.snapshot();
+    assert!(snapshot.is_complete() && !names.status().partial);
+}
+
+#[test]
+fn publishing_after_the_last_handle_is_dropped_has_no_effect() {
+    let (names, learned) = learning(None);
+    drop(names);
+    learned.publish(map(&[("key_a", "1")]), true);
+}
+
+#[test]
+fn file_has_precedence_over_learned_names() {
+    let folder = TempDir::new().unwrap();
+    let [first, cache, last] = ["first.json", "cache.json", "last.json"].map(|name| folder.path().join(name));
+    fs::write(&first, r#"{"a":"first"}"#).unwrap();
+    fs::write(&last, r#"{"a":"last","b":"last","c":"last"}"#).unwrap();
+    let learned_pairs = map(&[("a", "learned"), ("b", "learned")]);
+    let watch = |files: &[PathBuf]| {
+        let (names, _learned) =
+            SharedKeyNames::watch_with_learned(files, &cache, Some(learned_pairs.clone())).unwrap();
+        let snapshot = names.snapshot();
+        ["a", "b", "c"].map(|id| snapshot.name(id).unwrap_or_default().to_owned())
+    };
+    assert_eq!(watch(&[first.clone(), last.clone()]), ["first", "last", "last"]);
+    let in_its_place = [first, folder.path().join("./cache.json"), last];
+    assert_eq!(watch(&in_its_place), ["first", "learned", "last"]);
+}
+
+#[test]
+fn changed_file_is_merged_with_learned_names() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("names.json");
+    fs::write(&file, "{}").unwrap();
+    let (names, learned) =
+        SharedKeyNames::watch_with_learned(std::slice::from_ref(&file), "cache.json".as_ref(), None).unwrap();
+    learned.publish(map(&[("a", "learned"), ("b", "learned")]), true);
+    fs::write(&file, r#"{"a":"file"}"#).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let renamed = names.wait_for(|_| names.snapshot().name("a") == Some("file"));
+        tokio::time::timeout(std::time::Duration::from_secs(60), renamed)
+            .await
+            .expect("no reload within 60 s");
+    });
+    assert_eq!(names.snapshot().name("b"), Some("learned"));
+}
+
+#[test]
+fn missing_hand_written_file_is_refused() {
+    assert!(SharedKeyNames::watch_with_learned(&["gone.json".into()], "cache.json".as_ref(), None).is_err());
+}

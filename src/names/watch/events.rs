@@ -1,0 +1,161 @@
+//! File events of the operating system.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+
+use notify::event::{EventKind, ModifyKind};
+use notify::{RecursiveMode, Watcher};
+
+pub(super) type NativeWatcher = Box<dyn Watcher + Send>;
+
+/// A message to the thread that reloads the files.
+pub(super) enum Signal {
+    /// Something changed in a watched directory.
+    Changed,
+    /// This path was removed or renamed. If it was a watched directory, its watch has ended, even if another
+    /// directory has taken its place.
+    Removed(PathBuf),
+    /// The last handle was dropped.
+    Stop,
+}
+
+/// Creates the system's watcher. Its events become signals.
+pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWatcher> {
+    Ok(Box::new(notify::recommended_watcher(event_handler(signals))?))
+}
+
+/// Sends a signal for every event except an access: reading the files is one.
+pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Result<notify::Event>) + Send {
+    move |event| {
+        // An error can mean that events were lost, so it counts as a change.
+        let (kind, paths) = match event {
+            Ok(event) => (event.kind, event.paths),
+            Err(_) => (EventKind::Any, Vec::new()),
+        };
+        if kind.is_access() {
+            return;
+        }
+        // `send` fails only if the thread has ended.
+        if matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for path in paths {
+                let _ = signals.send(Signal::Removed(path));
+            }
+        }
+        let _ = signals.send(Signal::Changed);
+    }
+}
+
+/// The system's watcher and the directories that it watches.
+pub(super) struct DirectoryWatcher {
+    native: Option<NativeWatcher>,
+    /// The identity shows whether the path still leads to the directory that is watched.
+    watched: BTreeMap<PathBuf, Identity>,
+    warning: Option<String>,
+}
+
+/// The device and inode of a directory, on systems that have them.
+type Identity = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn identity(directory: &Path) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Identity {
+    None
+}
+
+// === impl DirectoryWatcher ===
+
+impl DirectoryWatcher {
+    /// A watcher that watches no directory yet.
+    pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
+        let (native, error) = match native {
+            Ok(native) => (Some(native), None),
+            Err(error) => (None, Some(error)),
+        };
+        let mut watcher = Self { native, watched: BTreeMap::new(), warning: None };
+        watcher.set_warning(error);
+        watcher
+    }
+
+    /// The reason why there are no events, or not of every directory.
+    pub(super) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Watches these directories and no others. Returns true if some of them are new.
+    pub(super) fn set_directories(&mut self, directories: BTreeSet<PathBuf>) -> bool {
+        if self.native.is_none() {
+            return false;
+        }
+        let is_current = |path: &Path, id: &Identity| directories.contains(path) && identity(path) == *id;
+        let outdated = self.watched.iter().filter(|(path, id)| !is_current(path, id));
+        for path in outdated.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
+            self.unwatch(&path);
+        }
+        let (mut any_new, mut last_error) = (false, None);
+        for path in directories {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            let identity = identity(&path);
+            // Not recursive: a directory may contain a whole disk.
+            match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
+                Ok(()) => {
+                    any_new = true;
+                    self.watched.insert(path, identity);
+                }
+                Err(error) => last_error = Some(error),
+            }
+        }
+        self.set_warning(last_error);
+        any_new
+    }
+
+    /// Ends the watch of this directory, if it is watched.
+    pub(super) fn unwatch(&mut self, directory: &Path) {
+        if self.watched.remove(directory).is_some() {
+            // This fails if the directory was removed; its watch has ended then.
+            let _ = self.call(|native| native.unwatch(directory));
+        }
+    }
+
+    /// Calls the native watcher.
+    ///
+    /// If notify's own thread could not be started, a call panics. The panic becomes an error, so that polling
+    /// continues.
+    fn call(
+        &mut self,
+        operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
+    ) -> notify::Result<()> {
+        let Some(mut native) = self.native.take() else {
+            return Err(notify::Error::generic("its thread has ended"));
+        };
+        let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) else {
+            // Dropping it would panic again.
+            std::mem::forget(native);
+            return Err(notify::Error::generic("its thread has ended"));
+        };
+        self.native = Some(native);
+        result
+    }
+
+    fn set_warning(&mut self, error: Option<notify::Error>) {
+        let warning = error.map(|error| {
+            format!(
+                "changes of the files are found only by polling, every few seconds, because the system's file events \
+                 are unavailable: {error}"
+            )
+        });
+        #[cfg(feature = "tracing")]
+        if let (None, Some(warning)) = (&self.warning, &warning) {
+            tracing::warn!("{warning}");
+        }
+        self.warning = warning;
+    }
+}

@@ -1,0 +1,155 @@
+//! The thread that reloads the files.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::events::{DirectoryWatcher, Signal};
+use super::file::MapFile;
+use super::links::directories_of;
+use crate::names::KeyNames;
+#[cfg(feature = "tracing")]
+use crate::names::Status;
+use crate::names::store::Store;
+
+/// The interval between readings if no event arrives. On file systems without events, a change is found this late;
+/// the cost of reading is small beside that of serving requests.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A save causes several events. Reading starts after a period without events …
+const QUIET_PERIOD: Duration = Duration::from_millis(25);
+
+/// … or this long after the first event, so that a busy directory does not delay a change.
+pub(super) const MAX_DELAY: Duration = Duration::from_millis(80);
+
+/// Reading takes at most one part in this many of the thread's time. 100,000 names take a core for 40 ms, and a
+/// program that saves them without pause must not slow down the requests.
+pub(super) const PARTS: u32 = 50;
+
+/// Stops the thread when it is dropped, without waiting for its end.
+pub(super) struct StopOnDrop(pub(super) Sender<Signal>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        // `send` fails only if the thread has ended.
+        let _ = self.0.send(Signal::Stop);
+    }
+}
+
+/// The state of the thread.
+pub(super) struct Reloader {
+    pub(super) files: Vec<MapFile>,
+    pub(super) directories: DirectoryWatcher,
+    pub(super) store: Weak<Store>,
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Reloads the files until the last handle is dropped.
+    pub(super) fn run(mut self, signals: &Receiver<Signal>, poll_interval: Duration) {
+        // The first reading is due at once: a file may have changed before it was watched.
+        let (mut timeout, mut not_before) = (Duration::ZERO, Instant::now());
+        while self.wait_for_change(signals, timeout, not_before) {
+            let start = Instant::now();
+            let Some(store) = self.store.upgrade() else {
+                return;
+            };
+            // The directories are watched before the files are read, so that a change in between causes an event. A
+            // link may have changed before its directory was watched, so new directories cause another reading.
+            let any_new = self.watch_directories();
+            self.reload(&store);
+            timeout = if any_new { Duration::ZERO } else { poll_interval };
+            not_before = Instant::now() + pause_after(start.elapsed());
+        }
+    }
+
+    /// Waits until events have arrived and ceased or the timeout has passed, but not less than until `not_before`.
+    /// Returns false if the thread has to stop.
+    pub(super) fn wait_for_change(
+        &mut self,
+        signals: &Receiver<Signal>,
+        timeout: Duration,
+        not_before: Instant,
+    ) -> bool {
+        let pause = || not_before.saturating_duration_since(Instant::now());
+        let (mut wait, mut deadline) = (timeout.max(pause()), None);
+        loop {
+            match signals.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => return true,
+                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
+                Ok(Signal::Removed(path)) => self.directories.unwatch(&path),
+                Ok(Signal::Changed) => {}
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + MAX_DELAY);
+            wait = QUIET_PERIOD.min(deadline.saturating_duration_since(Instant::now())).max(pause());
+            if wait.is_zero() {
+                return true;
+            }
+        }
+    }
+
+    /// Watches the directories in which changes of the files can appear. Returns true if some of them are new.
+    pub(super) fn watch_directories(&mut self) -> bool {
+        let directories = self.files.iter().flat_map(|file| directories_of(&file.absolute_path));
+        self.directories.set_directories(directories.collect())
+    }
+
+    /// Reads the files again and publishes the result.
+    pub(super) fn reload(&mut self, store: &Store) {
+        let mut changed = Vec::new();
+        for file in &mut self.files {
+            let _was_valid = file.error.is_none();
+            if file.reload() {
+                changed.push((file.place, file.names.clone()));
+            }
+            #[cfg(feature = "tracing")]
+            match &file.error {
+                Some(error) if _was_valid => tracing::warn!("{error}; the last valid map stays in use"),
+                None if !_was_valid => tracing::info!("{}: valid again", file.path()),
+                _ => {}
+            }
+        }
+        let _any_changed = !changed.is_empty();
+        self.publish(store, changed);
+        #[cfg(feature = "tracing")]
+        if _any_changed {
+            let Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
+            tracing::info!(generation, entries, left_out, source, "key names reloaded");
+            warn_if_partial(&self.files);
+        }
+    }
+
+    /// Publishes changed maps with their places, the error and the warning. The error is updated even if no map has
+    /// changed: a file that becomes invalid and then has its old content again has no error left.
+    pub(super) fn publish(&self, store: &Store, changed: Vec<(usize, Arc<KeyNames>)>) {
+        let error = MapFile::error_of(&self.files);
+        let warning = self.directories.warning().map(str::to_owned);
+        store.change(
+            |sources| {
+                let is_changed = !changed.is_empty();
+                changed.into_iter().for_each(|(place, names)| sources.set(place, names));
+                is_changed
+            },
+            |status| {
+                let is_changed = (&status.last_error, &status.warning) != (&error, &warning);
+                (status.last_error, status.warning) = (error, warning);
+                is_changed
+            },
+        );
+    }
+}
+
+#[cfg(feature = "tracing")]
+pub(super) fn warn_if_partial(files: &[MapFile]) {
+    for file in files.iter().filter(|file| file.names.is_partial()) {
+        let path = file.path();
+        tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+    }
+}
+
+/// The pause after a reading that took this long. It is limited to the poll interval: a reading also takes long if a
+/// disk hangs or the process was suspended.
+pub(super) fn pause_after(reading: Duration) -> Duration {
+    reading.saturating_mul(PARTS - 1).min(POLL_INTERVAL)
+}

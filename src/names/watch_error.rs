@@ -1,0 +1,111 @@
+//! The error of a watched file.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::KeyNamesError;
+use super::secret::display_path;
+
+/// The reason why files cannot be watched, or why a file was not reloaded.
+///
+/// Its text contains the path, the line and column, the defect and a remedy. It never repeats the content of the
+/// file, which may be a secret. If several files have an error, the text contains all errors, and the kind, path and
+/// source are those of the first.
+#[derive(Clone, Debug)]
+pub struct WatchError {
+    kind: WatchErrorKind,
+    message: String,
+    path: Option<PathBuf>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The kind of a [`WatchError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WatchErrorKind {
+    /// The list of files is empty.
+    NoFiles,
+    /// The file does not exist.
+    NotFound,
+    /// The path leads to a directory, a pipe or a device.
+    NotAFile,
+    /// The file is larger than 64 MiB.
+    TooLarge,
+    /// The file cannot be read, or its path is invalid.
+    Io,
+    /// The file contains no valid map: see [`WatchError::map_error`].
+    InvalidMap,
+    /// The thread that watches the files cannot be started.
+    Thread,
+}
+
+// === impl WatchError ===
+
+impl WatchError {
+    /// The kind of the error.
+    pub fn kind(&self) -> WatchErrorKind {
+        self.kind
+    }
+
+    /// The path of the file. `None` if the error concerns no single file, or the path looks like an API key.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The error in the file's map, with line and column. `None` for other kinds of errors.
+    pub fn map_error(&self) -> Option<&KeyNamesError> {
+        self.source()?.downcast_ref()
+    }
+
+    pub(super) fn new(kind: WatchErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), path: None, source: None }
+    }
+
+    /// The error of one file. `message` follows the path.
+    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: &str) -> Self {
+        let shown = display_path(path);
+        let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
+        Self { path, ..Self::new(kind, format!("{shown}: {message}")) }
+    }
+
+    pub(super) fn invalid_map(path: &Path, error: KeyNamesError) -> Self {
+        let message = error.in_file(&display_path(path));
+        Self { message, ..Self::in_file(WatchErrorKind::InvalidMap, path, "") }.caused_by(error)
+    }
+
+    pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// One error with the texts of all, and the kind, path and source of the first.
+    pub(super) fn of_all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
+        errors.into_iter().reduce(|first, next| {
+            let message = format!("{}; {}", first.message, next.message);
+            Self { message, ..first }
+        })
+    }
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for WatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl PartialEq for WatchError {
+    /// Compares the kinds and the texts.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.message == other.message
+    }
+}
+
+impl Eq for WatchError {}
