@@ -40,12 +40,12 @@ pub(super) enum ScanState {
 
 /// The offsets of a member's parts, between which its white space is.
 #[derive(Clone, Debug, Default)]
-struct MemberOffsets {
+pub(super) struct MemberOffsets {
     /// The end of the comma or brace before the member.
-    start: u64,
+    pub(super) start: u64,
     /// The name, without its quotes.
-    name: Range<u64>,
-    colon: u64,
+    pub(super) name: Range<u64>,
+    pub(super) colon: u64,
 }
 
 /// The state of the scan between two tokens, or within one at the end of a chunk.
@@ -75,6 +75,11 @@ impl PlainScanner {
     /// The offset from which the next chunk can refer to the bytes before it.
     pub(super) fn member_start(&self) -> u64 {
         self.member.start
+    }
+
+    /// Continues at the value of this member.
+    pub(super) fn start_value(&mut self, member: MemberOffsets, wanted: Option<Member>) {
+        (self.member, self.wanted, self.state) = (member, wanted, ScanState::Value);
     }
 
     /// True if the document may end here.

@@ -96,7 +96,7 @@ impl Templates {
             && plain.containers.depth() <= MAX_SHALLOW_DEPTH
     }
 
-    /// Scans as many members as templates can describe. Stops behind a value.
+    /// Scans as many members as templates can describe. Stops behind a value, or before one that is not a scalar.
     #[inline(always)]
     pub(super) fn advance(
         &mut self,
@@ -105,18 +105,28 @@ impl Templates {
         sink: &mut impl Sink,
     ) {
         while self.is_ready(plain, cursor) {
-            if let Some(index) = self.follow(plain, cursor, sink) {
-                (self.last, self.next) = (index, self.known[usize::from(index)].followers[0]);
-                return;
-            }
+            let predicted =
+                self.follow(plain, cursor, sink).map(|index| (index, &self.known[usize::from(index)]));
             let Some(window) = cursor.rest.first_chunk() else { break };
-            let constant_len = |structure: &_| self.constant_len(structure, window);
-            let read = Structure::read(window, &plain.containers, constant_len, sink);
-            let Some(structure) = read else { break };
-            self.learn(structure, window, cursor.offset());
-            let Some(value) = scalar_len(window, structure.len.into()) else { return };
-            structure.pass(window, value, cursor.offset(), &mut plain.containers, sink);
-            cursor.advance(usize::from(structure.len) + value);
+            let structure = if let Some((index, template)) = predicted {
+                (self.last, self.next) = (index, template.followers[0]);
+                template.structure
+            } else {
+                let constant_len = |structure: &_| self.constant_len(structure, window);
+                let read = Structure::read(window, &plain.containers, constant_len, sink);
+                let Some(structure) = read else { break };
+                self.learn(structure, window, cursor.offset());
+                structure
+            };
+            let (len, offset) = (usize::from(structure.len), cursor.offset());
+            let Some(value) = scalar_len(window, len) else {
+                structure.enter(offset, &mut plain.containers, sink);
+                plain.start_value(structure.member(offset), structure.wanted);
+                cursor.advance(len);
+                return;
+            };
+            structure.pass(window, value, offset, &mut plain.containers, sink);
+            cursor.advance(len + value);
         }
         // The plain scanner reads the next text, after which no prediction is known.
         (self.last, self.next) = (NONE, NONE);

@@ -2,6 +2,7 @@
 
 use super::simd::{digits, special, white_space};
 use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
+use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
 use crate::json::scan::token::is_white_space;
 use crate::json::text::MAX_RAW_NAME;
@@ -31,7 +32,7 @@ pub(super) struct Structure {
     member_start: u8,
     name: (u8, u8),
     colon: u8,
-    wanted: Option<Member>,
+    pub(super) wanted: Option<Member>,
     /// The number of containers that end, and the ends of their brackets, the innermost first.
     closed: u8,
     ends: [u8; MAX_CLOSED],
@@ -63,6 +64,25 @@ impl Structure {
         }
     }
 
+    /// Applies the text at this offset to the containers, and reports those that end.
+    #[inline(always)]
+    pub(super) fn enter(&self, offset: u64, containers: &mut Containers, sink: &mut impl Sink) {
+        if !self.is_in_one_object() {
+            let closed = usize::from(self.closed);
+            for (nth, end) in self.ends.iter().take(closed).enumerate() {
+                sink.container_end(offset + u64::from(*end), containers.depth() - nth);
+            }
+            containers.replace(closed, self.opened.into(), self.inner);
+        }
+    }
+
+    /// The offsets of the last member of the text at this offset.
+    pub(super) fn member(&self, offset: u64) -> MemberOffsets {
+        let at = |position: u8| offset + u64::from(position);
+        let name = at(self.name.0)..at(self.name.1);
+        MemberOffsets { start: at(self.member_start), name, colon: at(self.colon) }
+    }
+
     /// Applies the text at this offset and the scalar of `len` bytes behind it. The structure [fits](Self::fits).
     #[inline(always)]
     pub(super) fn pass(
@@ -73,13 +93,7 @@ impl Structure {
         containers: &mut Containers,
         sink: &mut impl Sink,
     ) {
-        if !self.is_in_one_object() {
-            let closed = usize::from(self.closed);
-            for (nth, end) in self.ends.iter().take(closed).enumerate() {
-                sink.container_end(offset + u64::from(*end), containers.depth() - nth);
-            }
-            containers.replace(closed, self.opened.into(), self.inner);
-        }
+        self.enter(offset, containers, sink);
         let Some(member) = self.wanted else { return };
         let (text, rest) = window.split_at(usize::from(self.len) & MAX_LEN);
         let value = match &rest[..len] {
