@@ -137,7 +137,7 @@ pub mod _internal {
     #[cfg(feature = "directory")]
     pub use crate::directory::read_page;
     pub use crate::json::{amend::Amender, prefilter, rules, scan};
-    pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
+    pub use crate::naming::settings::DEFAULT_LIMIT;
     use crate::outcome::Counts;
     pub mod query {
         pub use crate::query::{FilterError, rewrite};

@@ -24,10 +24,13 @@ mod sink;
 mod tests;
 mod unmatched;
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "tracing")]
+use self::edits::NewValue;
 use self::frames::FrameBuffer;
 use self::objects::Objects;
 use self::sink::IdSink;
@@ -58,7 +61,7 @@ impl Amender {
         Self {
             snapshot,
             templates,
-            prefilter: Some(Prefilter::new(rules.members.id())),
+            prefilter: Some(Prefilter::default()),
             scanner: Scanner::new(),
             frames: FrameBuffer::default(),
             objects: Objects::new(rules),
@@ -136,12 +139,12 @@ impl Amender {
 
     /// True if a settled edit changes the body.
     pub fn is_changed(&self) -> bool {
-        self.objects.edits.is_changed()
+        self.objects.edits.is_changed
     }
 
     /// The results of the settled ids.
     pub fn counts(&self) -> Counts {
-        self.objects.edits.counts()
+        self.objects.edits.counts
     }
 
     /// The memory that counts against the limit: the buffered bytes and the charge for the pending edits.
@@ -161,7 +164,7 @@ impl Amender {
 
     /// The length of the rest of the output, after the end of the body.
     pub fn output_len(&self) -> u64 {
-        self.frames.len().saturating_add_signed(self.objects.edits.growth())
+        self.frames.len().saturating_add_signed(self.objects.edits.growth)
     }
 
     /// Returns the next chunk of the settled output.
@@ -174,22 +177,18 @@ impl Amender {
         self.frames.iter()
     }
 
-    /// The ids without a name, since the last [`clear_unmatched`](Self::clear_unmatched), with the offset after each.
-    pub fn unmatched(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.objects.unmatched.iter()
-    }
-
-    /// Marks the unmatched ids as reported.
-    pub fn clear_unmatched(&mut self) {
-        self.objects.unmatched.clear();
+    /// Takes the new ids without a name, with the offset after each. They are not returned again.
+    pub fn take_unmatched(&mut self) -> Vec<(u64, Box<str>)> {
+        mem::take(&mut self.objects.unmatched.new)
     }
 
     /// The settled ids with a name that are not written yet: the offset of the edit, the id and the name.
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
-        self.objects.edits.named().map(|(at, entry)| {
+        self.objects.edits.settled().filter_map(|edit| {
+            let NewValue::Name(entry) = edit.value else { return None };
             let (id, name) = self.snapshot.entry(entry);
-            (at, id, name)
+            Some((edit.at, id, name))
         })
     }
 }

@@ -57,41 +57,15 @@ impl Report {
 
     /// Records ids that the map does not contain, and logs those that are new in this generation. `body` contains the
     /// whole body if it is buffered.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn record_unmatched<'i, 'a>(
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+    pub(crate) fn record_unmatched<'a>(
         &self,
-        ids: impl Iterator<Item = (u64, &'i str)>,
+        mut ids: Vec<(u64, Box<str>)>,
         body: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        let new_ids: Vec<_> = ids.filter(|(_, id)| self.record(id)).collect();
-        events::unmatched(&self.request, &self.snapshot, &new_ids, body);
-    }
-
-    /// Records ids that the map does not contain.
-    #[cfg(not(feature = "tracing"))]
-    pub(crate) fn record_unmatched<'i, 'a>(
-        &self,
-        ids: impl Iterator<Item = (u64, &'i str)>,
-        _: Option<impl Iterator<Item = &'a [u8]>>,
-    ) {
-        for (_, id) in ids {
-            self.record(id);
-        }
-    }
-
-    /// Records an id, and returns true if it is new in this generation.
-    fn record(&self, id: &str) -> bool {
-        self.settings.names.note_unmatched(self.snapshot.generation(), id)
-    }
-
-    /// Logs the names that were inserted or replaced, each with its offset and its id.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
-        use tracing::level_filters::LevelFilter;
-
-        if LevelFilter::current() == LevelFilter::TRACE {
-            events::named(named);
-        }
+        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.snapshot.generation(), id));
+        #[cfg(feature = "tracing")]
+        events::unmatched(&self.request, &self.snapshot, &ids, body);
     }
 }
 

@@ -44,7 +44,7 @@ impl OpenObject {
     fn give_up(&mut self, edits: &mut Edits) {
         self.is_given_up = true;
         for (edit, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
-            if let Some(edit) = edit.and_then(|number| edits.unsettled(number)) {
+            if let Some(edit) = edits.unsettled(edit) {
                 (edit.value, edit.result) = (NewValue::Unchanged, result);
             }
         }
@@ -52,12 +52,12 @@ impl OpenObject {
 
     /// Moves the name of the id to the native member, unless that has the same name already.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
-        let Some(id_edit) = self.id_edit.and_then(|number| edits.unsettled(number)) else { return };
+        let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
         let json = names.json(entry);
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
-        if !is_same && let Some(name_edit) = self.name_edit.and_then(|number| edits.unsettled(number)) {
+        if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;
         }
     }
@@ -83,7 +83,7 @@ impl Objects {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            edits: Edits::new(rules.members.name()),
+            edits: Edits::default(),
             open: Vec::new(),
             awaited: None,
             native_names: Vec::new(),

@@ -24,7 +24,7 @@ pub(super) fn next_chunk(
     if edits.next_change().is_none_or(|at| at >= frames.start() + first) {
         return Some(frames.take(first as usize));
     }
-    let capacity = available.saturating_add_signed(edits.growth()).min(MAX_CHUNK as u64);
+    let capacity = available.saturating_add_signed(edits.growth).min(MAX_CHUNK as u64);
     let mut chunk = Vec::with_capacity(capacity as usize);
     while frames.start() < settled {
         let is_full = copy_frame(frames, edits, names, settled, &mut chunk);

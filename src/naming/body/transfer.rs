@@ -10,9 +10,10 @@ use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::json::scan::ScanError;
 use crate::naming::budget::Reservation;
+#[cfg(feature = "tracing")]
+use crate::naming::events;
 use crate::naming::report::Report;
 use crate::naming::response_headers;
-use crate::naming::settings::MEMBERS;
 use crate::outcome::{Outcome, ResponseState, Skip};
 
 /// The smallest window for which an object may stay undecided, so that `limit(0)` inserts names too. It is longer than
@@ -57,7 +58,6 @@ impl<E> Transfer<E> {
     pub(super) fn new(report: Box<Report>) -> Self {
         let settings = report.settings();
         let rules = Rules {
-            members: MEMBERS,
             unmatched: settings.unmatched,
             null_as_unmatched: settings.null_as_unmatched,
             window: (settings.limit as u64).max(MIN_WINDOW),
@@ -277,12 +277,11 @@ impl<E> Transfer<E> {
     /// Logs the settled ids and reports the unmatched ones.
     fn report_ids(&mut self) {
         #[cfg(feature = "tracing")]
-        self.report.trace_named(self.amender.named());
-        let unmatched = self.amender.unmatched();
-        if unmatched.len() > 0 {
+        events::named(self.amender.named());
+        let unmatched = self.amender.take_unmatched();
+        if !unmatched.is_empty() {
             let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());
             self.report.record_unmatched(unmatched, whole_body);
-            self.amender.clear_unmatched();
         }
     }
 }
