@@ -18,7 +18,7 @@ enum Step {
 
 /// The position in a document.
 #[derive(Default)]
-struct Walker {
+struct PathScanner {
     /// One step for each open container.
     steps: Vec<Step>,
     in_string: bool,
@@ -30,20 +30,20 @@ struct Walker {
 /// Returns the paths of the objects that contain the bytes before each of `offsets`, which ascend.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
-    let mut walker = Walker::default();
+    let mut scanner = PathScanner::default();
     for (at, byte) in (1_u64..).zip(document.flatten()) {
         if paths.len() == offsets.len() {
             break;
         }
-        walker.read(*byte);
+        scanner.read(*byte);
         while offsets.get(paths.len()) == Some(&at) {
-            paths.push(walker.path());
+            paths.push(scanner.path());
         }
     }
     paths
 }
 
-impl Walker {
+impl PathScanner {
     fn read(&mut self, byte: u8) {
         if self.in_string {
             self.read_in_string(byte);

@@ -85,7 +85,7 @@ where
             match state.as_mut().project() {
                 FutureStateProj::PassThrough { inner } => {
                     let response = ready!(inner.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::pass)));
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::pass(body, None))));
                 }
                 FutureStateProj::Headers { inner, report } => {
                     let response = ready!(inner.poll(cx))?;
@@ -133,7 +133,7 @@ fn start_body<B: Body>(
         response_headers::amend(&mut head.headers, None);
         ResponseBody::unmeasured(body, report)
     } else {
-        ResponseBody::skipped(body, report)
+        ResponseBody::pass(body, Some(report))
     };
     ControlFlow::Break(Response::from_parts(head, body))
 }

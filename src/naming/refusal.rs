@@ -52,26 +52,25 @@ fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
 }
 
 fn message(error: &FilterError, names: &Snapshot) -> String {
-    let (name, has_comma) = match error {
+    let mut message = match error {
         FilterError::InvalidParameter => {
-            return "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".into();
+            "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".to_owned()
         }
         FilterError::EmptyName => {
-            return "A name in api_key_names is empty. To query all keys, omit the parameter.".into();
+            "A name in api_key_names is empty. To query all keys, omit the parameter.".to_owned()
         }
         FilterError::TooLong => {
-            return "These names belong to too many API keys for one request. Request fewer names at once."
-                .into();
+            "These names belong to too many API keys for one request. Request fewer names at once.".to_owned()
         }
-        FilterError::UnknownName { name, has_comma } => (quote(name), *has_comma),
+        FilterError::UnknownName { name, .. } if names.is_complete() => {
+            format!("No API key is named {}.", quote(name))
+        }
+        FilterError::UnknownName { name, .. } => format!(
+            "No known API key is named {}, but some names are not known yet. Retry later, or use api_key_ids.",
+            quote(name)
+        ),
     };
-    let mut message = format!("No API key is named {name}.");
-    if !names.is_complete() {
-        message = format!(
-            "No known API key is named {name}, but some names are not known yet. Retry later, or use api_key_ids."
-        );
-    }
-    if has_comma {
+    if let FilterError::UnknownName { has_comma: true, .. } = error {
         message += " A list is written api_key_names=a,b or, if a name contains a comma, \
                     api_key_names[]=a&api_key_names[]=b.";
     }

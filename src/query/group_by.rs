@@ -24,7 +24,8 @@ impl Dimensions {
         if !pair.contains_name() {
             return Some(pair.text.into());
         }
-        let mut text = pair.name_and_equals().to_owned();
+        let (parameter, _) = pair.text.split_at(pair.text.len() - pair.value.len());
+        let mut text = parameter.to_owned();
         let mut is_empty = true;
         for item in items(pair.value) {
             let is_name = decodes_to(item.text, NAME);

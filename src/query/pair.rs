@@ -91,11 +91,6 @@ impl<'a> Pair<'a> {
         Self { text, parameter: Parameter::parse(name, equals.is_some()), value }
     }
 
-    /// Returns the parameter with the equals sign after it.
-    pub(super) fn name_and_equals(&self) -> &'a str {
-        &self.text[..self.text.len() - self.value.len()]
-    }
-
     /// Returns true if the pair groups or filters by key names.
     pub(super) fn contains_name(&self) -> bool {
         match self.parameter {
@@ -165,21 +160,13 @@ impl<'a> ListForm<'a> {
     }
 
     /// Parses the rest of `parameter` after the opening bracket.
-    fn parse_brackets(
-        parameter: &'a str,
-        mut decoded: impl Iterator<Item = u8>,
-    ) -> Result<Self, UnknownForm> {
-        let mut index = None;
-        loop {
-            match decoded.next() {
-                Some(digit @ b'0'..=b'9') => {
-                    let digit = u64::from(digit - b'0');
-                    index = Some(index.unwrap_or(0_u64).saturating_mul(10).saturating_add(digit));
-                }
-                Some(b']') if decoded.next().is_none() => break,
-                _ => return Err(UnknownForm),
-            }
+    fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
+        let decoded: String = decoded.map(char::from).collect();
+        let digits = decoded.strip_suffix(']').ok_or(UnknownForm)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(UnknownForm);
         }
+        let index = (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX));
         // There is one bracket of each kind, written in one of these ways.
         let open = ["[", "%5B", "%5b"].iter().find_map(|open| {
             let at = parameter.find(open)?;
