@@ -1,5 +1,8 @@
 //! The state of one body: buffered up to the limit, then streamed, passed on unchanged or drained.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 
 use bytes::{Buf, Bytes};
@@ -92,9 +95,7 @@ impl<E> Transfer<E> {
         if !self.amender.has_batch() && !self.has_ended() && !self.is_over_limit() {
             return;
         }
-        while self.amender.scanned() + self.amender.edit_charge() <= self.allowed()
-            && self.amender.scan_batch()
-        {
+        while self.scan_allowed_batch() {
             self.reserve();
         }
         if matches!(self.state, TransferState::Buffering { end: Some(BodyEnd::Complete(_)) })
@@ -102,6 +103,12 @@ impl<E> Transfer<E> {
         {
             self.amender.finish();
         }
+    }
+
+    /// Scans the next batch, unless more bytes than allowed are scanned or charged.
+    fn scan_allowed_batch(&mut self) -> bool {
+        let charged = self.amender.scanned() + self.amender.edit_charge();
+        charged <= self.allowed() && self.amender.scan_batch()
     }
 
     fn reserve(&mut self) {
@@ -142,7 +149,9 @@ impl<E> Transfer<E> {
     pub(super) fn decide(&mut self, headers: &mut HeaderMap) -> ResponseState {
         if self.is_over_limit() {
             self.amender.disable_prefilter();
-            self.scan_to_limit();
+            // The reservation does not grow here: bytes that another response has just returned must not make this body
+            // fit, because it may be incomplete.
+            while self.scan_allowed_batch() {}
         }
         let must_stream = self.must_stream();
         let end = match &mut self.state {
