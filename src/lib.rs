@@ -91,15 +91,6 @@
 //! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
-//! # Modules
-//!
-//! ```text
-//!  naming (the layer) ─▶ query (query strings) ─▶ names
-//!      │                                            ▲
-//!      └──────────────▶ json (scanner, amender) ────┘
-//!  directory ─▶ names (map, handle, parser, file watcher)
-//! ```
-//!
 //! [Tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

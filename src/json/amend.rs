@@ -149,7 +149,7 @@ impl Amender {
 
     /// The memory that counts against the limit: the buffered bytes and the charge for the pending edits.
     pub fn held(&self) -> u64 {
-        self.frames.len() + self.edit_charge()
+        self.frames.len + self.edit_charge()
     }
 
     /// The number of bytes that were scanned.
@@ -164,7 +164,7 @@ impl Amender {
 
     /// The length of the rest of the output, after the end of the body.
     pub fn output_len(&self) -> u64 {
-        self.frames.len().saturating_add_signed(self.objects.edits.growth)
+        self.frames.len.saturating_add_signed(self.objects.edits.growth)
     }
 
     /// Returns the next chunk of the settled output.

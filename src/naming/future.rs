@@ -118,9 +118,9 @@ fn start_body<B: Body>(
     mut report: Box<Report>,
 ) -> ControlFlow<Response<ResponseBody<B>>, Buffered<B>> {
     let (mut head, body) = response.into_parts();
-    let method = &report.request().method;
+    let method = &report.request.method;
     let is_head = *method == Method::HEAD;
-    let skip = response_headers::skip_reason(method, &head, report.settings().honor_no_transform);
+    let skip = response_headers::skip_reason(method, &head, report.settings.honor_no_transform);
     if skip.is_none() && !is_head {
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
         return ControlFlow::Continue(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });

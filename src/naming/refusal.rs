@@ -22,11 +22,11 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Creates the response to a request whose filter cannot be translated.
 pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Response<Bytes>) {
-    let (settings, request) = (report.settings(), report.request());
-    let refusal = classify(error, report.names());
-    let mut message = message(error, report.names());
+    let (settings, request) = (&report.settings, &report.request);
+    let refusal = classify(error, &report.names);
+    let mut message = message(error, &report.names);
     if let (FilterError::UnknownName { name, .. }, true) = (error, settings.suggest_names) {
-        message += &suggestions(name, report.names());
+        message += &suggestions(name, &report.names);
     }
     let mut response = match &settings.refusal_response {
         Some(custom) => custom(refusal, &message, request),

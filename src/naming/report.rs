@@ -10,9 +10,10 @@ use crate::outcome::{Outcome, RequestContext};
 
 /// Reports the outcome of one response when it is sent or dropped.
 pub(crate) struct Report {
-    settings: Arc<LayerSettings>,
-    snapshot: Snapshot,
-    request: RequestContext,
+    pub(crate) settings: Arc<LayerSettings>,
+    /// The map that is used for the whole response.
+    pub(crate) names: Snapshot,
+    pub(crate) request: RequestContext,
     outcome: Option<Outcome>,
 }
 
@@ -24,20 +25,7 @@ impl Report {
             uri: request.uri().clone(),
             extensions: if is_used { request.extensions().clone() } else { Default::default() },
         };
-        Self { settings: settings.clone(), snapshot: settings.names.snapshot(), request, outcome: None }
-    }
-
-    pub(crate) fn settings(&self) -> &LayerSettings {
-        &self.settings
-    }
-
-    /// Returns the map that is used for the whole response.
-    pub(crate) fn names(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    pub(crate) fn request(&self) -> &RequestContext {
-        &self.request
+        Self { settings: settings.clone(), names: settings.names.snapshot(), request, outcome: None }
     }
 
     /// Sets the outcome that is reported if nothing changes it until then.
@@ -52,7 +40,7 @@ impl Report {
             callback(&outcome, &self.request);
         }
         #[cfg(feature = "tracing")]
-        events::response(&self.request, &self.snapshot, &outcome);
+        events::response(&self.request, &self.names, &outcome);
     }
 
     /// Records ids that the map does not contain, and logs those that are new in this generation. `body` contains the
@@ -63,9 +51,9 @@ impl Report {
         mut ids: Vec<(u64, Box<str>)>,
         body: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.snapshot.generation(), id));
+        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.names.generation(), id));
         #[cfg(feature = "tracing")]
-        events::unmatched(&self.request, &self.snapshot, &ids, body);
+        events::unmatched(&self.request, &self.names, &ids, body);
     }
 }
 

@@ -25,8 +25,9 @@ pub(super) struct FrameBuffer {
     /// The frame after `frames`, in which short ones are gathered.
     gathered: BytesMut,
     /// The offset of the first buffered byte in the body.
-    start: u64,
-    len: u64,
+    pub(super) start: u64,
+    /// The number of buffered bytes.
+    pub(super) len: u64,
     /// The frame with the first unscanned byte, and the position of that byte in it.
     cursor: (usize, usize),
     /// The buffer for a batch of short slices.
@@ -55,19 +56,9 @@ impl FrameBuffer {
         }
     }
 
-    /// The offset of the first buffered byte.
-    pub(super) fn start(&self) -> u64 {
-        self.start
-    }
-
     /// The offset after the last buffered byte.
     pub(super) fn end(&self) -> u64 {
         self.start + self.len
-    }
-
-    /// The number of buffered bytes.
-    pub(super) fn len(&self) -> u64 {
-        self.len
     }
 
     /// The buffered bytes, frame by frame.

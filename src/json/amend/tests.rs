@@ -188,5 +188,5 @@ fn scan_continues_after_frames_were_taken() {
     frames.remove(1_000);
     frames.push(Bytes::from_static(&[b'c'; 2]));
     assert_eq!(frames.next_batch(), Some(&b"cc"[..]));
-    assert_eq!((frames.start(), frames.len(), frames.front().len()), (3_000, 12, 12));
+    assert_eq!((frames.start, frames.len, frames.front().len()), (3_000, 12, 12));
 }

@@ -34,13 +34,9 @@ pub(super) struct Transfer<E> {
 
 pub(super) enum TransferState<E> {
     /// The headers wait for the end of the body, for an error in it, or for more bytes than the limit.
-    Buffering {
-        end: Option<BodyEnd<E>>,
-    },
+    Buffering(Option<BodyEnd<E>>),
     /// Amended output goes out while the body arrives.
-    Streaming {
-        end: Option<BodyEnd<E>>,
-    },
+    Streaming(Option<BodyEnd<E>>),
     /// The body is invalid and goes out unchanged while it arrives.
     Passing,
     /// The body has ended, and the rest of the output goes out.
@@ -59,18 +55,18 @@ pub(super) enum BodyEnd<E> {
 
 impl<E> Transfer<E> {
     pub(super) fn new(report: Box<Report>) -> Self {
-        let settings = report.settings();
+        let settings = &report.settings;
         let rules = Rules {
             unmatched: settings.unmatched,
             null_as_unmatched: settings.null_as_unmatched,
             window: (settings.limit as u64).max(MIN_WINDOW),
         };
-        let amender = Amender::new(rules, report.names().clone(), settings.templates.clone());
+        let amender = Amender::new(rules, report.names.clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),
             reservation: Reservation::new(settings.budget.clone()),
             report,
-            state: TransferState::Buffering { end: None },
+            state: TransferState::Buffering(None),
         }
     }
 
@@ -82,7 +78,7 @@ impl<E> Transfer<E> {
             Some(Err(error)) => BodyEnd::Failed(error),
             None => BodyEnd::Complete(None),
         };
-        if let TransferState::Buffering { end } | TransferState::Streaming { end } = &mut self.state {
+        if let TransferState::Buffering(end) | TransferState::Streaming(end) = &mut self.state {
             *end = Some(received_end);
         }
     }
@@ -98,8 +94,7 @@ impl<E> Transfer<E> {
         while self.scan_allowed_batch() {
             self.reserve();
         }
-        if matches!(self.state, TransferState::Buffering { end: Some(BodyEnd::Complete(_)) })
-            && !self.is_over_limit()
+        if matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_)))) && !self.is_over_limit()
         {
             self.amender.finish();
         }
@@ -112,12 +107,12 @@ impl<E> Transfer<E> {
     }
 
     fn reserve(&mut self) {
-        self.reservation.grow(self.amender.held().min(self.report.settings().limit as u64));
+        self.reservation.grow(self.amender.held().min(self.report.settings.limit as u64));
     }
 
     /// The most bytes that may be held.
     fn allowed(&self) -> u64 {
-        self.reservation.allowed().min(self.report.settings().limit as u64)
+        self.reservation.allowed().min(self.report.settings.limit as u64)
     }
 
     fn is_over_limit(&self) -> bool {
@@ -125,7 +120,7 @@ impl<E> Transfer<E> {
     }
 
     fn has_ended(&self) -> bool {
-        !matches!(self.state, TransferState::Buffering { end: None })
+        !matches!(self.state, TransferState::Buffering(None))
     }
 
     /// True if the body is invalid and stays unchanged even if it is streamed.
@@ -155,11 +150,11 @@ impl<E> Transfer<E> {
         }
         let must_stream = self.must_stream();
         let end = match &mut self.state {
-            TransferState::Buffering { end } => end.take(),
+            TransferState::Buffering(end) => end.take(),
             _ => None,
         };
         if must_stream {
-            self.state = TransferState::Streaming { end };
+            self.state = TransferState::Streaming(end);
             self.report_progress(None);
             response_headers::amend(headers, None);
             return ResponseState::Streaming;
@@ -217,7 +212,7 @@ impl<E> Transfer<E> {
     }
 
     fn is_streaming(&self) -> bool {
-        matches!(self.state, TransferState::Streaming { .. })
+        matches!(self.state, TransferState::Streaming(_))
     }
 
     /// The number of bytes of an unchanged body that were received and did not go out.
