@@ -50,8 +50,8 @@ pub struct Amender {
     frames: FrameBuffer,
     objects: Objects,
     error: Option<ScanError>,
-    /// The input offset before which the output is final; `u64::MAX` after the end.
-    settled: u64,
+    /// The input offset before which the output is final. `None` if the whole output is.
+    settled: Option<u64>,
 }
 
 impl Amender {
@@ -66,7 +66,7 @@ impl Amender {
             frames: FrameBuffer::default(),
             objects: Objects::new(rules),
             error: None,
-            settled: 0,
+            settled: Some(0),
         }
     }
 
@@ -111,25 +111,25 @@ impl Amender {
             }
             self.settle();
         }
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     /// Ends a body that is incomplete. The bytes that are not settled stay unchanged.
     pub fn abort(&mut self) {
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     /// Leaves the whole body unchanged.
     pub fn discard_edits(&mut self) {
         self.objects.edits.discard();
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     fn settle(&mut self) {
         let scanned = self.error.map_or(self.scanner.scanned(), ScanError::offset);
         let settled = self.objects.first_undecided(scanned);
         self.objects.edits.settle(settled);
-        self.settled = if self.error.is_some() { u64::MAX } else { settled };
+        self.settled = self.error.is_none().then_some(settled);
     }
 
     /// The error that ended the scan. The output after it is unchanged.

@@ -16,7 +16,7 @@ enum Step {
     Name(Vec<u8>),
 }
 
-/// The position in a document.
+/// A scan up to the current byte.
 #[derive(Default)]
 struct PathScanner {
     /// One step for each open container.
@@ -79,7 +79,7 @@ impl PathScanner {
         }
     }
 
-    /// The path of the innermost container.
+    /// Returns the path of the innermost container.
     fn path(&self) -> String {
         let mut path = String::from("$");
         let (_, outer) = self.steps.split_last().unwrap_or((&Step::Index(0), &[]));

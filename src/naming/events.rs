@@ -66,7 +66,7 @@ pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
 
 /// Logs a path that is out of scope but looks like an organization endpoint. A prefix before the API's path, or one
 /// that a router removed, disables the layer without an error.
-pub(crate) fn near_miss(path: &str) {
+pub(crate) fn out_of_scope(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
         debug!(path = mask(path), "out of scope: its key ids get no names; see ApiKeyNameLayer::scope");
     }

@@ -28,7 +28,7 @@ impl Report {
         Self { settings: settings.clone(), names: settings.names.snapshot(), request, outcome: None }
     }
 
-    /// Sets the outcome that is reported if nothing changes it until then.
+    /// Sets the outcome to report. A later call replaces it.
     pub(crate) fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }

@@ -59,7 +59,7 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         if !(self.settings.scope)(request.uri()) {
             #[cfg(feature = "tracing")]
-            events::near_miss(request.uri().path());
+            events::out_of_scope(request.uri().path());
             return ResponseFuture::pass_through(self.inner.call(request));
         }
         let report = Box::new(Report::new(&self.settings, &request));

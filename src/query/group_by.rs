@@ -10,6 +10,7 @@ use super::pair::{ID, NAME, Pair, Parameter, decodes_to, items};
 /// Replaces the name by the id, once in a query. If the id is requested as well, the name is removed with one separator,
 /// because the API would count the id as two dimensions.
 pub(super) struct Dimensions {
+    /// True if the query requests the id, or a name was replaced by it.
     has_id: bool,
 }
 

@@ -10,7 +10,7 @@ pub(super) const IDS: &str = "api_key_ids";
 const GROUP_BY: &str = "group_by";
 const NAMES: &str = "api_key_names";
 
-/// The letters of [`NAMES`] and of its singular. A parameter with just these letters is taken for a misspelling.
+/// The letters of [`NAMES`] and of its singular. A parameter with only these letters is taken for a misspelling.
 const MISSPELLED: [&str; 2] = ["apikeynames", "apikeyname"];
 
 /// A pair of a query string, as the client wrote it.

@@ -28,8 +28,8 @@ pub(super) struct OpenObject {
     pub(super) outer_awaited: Option<usize>,
     /// The start of the native name in [`Objects::native_names`], if it is a string of a possible length.
     pub(super) native_name: Option<usize>,
-    /// The object was undecided for too long and stays unchanged.
-    pub(super) is_given_up: bool,
+    /// The object stays unchanged.
+    pub(super) is_skipped: bool,
 }
 
 impl OpenObject {
@@ -41,8 +41,8 @@ impl OpenObject {
     }
 
     /// Leaves the object unchanged.
-    fn give_up(&mut self, edits: &mut Edits) {
-        self.is_given_up = true;
+    fn skip(&mut self, edits: &mut Edits) {
+        self.is_skipped = true;
         for (edit, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
             if let Some(edit) = edits.unsettled(edit) {
                 (edit.value, edit.result) = (NewValue::Unchanged, result);
@@ -120,10 +120,10 @@ impl Objects {
         let Self { rules, edits, open, native_names, .. } = self;
         let Some(object) = open.last_mut() else { return };
         let is_ambiguous = object.ids > 1 || object.ids == 1 && object.names > 1;
-        if !object.is_given_up && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
-            object.give_up(edits);
+        if !object.is_skipped && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
+            object.skip(edits);
         }
-        if !object.is_given_up && object.names > 0 {
+        if !object.is_skipped && object.names > 0 {
             object.replace_native_name(edits, native_names, names);
         }
         if let Some(start) = object.native_name {
@@ -131,16 +131,16 @@ impl Objects {
         }
     }
 
-    /// Returns the offset of the first edit that may still change, after `scanned` bytes. Gives up the objects that
-    /// are overdue.
+    /// Returns the offset of the first edit that may still change, after `scanned` bytes. Skips the objects
+    /// that are overdue.
     pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
         // The first edit of an inner object comes after that of an outer one, or the outer one has none yet.
-        for object in self.open.iter_mut().filter(|object| !object.is_given_up) {
+        for object in self.open.iter_mut().filter(|object| !object.is_skipped) {
             let Some((at, _)) = object.first_edit else { continue };
             if !object.is_overdue(scanned, &self.edits, self.rules.window) {
                 return at;
             }
-            object.give_up(&mut self.edits);
+            object.skip(&mut self.edits);
         }
         scanned
     }

@@ -9,16 +9,16 @@ use crate::KeyNames;
 /// The largest chunk of edited output. It is a multiple of what a socket takes at once.
 pub(super) const MAX_CHUNK: usize = 64 * 1024;
 
-/// Returns the next chunk of the output, which is final before the input offset `settled`.
+/// Returns the next chunk of the output, which is final before the input offset `settled`, or as a whole.
 ///
 /// A frame without edits is passed on without a copy.
 pub(super) fn next_chunk(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,
-    settled: u64,
+    settled: Option<u64>,
 ) -> Option<Bytes> {
-    let settled = settled.min(frames.end());
+    let settled = settled.map_or(frames.end(), |settled| settled.min(frames.end()));
     let available = settled.checked_sub(frames.start).filter(|available| *available > 0)?;
     let first = available.min(frames.front().len() as u64);
     if edits.next_change().is_none_or(|at| at >= frames.start + first) {

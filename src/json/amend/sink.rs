@@ -121,9 +121,9 @@ impl Sink for IdSink<'_> {
         self.objects.awaited = object.outer_awaited;
         match object.current.take() {
             Some(Member::Id) if object.ids == 1 => {
-                let (prefix, is_given_up) = (object.prefix, object.is_given_up);
+                let (prefix, is_skipped) = (object.prefix, object.is_skipped);
                 let (mut value, mut result) = self.look_up(at, value);
-                if is_given_up {
+                if is_skipped {
                     (value, result) = (NewValue::Unchanged, IdResult::Skipped);
                 }
                 let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };

@@ -12,7 +12,7 @@ use super::transfer::{BodyEnd, Transfer, TransferState};
 use crate::naming::report::Report;
 
 pin_project! {
-    /// An upstream body on its way through the amender.
+    /// An upstream body that is amended.
     pub(crate) struct AmendedBody<B: Body> {
         #[pin]
         upstream: B,

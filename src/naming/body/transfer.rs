@@ -124,19 +124,20 @@ impl<E> Transfer<E> {
     }
 
     /// True if the body is invalid and stays unchanged even if it is streamed.
-    fn is_hopeless(&self) -> bool {
+    fn is_invalid_and_unchanged(&self) -> bool {
         self.amender.error().is_some() && !self.amender.is_changed()
     }
 
     /// True if the headers can go out.
     pub(super) fn is_decided(&self) -> bool {
-        self.has_ended() || self.is_over_limit() || self.is_hopeless()
+        self.has_ended() || self.is_over_limit() || self.is_invalid_and_unchanged()
     }
 
-    /// True if the body exceeds the limit, and was not hopeless before that. One large frame can show both at once.
+    /// True if the body exceeded the limit before the error that leaves it unchanged. One large frame can contain both.
     fn must_stream(&self) -> bool {
         let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
-        let is_error_first = self.is_hopeless() && held_at_error.is_some_and(|held| held < self.allowed());
+        let is_error_first =
+            self.is_invalid_and_unchanged() && held_at_error.is_some_and(|held| held < self.allowed());
         self.is_over_limit() && !is_error_first
     }
 
@@ -160,7 +161,7 @@ impl<E> Transfer<E> {
             return ResponseState::Streaming;
         }
         let skip = match (&end, self.amender.error()) {
-            (Some(BodyEnd::Failed(_)), _) if !self.is_hopeless() => Some(Skip::BodyFailed),
+            (Some(BodyEnd::Failed(_)), _) if !self.is_invalid_and_unchanged() => Some(Skip::BodyFailed),
             (_, error) => error.map(Skip::from),
         };
         match skip {
