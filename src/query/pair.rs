@@ -161,12 +161,13 @@ impl<'a> ListForm<'a> {
 
     /// Parses the rest of `parameter` after the opening bracket.
     fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
-        let decoded: String = decoded.map(char::from).collect();
-        let digits = decoded.strip_suffix(']').ok_or(UnknownForm)?;
-        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let (mut decoded, mut index) = (decoded.peekable(), None);
+        while let Some(digit) = decoded.next_if(u8::is_ascii_digit) {
+            index = Some(index.unwrap_or(0_u64).saturating_mul(10).saturating_add((digit - b'0').into()));
+        }
+        if !decoded.eq([b']']) {
             return Err(UnknownForm);
         }
-        let index = (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX));
         // There is one bracket of each kind, written in one of these ways.
         let open = ["[", "%5B", "%5b"].iter().find_map(|open| {
             let at = parameter.find(open)?;
