@@ -8,12 +8,15 @@ use std::fmt;
 /// of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNamesError {
-    kind: KeyNamesErrorKind,
-    /// The part with the defect, or the value in its place, for the text.
-    subject: &'static str,
-    /// The length of the part, for the text.
-    bytes: usize,
-    position: Position,
+    pub(super) kind: KeyNamesErrorKind,
+    /// The part with the defect, such as [`ID`], or the kind of the unexpected value.
+    pub(super) subject: &'static str,
+    /// The length of a part that is too long.
+    pub(super) bytes: usize,
+    /// The number of the pair, from 1, if there is no text.
+    pub(super) pair: Option<usize>,
+    /// The line and the column in the text, from 1.
+    pub(super) position: Option<(usize, usize)>,
 }
 
 /// The kind of a [`KeyNamesError`].
@@ -50,15 +53,6 @@ pub enum KeyNamesErrorKind {
     TooLarge,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
-    WholeText,
-    /// The number of a pair, from 1.
-    Pair(usize),
-    /// Line and column, from 1.
-    At(usize, usize),
-}
-
 /// The subject of an error in an id.
 pub(super) const ID: &str = "id";
 /// The subject of an error in a name.
@@ -68,20 +62,11 @@ pub(super) const NAME: &str = "name";
 
 impl KeyNamesError {
     pub(super) fn new(kind: KeyNamesErrorKind, subject: &'static str) -> Self {
-        Self { kind, subject, bytes: 0, position: Position::WholeText }
+        Self { kind, subject, bytes: 0, pair: None, position: None }
     }
 
-    pub(super) fn with_bytes(self, bytes: usize) -> Self {
-        Self { bytes, ..self }
-    }
-
-    pub(super) fn at(self, position: Position) -> Self {
-        Self { position, ..self }
-    }
-
-    /// True if the error is in the id of a pair.
-    pub(super) fn is_in_id(&self) -> bool {
-        self.subject == ID
+    pub(super) fn at(self, position: (usize, usize)) -> Self {
+        Self { position: Some(position), ..self }
     }
 
     /// The kind of the error.
@@ -91,25 +76,16 @@ impl KeyNamesError {
 
     /// The line in the JSON text, from 1. `None` if the error concerns the whole text, or there is no text.
     pub fn line(&self) -> Option<usize> {
-        if let Position::At(line, _) = self.position { Some(line) } else { None }
+        self.position.map(|(line, _)| line)
     }
 
     /// The column in that line, in characters, from 1: the start of the id, name or token with the error.
     pub fn column(&self) -> Option<usize> {
-        if let Position::At(_, column) = self.position { Some(column) } else { None }
-    }
-
-    /// Formats the error of a file, as compilers do: `names.json:3:7: …`.
-    #[cfg(feature = "watch")]
-    pub(super) fn in_file(&self, file: &str) -> String {
-        match self.position {
-            Position::At(line, column) => format!("{file}:{line}:{column}: {}", self.text()),
-            Position::WholeText | Position::Pair(_) => format!("{file}: {}", self.text()),
-        }
+        self.position.map(|(_, column)| column)
     }
 
     /// The defect and a remedy, without the position.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         use KeyNamesErrorKind as Kind;
         let Self { subject, bytes, .. } = self;
         match self.kind {
@@ -150,10 +126,11 @@ impl KeyNamesError {
 
 impl fmt::Display for KeyNamesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Position::WholeText => {}
-            Position::Pair(number) => write!(f, "pair {number}: ")?,
-            Position::At(line, column) => write!(f, "line {line}, column {column}: ")?,
+        if let Some(number) = self.pair {
+            write!(f, "pair {number}: ")?;
+        }
+        if let Some((line, column)) = self.position {
+            write!(f, "line {line}, column {column}: ")?;
         }
         f.write_str(&self.text())
     }

@@ -1,6 +1,5 @@
 //! The publisher of learned names.
 
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::KeyNames;
@@ -13,20 +12,17 @@ mod tests;
 ///
 /// The handle's snapshots are incomplete until a complete listing is published. If the publisher is dropped before,
 /// the handle no longer waits for that listing.
+#[derive(Debug)]
 pub(crate) struct LearnedNames {
     /// Weak, so that the publisher does not keep the map of a dropped handle.
-    store: Weak<Store>,
+    pub(super) store: Weak<Store>,
     /// The place of the learned map in the order of precedence.
-    place: usize,
+    pub(super) place: usize,
 }
 
 // === impl LearnedNames ===
 
 impl LearnedNames {
-    pub(super) fn new(store: &Arc<Store>, place: usize) -> Self {
-        Self { store: Arc::downgrade(store), place }
-    }
-
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
     /// Pass true in `is_complete` if `names` includes a listing of all keys. The merged map is the next generation,
@@ -34,31 +30,22 @@ impl LearnedNames {
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
-        store.change(
-            |sources| {
-                let is_first_complete = is_complete && sources.is_listing_awaited;
-                let is_news = is_first_complete || !sources.maps[self.place].has_same_pairs(&names);
-                if is_news {
-                    sources.set(self.place, names);
-                    sources.is_listing_awaited &= !is_complete;
-                }
-                is_news
-            },
-            |_| false,
-        );
+        store.change(|sources| {
+            let is_first_complete = is_complete && sources.is_listing_awaited;
+            let is_changed = is_first_complete || !sources.maps[self.place].has_same_pairs(&names);
+            if is_changed {
+                sources.set(self.place, names);
+                sources.is_listing_awaited &= !is_complete;
+            }
+            is_changed
+        });
     }
 }
 
 impl Drop for LearnedNames {
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
-            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited), |_| false);
+            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited));
         }
-    }
-}
-
-impl fmt::Debug for LearnedNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LearnedNames").finish_non_exhaustive()
     }
 }

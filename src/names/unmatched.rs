@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -15,10 +14,10 @@ use super::{KeyNames, looks_like_secret};
 pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
+#[derive(Default)]
 pub(super) struct UnmatchedQueue {
     state: Mutex<UnmatchedState>,
     added: Notify,
-    receiver_taken: AtomicBool,
 }
 
 #[derive(Default)]
@@ -26,6 +25,7 @@ struct UnmatchedState {
     generation: u64,
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
+    is_receiver_taken: bool,
 }
 
 /// The receiver of the ids that were looked up in vain, from
@@ -34,50 +34,41 @@ struct UnmatchedState {
 /// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation, because the upstream
 /// decides which ids occur. Ids that are longer than 256 bytes or look like a secret never arrive. A new generation
 /// discards the ids that have not been received yet.
-pub struct UnmatchedReceiver {
-    ids: Arc<UnmatchedQueue>,
-}
+pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
 
 // === impl UnmatchedQueue ===
 
 impl UnmatchedQueue {
-    pub(super) fn new(generation: u64) -> Self {
-        let state = Mutex::new(UnmatchedState { generation, ..UnmatchedState::default() });
-        Self { state, added: Notify::new(), receiver_taken: false.into() }
-    }
-
     /// Notes an id and returns true if it is new in this generation and there is room for it.
     ///
     /// Ids that belong to an older generation are ignored, as are those that no map can contain.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
-        if id.len() > KeyNames::MAX_ID {
-            return false;
-        }
         let mut state = self.lock();
         // The cheapest checks come first: most unmatched ids have been seen before.
-        if state.generation != generation
+        let is_ignored = state.generation != generation
+            || id.len() > KeyNames::MAX_LEN
             || state.seen.contains(id)
             || state.seen.len() == MAX_UNMATCHED
-            || looks_like_secret(id)
-        {
-            return false;
+            || looks_like_secret(id);
+        if !is_ignored {
+            state.seen.insert(id.into());
+            state.unread.push(id.into());
+            self.added.notify_waiters();
         }
-        state.seen.insert(id.into());
-        state.unread.push(id.into());
-        drop(state);
-        self.added.notify_waiters();
-        true
+        !is_ignored
     }
 
     /// Forgets all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
+        let mut state = self.lock();
+        let is_receiver_taken = state.is_receiver_taken;
+        *state = UnmatchedState { generation, is_receiver_taken, ..UnmatchedState::default() };
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
     pub(super) fn take_receiver(self: &Arc<Self>) -> Option<UnmatchedReceiver> {
-        let was_taken = self.receiver_taken.swap(true, Ordering::Relaxed);
-        (!was_taken).then(|| UnmatchedReceiver { ids: self.clone() })
+        let was_taken = std::mem::replace(&mut self.lock().is_receiver_taken, true);
+        (!was_taken).then(|| UnmatchedReceiver(self.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
@@ -93,9 +84,9 @@ impl UnmatchedReceiver {
     /// Dropping the future loses no id.
     pub async fn recv(&mut self) -> Vec<String> {
         loop {
-            // `notified` counts from here, so an id that is added after `try_recv` is not missed.
-            let added = self.ids.added.notified();
-            let unread = std::mem::take(&mut self.ids.lock().unread);
+            // `notified` counts from here, so an id that is added after the check is not missed.
+            let added = self.0.added.notified();
+            let unread = std::mem::take(&mut self.0.lock().unread);
             if !unread.is_empty() {
                 return unread;
             }
@@ -105,12 +96,12 @@ impl UnmatchedReceiver {
 
     /// Returns the unmatched ids that have arrived, in their order, without waiting.
     pub fn try_recv(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.ids.lock().unread)
+        std::mem::take(&mut self.0.lock().unread)
     }
 }
 
 impl fmt::Debug for UnmatchedReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnmatchedReceiver").field("unread", &self.ids.lock().unread.len()).finish()
+        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.lock().unread.len()).finish()
     }
 }

@@ -15,14 +15,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use self::error::{WatchError, WatchErrorKind};
+use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
+use self::file::MapFile;
+use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
+use super::SharedKeyNames;
+use super::display_path;
 #[cfg(feature = "directory")]
 use super::learned::LearnedNames;
 use super::store::{Sources, Store};
-use super::{SharedKeyNames, WatchError, WatchErrorKind};
-use events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
-use file::MapFile;
-use reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 
+pub(super) mod error;
 mod events;
 mod file;
 mod links;
@@ -30,8 +33,6 @@ mod reloader;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "directory")]
-pub(crate) use super::secret::display_path;
 #[cfg(feature = "directory")]
 pub(crate) use file::{MAX_FILE, parse_file, read_file};
 
@@ -77,13 +78,12 @@ impl SharedKeyNames {
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;
     /// # let folder = tempfile::tempdir()?;
-    /// # let (ours, saved) = (folder.path().join("names.json"), folder.path().join("keys.json"));
-    /// std::fs::write(&ours, r#"{"key_a": "billing"}"#)?;
-    /// std::fs::write(&saved, r#"{"data": [{"id": "key_a", "name": "Secret Key"}]}"#)?;
-    /// let names = SharedKeyNames::watch_all([&ours, &saved])?;
+    /// # let file = folder.path().join("names.json");
+    /// std::fs::write(&file, r#"{"key_a": "billing"}"#)?;
+    /// let names = SharedKeyNames::watch_all([&file])?;
     /// assert_eq!(names.snapshot().name("key_a"), Some("billing"));
     ///
-    /// std::fs::write(&ours, r#"{"key_a": "search"}"#)?;
+    /// std::fs::write(&file, r#"{"key_a": "search"}"#)?;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// names.wait_for(|status| status.generation == 2).await;
     /// assert_eq!(names.snapshot().name("key_a"), Some("search"));
@@ -131,17 +131,16 @@ impl SharedKeyNames {
         let place = files.iter().position(is_cache).unwrap_or(files.len());
         let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
         let mut files = MapFile::open_all(&watched)?;
-        files.iter_mut().filter(|file| file.place >= place).for_each(|file| file.place += 1);
         let mut sources = sources_of(&files);
-        let mut paths: Vec<_> = files.iter().map(MapFile::path).collect();
-        paths.insert(place, display_path(cache));
-        sources.description = paths.join(", ");
-        sources.maps.insert(place, Arc::new(cached.unwrap_or_else(crate::KeyNames::partial)));
+        sources.paths.insert(place, display_path(cache));
+        let unknown = || crate::KeyNames { partial: true, ..crate::KeyNames::default() };
+        sources.maps.insert(place, Arc::new(cached.unwrap_or_else(unknown)));
         sources.is_listing_awaited = true;
+        files.iter_mut().skip(place).for_each(|file| file.place += 1);
         let store = Store::new(sources);
-        let learned = LearnedNames::new(&store, place);
+        let learned = LearnedNames { store: Arc::downgrade(&store), place };
         let names = match files.is_empty() {
-            true => Self::from_store(store, None),
+            true => Self { store, watcher: None },
             false => start(files, store, POLL_INTERVAL, native_watcher)?,
         };
         Ok((names, learned))
@@ -156,8 +155,11 @@ fn is_same_path(path: &Path, other: &Path) -> bool {
 }
 
 fn sources_of(files: &[MapFile]) -> Sources {
-    let paths: Vec<_> = files.iter().map(MapFile::path).collect();
-    Sources::of_files(paths.join(", "), files.iter().map(|file| file.names.clone()).collect())
+    Sources {
+        maps: files.iter().map(|file| file.names.clone()).collect(),
+        paths: files.iter().map(|file| display_path(&file.path)).collect(),
+        ..Sources::default()
+    }
 }
 
 /// Starts the thread that reloads these files into the store. `native_watcher` creates the watcher that sends it
@@ -168,11 +170,11 @@ fn start(
     poll_interval: Duration,
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
-    #[cfg(feature = "tracing")]
-    reloader::warn_if_partial(&files);
     let (sender, signals) = channel();
     let directories = DirectoryWatcher::new(native_watcher(sender.clone()));
     let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
+    #[cfg(feature = "tracing")]
+    reloader.warn_if_partial();
     reloader.watch_directories();
     reloader.publish(&store, Vec::new());
     thread::Builder::new()
@@ -182,5 +184,5 @@ fn start(
             let message = format!("no thread can be started to watch files: {error}");
             WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
         })?;
-    Ok(SharedKeyNames::from_store(store, Some(Arc::new(StopOnDrop(sender)))))
+    Ok(SharedKeyNames { store, watcher: Some(Arc::new(StopOnDrop(sender))) })
 }

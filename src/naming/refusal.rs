@@ -116,7 +116,7 @@ fn quote(name: &str) -> String {
         return HIDDEN.to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
-    match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {
+    match ends.rfind(|end| *end <= KeyNames::MAX_LEN) {
         Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
         _ => format!("'{name}'"),
     }

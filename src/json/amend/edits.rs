@@ -33,7 +33,7 @@ impl NewValue {
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
             NewValue::Unchanged => b"",
-            NewValue::Name(entry) => names.json(entry),
+            NewValue::Name(entry) => names.entries.json(entry),
             NewValue::Unknown => UNKNOWN,
             NewValue::Null => NULL,
         }

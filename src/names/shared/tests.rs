@@ -209,7 +209,7 @@ async fn dropped_recv_loses_no_id() {
 fn watcher_is_dropped_with_the_last_handle() {
     let watcher = Arc::new(());
     let dropped = Arc::downgrade(&watcher);
-    let names = SharedKeyNames::from_store(Store::new(Sources::in_memory(Arc::default())), Some(watcher));
+    let names = SharedKeyNames { watcher: Some(watcher), ..SharedKeyNames::default() };
     let clone = names.clone();
     drop(names);
     assert!(dropped.upgrade().is_some());

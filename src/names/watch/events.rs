@@ -10,6 +10,15 @@ use notify::{RecursiveMode, Watcher};
 
 pub(super) type NativeWatcher = Box<dyn Watcher + Send>;
 
+/// The system's watcher and the directories that it watches.
+pub(super) struct DirectoryWatcher {
+    native: Option<NativeWatcher>,
+    /// The identity shows whether the path still leads to the directory that is watched.
+    watched: BTreeMap<PathBuf, Identity>,
+    /// The reason why there are no events, or not of every directory.
+    pub(super) warning: Option<String>,
+}
+
 /// A message to the thread that reloads the files.
 pub(super) enum Signal {
     /// Something changed in a watched directory.
@@ -19,40 +28,6 @@ pub(super) enum Signal {
     Removed(PathBuf),
     /// The last handle was dropped.
     Stop,
-}
-
-/// Creates the system's watcher. Its events become signals.
-pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWatcher> {
-    Ok(Box::new(notify::recommended_watcher(event_handler(signals))?))
-}
-
-/// Sends a signal for every event except an access: reading the files is one.
-pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Result<notify::Event>) + Send {
-    move |event| {
-        // An error can mean that events were lost, so it counts as a change.
-        let (kind, paths) = match event {
-            Ok(event) => (event.kind, event.paths),
-            Err(_) => (EventKind::Any, Vec::new()),
-        };
-        if kind.is_access() {
-            return;
-        }
-        // `send` fails only if the thread has ended.
-        if matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
-            for path in paths {
-                let _ = signals.send(Signal::Removed(path));
-            }
-        }
-        let _ = signals.send(Signal::Changed);
-    }
-}
-
-/// The system's watcher and the directories that it watches.
-pub(super) struct DirectoryWatcher {
-    native: Option<NativeWatcher>,
-    /// The identity shows whether the path still leads to the directory that is watched.
-    watched: BTreeMap<PathBuf, Identity>,
-    warning: Option<String>,
 }
 
 /// The device and inode of a directory, on systems that have them.
@@ -69,23 +44,40 @@ fn identity(_: &Path) -> Identity {
     None
 }
 
+/// Creates the system's watcher. Its events become signals.
+pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWatcher> {
+    Ok(Box::new(notify::recommended_watcher(event_handler(signals))?))
+}
+
+/// Sends a signal for every event except an access: reading the files is one.
+pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Result<notify::Event>) + Send {
+    move |event| {
+        // An error can mean that events were lost, so it counts as a change.
+        let event = event.unwrap_or_default();
+        if event.kind.is_access() {
+            return;
+        }
+        // `send` fails only if the thread has ended.
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for path in event.paths {
+                let _ = signals.send(Signal::Removed(path));
+            }
+        }
+        let _ = signals.send(Signal::Changed);
+    }
+}
+
 // === impl DirectoryWatcher ===
 
 impl DirectoryWatcher {
-    /// A watcher that watches no directory yet.
+    /// Creates a watcher that watches no directory yet.
     pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
-        let (native, error) = match native {
-            Ok(native) => (Some(native), None),
-            Err(error) => (None, Some(error)),
-        };
-        let mut watcher = Self { native, watched: BTreeMap::new(), warning: None };
-        watcher.set_warning(error);
+        let mut watcher = Self { native: None, watched: BTreeMap::new(), warning: None };
+        match native {
+            Ok(native) => watcher.native = Some(native),
+            Err(error) => watcher.set_warning(Some(error)),
+        }
         watcher
-    }
-
-    /// The reason why there are no events, or not of every directory.
-    pub(super) fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
     }
 
     /// Watches these directories and no others. Returns true if some of them are new.
@@ -125,24 +117,21 @@ impl DirectoryWatcher {
         }
     }
 
-    /// Calls the native watcher.
-    ///
-    /// If notify's own thread could not be started, a call panics. The panic becomes an error, so that polling
-    /// continues.
+    /// Calls the native watcher. It panics if notify's own thread could not be started; the panic becomes an error,
+    /// so that polling continues.
     fn call(
         &mut self,
         operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
     ) -> notify::Result<()> {
-        let Some(mut native) = self.native.take() else {
-            return Err(notify::Error::generic("its thread has ended"));
-        };
-        let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) else {
+        if let Some(mut native) = self.native.take() {
+            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) {
+                self.native = Some(native);
+                return result;
+            }
             // Dropping it would panic again.
             std::mem::forget(native);
-            return Err(notify::Error::generic("its thread has ended"));
-        };
-        self.native = Some(native);
-        result
+        }
+        Err(notify::Error::generic("its thread has ended"))
     }
 
     fn set_warning(&mut self, error: Option<notify::Error>) {

@@ -9,12 +9,10 @@ const MAX_LINKS: usize = 40;
 
 /// Returns the directories in which a change of the file at an absolute path can appear.
 ///
-/// These are the directory of the file and that of each link on the path, whether it is a link to the file or to a
-/// directory above it. If a part of the path is missing, the directory in which it would be created is included.
-///
-/// Kubernetes mounts `names.json` → `..data/names.json` with `..data` → `..2026_08_21`, and replaces `..data`. In
-/// this case the result is the mount and `..2026_08_21`. The returned paths contain no links, so that no directory is
-/// watched twice.
+/// These are the directory of the file and that of each link on the path. If a part of the path is missing, the
+/// directory in which it would be created is included. Kubernetes mounts `names.json` → `..data/names.json` with
+/// `..data` → `..2026_08_21`, and replaces `..data`: the result is the mount and `..2026_08_21`. The returned paths
+/// contain no links, so that no directory is watched twice.
 pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let (mut directory, mut rest) = (PathBuf::new(), path.to_path_buf());

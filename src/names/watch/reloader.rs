@@ -9,7 +9,7 @@ use super::file::MapFile;
 use super::links::directories_of;
 use crate::names::KeyNames;
 #[cfg(feature = "tracing")]
-use crate::names::Status;
+use crate::names::display_path;
 use crate::names::store::Store;
 
 /// The interval between readings if no event arrives. On file systems without events, a change is found this late;
@@ -52,9 +52,7 @@ impl Reloader {
         let (mut timeout, mut not_before) = (Duration::ZERO, Instant::now());
         while self.wait_for_change(signals, timeout, not_before) {
             let start = Instant::now();
-            let Some(store) = self.store.upgrade() else {
-                return;
-            };
+            let Some(store) = self.store.upgrade() else { return };
             // The directories are watched before the files are read, so that a change in between causes an event. A
             // link may have changed before its directory was watched, so new directories cause another reading.
             let any_new = self.watch_directories();
@@ -99,37 +97,31 @@ impl Reloader {
     pub(super) fn reload(&mut self, store: &Store) {
         let mut changed = Vec::new();
         for file in &mut self.files {
-            let _was_valid = file.error.is_none();
+            #[cfg(feature = "tracing")]
+            let was_valid = file.error.is_none();
             if file.reload() {
                 changed.push((file.place, file.names.clone()));
             }
             #[cfg(feature = "tracing")]
-            match &file.error {
-                Some(error) if _was_valid => tracing::warn!("{error}; the last valid map stays in use"),
-                None if !_was_valid => tracing::info!("{}: valid again", file.path()),
+            match (was_valid, &file.error) {
+                (true, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
+                (false, None) => tracing::info!("{}: valid again", display_path(&file.path)),
                 _ => {}
             }
         }
-        let _any_changed = !changed.is_empty();
         self.publish(store, changed);
-        #[cfg(feature = "tracing")]
-        if _any_changed {
-            let Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
-            tracing::info!(generation, entries, left_out, source, "key names reloaded");
-            warn_if_partial(&self.files);
-        }
     }
 
     /// Publishes changed maps with their places, the error and the warning. The error is updated even if no map has
     /// changed: a file that becomes invalid and then has its old content again has no error left.
     pub(super) fn publish(&self, store: &Store, changed: Vec<(usize, Arc<KeyNames>)>) {
         let error = MapFile::error_of(&self.files);
-        let warning = self.directories.warning().map(str::to_owned);
-        store.change(
+        let warning = self.directories.warning.clone();
+        let any_changed = !changed.is_empty();
+        store.change_with_status(
             |sources| {
-                let is_changed = !changed.is_empty();
                 changed.into_iter().for_each(|(place, names)| sources.set(place, names));
-                is_changed
+                any_changed
             },
             |status| {
                 let is_changed = (&status.last_error, &status.warning) != (&error, &warning);
@@ -137,14 +129,20 @@ impl Reloader {
                 is_changed
             },
         );
+        #[cfg(feature = "tracing")]
+        if any_changed {
+            let crate::Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
+            tracing::info!(generation, entries, left_out, source, "key names reloaded");
+            self.warn_if_partial();
+        }
     }
-}
 
-#[cfg(feature = "tracing")]
-pub(super) fn warn_if_partial(files: &[MapFile]) {
-    for file in files.iter().filter(|file| file.names.is_partial()) {
-        let path = file.path();
-        tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+    #[cfg(feature = "tracing")]
+    pub(super) fn warn_if_partial(&self) {
+        for file in self.files.iter().filter(|file| file.names.is_partial()) {
+            let path = display_path(&file.path);
+            tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+        }
     }
 }
 

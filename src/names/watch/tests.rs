@@ -86,7 +86,7 @@ fn reloader(file: &Path) -> (Reloader, Arc<Store>, SharedKeyNames) {
     let files = MapFile::open_all(&[file.into()]).unwrap();
     let store = Store::new(sources_of(&files));
     let directories = DirectoryWatcher::new(no_watcher(channel().0));
-    let names = SharedKeyNames::from_store(store.clone(), None);
+    let names = SharedKeyNames { store: store.clone(), watcher: None };
     (Reloader { files, directories, store: Arc::downgrade(&store) }, store, names)
 }
 

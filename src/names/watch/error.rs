@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::KeyNamesError;
-use super::secret::display_path;
+use crate::KeyNamesError;
+use crate::names::display_path;
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
 ///
@@ -16,7 +16,7 @@ use super::secret::display_path;
 #[derive(Clone, Debug)]
 pub struct WatchError {
     kind: WatchErrorKind,
-    message: String,
+    pub(super) message: String,
     path: Option<PathBuf>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -64,28 +64,25 @@ impl WatchError {
     }
 
     /// The error of one file. `message` follows the path.
-    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: &str) -> Self {
+    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: impl fmt::Display) -> Self {
         let shown = display_path(path);
         let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
         Self { path, ..Self::new(kind, format!("{shown}: {message}")) }
     }
 
+    /// The error of an invalid map, as compilers write it: `names.json:3:7: …`.
     pub(super) fn invalid_map(path: &Path, error: KeyNamesError) -> Self {
-        let message = error.in_file(&display_path(path));
+        let mut message = display_path(path);
+        if let (Some(line), Some(column)) = (error.line(), error.column()) {
+            message += &format!(":{line}:{column}");
+        }
+        message += &format!(": {}", error.text());
         Self { message, ..Self::in_file(WatchErrorKind::InvalidMap, path, "") }.caused_by(error)
     }
 
     pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
-    }
-
-    /// One error with the texts of all, and the kind, path and source of the first.
-    pub(super) fn of_all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
-        errors.into_iter().reduce(|first, next| {
-            let message = format!("{}; {}", first.message, next.message);
-            Self { message, ..first }
-        })
     }
 }
 
