@@ -44,7 +44,8 @@ struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryRef {
     index: u32,
-    json_len: u16,
+    /// The length of the name as JSON, in bytes.
+    pub(crate) json_len: u16,
 }
 
 // === impl Entries ===
@@ -146,14 +147,5 @@ impl Span {
     #[inline]
     fn bytes_of(self, text: &str) -> &[u8] {
         &text.as_bytes()[self.start as usize..][..usize::from(self.len)]
-    }
-}
-
-// === impl EntryRef ===
-
-impl EntryRef {
-    /// The length of the name as JSON, in bytes.
-    pub(crate) fn json_len(self) -> usize {
-        self.json_len.into()
     }
 }

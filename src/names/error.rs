@@ -53,9 +53,8 @@ pub enum KeyNamesErrorKind {
     TooLarge,
 }
 
-/// The subject of an error in an id.
+// The subjects of errors in an id and in a name.
 pub(super) const ID: &str = "id";
-/// The subject of an error in a name.
 pub(super) const NAME: &str = "name";
 
 // === impl KeyNamesError ===

@@ -1,9 +1,12 @@
-//! The publisher of learned names.
+//! Handles with names that a directory learns, and the publisher of these names.
 
+use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Weak};
 
-use super::KeyNames;
 use super::store::Store;
+use super::watch::file::MapFile;
+use super::watch::{follow, sources_of};
+use super::{KeyNames, SharedKeyNames, WatchError, display_path};
 
 #[cfg(test)]
 mod tests;
@@ -15,9 +18,36 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct LearnedNames {
     /// Weak, so that the publisher does not keep the map of a dropped handle.
-    pub(super) store: Weak<Store>,
+    store: Weak<Store>,
     /// The place of the learned map in the order of precedence.
-    pub(super) place: usize,
+    place: usize,
+}
+
+impl SharedKeyNames {
+    /// Creates a handle that follows these files and contains learned names, with their publisher.
+    ///
+    /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
+    /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
+    /// otherwise the last place. Unlike in [`watch_all`](Self::watch_all), `files` may be empty.
+    pub(crate) fn watch_with_learned(
+        files: &[PathBuf],
+        cache: &Path,
+        cached: Option<KeyNames>,
+    ) -> Result<(Self, LearnedNames), WatchError> {
+        let absolute = |path: &Path| absolute(path).unwrap_or_else(|_| path.into());
+        let is_cache = |path: &PathBuf| absolute(path) == absolute(cache);
+        let place = files.iter().position(is_cache).unwrap_or(files.len());
+        let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
+        let mut files = MapFile::open_all(&watched)?;
+        let mut sources = sources_of(&files);
+        let unknown = || KeyNames { partial: true, ..KeyNames::default() };
+        sources.files.insert(place, (display_path(cache), Arc::new(cached.unwrap_or_else(unknown))));
+        sources.is_listing_awaited = true;
+        files.iter_mut().skip(place).for_each(|file| file.place += 1);
+        let names = follow(files, sources)?;
+        let learned = LearnedNames { store: Arc::downgrade(&names.store), place };
+        Ok((names, learned))
+    }
 }
 
 // === impl LearnedNames ===
@@ -25,14 +55,14 @@ pub(crate) struct LearnedNames {
 impl LearnedNames {
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
-    /// Pass true in `is_complete` if `names` includes a listing of all keys. The merged map is the next generation,
-    /// unless the pairs are the same as before and this is not the first complete listing.
+    /// `is_complete` is true if `names` includes a listing of all keys. The merged map is the next generation, unless
+    /// the pairs are the same as before and this is not the first complete listing.
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
         store.change(|sources| {
             let is_first_complete = is_complete && sources.is_listing_awaited;
-            let is_changed = is_first_complete || !sources.maps[self.place].has_same_pairs(&names);
+            let is_changed = is_first_complete || !sources.files[self.place].1.has_same_pairs(&names);
             if is_changed {
                 sources.set(self.place, names);
                 sources.is_listing_awaited &= !is_complete;

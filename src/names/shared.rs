@@ -46,7 +46,7 @@ impl SharedKeyNames {
     /// Loads the current map: one atomic load, without waiting. Take one snapshot per request and use it to the
     /// request's end.
     pub fn snapshot(&self) -> Snapshot {
-        self.store.snapshot()
+        Snapshot::clone(&self.store.current.load())
     }
 
     /// Replaces the map, in every clone. The new map is the next generation, even if it is equal.
@@ -88,10 +88,8 @@ impl SharedKeyNames {
         self.store.unmatched.take_receiver()
     }
 
-    /// Records an id for which a request with a snapshot of this generation found no name. Returns true if it is the
-    /// first time in this generation and there was room for the id.
-    ///
-    /// Returns false for an outdated generation, and for ids that are too long for a map or look like a secret.
+    /// Notes an id for which a request with a snapshot of this generation found no name. Returns true if the id is
+    /// new in this generation and was kept.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
         self.store.unmatched.note(generation, id)
     }

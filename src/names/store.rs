@@ -53,7 +53,7 @@ pub struct Status {
 
 /// The current map and its status. Readers load the map without a lock.
 pub(super) struct Store {
-    current: ArcSwap<Snapshot>,
+    pub(super) current: ArcSwap<Snapshot>,
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
@@ -63,10 +63,8 @@ pub(super) struct Store {
 /// The maps that are merged into one.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// One map for each file, in order of precedence. One of them may be learned.
-    pub(super) maps: Vec<Arc<KeyNames>>,
-    /// The paths of the maps, for the status.
-    pub(super) paths: Vec<String>,
+    /// The path, for the status, and the map of each file, in order of precedence. One map may be learned.
+    pub(super) files: Vec<(String, Arc<KeyNames>)>,
     /// The map that the program has put in place of all others, until one of them changes.
     pub(super) replacement: Option<Arc<KeyNames>>,
     /// True until a complete listing of the keys is published, if there is a publisher.
@@ -104,7 +102,7 @@ impl Status {
             generation: snapshot.generation,
             entries: snapshot.len(),
             changed_at: SystemTime::now(),
-            source: if sources.replacement.is_some() { "memory".into() } else { sources.paths.join(", ") },
+            source: sources.description(),
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
@@ -130,11 +128,6 @@ impl Store {
             current: ArcSwap::from_pointee(first),
             sources: Mutex::new(sources),
         })
-    }
-
-    /// Loads the current map, without waiting.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::clone(&self.current.load())
     }
 
     /// Changes the sources. If `change` returns true, their merged map is the next generation.
@@ -177,15 +170,20 @@ impl Sources {
     /// Replaces the map at one place of the order of precedence.
     #[cfg(feature = "watch")]
     pub(super) fn set(&mut self, place: usize, names: Arc<KeyNames>) {
-        self.maps[place] = names;
+        self.files[place].1 = names;
         self.replacement = None;
+    }
+
+    fn description(&self) -> String {
+        let paths: Vec<_> = self.files.iter().map(|(path, _)| &**path).collect();
+        if self.replacement.is_some() { "memory".into() } else { paths.join(", ") }
     }
 
     /// Merges all maps. The first map that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
-        let names = match (&self.replacement, &self.maps[..]) {
-            (Some(only), _) | (None, [only]) => only.clone(),
-            (None, maps) => Arc::new(KeyNames::merged(maps.iter().map(Arc::as_ref))),
+        let names = match (&self.replacement, &self.files[..]) {
+            (Some(only), _) | (None, [(_, only)]) => only.clone(),
+            (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
         };
         Snapshot { generation, is_complete: !names.is_partial() && !self.is_listing_awaited, names }
     }

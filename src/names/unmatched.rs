@@ -41,7 +41,7 @@ pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
 impl UnmatchedQueue {
     /// Notes an id and returns true if it is new in this generation and there is room for it.
     ///
-    /// Ids that belong to an older generation are ignored, as are those that no map can contain.
+    /// Ids of an older generation are ignored, as are those that are too long for a map or look like a secret.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
         let mut state = self.lock();
         // The cheapest checks come first: most unmatched ids have been seen before.

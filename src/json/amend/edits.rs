@@ -44,7 +44,7 @@ impl NewValue {
     fn len(self) -> usize {
         match self {
             NewValue::Unchanged => 0,
-            NewValue::Name(entry) => entry.json_len(),
+            NewValue::Name(entry) => entry.json_len.into(),
             NewValue::Unknown => UNKNOWN.len(),
             NewValue::Null => NULL.len(),
         }

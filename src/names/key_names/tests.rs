@@ -4,7 +4,7 @@ const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 
 fn json_of<'a>(names: &'a KeyNames, id: &str) -> &'a [u8] {
     let entry = names.entries.find(id.as_bytes()).expect("the id is in the map");
-    assert_eq!(entry.json_len(), names.entries.json(entry).len());
+    assert_eq!(usize::from(entry.json_len), names.entries.json(entry).len());
     names.entries.json(entry)
 }
 

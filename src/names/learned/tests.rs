@@ -1,10 +1,8 @@
 use std::fs;
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::SharedKeyNames;
 
 fn map(pairs: &[(&str, &str)]) -> KeyNames {
     KeyNames::new(pairs.iter().copied()).unwrap()

@@ -1,6 +1,8 @@
 //! File events of the operating system.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -14,7 +16,7 @@ pub(super) type NativeWatcher = Box<dyn Watcher + Send>;
 pub(super) struct DirectoryWatcher {
     native: Option<NativeWatcher>,
     /// The identity shows whether the path still leads to the directory that is watched.
-    watched: BTreeMap<PathBuf, Identity>,
+    watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
     /// The reason why there are no events, or not of every directory.
     pub(super) warning: Option<String>,
 }
@@ -30,17 +32,11 @@ pub(super) enum Signal {
     Stop,
 }
 
-/// The device and inode of a directory, on systems that have them.
-type Identity = Option<(u64, u64)>;
-
-#[cfg(unix)]
-fn identity(directory: &Path) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Path) -> Identity {
+/// Returns the device and inode of a directory, on systems that have them.
+fn identity(_directory: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    return std::fs::metadata(_directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    #[cfg(not(unix))]
     None
 }
 
@@ -85,28 +81,24 @@ impl DirectoryWatcher {
         if self.native.is_none() {
             return false;
         }
-        let is_current = |path: &Path, id: &Identity| directories.contains(path) && identity(path) == *id;
-        let outdated = self.watched.iter().filter(|(path, id)| !is_current(path, id));
-        for path in outdated.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
-            self.unwatch(&path);
-        }
-        let (mut any_new, mut last_error) = (false, None);
-        for path in directories {
-            if self.watched.contains_key(&path) {
-                continue;
+        for (path, known_identity) in self.watched.clone() {
+            if !directories.contains(&path) || identity(&path) != known_identity {
+                self.unwatch(&path);
             }
-            let identity = identity(&path);
-            // Not recursive: a directory may contain a whole disk.
-            match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
-                Ok(()) => {
-                    any_new = true;
-                    self.watched.insert(path, identity);
+        }
+        let (known, mut last_error) = (self.watched.len(), None);
+        for path in directories {
+            if !self.watched.contains_key(&path) {
+                let identity = identity(&path);
+                // Not recursive: a directory may contain a whole disk.
+                match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
+                    Ok(()) => drop(self.watched.insert(path, identity)),
+                    Err(error) => last_error = Some(error),
                 }
-                Err(error) => last_error = Some(error),
             }
         }
         self.set_warning(last_error);
-        any_new
+        self.watched.len() > known
     }
 
     /// Ends the watch of this directory, if it is watched.

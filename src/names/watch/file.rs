@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+use crate::names::display_path;
 use crate::names::{KeyNames, WatchError, WatchErrorKind};
 
 /// The greatest size of a file, in bytes: enough for over 100,000 entries with the longest ids and names. Without a
@@ -12,7 +14,7 @@ use crate::names::{KeyNames, WatchError, WatchErrorKind};
 pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// A file and the map of its last valid content.
-pub(super) struct MapFile {
+pub(crate) struct MapFile {
     /// The path for messages, as it was passed in.
     pub(super) path: PathBuf,
     /// Absolute, so that a change of the working directory has no effect.
@@ -21,7 +23,7 @@ pub(super) struct MapFile {
     content: Option<Vec<u8>>,
     pub(super) names: Arc<KeyNames>,
     /// The place of the map in the order of precedence.
-    pub(super) place: usize,
+    pub(crate) place: usize,
     /// The error of the last reading.
     pub(super) error: Option<WatchError>,
 }
@@ -61,13 +63,13 @@ fn unreadable(path: &Path, error: io::Error) -> WatchError {
 
 impl MapFile {
     /// Reads these files for the first time. All must be valid.
-    pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, WatchError> {
+    pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, WatchError> {
         let mut files = Vec::new();
         for (place, path) in paths.iter().enumerate() {
             let absolute_path = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
             let (path, names) = (path.clone(), Arc::default());
             let mut file = Self { path, absolute_path, content: None, names, place, error: None };
-            file.reload();
+            file.error = file.try_reload().err();
             files.push(file);
         }
         Self::error_of(&files).map_or(Ok(files), Err)
@@ -83,8 +85,16 @@ impl MapFile {
 
     /// Reads the file again and returns true if it has a new valid content. An invalid file keeps its last valid map.
     pub(super) fn reload(&mut self) -> bool {
+        #[cfg(feature = "tracing")]
+        let was_valid = self.error.is_none();
         let result = self.try_reload();
         self.error = result.as_ref().err().cloned();
+        #[cfg(feature = "tracing")]
+        match (was_valid, &self.error) {
+            (true, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
+            (false, None) => tracing::info!("{}: valid again", display_path(&self.path)),
+            _ => {}
+        }
         result.unwrap_or(false)
     }
 

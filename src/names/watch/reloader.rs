@@ -97,16 +97,8 @@ impl Reloader {
     pub(super) fn reload(&mut self, store: &Store) {
         let mut changed = Vec::new();
         for file in &mut self.files {
-            #[cfg(feature = "tracing")]
-            let was_valid = file.error.is_none();
             if file.reload() {
                 changed.push((file.place, file.names.clone()));
-            }
-            #[cfg(feature = "tracing")]
-            match (was_valid, &file.error) {
-                (true, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
-                (false, None) => tracing::info!("{}: valid again", display_path(&file.path)),
-                _ => {}
             }
         }
         self.publish(store, changed);

@@ -49,8 +49,8 @@ fn watch(
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> SharedKeyNames {
     let files = MapFile::open_all(paths).unwrap();
-    let store = Store::new(sources_of(&files));
-    start(files, store, poll_interval, native_watcher).unwrap()
+    let sources = sources_of(&files);
+    start(files, sources, poll_interval, native_watcher).unwrap()
 }
 
 fn no_watcher(_: Sender<Signal>) -> notify::Result<NativeWatcher> {
