@@ -1,6 +1,6 @@
 //! The entries of a map: one text for all of them, and indexes into it.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -68,7 +68,7 @@ impl Entries {
             return Err(KeyNamesError::new(KeyNamesErrorKind::TooLarge, ""));
         }
         let index = self.list.len() as u32;
-        self.by_name.push((hash(&self.hasher, name.as_bytes()) as u32, index));
+        self.by_name.push((self.hasher.hash_one(name) as u32, index));
         let id = self.push(id);
         let quote = self.push("\"");
         let inside_json = self.push(json_name);
@@ -77,7 +77,7 @@ impl Entries {
         let name = if needs_escapes { self.push(name) } else { inside_json };
         self.list.push(Entry { id, json, name });
         let Self { text, list, by_id, hasher, .. } = self;
-        let hash_of = |&index: &u32| hash(hasher, list[index as usize].id.bytes_of(text));
+        let hash_of = |&index: &u32| hasher.hash_one(list[index as usize].id.bytes_of(text));
         by_id.insert_unique(hash_of(&index), index, hash_of);
         Ok(())
     }
@@ -93,13 +93,13 @@ impl Entries {
     #[inline]
     pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
         let is_same = |&index: &u32| self.list[index as usize].id.bytes_of(&self.text) == id;
-        let &index = self.by_id.find(hash(&self.hasher, id), is_same)?;
+        let &index = self.by_id.find(self.hasher.hash_one(id), is_same)?;
         Some(EntryRef { index, json_len: self.list[index as usize].json.len })
     }
 
     /// Returns the ids of all entries with this name, in the order of their insertion.
     pub(super) fn ids(&self, name: &str) -> Vec<&str> {
-        let hash = hash(&self.hasher, name.as_bytes()) as u32;
+        let hash = self.hasher.hash_one(name) as u32;
         let start = self.by_name.partition_point(|(other, _)| *other < hash);
         let same_hash = self.by_name[start..].iter().take_while(|(other, _)| *other == hash);
         let entries = same_hash.map(|(_, index)| &self.list[*index as usize]);
@@ -128,13 +128,6 @@ impl Entries {
         self.text.push_str(text);
         span
     }
-}
-
-/// Hashes the bytes without their length, which `hash_one` would include.
-fn hash(hasher: &RandomState, text: &[u8]) -> u64 {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(text);
-    hasher.finish()
 }
 
 // === impl Span ===

@@ -69,9 +69,8 @@ impl KeyNames {
     /// **A map written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
     ///
     /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the `id` and `name`
-    /// of each item are read. The user did not write the page, so an unusable item (for example with the name null)
-    /// is left out and counted in [`KeyNames::left_out`]. If an id occurs more than once, the first item counts. With
-    /// `"has_more": true`, [`KeyNames::is_partial`] returns true.
+    /// of each item are read. The user did not write the page, so an unusable item is no error: see
+    /// [`KeyNames::left_out`]. If an id occurs more than once, the first item counts.
     ///
     /// # Errors
     ///

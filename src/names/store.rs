@@ -18,8 +18,10 @@ use super::unmatched::UnmatchedQueue;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     generation: u64,
-    is_complete: bool,
     names: Arc<KeyNames>,
+    /// True if a name that is absent here belongs to no key. False before the first names, if a map is partial, and
+    /// until the first complete listing, if names are learned.
+    pub(crate) is_complete: bool,
 }
 
 /// The state of a [`SharedKeyNames`](crate::SharedKeyNames): its generation, source and errors.
@@ -57,7 +59,7 @@ pub(super) struct Store {
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
-    pub(super) unmatched: Arc<UnmatchedQueue>,
+    pub(super) unmatched: UnmatchedQueue,
 }
 
 /// The maps that are merged into one.
@@ -78,12 +80,6 @@ impl Snapshot {
     pub fn generation(&self) -> u64 {
         self.generation
     }
-
-    /// True if a name that is absent here belongs to no key. False before the first names, if a map is partial, and
-    /// until the first complete listing, if names are learned.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.is_complete
-    }
 }
 
 impl Deref for Snapshot {
@@ -98,11 +94,12 @@ impl Deref for Snapshot {
 
 impl Status {
     fn new(snapshot: &Snapshot, sources: &Sources) -> Self {
+        let paths: Vec<_> = sources.files.iter().map(|(path, _)| &**path).collect();
         Self {
             generation: snapshot.generation,
             entries: snapshot.len(),
             changed_at: SystemTime::now(),
-            source: sources.description(),
+            source: if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") },
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
@@ -120,7 +117,7 @@ impl Store {
     pub(super) fn new(sources: Sources) -> Arc<Self> {
         let mut first = sources.merge(1);
         first.is_complete &= !first.is_empty();
-        let unmatched = Arc::<UnmatchedQueue>::default();
+        let unmatched = UnmatchedQueue::default();
         unmatched.restart(first.generation);
         Arc::new(Self {
             unmatched,
@@ -174,17 +171,13 @@ impl Sources {
         self.replacement = None;
     }
 
-    fn description(&self) -> String {
-        let paths: Vec<_> = self.files.iter().map(|(path, _)| &**path).collect();
-        if self.replacement.is_some() { "memory".into() } else { paths.join(", ") }
-    }
-
     /// Merges all maps. The first map that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
         let names = match (&self.replacement, &self.files[..]) {
             (Some(only), _) | (None, [(_, only)]) => only.clone(),
             (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
         };
-        Snapshot { generation, is_complete: !names.is_partial() && !self.is_listing_awaited, names }
+        let is_complete = !names.is_partial() && !self.is_listing_awaited;
+        Snapshot { generation, names, is_complete }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::{KeyNames, looks_like_secret};
 
@@ -15,10 +14,7 @@ pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
 #[derive(Default)]
-pub(super) struct UnmatchedQueue {
-    state: Mutex<UnmatchedState>,
-    added: Notify,
-}
+pub(super) struct UnmatchedQueue(watch::Sender<UnmatchedState>);
 
 #[derive(Default)]
 struct UnmatchedState {
@@ -34,7 +30,7 @@ struct UnmatchedState {
 /// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation, because the upstream
 /// decides which ids occur. Ids that are longer than 256 bytes or look like a secret never arrive. A new generation
 /// discards the ids that have not been received yet.
-pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
+pub struct UnmatchedReceiver(watch::Sender<UnmatchedState>);
 
 // === impl UnmatchedQueue ===
 
@@ -43,37 +39,34 @@ impl UnmatchedQueue {
     ///
     /// Ids of an older generation are ignored, as are those that are too long for a map or look like a secret.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
-        let mut state = self.lock();
-        // The cheapest checks come first: most unmatched ids have been seen before.
-        let is_ignored = state.generation != generation
-            || id.len() > KeyNames::MAX_LEN
-            || state.seen.contains(id)
-            || state.seen.len() == MAX_UNMATCHED
-            || looks_like_secret(id);
-        if !is_ignored {
-            state.seen.insert(id.into());
-            state.unread.push(id.into());
-            self.added.notify_waiters();
-        }
-        !is_ignored
+        self.0.send_if_modified(|state| {
+            // The cheapest checks come first: most unmatched ids have been seen before.
+            let is_new = state.generation == generation
+                && id.len() <= KeyNames::MAX_LEN
+                && !state.seen.contains(id)
+                && state.seen.len() < MAX_UNMATCHED
+                && !looks_like_secret(id);
+            if is_new {
+                state.seen.insert(id.into());
+                state.unread.push(id.into());
+            }
+            is_new
+        })
     }
 
     /// Forgets all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        let mut state = self.lock();
-        let is_receiver_taken = state.is_receiver_taken;
-        *state = UnmatchedState { generation, is_receiver_taken, ..UnmatchedState::default() };
+        self.0.send_modify(|state| {
+            let is_receiver_taken = state.is_receiver_taken;
+            *state = UnmatchedState { generation, is_receiver_taken, ..Default::default() };
+        });
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
-    pub(super) fn take_receiver(self: &Arc<Self>) -> Option<UnmatchedReceiver> {
-        let was_taken = std::mem::replace(&mut self.lock().is_receiver_taken, true);
-        (!was_taken).then(|| UnmatchedReceiver(self.clone()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
-        // No code under this lock leaves the set half changed, even if it panics.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn take_receiver(&self) -> Option<UnmatchedReceiver> {
+        let is_first =
+            self.0.send_if_modified(|state| !std::mem::replace(&mut state.is_receiver_taken, true));
+        is_first.then(|| UnmatchedReceiver(self.0.clone()))
     }
 }
 
@@ -83,25 +76,29 @@ impl UnmatchedReceiver {
     /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an empty list.
     /// Dropping the future loses no id.
     pub async fn recv(&mut self) -> Vec<String> {
+        let mut changes = self.0.subscribe();
         loop {
-            // `notified` counts from here, so an id that is added after the check is not missed.
-            let added = self.0.added.notified();
-            let unread = std::mem::take(&mut self.0.lock().unread);
-            if !unread.is_empty() {
+            let unread = self.try_recv();
+            // `changed` cannot fail: `self` keeps a sender.
+            if !unread.is_empty() || changes.changed().await.is_err() {
                 return unread;
             }
-            added.await;
         }
     }
 
     /// Returns the unmatched ids that have arrived, in their order, without waiting.
     pub fn try_recv(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unread)
+        let mut unread = Vec::new();
+        self.0.send_if_modified(|state| {
+            unread = std::mem::take(&mut state.unread);
+            false
+        });
+        unread
     }
 }
 
 impl fmt::Debug for UnmatchedReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.lock().unread.len()).finish()
+        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.borrow().unread.len()).finish()
     }
 }

@@ -4,10 +4,10 @@
 //!  events ─▶ reloader ─▶ file ─▶ KeyNames ─▶ Store
 //! ```
 //!
-//! `file` reads a file, without a clock or a watcher. `links` finds the directories in which a change of it can
-//! appear, and `events` watches these directories. The thread of `reloader` decides when to read: after any event in
-//! the directories, and every few seconds, because network file systems and some containers send no events. A reading
-//! without a change has no effect, so events need no interpretation.
+//! `file` reads a file. `links` finds the directories in which a change of it can appear, and `events` watches them.
+//! The thread of `reloader` decides when to read: after any event in the directories, and every few seconds, because
+//! network file systems and some containers send no events. A reading without a change has no effect, so events need
+//! no interpretation. `error` describes the files that cannot be read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,10 +81,7 @@ impl SharedKeyNames {
     ///
     /// Returns an error if the list is empty, a file cannot be read or contains no valid map, or the thread cannot be
     /// started. Unavailable file events are no error: [`Status::warning`](crate::Status::warning) reports them.
-    pub fn watch_all<I>(paths: I) -> Result<Self, WatchError>
-    where
-        I: IntoIterator<Item: Into<PathBuf>>,
-    {
+    pub fn watch_all(paths: impl IntoIterator<Item: Into<PathBuf>>) -> Result<Self, WatchError> {
         let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
         if paths.is_empty() {
             return Err(WatchError::new(WatchErrorKind::NoFiles, "no file to watch; name at least one"));
@@ -122,7 +119,7 @@ fn start(
     #[cfg(feature = "tracing")]
     reloader.warn_if_partial();
     reloader.watch_directories();
-    reloader.publish(&store, Vec::new());
+    reloader.publish(&store, false);
     let thread = thread::Builder::new().name("key names".into());
     thread.spawn(move || reloader.run(&signals, poll_interval)).map_err(|error| {
         let message = format!("no thread can be started to watch files: {error}");

@@ -29,7 +29,7 @@ fn same_names_are_a_new_generation_only_with_the_first_complete_listing() {
     learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), false);
     assert_eq!(names.snapshot().generation(), 1);
     learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), true);
-    assert_eq!((names.snapshot().generation(), names.snapshot().is_complete()), (2, true));
+    assert_eq!((names.snapshot().generation(), names.snapshot().is_complete), (2, true));
     learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
     assert_eq!(names.snapshot().generation(), 2);
 }
@@ -44,36 +44,36 @@ fn cached_names_are_used_before_the_first_publication() {
 #[test]
 fn snapshot_is_incomplete_until_a_complete_listing_is_published() {
     let (names, learned) = learning(None);
-    assert!(names.status().partial && !names.snapshot().is_complete());
+    assert!(names.status().partial && !names.snapshot().is_complete);
     learned.publish(map(&[("key_a", "1")]), false);
     let before = names.snapshot();
     learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
-    assert!(!before.is_complete() && names.snapshot().is_complete());
+    assert!(!before.is_complete && names.snapshot().is_complete);
     learned.publish(map(&[("key_a", "1")]), false);
-    assert!(names.snapshot().is_complete(), "one complete listing is enough");
+    assert!(names.snapshot().is_complete, "one complete listing is enough");
 }
 
 #[test]
 fn complete_listing_without_keys_is_complete() {
     let (names, learned) = learning(Some(KeyNames::default()));
     learned.publish(KeyNames::default(), true);
-    assert!(names.snapshot().is_complete());
+    assert!(names.snapshot().is_complete);
 }
 
 #[test]
 fn replaced_map_is_incomplete_while_names_are_awaited() {
     let (names, _learned) = learning(None);
     names.replace(map(&[("key_a", "1")]));
-    assert!(!names.snapshot().is_complete());
+    assert!(!names.snapshot().is_complete);
 }
 
 #[test]
 fn dropped_publisher_is_not_awaited() {
     let (names, learned) = learning(Some(map(&[("key_a", "1")])));
-    assert!(!names.snapshot().is_complete());
+    assert!(!names.snapshot().is_complete);
     drop(learned);
     let snapshot = names.snapshot();
-    assert!(snapshot.is_complete() && !names.status().partial);
+    assert!(snapshot.is_complete && !names.status().partial);
 }
 
 #[test]

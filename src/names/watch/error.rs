@@ -63,21 +63,11 @@ impl WatchError {
         Self { kind, message: message.into(), path: None, source: None }
     }
 
-    /// The error of one file. `message` follows the path.
+    /// The error of one file. `message` follows the path and begins with a colon.
     pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: impl fmt::Display) -> Self {
         let shown = display_path(path);
         let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
-        Self { path, ..Self::new(kind, format!("{shown}: {message}")) }
-    }
-
-    /// The error of an invalid map, as compilers write it: `names.json:3:7: …`.
-    pub(super) fn invalid_map(path: &Path, error: KeyNamesError) -> Self {
-        let mut message = display_path(path);
-        if let (Some(line), Some(column)) = (error.line(), error.column()) {
-            message += &format!(":{line}:{column}");
-        }
-        message += &format!(": {}", error.text());
-        Self { message, ..Self::in_file(WatchErrorKind::InvalidMap, path, "") }.caused_by(error)
+        Self { path, ..Self::new(kind, format!("{shown}{message}")) }
     }
 
     pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {

@@ -92,7 +92,7 @@ impl DirectoryWatcher {
                 let identity = identity(&path);
                 // Not recursive: a directory may contain a whole disk.
                 match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
-                    Ok(()) => drop(self.watched.insert(path, identity)),
+                    Ok(()) => _ = self.watched.insert(path, identity),
                     Err(error) => last_error = Some(error),
                 }
             }
@@ -111,12 +111,9 @@ impl DirectoryWatcher {
 
     /// Calls the native watcher. It panics if notify's own thread could not be started; the panic becomes an error,
     /// so that polling continues.
-    fn call(
-        &mut self,
-        operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
-    ) -> notify::Result<()> {
+    fn call(&mut self, run: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
         if let Some(mut native) = self.native.take() {
-            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) {
+            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(&mut native))) {
                 self.native = Some(native);
                 return result;
             }

@@ -5,8 +5,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[cfg(feature = "tracing")]
-use crate::names::display_path;
 use crate::names::{KeyNames, WatchError, WatchErrorKind};
 
 /// The greatest size of a file, in bytes: enough for over 100,000 entries with the longest ids and names. Without a
@@ -30,7 +28,12 @@ pub(crate) struct MapFile {
 
 /// Parses the content of a file.
 pub(crate) fn parse_file(path: &Path, content: &[u8]) -> Result<KeyNames, WatchError> {
-    KeyNames::from_json(content).map_err(|error| WatchError::invalid_map(path, error))
+    KeyNames::from_json(content).map_err(|error| {
+        // Compilers write positions in this form.
+        let position = error.position.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        let message = format!("{position}: {}", error.text());
+        WatchError::in_file(WatchErrorKind::InvalidMap, path, message).caused_by(error)
+    })
 }
 
 /// Reads the file at `path`. Returns `None` if there is no such file. Errors contain the path `shown`.
@@ -41,7 +44,7 @@ pub(crate) fn read_file(path: &Path, shown: &Path) -> Result<Option<Vec<u8>>, Wa
         metadata => metadata.map_err(|error| unreadable(shown, error))?,
     };
     if !metadata.is_file() {
-        let message = "is not a file; a directory or a pipe cannot be watched";
+        let message = ": is not a file; a directory or a pipe cannot be watched";
         return Err(WatchError::in_file(WatchErrorKind::NotAFile, shown, message));
     }
     if metadata.len() <= MAX_FILE {
@@ -51,12 +54,12 @@ pub(crate) fn read_file(path: &Path, shown: &Path) -> Result<Option<Vec<u8>>, Wa
             return Ok(Some(content));
         }
     }
-    let message = format_args!("is over {} MiB long, too long for a map of names", MAX_FILE >> 20);
+    let message = format_args!(": is over {} MiB long, too long for a map of names", MAX_FILE >> 20);
     Err(WatchError::in_file(WatchErrorKind::TooLarge, shown, message))
 }
 
 fn unreadable(path: &Path, error: io::Error) -> WatchError {
-    WatchError::in_file(WatchErrorKind::Io, path, format_args!("cannot be read: {error}")).caused_by(error)
+    WatchError::in_file(WatchErrorKind::Io, path, format_args!(": cannot be read: {error}")).caused_by(error)
 }
 
 // === impl MapFile ===
@@ -92,14 +95,15 @@ impl MapFile {
         #[cfg(feature = "tracing")]
         match (was_valid, &self.error) {
             (true, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
-            (false, None) => tracing::info!("{}: valid again", display_path(&self.path)),
+            (false, None) => tracing::info!("{}: valid again", crate::names::display_path(&self.path)),
             _ => {}
         }
         result.unwrap_or(false)
     }
 
     fn try_reload(&mut self) -> Result<bool, WatchError> {
-        let not_found = || WatchError::in_file(WatchErrorKind::NotFound, &self.path, "there is no such file");
+        let not_found =
+            || WatchError::in_file(WatchErrorKind::NotFound, &self.path, ": there is no such file");
         let content = read_file(&self.absolute_path, &self.path)?.ok_or_else(not_found)?;
         if self.content.as_ref() == Some(&content) {
             return Ok(false);

@@ -1,15 +1,12 @@
 //! The thread that reloads the files.
 
+use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::events::{DirectoryWatcher, Signal};
 use super::file::MapFile;
 use super::links::directories_of;
-use crate::names::KeyNames;
-#[cfg(feature = "tracing")]
-use crate::names::display_path;
 use crate::names::store::Store;
 
 /// The interval between readings if no event arrives. On file systems without events, a change is found this late;
@@ -95,24 +92,22 @@ impl Reloader {
 
     /// Reads the files again and publishes the result.
     pub(super) fn reload(&mut self, store: &Store) {
-        let mut changed = Vec::new();
+        let mut any_changed = false;
         for file in &mut self.files {
-            if file.reload() {
-                changed.push((file.place, file.names.clone()));
-            }
+            any_changed |= file.reload();
         }
-        self.publish(store, changed);
+        self.publish(store, any_changed);
     }
 
-    /// Publishes changed maps with their places, the error and the warning. The error is updated even if no map has
-    /// changed: a file that becomes invalid and then has its old content again has no error left.
-    pub(super) fn publish(&self, store: &Store, changed: Vec<(usize, Arc<KeyNames>)>) {
+    /// Publishes the maps if some of them have changed, and the error and the warning. The error is updated even if no
+    /// map has changed: a file that becomes invalid and then has its old content again has no error left.
+    pub(super) fn publish(&self, store: &Store, any_changed: bool) {
         let error = MapFile::error_of(&self.files);
         let warning = self.directories.warning.clone();
-        let any_changed = !changed.is_empty();
         store.change_with_status(
             |sources| {
-                changed.into_iter().for_each(|(place, names)| sources.set(place, names));
+                let changed = self.files.iter().filter(|_| any_changed);
+                changed.for_each(|file| sources.set(file.place, file.names.clone()));
                 any_changed
             },
             |status| {
@@ -132,7 +127,7 @@ impl Reloader {
     #[cfg(feature = "tracing")]
     pub(super) fn warn_if_partial(&self) {
         for file in self.files.iter().filter(|file| file.names.is_partial()) {
-            let path = display_path(&file.path);
+            let path = crate::names::display_path(&file.path);
             tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
         }
     }
