@@ -87,39 +87,40 @@ impl KeyNamesError {
     pub(super) fn text(&self) -> String {
         use KeyNamesErrorKind as Kind;
         let Self { subject, bytes, .. } = self;
-        match self.kind {
-            Kind::Empty => "there is nothing here; write {} for a map without names".into(),
-            Kind::Utf16 => {
-                "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)".into()
-            }
-            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8".into(),
+        let text = match self.kind {
+            Kind::Empty => "there is nothing here; write {} for a map without names",
+            Kind::Utf16 => "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)",
+            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8",
             Kind::Truncated => {
-                "the JSON ends too early; it may be half-written, or a quote or brace is missing".into()
+                "the JSON ends too early; it may be half-written, or a quote or brace is missing"
             }
             Kind::Syntax => {
-                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many".into()
+                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many"
             }
-            Kind::NotAMap => format!(
+            Kind::NotAMap => &format!(
                 "this is {subject}, not a map; write {{\"key_…\": \"name\"}}, or save the API's list of keys \
                  unchanged"
             ),
-            Kind::ErrorResponse => "this is an error response of the API, not its list of keys; \
-                 repeat the request until it succeeds, and save that response"
-                .into(),
-            Kind::NotAName => format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\""),
-            Kind::Blank => format!("this {subject} is empty or blank; fill it in, or remove the entry"),
-            Kind::TooLong => format!("this {subject} is {bytes} bytes long; the limit is 256"),
-            Kind::ControlCharacter => format!("this {subject} contains a control character; remove it"),
-            Kind::Secret if subject.is_empty() => "this looks like an API key, not a map of \
-                 names; remove it, and revoke the key if others could read it here"
-                .into(),
-            Kind::Secret => format!(
+            Kind::ErrorResponse => {
+                "this is an error response of the API, not its list of keys; repeat the request until it succeeds, \
+                 and save that response"
+            }
+            Kind::NotAName => &format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\""),
+            Kind::Blank => &format!("this {subject} is empty or blank; fill it in, or remove the entry"),
+            Kind::TooLong => &format!("this {subject} is {bytes} bytes long; the limit is 256"),
+            Kind::ControlCharacter => &format!("this {subject} contains a control character; remove it"),
+            Kind::Secret if subject.is_empty() => {
+                "this looks like an API key, not a map of names; remove it, and revoke the key if others could read \
+                 it here"
+            }
+            Kind::Secret => &format!(
                 "this {subject} looks like a secret API key; remove it, and revoke the key if others could read \
                  it here (an id, such as key_…, is no secret)"
             ),
-            Kind::DuplicateId => "this id occurs twice in the map; remove one of the two".into(),
-            Kind::TooLarge => "the ids and names of this map take more than 4 GiB".into(),
-        }
+            Kind::DuplicateId => "this id occurs twice in the map; remove one of the two",
+            Kind::TooLarge => "the ids and names of this map take more than 4 GiB",
+        };
+        text.to_owned()
     }
 }
 

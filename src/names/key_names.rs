@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::entries::Entries;
 use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME};
-use super::parse;
-use super::secret::looks_like_secret;
+use super::{looks_like_secret, parse};
 
 #[cfg(test)]
 mod tests;
@@ -74,8 +73,7 @@ impl KeyNames {
     ///
     /// # Errors
     ///
-    /// Returns the defect, its line and column, and a remedy. The error never repeats the input, which may be a
-    /// secret.
+    /// Returns the defect, its line and column, and a remedy. The error never repeats the input.
     ///
     /// ```
     /// # use tower_api_key_name::KeyNames;

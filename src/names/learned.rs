@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Weak};
 
 use super::store::Store;
-use super::watch::file::MapFile;
-use super::watch::{follow, sources_of};
+use super::watch::{file::MapFile, follow, sources_of};
 use super::{KeyNames, SharedKeyNames, WatchError, display_path};
 
 #[cfg(test)]
@@ -23,17 +22,19 @@ pub(crate) struct LearnedNames {
     place: usize,
 }
 
-impl SharedKeyNames {
-    /// Creates a handle that follows these files and contains learned names, with their publisher.
+// === impl LearnedNames ===
+
+impl LearnedNames {
+    /// Creates a publisher, and its handle, which also follows these files.
     ///
     /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
     /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
-    /// otherwise the last place. Unlike in [`watch_all`](Self::watch_all), `files` may be empty.
-    pub(crate) fn watch_with_learned(
+    /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `files` may be empty.
+    pub(crate) fn with_handle(
         files: &[PathBuf],
         cache: &Path,
         cached: Option<KeyNames>,
-    ) -> Result<(Self, LearnedNames), WatchError> {
+    ) -> Result<(Self, SharedKeyNames), WatchError> {
         let absolute = |path: &Path| absolute(path).unwrap_or_else(|_| path.into());
         let is_cache = |path: &PathBuf| absolute(path) == absolute(cache);
         let place = files.iter().position(is_cache).unwrap_or(files.len());
@@ -45,14 +46,9 @@ impl SharedKeyNames {
         sources.is_listing_awaited = true;
         files.iter_mut().skip(place).for_each(|file| file.place += 1);
         let names = follow(files, sources)?;
-        let learned = LearnedNames { store: Arc::downgrade(&names.store), place };
-        Ok((names, learned))
+        Ok((Self { store: Arc::downgrade(&names.store), place }, names))
     }
-}
 
-// === impl LearnedNames ===
-
-impl LearnedNames {
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
     /// `is_complete` is true if `names` includes a listing of all keys. The merged map is the next generation, unless

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
+use super::error::{ID, KeyNamesError, KeyNamesErrorKind as Kind};
 use super::{KeyNames, looks_like_secret};
 
 #[cfg(test)]
@@ -23,8 +23,8 @@ pub(super) fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
     let syntax_error = |error| syntax_error(text, &error);
     let value: &RawValue = serde_json::from_str(text).map_err(syntax_error)?;
     if !value.get().starts_with('{') {
-        let error = KeyNamesError::new(KeyNamesErrorKind::NotAMap, kind(value));
-        return Err(error.at(position_of(text, value)));
+        let error = KeyNamesError::new(Kind::NotAMap, kind(value));
+        return Err(error.at(position(text, text.len() - text.trim_start().len())));
     }
     let RawObject(members) = serde_json::from_str(text).map_err(syntax_error)?;
     // In a map written by hand, an array is an error, so an array in `data` means a list page.
@@ -40,17 +40,17 @@ fn decode(json: &[u8]) -> Result<&str, KeyNamesError> {
     // RFC 8259 §8.1: a parser may ignore a byte order mark. Some editors still write one.
     let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     if json.starts_with(b"\xFF\xFE") || json.starts_with(b"\xFE\xFF") {
-        return Err(error(KeyNamesErrorKind::Utf16));
+        return Err(error(Kind::Utf16));
     }
     let text = str::from_utf8(json).map_err(|utf8_error| {
         let valid = str::from_utf8(&json[..utf8_error.valid_up_to()]).unwrap_or_default();
-        error(KeyNamesErrorKind::NotUtf8).at(position(valid, valid.len()))
+        error(Kind::NotUtf8).at(position(valid, valid.len()))
     })?;
     let unquoted = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     if text.trim().is_empty() {
-        Err(error(KeyNamesErrorKind::Empty))
+        Err(error(Kind::Empty))
     } else if !unquoted.starts_with(['{', '[']) && looks_like_secret(unquoted) {
-        Err(error(KeyNamesErrorKind::Secret))
+        Err(error(Kind::Secret))
     } else {
         Ok(text)
     }
@@ -63,16 +63,16 @@ fn from_map(text: &str, members: &[(&RawValue, &RawValue)]) -> Result<KeyNames, 
     for (id, value) in members {
         let added = match (string(id), string(value)) {
             (Some(id), Some(name)) => names.add(&id, &name),
-            (None, _) => error(KeyNamesErrorKind::Syntax, ID),
+            (None, _) => error(Kind::Syntax, ID),
             (Some(id), None) if id == "error" && value.get().starts_with('{') => {
-                error(KeyNamesErrorKind::ErrorResponse, ID)
+                error(Kind::ErrorResponse, ID)
             }
-            (_, None) if value.get().starts_with('"') => error(KeyNamesErrorKind::Syntax, ""),
-            (_, None) => error(KeyNamesErrorKind::NotAName, kind(value)),
+            (_, None) if value.get().starts_with('"') => error(Kind::Syntax, ""),
+            (_, None) => error(Kind::NotAName, kind(value)),
         };
         added.map_err(|error| {
             let part = if error.subject == ID { id } else { value };
-            error.at(position_of(text, part))
+            error.at(position(text, part.get().as_ptr() as usize - text.as_ptr() as usize))
         })?;
     }
     Ok(names)
@@ -99,7 +99,7 @@ fn add_item(names: &mut KeyNames, item: &RawValue) -> bool {
     id_and_name(item).is_some_and(|(id, name)| match names.add(&id, &name) {
         Ok(()) => true,
         // An item that repeats an earlier one loses nothing.
-        Err(error) => error.kind() == KeyNamesErrorKind::DuplicateId && names.name(&id) == Some(&*name),
+        Err(error) => error.kind() == Kind::DuplicateId && names.name(&id) == Some(&*name),
     })
 }
 
@@ -146,7 +146,7 @@ fn kind(value: &RawValue) -> &'static str {
 fn syntax_error(text: &str, error: &serde_json::Error) -> KeyNamesError {
     if error.is_eof() {
         let end = position(text, text.trim_end().len());
-        return KeyNamesError::new(KeyNamesErrorKind::Truncated, "").at(end);
+        return KeyNamesError::new(Kind::Truncated, "").at(end);
     }
     let lines = text.split_inclusive('\n').map(str::len);
     let line_start: usize = lines.take(error.line().saturating_sub(1)).sum();
@@ -155,12 +155,7 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> KeyNamesError {
     let (before, after) = text.as_bytes().split_at(offset);
     let is_inside_word = after.first().is_some_and(is_word);
     let word_len = before.iter().rev().take_while(|byte| is_inside_word && is_word(byte)).count();
-    KeyNamesError::new(KeyNamesErrorKind::Syntax, "").at(position(text, offset - word_len))
-}
-
-/// Returns the line and column of a value that is a part of the text.
-fn position_of(text: &str, value: &RawValue) -> (usize, usize) {
-    position(text, value.get().as_ptr() as usize - text.as_ptr() as usize)
+    KeyNamesError::new(Kind::Syntax, "").at(position(text, offset - word_len))
 }
 
 /// Returns the line and column of a byte, from 1. Columns count characters, as editors do.

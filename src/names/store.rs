@@ -8,8 +8,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::KeyNames;
-#[cfg(feature = "watch")]
-use super::WatchError;
 use super::unmatched::UnmatchedQueue;
 
 /// One generation of the map. It never changes, even if the handle's map is replaced.
@@ -41,7 +39,7 @@ pub struct Status {
     /// The error of the last reload. The last valid map of the file stays in use. `None` if all files are valid, or
     /// none is watched.
     #[cfg(feature = "watch")]
-    pub last_error: Option<WatchError>,
+    pub last_error: Option<crate::WatchError>,
     /// A restriction of the watcher: file events are unavailable, so changes are found only by reading the files
     /// every few seconds. `None` if file events work, or no file is watched.
     #[cfg(feature = "watch")]

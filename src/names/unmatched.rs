@@ -8,8 +8,7 @@ use tokio::sync::watch;
 
 use super::{KeyNames, looks_like_secret};
 
-/// The number of unmatched ids kept for one generation. The upstream decides which ids occur, so the set needs a
-/// bound. With ids of the greatest length it takes 256 KiB.
+/// The greatest number of ids kept for one generation. With ids of the greatest length they take 256 KiB.
 pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.

@@ -48,7 +48,6 @@ impl SharedKeyNames {
     /// Creates a handle that follows these files, in the forms of [`KeyNames::from_json`](crate::KeyNames::from_json).
     ///
     /// The first file that contains an id names it, so a file written by hand belongs before a saved list.
-    ///
     /// The files are read before this returns, which blocks, and again when they change. A save, a rename or a
     /// replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system sends file events, and
     /// otherwise within 5 s by polling. After a reading that took *t*, no other starts for 49 *t*, or 5 s if that is
@@ -115,13 +114,13 @@ fn start(
     let store = Store::new(sources);
     let (sender, signals) = channel();
     let directories = DirectoryWatcher::new(native_watcher(sender.clone()));
-    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
+    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store), signals };
     #[cfg(feature = "tracing")]
     reloader.warn_if_partial();
     reloader.watch_directories();
     reloader.publish(&store, false);
     let thread = thread::Builder::new().name("key names".into());
-    thread.spawn(move || reloader.run(&signals, poll_interval)).map_err(|error| {
+    thread.spawn(move || reloader.run(poll_interval)).map_err(|error| {
         let message = format!("no thread can be started to watch files: {error}");
         WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
     })?;

@@ -69,10 +69,8 @@ impl DirectoryWatcher {
     /// Creates a watcher that watches no directory yet.
     pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
         let mut watcher = Self { native: None, watched: BTreeMap::new(), warning: None };
-        match native {
-            Ok(native) => watcher.native = Some(native),
-            Err(error) => watcher.set_warning(Some(error)),
-        }
+        watcher.set_warning(native.as_ref().err());
+        watcher.native = native.ok();
         watcher
     }
 
@@ -97,7 +95,7 @@ impl DirectoryWatcher {
                 }
             }
         }
-        self.set_warning(last_error);
+        self.set_warning(last_error.as_ref());
         self.watched.len() > known
     }
 
@@ -123,7 +121,7 @@ impl DirectoryWatcher {
         Err(notify::Error::generic("its thread has ended"))
     }
 
-    fn set_warning(&mut self, error: Option<notify::Error>) {
+    fn set_warning(&mut self, error: Option<&notify::Error>) {
         let warning = error.map(|error| {
             format!(
                 "changes of the files are found only by polling, every few seconds, because the system's file events \

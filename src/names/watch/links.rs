@@ -16,7 +16,10 @@ const MAX_LINKS: usize = 40;
 pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
     let (mut found, mut path) = (BTreeSet::new(), path.to_path_buf());
     for _ in 0..MAX_LINKS {
-        let Some((link, target)) = first_link(&path) else { break };
+        let mut prefixes: Vec<_> = path.ancestors().collect();
+        prefixes.reverse();
+        let first_link = prefixes.into_iter().find_map(|prefix| Some((prefix, fs::read_link(prefix).ok()?)));
+        let Some((link, target)) = first_link else { break };
         let (directory, rest) = (link.parent().unwrap_or(link), path.strip_prefix(link).unwrap_or(&path));
         // The links in the root directory belong to the system (`/var` on macOS). They are not replaced, and watching
         // the root can mean watching the whole disk.
@@ -28,11 +31,4 @@ pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
     let existing = path.ancestors().skip(1).find(|directory| directory.is_dir());
     found.extend(existing.and_then(|directory| directory.canonicalize().ok()));
     found
-}
-
-/// Returns the first link on the path, from the root, and its target.
-fn first_link(path: &Path) -> Option<(&Path, PathBuf)> {
-    let mut prefixes: Vec<_> = path.ancestors().collect();
-    prefixes.reverse();
-    prefixes.into_iter().find_map(|prefix| Some((prefix, fs::read_link(prefix).ok()?)))
 }

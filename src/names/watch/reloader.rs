@@ -13,14 +13,14 @@ use crate::names::store::Store;
 /// the cost of reading is small beside that of serving requests.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A save causes several events. Reading starts after a period without events …
+/// The time without events after which reading starts, because a save causes several events.
 const QUIET_PERIOD: Duration = Duration::from_millis(25);
 
-/// … or this long after the first event, so that a busy directory does not delay a change.
+/// The time after the first event at which reading starts even in a busy directory.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(80);
 
-/// Reading takes at most one part in this many of the thread's time. 100,000 names take a core for 40 ms, and a
-/// program that saves them without pause must not slow down the requests.
+/// The pauses make readings take at most one of this many parts of a core. 100,000 names take a core for 40 ms, and
+/// a program that saves them without pause must not slow down the requests.
 pub(super) const PARTS: u32 = 50;
 
 /// Stops the thread when it is dropped, without waiting for its end.
@@ -38,16 +38,17 @@ pub(super) struct Reloader {
     pub(super) files: Vec<MapFile>,
     pub(super) directories: DirectoryWatcher,
     pub(super) store: Weak<Store>,
+    pub(super) signals: Receiver<Signal>,
 }
 
 // === impl Reloader ===
 
 impl Reloader {
     /// Reloads the files until the last handle is dropped.
-    pub(super) fn run(mut self, signals: &Receiver<Signal>, poll_interval: Duration) {
+    pub(super) fn run(mut self, poll_interval: Duration) {
         // The first reading is due at once: a file may have changed before it was watched.
         let (mut timeout, mut not_before) = (Duration::ZERO, Instant::now());
-        while self.wait_for_change(signals, timeout, not_before) {
+        while self.wait_for_change(timeout, not_before) {
             let start = Instant::now();
             let Some(store) = self.store.upgrade() else { return };
             // The directories are watched before the files are read, so that a change in between causes an event. A
@@ -61,16 +62,11 @@ impl Reloader {
 
     /// Waits until events have arrived and ceased or the timeout has passed, but not less than until `not_before`.
     /// Returns false if the thread has to stop.
-    pub(super) fn wait_for_change(
-        &mut self,
-        signals: &Receiver<Signal>,
-        timeout: Duration,
-        not_before: Instant,
-    ) -> bool {
+    pub(super) fn wait_for_change(&mut self, timeout: Duration, not_before: Instant) -> bool {
         let pause = || not_before.saturating_duration_since(Instant::now());
         let (mut wait, mut deadline) = (timeout.max(pause()), None);
         loop {
-            match signals.recv_timeout(wait) {
+            match self.signals.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => return true,
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
                 Ok(Signal::Removed(path)) => self.directories.unwatch(&path),
@@ -106,8 +102,9 @@ impl Reloader {
         let warning = self.directories.warning.clone();
         store.change_with_status(
             |sources| {
-                let changed = self.files.iter().filter(|_| any_changed);
-                changed.for_each(|file| sources.set(file.place, file.names.clone()));
+                if any_changed {
+                    self.files.iter().for_each(|file| sources.set(file.place, file.names.clone()));
+                }
                 any_changed
             },
             |status| {

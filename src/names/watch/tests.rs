@@ -85,9 +85,10 @@ fn one_file() -> (TempDir, PathBuf) {
 fn reloader(file: &Path) -> (Reloader, Arc<Store>, SharedKeyNames) {
     let files = MapFile::open_all(&[file.into()]).unwrap();
     let store = Store::new(sources_of(&files));
-    let directories = DirectoryWatcher::new(no_watcher(channel().0));
+    let (sender, signals) = channel();
+    let directories = DirectoryWatcher::new(no_watcher(sender));
     let names = SharedKeyNames { store: store.clone(), watcher: None };
-    (Reloader { files, directories, store: Arc::downgrade(&store) }, store, names)
+    (Reloader { files, directories, store: Arc::downgrade(&store), signals }, store, names)
 }
 
 /// Saves a file as most editors do.
