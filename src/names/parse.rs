@@ -28,10 +28,9 @@ pub(super) fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
     }
     let RawObject(members) = serde_json::from_str(text).map_err(syntax_error)?;
     // In a map written by hand, an array is an error, so an array in `data` means a list page.
-    let is_list = |(name, value): &(&RawValue, &RawValue)| {
-        value.get().starts_with('[') && string(name).is_some_and(|name| name == "data")
-    };
-    if members.iter().any(is_list) { Ok(from_page(&members)) } else { from_map(text, &members) }
+    let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
+    let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
+    if is_page { Ok(from_page(&members)) } else { from_map(text, &members) }
 }
 
 /// Decodes the bytes as text. Rejects a blank text, and one that contains only an API key.
@@ -64,9 +63,7 @@ fn from_map(text: &str, members: &[(&RawValue, &RawValue)]) -> Result<KeyNames, 
         let added = match (string(id), string(value)) {
             (Some(id), Some(name)) => names.add(&id, &name),
             (None, _) => error(Kind::Syntax, ID),
-            (Some(id), None) if id == "error" && value.get().starts_with('{') => {
-                error(Kind::ErrorResponse, ID)
-            }
+            (Some(id), _) if id == "error" && value.get().starts_with('{') => error(Kind::ErrorResponse, ID),
             (_, None) if value.get().starts_with('"') => error(Kind::Syntax, ""),
             (_, None) => error(Kind::NotAName, kind(value)),
         };
@@ -107,7 +104,7 @@ fn add_item(names: &mut KeyNames, item: &RawValue) -> bool {
 fn id_and_name(item: &RawValue) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     let RawObject(members) = serde_json::from_str(item.get()).ok()?;
     let only = |wanted: &str| {
-        let mut found = members.iter().filter(|(name, _)| string(name).is_some_and(|name| name == wanted));
+        let mut found = members.iter().filter(|(name, _)| string(name).as_deref() == Some(wanted));
         match (found.next(), found.next()) {
             (Some((_, value)), None) => string(value),
             _ => None,

@@ -19,9 +19,8 @@ use self::error::{WatchError, WatchErrorKind};
 use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
 use self::file::MapFile;
 use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
-use super::SharedKeyNames;
-use super::display_path;
 use super::store::{Sources, Store};
+use super::{SharedKeyNames, display_path};
 
 pub(super) mod error;
 mod events;
@@ -47,18 +46,20 @@ impl SharedKeyNames {
 
     /// Creates a handle that follows these files, in the forms of [`KeyNames::from_json`](crate::KeyNames::from_json).
     ///
-    /// The first file that contains an id names it, so a file written by hand belongs before a saved list.
-    /// The files are read before this returns, which blocks, and again when they change. A save, a rename or a
-    /// replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system sends file events, and
-    /// otherwise within 5 s by polling. After a reading that took *t*, no other starts for 49 *t*, or 5 s if that is
-    /// less (2 s for 100,000 names), so readings take a fiftieth of one core. Only a changed content makes a new
+    /// The first file that contains an id names it, so a file written by hand belongs before a saved list. The files
+    /// are read before this returns, which blocks, and again when they change. Only a changed content makes a new
     /// generation.
+    ///
+    /// A save, a rename or a replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system
+    /// sends file events, and otherwise within 5 s by polling. After a reading that took *t*, no other starts for
+    /// 49 *t*, or 5 s if that is less (2 s for 100,000 names), so readings take a fiftieth of one core.
     ///
     /// Later, a file that is missing, empty (zero bytes: it is being written), truncated, invalid or larger than
     /// 64 MiB keeps its last valid map. [`Status::last_error`](crate::Status::last_error) contains the error until the
     /// file is valid again, and the feature `tracing` logs both changes. `{}` is a map without names.
     ///
-    /// A thread reads the files, so no runtime is needed. It ends after the last clone of the handle is dropped.
+    /// A thread reads the files, so no runtime is needed. Dropping the last clone of the handle ends it, without
+    /// waiting.
     ///
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;

@@ -1,4 +1,4 @@
-//! Files with maps, without a clock, a watcher or a thread.
+//! Files with maps: reading, parsing and comparing, without a clock, a watcher or a thread.
 
 use std::fs;
 use std::io::{self, Read};
