@@ -1,5 +1,5 @@
-//! The engine alone: every kind of page, in every size and style, whole and in frames, by what becomes of it;
-//! and beside it what others need to validate or to parse and print the same.
+//! The amender without HTTP, for each kind, size and format of pages and each size of frames; and other programs for the
+//! same pages: a validator, parsers and a search.
 //!
 //! All: `cargo bench --features _internal --bench engine`.
 //! Some: behind `--`, patterns of their names: `… --bench engine -- 'amended_held::costs/.*/1m' validator`.
@@ -17,9 +17,9 @@ use memchr::memmem::Finder;
 use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
-use self::documents::{Document, Framed, IDS, Kind, Style, documents, snapshot};
+use self::documents::{Document, Framed, IDS, RowKind, Style, documents, snapshot};
 use self::engines::{
-    ABSENT, Feed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
+    ABSENT, FrameFeed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
 };
 
 fn main() {
@@ -29,24 +29,24 @@ fn main() {
 
 static NAMES: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..IDS));
 
-/// Those pages that hold ids.
+/// The pages that contain ids.
 fn with_ids() -> impl Iterator<Item = Framed> {
-    Framed::all().filter(|case| case.document.kind != Kind::Keys)
+    Framed::all().filter(|case| case.document.kind != RowKind::Keys)
 }
 
-/// What has to come of a body.
+/// The expected result of a body.
 struct Expected<'a> {
     out: &'a [u8],
     counts: &'a dyn Fn(Counts) -> bool,
     valid: bool,
 }
 
-/// Measures the engine, once it is seen to do its work.
-fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: Feed, expected: Expected<'_>) {
+/// Measures the amender, after one run that checks its result.
+fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: FrameFeed, expected: Expected<'_>) {
     let (out, counts, valid) = amended(page, names, feed);
     assert!(out == expected.out, "other bytes than expected");
     assert!((expected.counts)(counts), "other counts than expected: {counts:?}");
-    assert_eq!(valid, expected.valid, "whether it is JSON");
+    assert_eq!(valid, expected.valid, "the verdict");
     bencher.counter(BytesCount::of_slice(page)).bench(|| amend(black_box(page), names, feed));
 }
 
@@ -54,51 +54,51 @@ fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: Feed, e
 fn amended_held(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
 fn amended_streamed(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &NAMES, Feed::streamed(case.chunk), expected);
+    bench(bencher, &page.plain, &NAMES, FrameFeed::streamed(case.chunk), expected);
 }
 
-/// A page that has its names already goes out as it came.
+/// A page that has its names already, and stays unchanged.
 #[divan::bench(args = with_ids(), max_time = 0.2)]
 fn unchanged(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.named, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page.named, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
-/// Its last bracket is missing, so that all of it is read in vain.
+/// A page without its last bracket.
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
 fn not_json(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page().plain.clone();
     let page = page.slice(..page.len() - 1);
     let nothing = |counts| counts == Counts::default();
     let expected = Expected { out: &page, counts: &nothing, valid: false };
-    bench(bencher, &page, &NAMES, Feed::held(case.chunk), expected);
+    bench(bencher, &page, &NAMES, FrameFeed::held(case.chunk), expected);
 }
 
-/// As many names, all of other ids.
+/// A map of other ids.
 #[divan::bench(args = with_ids(), max_time = 0.2)]
 fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
     static OTHERS: LazyLock<Snapshot> = LazyLock::new(|| snapshot(IDS..2 * IDS));
     let page = case.document.page_of(IDS, &OTHERS);
     assert_eq!(page.counts[0], 0, "ids that are named");
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &OTHERS, Feed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &OTHERS, FrameFeed::held(case.chunk), expected);
 }
 
-/// By how many names the map has.
+/// Maps with different numbers of names.
 #[divan::bench(args = [10, 1_000, 100_000], max_time = 0.5)]
 fn amended_with_names(bencher: Bencher<'_, '_>, ids: u64) {
     let names = snapshot(0..ids);
-    let page = Document::new(Kind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
+    let page = Document::new(RowKind::Completions, Style::Compact, 1 << 20).page_of(ids, &names);
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &names, Feed::WHOLE, expected);
+    bench(bencher, &page.plain, &names, FrameFeed::WHOLE, expected);
 }
 
 #[divan::bench(args = documents(), max_time = 0.2)]
@@ -122,7 +122,7 @@ fn peer_jiter(bencher: Bencher<'_, '_>, document: Document) {
         .bench(|| drop(black_box(parse_with_jiter(black_box(&page.plain)))));
 }
 
-#[divan::bench(args = documents().filter(|document| document.kind == Kind::Keys), max_time = 0.2)]
+#[divan::bench(args = documents().filter(|document| document.kind == RowKind::Keys), max_time = 0.2)]
 fn peer_memmem_miss(bencher: Bencher<'_, '_>, document: Document) {
     let (page, finder) = (document.page(), Finder::new(ABSENT));
     assert!(miss(&page.plain, &finder));

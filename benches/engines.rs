@@ -1,35 +1,38 @@
-//! The engine, and what others need to validate a page, or to parse it and print it again.
-#![allow(dead_code, reason = "each bench takes what it needs")]
+//! The amender without HTTP, and other programs for the same page: a validator, parsers and a search.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 use std::hint::black_box;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use test_support::RULES;
+use tower_api_key_name::_internal::{self, scan::TemplateCache};
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, Snapshot};
 
 use super::documents::{WHOLE, frames};
 
-/// Makes the heap keep what is freed, as that of a program that has run for a while does. A fresh one may give
-/// megabytes back to the system, and fault them in again for the next page: parsing then takes up to twice as
-/// long. With glibc, freeing one large block ends that. How scattered the heap is still makes a difference to who
-/// parses into many small pieces: up to a third.
+/// Makes the heap keep freed memory, like that of a program that runs for some time.
+///
+/// A new heap returns megabytes to the system and faults them in again for the next page, which doubles the time of a
+/// parser. With glibc, freeing one large block ends this.
 pub fn keep_what_is_freed() {
     drop(black_box(vec![1_u8; 30 << 20]));
 }
 
-/// How a page comes in, and when it goes out.
+/// The frames of a page, and the time of its output.
 #[derive(Clone, Copy)]
-pub struct Feed {
+pub struct FrameFeed {
     /// Bytes a frame.
     pub chunk: usize,
-    /// Goes out as it comes, as a page longer than the limit does; else when all of it is there.
+    /// True for output after each frame, as of a page longer than the limit; false for output at the end.
     pub streams: bool,
 }
 
-impl Feed {
+impl FrameFeed {
     pub const WHOLE: Self = Self::held(WHOLE);
 
     pub const fn held(chunk: usize) -> Self {
@@ -41,31 +44,39 @@ impl Feed {
     }
 }
 
-/// Amends a page, and lets go of what comes out.
-pub fn amend(page: &Bytes, names: &Snapshot, feed: Feed) -> (Counts, bool) {
+/// Amends a page, and drops the output.
+pub fn amend(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Counts, bool) {
     test_support::amend(frames(page, feed.chunk), names, feed.streams, |piece| drop(black_box(piece)))
 }
 
-/// Amends a page, and gives what comes out, too.
-pub fn amended(page: &Bytes, names: &Snapshot, feed: Feed) -> (Vec<u8>, Counts, bool) {
+/// Amends a page, and returns the output too.
+pub fn amended(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Vec<u8>, Counts, bool) {
     let mut out = Vec::new();
     let write = |piece: Bytes| out.extend_from_slice(&piece);
     let (counts, valid) = test_support::amend(frames(page, feed.chunk), names, feed.streams, write);
     (out, counts, valid)
 }
 
-/// The least that a reader does who trusts nobody: is it UTF-8, and is it JSON?
+/// Amends a page with the plain scanner alone, as on a machine without SIMD.
+pub fn amend_without_templates(page: &Bytes, names: &Snapshot) -> bool {
+    static DISABLED: LazyLock<Arc<TemplateCache>> = LazyLock::new(|| Arc::new(TemplateCache::disabled()));
+    let write = |piece| drop(black_box(piece));
+    let (_, error) = _internal::amend(RULES, names, &DISABLED, [page.clone()], false, write);
+    error.is_none()
+}
+
+/// Checks that a page is UTF-8 and JSON.
 pub fn validate(page: &[u8]) -> bool {
     std::str::from_utf8(page).is_ok() && serde_json::from_slice::<IgnoredAny>(page).is_ok()
 }
 
-/// What a proxy does that parses and prints, but for the naming.
+/// Parses and prints a page, without names.
 pub fn parse_and_print(page: &[u8]) -> String {
     let value: Value = serde_json::from_slice(page).expect("a page is JSON");
     value.to_string()
 }
 
-/// All that it does.
+/// Parses a page, inserts the names, and prints it.
 pub fn parse_name_and_print(page: &[u8], names: &KeyNames) -> String {
     fn name_each(value: &mut Value, names: &KeyNames) {
         match value {
@@ -85,15 +96,15 @@ pub fn parse_name_and_print(page: &[u8], names: &KeyNames) -> String {
     value.to_string()
 }
 
-/// The same with another parser, which does not print.
+/// Parses a page with jiter, which does not print.
 pub fn parse_with_jiter(page: &[u8]) -> jiter::JsonValue<'_> {
     jiter::JsonValue::parse(page, false).expect("a page is JSON")
 }
 
-/// A search through all of the page for what is not in it: as fast as bytes can be looked at.
+/// Searches a page for a text that it does not contain.
 pub fn miss(page: &[u8], finder: &Finder<'_>) -> bool {
     finder.find(page).is_none()
 }
 
-/// What is looked for in a page of keys, in vain.
+/// A text that a page of keys does not contain.
 pub const ABSENT: &str = "api_key_id";

@@ -5,7 +5,6 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod documents;
-mod service;
 
 use bytes::Bytes;
 use divan::{Bencher, counter::BytesCount};
@@ -13,8 +12,8 @@ use tower_api_key_name::outcome::{Outcome, ResponseState};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
-use self::documents::{Document, Framed, IDS, Kind, Style, WHOLE, names};
-use self::service::{BenchClient, COSTS, FixedService};
+use self::documents::{Document, Framed, IDS, RowKind, Style, WHOLE, names};
+use test_support::service::{BenchClient, COSTS, FixedService};
 
 fn main() {
     divan::main();
@@ -23,10 +22,10 @@ fn main() {
 fn pages() -> [Document; 4] {
     let of = |kind, size| Document::new(kind, Style::Compact, size);
     [
-        of(Kind::Completions, 4 << 10),
-        of(Kind::Completions, 64 << 10),
-        of(Kind::Irregular, 64 << 10),
-        of(Kind::Completions, 1 << 20),
+        of(RowKind::Completions, 4 << 10),
+        of(RowKind::Completions, 64 << 10),
+        of(RowKind::Irregular, 64 << 10),
+        of(RowKind::Completions, 1 << 20),
     ]
 }
 
@@ -44,7 +43,7 @@ fn amended(bencher: Bencher<'_, '_>, document: Document) {
     bench(bencher, &page.plain, WHOLE, &page.named, outcome);
 }
 
-#[divan::bench(args = Framed::all().filter(|case| case.document.kind == Kind::Keys))]
+#[divan::bench(args = Framed::all().filter(|case| case.document.kind == RowKind::Keys))]
 fn no_ids(bencher: Bencher<'_, '_>, case: Framed) {
     let page = &case.document.page().plain;
     bench(bencher, page, case.chunk, page, |outcome| matches!(outcome, Outcome::Unchanged { .. }));

@@ -4,7 +4,6 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod documents;
-mod service;
 
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
@@ -12,7 +11,7 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_layer::Layer;
 
 use self::documents::WHOLE;
-use self::service::{BenchClient, FixedService, MODELS};
+use test_support::service::{BenchClient, FixedService, MODELS};
 
 /// The profiler prints the allocations of each case.
 #[global_allocator]

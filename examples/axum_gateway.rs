@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 
     let names = SharedKeyNames::watch(&flags.names)?;
-    let gateway = gateway(names, ApiClient::new(&flags.openai_base_url));
+    let gateway = gateway(names, GatewayUpstream::new(&flags.openai_base_url));
     let listener = TcpListener::bind(flags.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn gateway(names: SharedKeyNames, api: ApiClient) -> Router {
+fn gateway(names: SharedKeyNames, api: GatewayUpstream) -> Router {
     let openai = ServiceBuilder::new()
         // Inserts the names. The paths of this gateway have a prefix, so the default scope would match none of them.
         // (Under `Router::nest("/openai", …)` axum removes the prefix, and the default scope matches.)
@@ -97,12 +97,12 @@ fn gateway(names: SharedKeyNames, api: ApiClient) -> Router {
 }
 
 #[derive(Clone)]
-struct ApiClient {
+struct GatewayUpstream {
     client: Client<HttpsConnector<HttpConnector>, Body>,
     base: String,
 }
 
-impl ApiClient {
+impl GatewayUpstream {
     fn new(base: &str) -> Self {
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().build();

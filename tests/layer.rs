@@ -160,8 +160,10 @@ async fn drain(body: &mut ResponseBody<Script>) -> (Vec<u8>, Option<HeaderMap>, 
     (bytes, trailers, None)
 }
 
+type Outcomes = Arc<Mutex<Vec<Outcome>>>;
+
 /// Returns a callback and the outcomes that it receives.
-fn recorder() -> (Arc<Mutex<Vec<Outcome>>>, impl Fn(&Outcome, &RequestContext) + Send + Sync + 'static) {
+fn recorder() -> (Outcomes, impl Fn(&Outcome, &RequestContext) + Send + Sync + 'static) {
     let outcomes = Arc::new(Mutex::new(Vec::new()));
     let writer = outcomes.clone();
     (outcomes, move |outcome: &Outcome, _: &RequestContext| writer.lock().unwrap().push(*outcome))

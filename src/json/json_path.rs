@@ -28,7 +28,7 @@ struct Walker {
 }
 
 /// Returns the paths of the objects that contain the bytes before each of `offsets`, which ascend.
-pub fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
+pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut walker = Walker::default();
     for (at, byte) in (1_u64..).zip(document.flatten()) {

@@ -15,6 +15,7 @@ mod sink;
 mod templates;
 mod token;
 
+#[cfg(any(test, feature = "_internal"))]
 pub use self::containers::MAX_DEPTH;
 use self::cursor::Cursor;
 use self::plain::PlainScanner;
@@ -108,7 +109,7 @@ impl Scanner {
     /// Keeps the end of the chunk, from the start of the last member, up to a limit.
     fn keep_tail(&mut self, chunk: &[u8]) {
         let end = self.scanned + chunk.len() as u64;
-        let start = self.plain.member.start.max(end.saturating_sub(MAX_TAIL as u64));
+        let start = self.plain.member_start().max(end.saturating_sub(MAX_TAIL as u64));
         if let Some(start) = start.checked_sub(self.scanned) {
             self.tail.clear();
             self.tail.extend_from_slice(&chunk[start as usize..]);

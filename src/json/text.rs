@@ -3,18 +3,18 @@
 use crate::KeyNames;
 
 /// The longest member name that can be searched for.
-pub const MAX_NAME: usize = 16;
+pub(super) const MAX_NAME: usize = 16;
 
 /// The longest raw member name that is compared: each character is written as `\u00xx`.
-pub const MAX_RAW_NAME: usize = 6 * MAX_NAME;
+pub(super) const MAX_RAW_NAME: usize = 6 * MAX_NAME;
 
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
-pub const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
+pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 
 /// Decodes the escapes of a valid string into `out`, unless there are none.
 ///
 /// Returns `None` if a surrogate is alone: the string is not Unicode text (§8.2).
-pub fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+pub(super) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let Some(first) = memchr::memchr(b'\\', raw) else { return Some(raw) };
     out.clear();
     let (text, mut rest) = raw.split_at(first);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -89,8 +90,10 @@ where
                 FutureStateProj::Headers { inner, report } => {
                     let response = ready!(inner.poll(cx))?;
                     match start_body(response, report.take().expect(COMPLETED)) {
-                        Ok(buffered) => state.set(FutureState::Body { buffered: Some(buffered) }),
-                        Err(response) => return Poll::Ready(Ok(response)),
+                        ControlFlow::Continue(buffered) => {
+                            state.set(FutureState::Body { buffered: Some(buffered) })
+                        }
+                        ControlFlow::Break(response) => return Poll::Ready(Ok(response)),
                     }
                 }
                 FutureStateProj::Body { buffered } => {
@@ -113,14 +116,14 @@ where
 fn start_body<B: Body>(
     response: Response<B>,
     mut report: Box<Report>,
-) -> Result<Buffered<B>, Response<ResponseBody<B>>> {
+) -> ControlFlow<Response<ResponseBody<B>>, Buffered<B>> {
     let (mut head, body) = response.into_parts();
     let method = &report.request().method;
     let is_head = *method == Method::HEAD;
     let skip = response_headers::skip_reason(method, &head, report.settings().honor_no_transform);
     if skip.is_none() && !is_head {
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
-        return Ok(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });
+        return ControlFlow::Continue(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
     head.extensions.insert(ResponseState::from(outcome));
@@ -132,7 +135,7 @@ fn start_body<B: Body>(
     } else {
         ResponseBody::skipped(body, report)
     };
-    Err(Response::from_parts(head, body))
+    ControlFlow::Break(Response::from_parts(head, body))
 }
 
 impl<F, B: Body> fmt::Debug for ResponseFuture<F, B> {

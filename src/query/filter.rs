@@ -30,12 +30,12 @@ pub(super) struct Filter {
 impl Filter {
     /// Looks up all requested names. The result is empty if there are none.
     pub(super) fn new(pairs: &[Pair<'_>], names: &KeyNames, max_length: usize) -> Result<Self, FilterError> {
-        let Some(mut requested) = KeyList::of_names(pairs)? else { return Ok(Self::default()) };
+        let Some(mut requested) = ListParameter::of_names(pairs)? else { return Ok(Self::default()) };
         if names.ids(&decode(requested.pairs[0].1)).next().is_some() {
             // The whole value, including its commas, is a name.
             requested.comma = None;
         }
-        let present = KeyList::of_ids(pairs);
+        let present = ListParameter::of_ids(pairs);
         let ids = look_up(&requested, &present, names, max_length)?;
         let mut filter = Self::default();
         if let Some(comma) = present.comma {
@@ -60,14 +60,14 @@ impl Filter {
 }
 
 /// The pairs of one list parameter.
-struct KeyList<'a> {
+struct ListParameter<'a> {
     pairs: Vec<(ListForm<'a>, &'a str)>,
     /// The comma of a list in one pair. Only a single pair without brackets is split at commas, because a name may
     /// contain commas.
     comma: Option<&'a str>,
 }
 
-impl<'a> KeyList<'a> {
+impl<'a> ListParameter<'a> {
     fn new(pairs: Vec<(ListForm<'a>, &'a str)>) -> Self {
         let comma = match pairs[..] {
             [(ListForm::Plain, value)] => comma(value),
@@ -105,8 +105,8 @@ impl<'a> KeyList<'a> {
 
 /// Returns the percent-encoded ids of all requested keys, without those that are present already.
 fn look_up(
-    requested: &KeyList<'_>,
-    present: &KeyList<'_>,
+    requested: &ListParameter<'_>,
+    present: &ListParameter<'_>,
     names: &KeyNames,
     max_length: usize,
 ) -> Result<Vec<String>, FilterError> {
@@ -141,7 +141,7 @@ fn look_up(
 }
 
 /// Returns a pair for each id. Indexed pairs get the lowest free indexes.
-fn new_pairs(ids: &[String], form: ListForm<'_>, present: &KeyList<'_>) -> Vec<String> {
+fn new_pairs(ids: &[String], form: ListForm<'_>, present: &ListParameter<'_>) -> Vec<String> {
     let used: HashSet<u64> = present
         .pairs
         .iter()

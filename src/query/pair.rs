@@ -18,7 +18,7 @@ const MISSPELLED: [&str; 2] = ["apikeynames", "apikeyname"];
 pub(super) struct Pair<'a> {
     pub(super) text: &'a str,
     pub(super) parameter: Parameter<'a>,
-    /// The text after the first equals sign. Empty if there is none.
+    /// The text after the first equals sign. Empty without an equals sign.
     pub(super) value: &'a str,
 }
 

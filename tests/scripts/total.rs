@@ -3,7 +3,7 @@
 use super::*;
 
 const ROW: &str = r#"{"api_key_id":"key_1"}"#;
-/// The bytes that one edit counts as.
+/// The charge for one edit.
 const EDIT_CHARGE: usize = 40;
 const NAMED: &str = r#"{"api_key_id":"key_1","api_key_name":"x"}"#;
 

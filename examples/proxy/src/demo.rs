@@ -6,17 +6,18 @@
 //! GET /v1/organizations/…                           anthropic: the same for Anthropic's API
 //! ```
 //!
-//! `params` parses the query of each request.
+//! `params` parses the query of each request, and `response` has the form of responses.
 mod anthropic;
 mod organization;
 mod params;
 mod reports;
+mod response;
 
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -35,8 +36,7 @@ use tower_http::compression::CompressionLayer;
 use super::server::limits::Limits;
 use super::server::{self, ShutdownSignal};
 use params::QueryParams;
-
-const DAY: u64 = 24 * 60 * 60;
+use response::{DAY, DemoResponse, error, now};
 
 pub struct Demo {
     /// The address of the demo API.
@@ -44,9 +44,6 @@ pub struct Demo {
     // Never used: the demo API runs until the process ends, so that requests in flight can finish.
     _stop: watch::Sender<u8>,
 }
-
-/// A response of the demo API: status and JSON.
-pub struct DemoResponse(StatusCode, String);
 
 /// Returns the names of all keys but the deleted one, as the API's lists contain them.
 pub fn names() -> Result<KeyNames, KeyNamesError> {
@@ -77,8 +74,7 @@ impl Demo {
             ip => ip,
         };
         let proxy = format!("http://{}", SocketAddr::new(ip, bound.port()));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let start = (now / DAY - 7) * DAY;
+        let start = (now() / DAY - 7) * DAY;
         let costs = format!("/v1/organization/costs?start_time={start}&group_by=");
 
         let mut text = String::new();
@@ -177,20 +173,6 @@ fn route(request: &Request<Incoming>) -> DemoResponse {
     result.unwrap_or_else(|error| error)
 }
 
-/// Returns an error in OpenAI's form, which has all four members.
-fn error(status: StatusCode, message: &str, param: Option<&str>, code: &str) -> DemoResponse {
-    let body = serde_json::json!({
-        "error": {
-            "message": message, "type": "invalid_request_error", "param": param, "code": code
-        }
-    });
-    DemoResponse(status, body.to_string())
-}
-
 fn unknown_path(path: &str) -> DemoResponse {
     error(StatusCode::NOT_FOUND, &format!("Invalid URL (GET {path})"), None, "unknown_url")
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
 }

@@ -31,8 +31,8 @@ pub fn start(
         DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
         _ => StartError::cannot_start(e),
     })?;
-    let mut logged = Vec::new();
-    tokio::spawn(follower.run(move |event| log_event(event, &mut logged)));
+    let mut log = EventLog::default();
+    tokio::spawn(follower.run(move |event| log.log(event)));
     Ok(names)
 }
 
@@ -54,33 +54,52 @@ pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Resu
     Ok(())
 }
 
-/// Logs a listing that changed the file, and its missing lists or errors if they differ from those logged before.
-fn log_event(event: FollowerEvent, logged: &mut Vec<String>) {
-    let problems: Vec<_> = match event {
-        FollowerEvent::Listed(synced) => {
-            let changes = synced.changes;
-            if synced.written || changes.new + changes.renamed > 0 {
-                tracing::info!("names from the API: {synced}");
+/// The problems that were logged last, so that a problem is logged once.
+#[derive(Default)]
+struct EventLog {
+    missing: Vec<String>,
+    cache_error: Option<String>,
+}
+
+impl EventLog {
+    /// Logs a listing that brought names, and problems that were not logged before.
+    fn log(&mut self, event: FollowerEvent) {
+        match event {
+            FollowerEvent::Listed(synced) => {
+                if synced.written || synced.changes.new + synced.changes.renamed > 0 {
+                    tracing::info!("names from the API: {synced}");
+                }
+                if synced.written {
+                    self.cache_error = None;
+                }
+                let missing = synced.listing.missing.iter();
+                self.log_missing(missing.map(|list| format!("{list}; the known names stay")).collect());
             }
-            let missing = &synced.listing.missing;
-            missing.iter().map(|list| format!("{list}; the known names stay")).collect()
+            FollowerEvent::CacheFailed(error) => {
+                let error = error.to_string();
+                if self.cache_error.as_ref() != Some(&error) {
+                    tracing::warn!("names from the API: {error}; the names are in use, but not saved");
+                    self.cache_error = Some(error);
+                }
+            }
+            event => tracing::warn!("names from the API: {event:?}"),
         }
-        FollowerEvent::CacheFailed(error) => {
-            return tracing::warn!("names from the API: {error}; the names are in use, but not saved");
+    }
+
+    fn log_missing(&mut self, missing: Vec<String>) {
+        if missing == self.missing {
+            return;
         }
-        event => return tracing::warn!("names from the API: {event:?}"),
-    };
-    if problems != *logged {
-        for problem in problems.iter().take(MAX_REPORTED) {
-            tracing::warn!("names from the API: {problem}");
+        for list in missing.iter().take(MAX_REPORTED) {
+            tracing::warn!("names from the API: {list}");
         }
-        if problems.len() > MAX_REPORTED {
-            tracing::warn!("names from the API: {} more lists are missing", problems.len() - MAX_REPORTED);
+        if missing.len() > MAX_REPORTED {
+            tracing::warn!("names from the API: {} more lists are missing", missing.len() - MAX_REPORTED);
         }
-        if problems.is_empty() {
+        if missing.is_empty() {
             tracing::info!("names from the API: all lists can be read again");
         }
-        *logged = problems;
+        self.missing = missing;
     }
 }
 

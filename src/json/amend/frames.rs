@@ -87,9 +87,6 @@ impl FrameBuffer {
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();
-        if len == 0 {
-            return None;
-        }
         if len >= SHORT {
             self.advance_cursor(len);
             return Some(&self.frame(frame)[from..from + len]);
@@ -106,7 +103,7 @@ impl FrameBuffer {
             self.advance_cursor(len);
         }
         self.batch = batch;
-        Some(&self.batch)
+        Some(&*self.batch).filter(|batch| !batch.is_empty())
     }
 
     fn frame(&self, index: usize) -> &[u8] {

@@ -9,7 +9,7 @@ use crate::json::rules::Rules;
 use crate::json::scan::Member;
 
 /// An open object that contains an id or a name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OpenObject {
     pub(super) depth: usize,
     /// The number of id members. Two and more have the same meaning.
@@ -33,22 +33,6 @@ pub(super) struct OpenObject {
 }
 
 impl OpenObject {
-    pub(super) fn new(depth: usize, outer_awaited: Option<usize>) -> Self {
-        Self {
-            depth,
-            ids: 0,
-            names: 0,
-            current: None,
-            first_edit: None,
-            id_edit: None,
-            name_edit: None,
-            prefix: Prefix::NONE,
-            outer_awaited,
-            native_name: None,
-            is_given_up: false,
-        }
-    }
-
     /// True if the object is undecided for more than the window at the input offset `at`.
     #[inline(always)]
     pub(super) fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {

@@ -8,7 +8,7 @@ use crate::json::text::MAX_NAME;
 const MAX_PREFIXES: usize = 62;
 
 /// The number of a prefix in the [`Prefixes`] of its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Prefix(u8);
 
 impl Prefix {

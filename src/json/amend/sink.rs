@@ -82,7 +82,7 @@ impl Sink for IdSink<'_> {
     fn member_start(&mut self, member: Member, depth: usize) {
         let Objects { open, awaited, .. } = &mut *self.objects;
         if open.last().is_none_or(|object| object.depth != depth) {
-            open.push(OpenObject::new(depth, *awaited));
+            open.push(OpenObject { depth, outer_awaited: *awaited, ..OpenObject::default() });
         }
         if let Some(object) = open.last_mut() {
             let count = match member {
@@ -161,8 +161,8 @@ impl Sink for IdSink<'_> {
         let (value, result) = self.look_up(at, value);
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
         let number = edits.push(Edit { at, replaced: 0, prefix, value, result: Some(result) });
-        let (id_edit, first_edit) = (Some(number), Some((at, number)));
-        open.push(OpenObject { ids: 1, id_edit, first_edit, ..OpenObject::new(depth, *awaited) });
+        let (id_edit, first_edit, outer_awaited) = (Some(number), Some((at, number)), *awaited);
+        open.push(OpenObject { depth, ids: 1, id_edit, first_edit, outer_awaited, ..OpenObject::default() });
     }
 
     #[inline(always)]

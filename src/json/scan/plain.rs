@@ -3,22 +3,21 @@
 //! A token that is whole in its chunk is read in one step. A token that the end of a chunk cuts leaves a state
 //! from which the next chunk continues it byte by byte; a string continues in one step after the cut character.
 
+mod cut;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::containers::Containers;
 use super::cursor::Cursor;
 use super::sink::{Member, MemberValue, Sink, WhiteSpace};
-use super::token::{NumberPart, StringPart, ascii_text_len, number_len, whole_string};
+use super::token::{NumberPart, StringPart, number_len, whole_string};
 use super::{MAX_WHITE_SPACE, ScanError};
 use crate::json::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 
-/// The replacement of a text that is too long to be used.
-const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
-
 /// The next thing that the grammar allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ScanState {
     /// A value (RFC 8259 §3).
     Value,
     /// A value or `]`, after `[`.
@@ -52,12 +51,12 @@ pub(super) struct MemberOffsets {
 /// The state of the scan between two tokens, or within one at the end of a chunk.
 #[derive(Clone, Debug)]
 pub(super) struct PlainScanner {
-    pub(super) state: State,
+    pub(super) state: ScanState,
     pub(super) containers: Containers,
     /// The last member.
-    pub(super) member: MemberOffsets,
+    member: MemberOffsets,
     /// The member of the next value, if the sink wants it.
-    pub(super) wanted: Option<Member>,
+    wanted: Option<Member>,
     /// The offset of the text of a cut string.
     text_start: u64,
 }
@@ -65,7 +64,7 @@ pub(super) struct PlainScanner {
 impl PlainScanner {
     pub(super) fn new() -> Self {
         Self {
-            state: State::Value,
+            state: ScanState::Value,
             containers: Containers::new(),
             member: MemberOffsets::default(),
             wanted: None,
@@ -73,12 +72,22 @@ impl PlainScanner {
         }
     }
 
+    /// The offset from which the next chunk can refer to the bytes before it.
+    pub(super) fn member_start(&self) -> u64 {
+        self.member.start
+    }
+
+    /// Continues at the value of this member.
+    pub(super) fn start_value(&mut self, member: MemberOffsets, wanted: Option<Member>) {
+        (self.member, self.wanted, self.state) = (member, wanted, ScanState::Value);
+    }
+
     /// True if the document may end here.
     pub(super) fn may_end(&self) -> bool {
         let is_complete = match self.state {
-            State::AfterValue => true,
+            ScanState::AfterValue => true,
             // A number is the only value without an end of its own.
-            State::Number(part) => part.may_end(),
+            ScanState::Number(part) => part.may_end(),
             _ => false,
         };
         is_complete && self.containers.depth() == 0
@@ -111,11 +120,11 @@ impl PlainScanner {
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), ScanError> {
-        if self.state == State::AfterValue {
+        if self.state == ScanState::AfterValue {
             self.state = match (byte, self.containers.is_in_object()) {
-                (b',', Some(true)) => State::Name,
-                (b',', Some(false)) => State::Value,
-                (b'}', Some(true)) | (b']', Some(false)) => return Ok(self.close(cursor, sink)),
+                (b',', Some(true)) => ScanState::Name,
+                (b',', Some(false)) => ScanState::Value,
+                (b'}', Some(true)) | (b']', Some(false)) => return self.close(cursor, sink),
                 _ => return Err(cursor.error()),
             };
             cursor.advance(1);
@@ -123,27 +132,27 @@ impl PlainScanner {
             let Some(next) = cursor.next_token() else { return Ok(()) };
             byte = next;
         }
-        if matches!(self.state, State::Name | State::FirstName) {
+        if matches!(self.state, ScanState::Name | ScanState::FirstName) {
             match byte {
                 b'"' => self.name(cursor, sink)?,
-                b'}' if self.state == State::FirstName => return Ok(self.close(cursor, sink)),
+                b'}' if self.state == ScanState::FirstName => return self.close(cursor, sink),
                 _ => return Err(cursor.error()),
             }
             let Some(next) = cursor.next_token() else { return Ok(()) };
             byte = next;
         }
-        if self.state == State::Colon {
+        if self.state == ScanState::Colon {
             if byte != b':' {
                 return Err(cursor.error());
             }
             self.member.colon = cursor.offset();
             cursor.advance(1);
-            self.state = State::Value;
+            self.state = ScanState::Value;
             let Some(next) = cursor.next_token() else { return Ok(()) };
             byte = next;
         }
-        if byte == b']' && self.state == State::FirstValue {
-            return Ok(self.close(cursor, sink));
+        if byte == b']' && self.state == ScanState::FirstValue {
+            return self.close(cursor, sink);
         }
         match self.wanted.take() {
             Some(member) => self.wanted_value(member, byte, cursor, sink),
@@ -186,7 +195,7 @@ impl PlainScanner {
             && string.text.len() <= MAX_RAW_TEXT
         {
             cursor.rest = string.rest;
-            self.state = State::AfterValue;
+            self.state = ScanState::AfterValue;
             let value = MemberValue::String { raw: string.text, has_escapes: string.has_escapes };
             sink.whole_member(member, depth, at..cursor.offset(), white_space, value);
             return Ok(());
@@ -228,7 +237,7 @@ impl PlainScanner {
 
     #[inline(always)]
     fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
-        self.state = State::Colon;
+        self.state = ScanState::Colon;
         if raw.len() <= MAX_RAW_NAME
             && let Some(member) = sink.match_member(raw, has_escapes)
         {
@@ -239,7 +248,7 @@ impl PlainScanner {
 
     #[inline(always)]
     fn end_string(&mut self, raw: &[u8], has_escapes: bool, end: u64, sink: &mut impl Sink) {
-        self.state = State::AfterValue;
+        self.state = ScanState::AfterValue;
         if sink.is_value_awaited(self.containers.depth()) {
             let is_long = raw.len() > MAX_RAW_TEXT;
             let value =
@@ -250,7 +259,7 @@ impl PlainScanner {
 
     #[inline(always)]
     fn end_value(&mut self, end: u64, sink: &mut impl Sink) {
-        self.state = State::AfterValue;
+        self.state = ScanState::AfterValue;
         if sink.is_value_awaited(self.containers.depth()) {
             sink.value_end(end, MemberValue::Other);
         }
@@ -271,7 +280,7 @@ impl PlainScanner {
         }
         let len = literal.iter().zip(cursor.rest).take_while(|(expected, byte)| expected == byte).count();
         cursor.advance(len);
-        self.state = State::Literal(&literal[len..]);
+        self.state = ScanState::Literal(&literal[len..]);
         if cursor.rest.is_empty() { Ok(()) } else { Err(cursor.error()) }
     }
 
@@ -282,101 +291,16 @@ impl PlainScanner {
         }
         cursor.advance(1);
         self.member.start = cursor.offset();
-        self.state = if is_object { State::FirstName } else { State::FirstValue };
+        self.state = if is_object { ScanState::FirstName } else { ScanState::FirstValue };
         Ok(())
     }
 
     #[inline(always)]
-    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
+    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         cursor.advance(1);
         sink.container_end(cursor.offset(), self.containers.depth());
         self.containers.pop();
-        self.state = State::AfterValue;
-    }
-
-    /// Continues a token that the end of the last chunk has cut.
-    pub(super) fn resume(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
-        match self.state {
-            State::String { is_name, has_escapes, part } => {
-                self.rest_of_string(is_name, has_escapes, part, cursor, sink)
-            }
-            State::Number(part) => self.rest_of_number(part, cursor, sink),
-            State::Literal(rest) => self.literal(rest, cursor, sink),
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads a string that is invalid or goes on in the next chunk.
-    #[cold]
-    fn start_cut_string(
-        &mut self,
-        is_name: bool,
-        cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), ScanError> {
-        cursor.advance(1);
-        self.text_start = cursor.offset();
-        self.rest_of_string(is_name, false, StringPart::Text, cursor, sink)
-    }
-
-    fn rest_of_string(
-        &mut self,
-        is_name: bool,
-        mut has_escapes: bool,
-        mut part: StringPart,
-        cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), ScanError> {
-        loop {
-            if part == StringPart::Text {
-                cursor.advance(ascii_text_len(cursor.rest));
-            }
-            let Some(byte) = cursor.peek() else {
-                self.state = State::String { is_name, has_escapes, part };
-                return Ok(());
-            };
-            if (part, byte) == (StringPart::Text, b'"') {
-                break;
-            }
-            has_escapes |= (part, byte) == (StringPart::Text, b'\\');
-            part = part.then(byte).ok_or_else(|| cursor.error())?;
-            cursor.advance(1);
-        }
-        let (start, end) = (self.text_start, cursor.offset());
-        cursor.advance(1);
-        // A longer text is not used.
-        let raw = if end - start > MAX_RAW_TEXT as u64 {
-            Cow::Borrowed(TOO_LONG)
-        } else {
-            cursor.bytes(&(start..end))
-        };
-        if is_name {
-            self.end_name(&raw, start, has_escapes, end + 1, sink);
-        } else {
-            self.end_string(&raw, has_escapes, end + 1, sink);
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn rest_of_number(
-        &mut self,
-        mut part: NumberPart,
-        cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), ScanError> {
-        while let Some(byte) = cursor.peek() {
-            match part.then(byte) {
-                Some(next) => part = next,
-                None if part.may_end() => {
-                    self.end_value(cursor.offset(), sink);
-                    return Ok(());
-                }
-                None => return Err(cursor.error()),
-            }
-            cursor.advance(1);
-        }
-        self.state = State::Number(part);
+        self.state = ScanState::AfterValue;
         Ok(())
     }
 }

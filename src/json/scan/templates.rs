@@ -4,8 +4,6 @@
 //! token before it can look at the next one. A template predicts the whole text up to the next value, so that one
 //! comparison of vectors replaces the scan of a comma, a name, a colon and some constant values.
 //!
-//! # Example
-//!
 //! Take these two rows, in `{"data":[{"results":[`:
 //!
 //! ```json
@@ -15,8 +13,8 @@
 //!
 //! In the first row each text between two values is a misprediction: it is read, and kept as a template with its
 //! meaning (a [`Structure`]: the member's name and colon, the containers that end and start, and whether the sink wants
-//! the member). Behind it is kept the value, if it is a [constant](is_constant). The second row finds two constants
-//! again, and makes them part of a longer template. From the third row on, these templates follow each other:
+//! the member) and with the value behind it, if that is a [constant](template::is_constant). The second row finds two constants
+//! again, and makes them part of longer templates. From the third row on, these templates follow each other:
 //!
 //! | template | value |
 //! |---|---|
@@ -24,47 +22,38 @@
 //! | `,"user_id":null,"api_key_id":` | a string: reported to the sink with its member |
 //!
 //! Each template contains the templates that came after it, the most likely one first: behind a row's last member these
-//! are the next row, the next bucket and the end of the page. If none of them is in the body, the text is read again. If a
-//! value is not a scalar of at most about 60 bytes, or has an escape, then the plain scanner reads it.
+//! are the next row, the next bucket and the end of the page. A text that is none of them is read again. A value that is not
+//! a scalar of at most about 60 bytes, or has an escape, is left to the plain scanner, as are the last [`WINDOW`] bytes
+//! of a chunk. After [`BUDGET`] mispredictions, less those that correct predictions offset, the templates pause.
 //!
 //! # Correctness
 //!
 //! A prediction is used only where all bytes of the text are equal, and where the containers that end in it, and the one
 //! around them, are of the same kinds: then the grammar gives the text the same meaning. So the templates change the speed,
-//! and no result. The last [`WINDOW`] bytes of a chunk are left to the plain scanner.
-//!
-//! Mispredictions cost time. After [`BUDGET`] of them, less those that correct predictions offset, the templates pause for
-//! [`PAUSE`] bytes.
+//! and no result. The scanner calls only [`Templates::advance`]; without this call it reports the same events.
 //!
 //! # Cached templates
 //!
 //! A [`TemplateCache`] gives the templates of a body to the next one of the same layer. Templates contain punctuation, white
 //! space, member names and constants. Constants are literals, the number 0, and strings of lower-case letters, dots and
 //! underscores, such as types and units. So no template contains a key or an amount.
-//!
-//! The scanner calls [`Templates::advance`]. Without this call it gives the same results.
 
 mod simd;
 mod structure;
+mod template;
 
-use std::mem;
 use std::sync::Mutex;
 
-use self::simd::{HAS_SIMD, equal};
+use self::simd::HAS_SIMD;
 use self::structure::{MAX_LEN, Structure, WINDOW, scalar_len};
+use self::template::{NONE, Template};
 use super::containers::MAX_SHALLOW_DEPTH;
 use super::cursor::Cursor;
-use super::plain::{MemberOffsets, PlainScanner, State};
+use super::plain::{PlainScanner, ScanState};
 use super::sink::Sink;
 
 /// The most templates. A page of the APIs has about 15 different ones.
 const MAX_TEMPLATES: usize = 64;
-
-/// The most predictions after one template.
-const MAX_FOLLOWERS: usize = 3;
-
-/// The index of no template.
-const NONE: u8 = u8::MAX;
 
 /// The mispredictions after which the templates pause.
 const BUDGET: u32 = 48;
@@ -77,75 +66,6 @@ const BYTES_PER_MISPREDICTION: usize = 128;
 
 /// The bytes that a pause lasts.
 const PAUSE: u64 = 64 * 1024;
-
-/// A text that was between two values, with its meaning.
-#[derive(Clone, Debug)]
-struct Template {
-    /// The text, and the constant that followed it the last time.
-    text: [u8; MAX_LEN + 1],
-    /// The bits of the text's bytes, in blocks of 32.
-    masks: [u32; 4],
-    structure: Structure,
-    is_simple: bool,
-    /// The templates that came after this one, in the order of the predictions.
-    followers: [u8; MAX_FOLLOWERS],
-}
-
-impl Template {
-    fn new(structure: Structure, window: &[u8; WINDOW]) -> Self {
-        let len = usize::from(structure.len);
-        let mut text = [0; MAX_LEN + 1];
-        text[..len].copy_from_slice(&window[..len]);
-        let mask = !(u128::MAX << len);
-        let masks = [0, 32, 64, 96].map(|shift| (mask >> shift) as u32);
-        Self { text, masks, structure, is_simple: structure.is_simple(), followers: [NONE; MAX_FOLLOWERS] }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..self.structure.len.into()]
-    }
-
-    /// Keeps the value behind the text if it is a constant.
-    fn set_constant(&mut self, window: &[u8; WINDOW]) {
-        let len = usize::from(self.structure.len);
-        let (_, constant) = self.text.split_at_mut(len);
-        constant.fill(0);
-        if let Some(value) = scalar_len(window, len)
-            && let Some(constant) = constant.get_mut(..value)
-            && is_constant(&window[len..len + value])
-        {
-            constant.copy_from_slice(&window[len..len + value]);
-        }
-    }
-
-    /// Predicts a template after this one: as the first, or as the second.
-    fn predict(&mut self, index: u8, is_second: bool) {
-        let [first, second, third] = self.followers;
-        if first != index {
-            let other = if second == index { third } else { second };
-            self.followers = if is_second { [first, index, other] } else { [index, first, other] };
-        }
-    }
-
-    /// True if `window` starts with the text.
-    #[inline(always)]
-    fn matches(&self, window: &[u8; WINDOW]) -> bool {
-        let ((window, _), (text, _)) = (window.as_chunks::<32>(), self.text.as_chunks::<32>());
-        let is_equal = |nth: usize| !equal(&window[nth], &text[nth]) & self.masks[nth] == 0;
-        // Few texts are longer than one block, and fewer than two.
-        is_equal(0)
-            && (self.masks[1] == 0 || is_equal(1) && (self.masks[2] == 0 || is_equal(2) && is_equal(3)))
-    }
-}
-
-/// True for values that a template may contain: literals, 0, and strings of lower-case letters such as types and units.
-fn is_constant(value: &[u8]) -> bool {
-    match value {
-        b"null" | b"true" | b"false" | b"0" => true,
-        [b'"', text @ .., b'"'] => text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'_')),
-        _ => false,
-    }
-}
 
 /// The templates of one body so far.
 #[derive(Clone, Debug)]
@@ -169,9 +89,9 @@ impl Templates {
     #[inline(always)]
     pub(super) fn is_ready(&self, plain: &PlainScanner, cursor: &Cursor<'_>) -> bool {
         HAS_SIMD
-            && plain.state == State::AfterValue
-            && cursor.rest.len() >= WINDOW
             && cursor.offset() >= self.paused_until
+            && plain.state == ScanState::AfterValue
+            && cursor.rest.len() >= WINDOW
             && plain.containers.is_in_object() == Some(true)
             && plain.containers.depth() <= MAX_SHALLOW_DEPTH
     }
@@ -185,44 +105,35 @@ impl Templates {
         sink: &mut impl Sink,
     ) {
         while self.is_ready(plain, cursor) {
-            let predicted = self.follow(plain, cursor, sink);
+            let predicted =
+                self.follow(plain, cursor, sink).map(|index| (index, &self.known[usize::from(index)]));
             let Some(window) = cursor.rest.first_chunk() else { break };
-            let structure = match predicted {
-                Some(index) => {
-                    (self.last, self.next) = (index, self.known[usize::from(index)].followers[0]);
-                    self.known[usize::from(index)].structure
-                }
-                None => {
-                    let constant_len = |structure: &_| self.constant_len(structure, window);
-                    let Some(structure) = Structure::read(window, &plain.containers, constant_len, sink)
-                    else {
-                        break;
-                    };
-                    self.learn(structure, window, cursor.offset());
-                    structure
-                }
+            let structure = if let Some((index, template)) = predicted {
+                (self.last, self.next) = (index, template.followers[0]);
+                template.structure
+            } else {
+                let constant_len = |structure: &_| self.constant_len(structure, window);
+                let read = Structure::read(window, &plain.containers, constant_len, sink);
+                let Some(structure) = read else { break };
+                self.learn(structure, window, cursor.offset());
+                structure
             };
             let (len, offset) = (usize::from(structure.len), cursor.offset());
-            if let Some(value) = scalar_len(window, len) {
-                structure.pass(window, value, offset, &mut plain.containers, sink);
-                cursor.advance(len + value);
-                continue;
-            }
-            structure.enter(offset, &mut plain.containers, sink);
-            let at = |position: u8| offset + u64::from(position);
-            let (start, (name, name_end)) = (at(structure.member_start), structure.name);
-            plain.member = MemberOffsets { start, name: at(name)..at(name_end), colon: at(structure.colon) };
-            plain.wanted = structure.wanted;
-            plain.state = State::Value;
-            cursor.advance(len);
-            return;
+            let Some(value) = scalar_len(window, len) else {
+                structure.enter(offset, &mut plain.containers, sink);
+                plain.start_value(structure.member(offset), structure.wanted);
+                cursor.advance(len);
+                return;
+            };
+            structure.pass(window, value, offset, &mut plain.containers, sink);
+            cursor.advance(len + value);
         }
         // The plain scanner reads the next text, after which no prediction is known.
         (self.last, self.next) = (NONE, NONE);
     }
 
-    /// Scans as many members as are predicted. Returns the template of a text that is predicted, but not its value.
-    #[inline(always)]
+    /// Scans as many members as are predicted. Returns the template of a predicted text before a value that is not a scalar.
+    #[inline(never)]
     fn follow(
         &mut self,
         plain: &mut PlainScanner,
@@ -331,7 +242,7 @@ impl Run<'_> {
             let window = self.rest.first_chunk::<WINDOW>()?;
             let (index, template) = self.predicted(known, window)?;
             match scalar_len(window, template.structure.len.into()) {
-                Some(value) if template.is_simple => self.advance(index, template, value),
+                Some(value) if template.structure.is_simple => self.advance(index, template, value),
                 value => return Some((index, template, value)),
             }
         }
@@ -375,7 +286,7 @@ impl TemplateCache {
 
     /// Puts templates in the cache.
     pub(super) fn store(&self, templates: &mut Templates) {
-        let templates = mem::replace(templates, Templates::new());
+        let templates = std::mem::replace(templates, Templates::new());
         if !self.is_disabled
             && let Ok(mut cached) = self.templates.try_lock()
         {

@@ -27,8 +27,8 @@ fn len_until(bytes: &[u8], marks: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bo
 pub(super) fn ascii_text_len(bytes: &[u8]) -> usize {
     // With bit 1 flipped, the quote is the first character after the controls.
     let marks = |word: u64| {
-        let quote_or_control = (word ^ ONES * 0x02).wrapping_sub(ONES * 0x21);
-        let backslash = (word ^ ONES * u64::from(b'\\')).wrapping_sub(ONES);
+        let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
         (quote_or_control | backslash | word) & HIGHS
     };
     len_until(bytes, marks, |byte| !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\'))
@@ -80,7 +80,7 @@ pub(super) fn white_space_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while bytes.get(at).is_some_and(|byte| is_white_space(*byte)) {
         at += 1;
-        at += len_until(&bytes[at..], |word| word ^ ONES * u64::from(b' '), |byte| byte != b' ');
+        at += len_until(&bytes[at..], |word| word ^ (ONES * u64::from(b' ')), |byte| byte != b' ');
     }
     at
 }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn text_length_stops_at_every_special_byte() {
         for byte in 0..=255 {
-            let is_special = byte < b' ' || byte >= 0x80 || byte == b'"' || byte == b'\\';
+            let is_special = !(b' '..0x80).contains(&byte) || byte == b'"' || byte == b'\\';
             for before in 0..20 {
                 let text = [&[b'a'; 20][..before], &[byte], b"\"\x80 aaaaaaaaaaa"].concat();
                 let expected = if is_special { before } else { before + 1 };

@@ -7,6 +7,7 @@ mod documents;
 pub mod laws;
 #[cfg(feature = "organization")]
 pub mod organization;
+pub mod service;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::params::{MAX_TIME, QueryParams};
 use super::reports::scramble;
-use super::{DAY, DemoResponse, now};
+use super::response::{DAY, DemoResponse, now};
 
 pub(super) struct AnthropicKey {
     pub id: &'static str,

@@ -3,7 +3,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::params::{QueryParams, invalid};
-use super::{DAY, DemoResponse, error};
+use super::response::{DAY, DemoResponse, error};
 
 pub(super) struct Project {
     pub id: &'static str,

@@ -2,7 +2,7 @@
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
-use super::{DemoResponse, error};
+use super::response::{DemoResponse, error};
 
 /// The end of the year 9999 in seconds. Sums of smaller times do not overflow.
 pub(super) const MAX_TIME: u64 = 253_402_300_800;

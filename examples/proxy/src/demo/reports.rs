@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::organization::{KEYS, OpenaiKey, PROJECTS};
 use super::params::{MAX_TIME, QueryParams, invalid};
-use super::{DAY, DemoResponse, error, now};
+use super::response::{DAY, DemoResponse, error, now};
 
 /// One endpoint: the numbers in its rows, and the members for grouping.
 struct DemoReport {

@@ -1,4 +1,5 @@
 //! Admission: the limits on connections and on calls in flight, and eviction to make room.
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::limits::Limits;
 /// The time that a connection must have waited for its client before it may be evicted.
 const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// The interval of evictions while there is no room, and of searches for stalled connections.
+/// The interval of evictions while there is no room, and of searches through all connections.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The connections and calls of a server.
@@ -29,6 +30,14 @@ pub(super) struct Admission {
 struct Connections {
     /// Including some that have ended.
     all: Vec<Weak<Activity>>,
+    idle: Candidates,
+    stalled: Candidates,
+}
+
+/// The connections that may be evicted for one reason.
+struct Candidates {
+    waits_since: fn(&ActivityState) -> Option<Instant>,
+    longest_last: Vec<(Instant, Weak<Activity>)>,
     next_search: Instant,
 }
 
@@ -43,10 +52,12 @@ pub struct Overload(Arc<Admission>);
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Self {
+        let idle = Candidates::new(ActivityState::idle_since);
+        let stalled = Candidates::new(ActivityState::stalled_since);
         Self {
             limits,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            connections: Mutex::new(Connections { all: Vec::new(), next_search: Instant::now() }),
+            connections: Mutex::new(Connections { all: Vec::new(), idle, stalled }),
             in_flight: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             shutdown: watch::Sender::new(false),
@@ -61,9 +72,7 @@ impl Admission {
     pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         let evict = async {
             loop {
-                if !self.connections().evict_longest(ActivityState::idle_since) {
-                    self.connections().evict_longest(ActivityState::stalled_since);
-                }
+                self.connections().evict_idle_or_stalled();
                 sleep(EVICTION_INTERVAL).await;
             }
         };
@@ -100,16 +109,38 @@ impl Admission {
 }
 
 impl Connections {
+    fn evict_idle_or_stalled(&mut self) -> bool {
+        self.idle.evict_longest(&self.all) || self.stalled.evict_longest(&self.all)
+    }
+}
+
+impl Candidates {
+    fn new(waits_since: fn(&ActivityState) -> Option<Instant>) -> Self {
+        Self { waits_since, longest_last: Vec::new(), next_search: Instant::now() }
+    }
+
     /// Evicts the connection that has waited longest. Returns false if none has waited long enough.
-    fn evict_longest(&self, waits_since: fn(&ActivityState) -> Option<Instant>) -> bool {
+    fn evict_longest(&mut self, all: &[Weak<Activity>]) -> bool {
         let now = Instant::now();
-        let waiting = self.all.iter().filter_map(|activity| {
-            let activity = activity.upgrade()?;
-            let since = waits_since(&activity.state())?;
-            (since + MIN_WAIT <= now).then_some((since, activity))
-        });
-        let longest = waiting.min_by_key(|(since, _)| *since);
-        longest.inspect(|(_, activity)| activity.evicted.notify_one()).is_some()
+        // Waits that begin later are shorter, so that the order stays right until the list is empty.
+        if self.longest_last.is_empty() && now >= self.next_search {
+            self.next_search = now + EVICTION_INTERVAL;
+            self.longest_last.extend(all.iter().filter_map(|activity| {
+                let since = (self.waits_since)(&activity.upgrade()?.state())?;
+                (since + MIN_WAIT <= now).then(|| (since, activity.clone()))
+            }));
+            self.longest_last.sort_by_key(|(since, _)| Reverse(*since));
+        }
+        while let Some((since, activity)) = self.longest_last.pop() {
+            // Skips connections that have ended, or were used, since the search.
+            if let Some(activity) = activity.upgrade()
+                && (self.waits_since)(&activity.state()) == Some(since)
+            {
+                activity.evicted.notify_one();
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -124,16 +155,7 @@ impl Overload {
     ///
     /// Returns false if no connection is stalled. The call is then to be rejected.
     pub fn evict_stalled(&self) -> bool {
-        let mut connections = self.0.connections();
-        let now = Instant::now();
-        // Rejections are frequent under overload, and a search reads the state of each connection.
-        if now < connections.next_search {
-            return false;
-        }
-        let is_evicted = connections.evict_longest(ActivityState::stalled_since);
-        if !is_evicted {
-            connections.next_search = now + EVICTION_INTERVAL;
-        }
-        is_evicted
+        let Connections { all, stalled, .. } = &mut *self.0.connections();
+        stalled.evict_longest(all)
     }
 }

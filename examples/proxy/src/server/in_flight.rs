@@ -1,6 +1,6 @@
 //! Calls in flight: each counts until the last byte of its response is written and the last byte of its content read.
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,8 +27,7 @@ struct ResponseGuard {
 
 /// A request extension with the guard of the request's content. Its reader takes the guard out, since extensions are
 /// cloned, and keeps it until the content is read, which may be after the response.
-#[derive(Clone)]
-pub struct UploadExtension(Arc<Mutex<Option<UploadGuard>>>);
+pub type UploadExtension = Arc<Mutex<Option<UploadGuard>>>;
 
 pub struct UploadGuard {
     activity: Arc<Activity>,
@@ -72,18 +71,12 @@ where
     }
     if has_content {
         let guard = UploadGuard { activity, _in_flight: in_flight };
-        request.extensions_mut().insert(UploadExtension(Arc::new(Mutex::new(Some(guard)))));
+        request.extensions_mut().insert::<UploadExtension>(Arc::new(Mutex::new(Some(guard))));
     }
     let ends_with_connection = request.version() < Version::HTTP_11;
     let response = stack.oneshot(request).await?;
     guard.activity.state().on_chunk(id, 0);
     Ok(response.map(|inner| InFlightBody { inner, guard, ends_with_connection, error: None }))
-}
-
-impl UploadExtension {
-    pub fn take(&self) -> Option<UploadGuard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 impl Drop for ResponseGuard {

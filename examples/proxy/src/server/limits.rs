@@ -31,7 +31,7 @@ pub struct Limits {
 
     /// Seconds for a client to send request headers, from their first byte, or from the connection's start
     // Headers are one packet or two; this is time to lose one of them three times.
-    #[arg(long, alias = "head-timeout", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long = "head-timeout", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub header_timeout: Duration,
 
     /// Seconds that a connection without a call is kept open

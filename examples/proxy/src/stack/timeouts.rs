@@ -4,7 +4,7 @@
 //! the request body. Progress restarts it. The deadline limits the call as a whole.
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -69,7 +69,8 @@ where
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let bounds = CallBounds { timeout: self.timeout, deadline: Instant::now() + self.deadline };
-        let guard = request.extensions_mut().remove().and_then(|guard: UploadExtension| guard.take());
+        let guard = request.extensions_mut().remove::<UploadExtension>();
+        let guard = guard.and_then(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner).take());
         let request = request.map(|body| Upload::new(body, guard, bounds));
         let timer = CallTimer::new(bounds);
         let upload = request.body().progress();

@@ -157,7 +157,8 @@ impl Document {
 
     /// The expected result if only the first `cut` bytes arrive, which are not valid JSON.
     pub(crate) fn amended_until(&self, nonce: &str, cut: usize) -> Expected {
-        if cut <= LIMIT || self.kind == Kind::Broken {
+        let charge = naive::edit_charge(naive::edits(&self.raw.bytes, cut));
+        if cut + charge <= LIMIT || self.kind == Kind::Broken {
             return self.raw.fill(nonce, 0..cut);
         }
         let whole = self.ends.iter().rev().find(|(raw, _)| *raw <= cut);

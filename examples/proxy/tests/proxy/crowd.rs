@@ -212,7 +212,7 @@ async fn request_beside_ten_thousand_slow_connections_is_served() {
     raise_open_files();
     let names = names();
     // No timeout ends them.
-    let timeouts = ["--max-connections", "10100", "--header-timeout", "3600", "--idle-timeout", "3600"];
+    let timeouts = ["--max-connections", "10100", "--head-timeout", "3600", "--idle-timeout", "3600"];
     let running = start(upstream().await, names.path(), &timeouts);
     let behaviour = |nth| match nth {
         ..500 => Behaviour::SlowReader,

@@ -56,7 +56,7 @@ const BROKEN: &[&str] = &[
     "POST /v1/organization/costs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nMarked7Qx\r\n\r\n",
 ];
 
-/// What an upstream says that has the secrets in its hands: status line, fields, body, in ways that break.
+/// Responses of a broken upstream that contain secrets in status line, headers or body.
 const RESPONSES: &[&str] = &[
     "HTTP/1.1 401 Marked7Qx\r\nwww-authenticate: Bearer Marked7Qx\r\ncontent-length: 9\r\n\r\nMarked7Qx",
     "HTTP/1.1 200 OK\r\nset-cookie: Marked7Qx\r\nx-request-id: Marked7Qx\r\ncontent-type: application/json\r\n\
@@ -72,7 +72,7 @@ const RESPONSES: &[&str] = &[
     "HTTP/1.1 101 Marked7Qx\r\nupgrade: Marked7Qx\r\n\r\n",
 ];
 
-/// An upstream that answers with the next of these, and ends.
+/// Starts an upstream that sends the next of these responses on each connection, and closes it.
 async fn broken_upstream() -> String {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let address = scripted(move |mut stream| {

@@ -115,7 +115,7 @@ fn flags_have_the_documented_variables_and_defaults() {
         ("max-connections", None, Some("4096")),
         ("max-in-flight", None, Some("512")),
         ("deadline", None, Some("600")),
-        ("header-timeout", None, Some("10")),
+        ("head-timeout", None, Some("10")),
         ("idle-timeout", None, Some("75")),
         ("grace", None, Some("25")),
         ("limit", None, None),

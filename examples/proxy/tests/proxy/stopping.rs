@@ -205,7 +205,7 @@ async fn stalled_response_is_cut_during_a_shutdown_and_exits_with_3() {
 #[tokio::test]
 async fn sigterm_without_calls_in_flight_ends_at_once() {
     let names = names();
-    let running = start("http://127.0.0.1:9", &names, &["--grace", "3600", "--header-timeout", "3600"]);
+    let running = start("http://127.0.0.1:9", &names, &["--grace", "3600", "--head-timeout", "3600"]);
     let mut incomplete = TcpStream::connect(running.address).await.unwrap();
     incomplete.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     read_answer(&mut incomplete).await;

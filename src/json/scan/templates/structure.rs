@@ -2,7 +2,8 @@
 
 use super::simd::{digits, special, white_space};
 use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
-use crate::json::scan::sink::{Member, MemberValue, Sink, WhiteSpace};
+use crate::json::scan::plain::MemberOffsets;
+use crate::json::scan::sink::{Member, MemberValue, Sink};
 use crate::json::scan::token::is_white_space;
 use crate::json::text::MAX_RAW_NAME;
 
@@ -28,9 +29,9 @@ const MAX_OPENED: u8 = 3;
 pub(super) struct Structure {
     pub(super) len: u8,
     /// The last member: the end of the punctuation before it, its name, and its colon.
-    pub(super) member_start: u8,
-    pub(super) name: (u8, u8),
-    pub(super) colon: u8,
+    member_start: u8,
+    name: (u8, u8),
+    colon: u8,
     pub(super) wanted: Option<Member>,
     /// The number of containers that end, and the ends of their brackets, the innermost first.
     closed: u8,
@@ -42,14 +43,12 @@ pub(super) struct Structure {
     inner: u8,
     /// The end of the last constant in the text, or 0.
     pub(super) last_part: u8,
+    /// True if no container ends or starts, and the sink does not want the member.
+    pub(super) is_simple: bool,
 }
 
 impl Structure {
-    /// True if the text leads from a member to the next of the same object, which the sink does not want.
-    pub(super) fn is_simple(&self) -> bool {
-        self.is_in_one_object() && self.wanted.is_none()
-    }
-
+    /// True if the text leads from a member to another one of the same object.
     #[inline(always)]
     pub(super) fn is_in_one_object(&self) -> bool {
         self.closed + self.opened == 0
@@ -68,17 +67,23 @@ impl Structure {
     /// Applies the text at this offset to the containers, and reports those that end.
     #[inline(always)]
     pub(super) fn enter(&self, offset: u64, containers: &mut Containers, sink: &mut impl Sink) {
-        if self.is_in_one_object() {
-            return;
+        if !self.is_in_one_object() {
+            let closed = usize::from(self.closed);
+            for (nth, end) in self.ends.iter().take(closed).enumerate() {
+                sink.container_end(offset + u64::from(*end), containers.depth() - nth);
+            }
+            containers.replace(closed, self.opened.into(), self.inner);
         }
-        let closed = usize::from(self.closed);
-        for (nth, end) in self.ends.iter().take(closed).enumerate() {
-            sink.container_end(offset + u64::from(*end), containers.depth() - nth);
-        }
-        containers.replace(closed, self.opened.into(), self.inner);
     }
 
-    /// Applies the text and the scalar of `len` bytes behind it. The structure [fits](Self::fits).
+    /// The offsets of the last member of the text at this offset.
+    pub(super) fn member(&self, offset: u64) -> MemberOffsets {
+        let at = |position: u8| offset + u64::from(position);
+        let name = at(self.name.0)..at(self.name.1);
+        MemberOffsets { start: at(self.member_start), name, colon: at(self.colon) }
+    }
+
+    /// Applies the text at this offset and the scalar of `len` bytes behind it. The structure [fits](Self::fits).
     #[inline(always)]
     pub(super) fn pass(
         &self,
@@ -96,14 +101,11 @@ impl Structure {
             [b'"', raw @ .., _] => MemberValue::String { raw, has_escapes: false },
             _ => MemberValue::Other,
         };
-        let at = offset + u64::from(self.len);
-        sink.whole_member(member, containers.depth(), at..at + len as u64, self.white_space(text), value);
-    }
-
-    fn white_space<'a>(&self, text: &'a [u8]) -> WhiteSpace<'a> {
         let [start, name, name_end, colon] =
             [self.member_start, self.name.0, self.name.1, self.colon].map(usize::from);
-        [&text[start..name - 1], &text[name_end + 1..colon], &text[colon + 1..]]
+        let white_space = [&text[start..name - 1], &text[name_end + 1..colon], &text[colon + 1..]];
+        let at = offset + u64::from(self.len);
+        sink.whole_member(member, containers.depth(), at..at + len as u64, white_space, value);
     }
 
     /// Reads the text at the start of `window`; `None` if it is too long or not of this form.
@@ -117,22 +119,23 @@ impl Structure {
         sink: &mut impl Sink,
     ) -> Option<Self> {
         let start = Self { outer: 1, ..Self::default() };
-        let mut structure = Part::new(window, 0)?.read(start, containers, sink)?;
+        let mut structure = TextPart::new(window, 0)?.read(start, containers, sink)?;
         while structure.wanted.is_none()
             && let Some(value) = constant_len(&structure)
-            && let Some(part) = Part::new(window, usize::from(structure.len) + value)
+            && let Some(part) = TextPart::new(window, usize::from(structure.len) + value)
             && let Some(longer) = part.read(structure, containers, sink)
             // A value that is a container is often in another text, which starts later.
             && !matches!(window[usize::from(longer.len)], b'{' | b'[')
         {
             structure = longer;
         }
+        structure.is_simple = structure.is_in_one_object() && structure.wanted.is_none();
         structure.fits(containers).then_some(structure)
     }
 }
 
 /// The text from one value to the next.
-struct Part<'w> {
+struct TextPart<'w> {
     window: &'w [u8; WINDOW],
     start: usize,
     /// Bits of the bytes from `start` on.
@@ -140,7 +143,7 @@ struct Part<'w> {
     special: u64,
 }
 
-impl<'w> Part<'w> {
+impl<'w> TextPart<'w> {
     #[inline(always)]
     fn new(window: &'w [u8; WINDOW], start: usize) -> Option<Self> {
         let (low, high) = window.get(start..start + MAX_PART)?.split_at(MAX_PART / 2);

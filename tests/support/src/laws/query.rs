@@ -124,7 +124,7 @@ const PARTS: &[&str] = &[
     "_",
 ];
 
-/// Draws a query of such pieces, or any text.
+/// Draws a query of these pieces, or any text.
 fn query(choices: &mut Choices<'_>) -> String {
     if choices.byte().is_multiple_of(4) {
         return String::from_utf8_lossy(choices.rest()).into_owned();

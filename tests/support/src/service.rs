@@ -1,5 +1,4 @@
 //! A service without a network, and a client for it.
-#![allow(dead_code, reason = "each bench takes what it needs")]
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};

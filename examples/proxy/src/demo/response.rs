@@ -1,0 +1,25 @@
+//! Responses of the demo API, and its clock.
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::StatusCode;
+
+/// Seconds of a day.
+pub(super) const DAY: u64 = 24 * 60 * 60;
+
+/// A response of the demo API: status and JSON.
+pub(super) struct DemoResponse(pub(super) StatusCode, pub(super) String);
+
+/// Returns an error in OpenAI's form, which has all four members.
+pub(super) fn error(status: StatusCode, message: &str, param: Option<&str>, code: &str) -> DemoResponse {
+    let body = serde_json::json!({
+        "error": {
+            "message": message, "type": "invalid_request_error", "param": param, "code": code
+        }
+    });
+    DemoResponse(status, body.to_string())
+}
+
+/// Returns the time in seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+}

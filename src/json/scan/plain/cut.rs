@@ -1,0 +1,105 @@
+//! Tokens that the end of a chunk cuts, and invalid tokens.
+
+use std::borrow::Cow;
+
+use super::{PlainScanner, ScanState};
+use crate::json::scan::ScanError;
+use crate::json::scan::cursor::Cursor;
+use crate::json::scan::sink::Sink;
+use crate::json::scan::token::{NumberPart, StringPart, ascii_text_len};
+use crate::json::text::MAX_RAW_TEXT;
+
+/// The replacement of a text that is too long to be used.
+const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
+
+impl PlainScanner {
+    /// Continues a token that the end of the last chunk has cut.
+    pub(in crate::json::scan) fn resume(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        match self.state {
+            ScanState::String { is_name, has_escapes, part } => {
+                self.rest_of_string(is_name, has_escapes, part, cursor, sink)
+            }
+            ScanState::Number(part) => self.rest_of_number(part, cursor, sink),
+            ScanState::Literal(rest) => self.literal(rest, cursor, sink),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a string that is invalid or goes on in the next chunk.
+    #[cold]
+    pub(super) fn start_cut_string(
+        &mut self,
+        is_name: bool,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        cursor.advance(1);
+        self.text_start = cursor.offset();
+        self.rest_of_string(is_name, false, StringPart::Text, cursor, sink)
+    }
+
+    fn rest_of_string(
+        &mut self,
+        is_name: bool,
+        mut has_escapes: bool,
+        mut part: StringPart,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        loop {
+            if part == StringPart::Text {
+                cursor.advance(ascii_text_len(cursor.rest));
+            }
+            let Some(byte) = cursor.peek() else {
+                self.state = ScanState::String { is_name, has_escapes, part };
+                return Ok(());
+            };
+            if (part, byte) == (StringPart::Text, b'"') {
+                break;
+            }
+            has_escapes |= (part, byte) == (StringPart::Text, b'\\');
+            part = part.then(byte).ok_or_else(|| cursor.error())?;
+            cursor.advance(1);
+        }
+        let (start, end) = (self.text_start, cursor.offset());
+        cursor.advance(1);
+        // A longer text is not used.
+        let raw = if end - start > MAX_RAW_TEXT as u64 {
+            Cow::Borrowed(TOO_LONG)
+        } else {
+            cursor.bytes(&(start..end))
+        };
+        if is_name {
+            self.end_name(&raw, start, has_escapes, end + 1, sink);
+        } else {
+            self.end_string(&raw, has_escapes, end + 1, sink);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn rest_of_number(
+        &mut self,
+        mut part: NumberPart,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
+        while let Some(byte) = cursor.peek() {
+            match part.then(byte) {
+                Some(next) => part = next,
+                None if part.may_end() => {
+                    self.end_value(cursor.offset(), sink);
+                    return Ok(());
+                }
+                None => return Err(cursor.error()),
+            }
+            cursor.advance(1);
+        }
+        self.state = ScanState::Number(part);
+        Ok(())
+    }
+}
