@@ -188,7 +188,7 @@ impl Amender {
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
         self.objects.edits.named().map(|(at, entry)| {
-            let (id, name) = self.snapshot.entry(entry);
+            let (id, name) = self.snapshot.entries.pair(entry);
             (at, id, name)
         })
     }

@@ -9,7 +9,7 @@ pub(super) const MAX_NAME: usize = 16;
 pub(super) const MAX_RAW_NAME: usize = 6 * MAX_NAME;
 
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
-pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
+pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 
 /// Decodes the escapes of a valid string into `out`, unless there are none.
 ///

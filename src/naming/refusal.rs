@@ -45,7 +45,7 @@ fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
     match error {
         FilterError::InvalidParameter => Refusal::InvalidParameter,
         FilterError::EmptyName => Refusal::EmptyName,
-        FilterError::UnknownName { .. } if names.is_complete() => Refusal::UnknownName,
+        FilterError::UnknownName { .. } if names.is_complete => Refusal::UnknownName,
         FilterError::UnknownName { .. } => Refusal::NamesIncomplete,
         FilterError::TooLong => Refusal::UriTooLong,
     }
@@ -66,7 +66,7 @@ fn message(error: &FilterError, names: &Snapshot) -> String {
         FilterError::UnknownName { name, has_comma } => (quote(name), *has_comma),
     };
     let mut message = format!("No API key is named {name}.");
-    if !names.is_complete() {
+    if !names.is_complete {
         message = format!(
             "No known API key is named {name}, but some names are not known yet. Retry later, or use api_key_ids."
         );
@@ -116,7 +116,7 @@ fn quote(name: &str) -> String {
         return HIDDEN.to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
-    match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {
+    match ends.rfind(|end| *end <= KeyNames::MAX_LEN) {
         Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
         _ => format!("'{name}'"),
     }
