@@ -7,7 +7,7 @@ use crate::KeyNames;
 pub(super) const MAX_RAW_NAME: usize = 6 * NAME.len();
 
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
-pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
+pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 
 /// Decodes the escapes of a valid string into `out`, unless there are none.
 ///

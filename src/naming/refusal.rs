@@ -45,7 +45,7 @@ fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
     match error {
         FilterError::InvalidParameter => Refusal::InvalidParameter,
         FilterError::EmptyName => Refusal::EmptyName,
-        FilterError::UnknownName { .. } if names.is_complete() => Refusal::UnknownName,
+        FilterError::UnknownName { .. } if names.is_complete => Refusal::UnknownName,
         FilterError::UnknownName { .. } => Refusal::NamesIncomplete,
         FilterError::TooLong => Refusal::UriTooLong,
     }
@@ -62,7 +62,7 @@ fn message(error: &FilterError, names: &Snapshot) -> String {
         FilterError::TooLong => {
             "These names belong to too many API keys for one request. Request fewer names at once.".to_owned()
         }
-        FilterError::UnknownName { name, .. } if names.is_complete() => {
+        FilterError::UnknownName { name, .. } if names.is_complete => {
             format!("No API key is named {}.", quote(name))
         }
         FilterError::UnknownName { name, .. } => format!(
@@ -115,7 +115,7 @@ fn quote(name: &str) -> String {
         return HIDDEN.to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
-    match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {
+    match ends.rfind(|end| *end <= KeyNames::MAX_LEN) {
         Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
         _ => format!("'{name}'"),
     }

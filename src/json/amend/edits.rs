@@ -32,7 +32,7 @@ impl NewValue {
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
             NewValue::Unchanged => b"",
-            NewValue::Name(entry) => names.json(entry),
+            NewValue::Name(entry) => names.entries.json(entry),
             NewValue::Unknown => UNKNOWN,
             NewValue::Null => NULL,
         }
@@ -43,7 +43,7 @@ impl NewValue {
     fn len(self) -> usize {
         match self {
             NewValue::Unchanged => 0,
-            NewValue::Name(entry) => entry.json_len(),
+            NewValue::Name(entry) => entry.json_len.into(),
             NewValue::Unknown => UNKNOWN.len(),
             NewValue::Null => NULL.len(),
         }

@@ -55,7 +55,7 @@ impl OpenObject {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
-        let json = names.json(entry);
+        let json = names.entries.json(entry);
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;

@@ -26,7 +26,7 @@ impl IdSink<'_> {
     #[inline(always)]
     fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         if let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(entry) = self.names.find(id)
+            && let Some(entry) = self.names.entries.find(id)
         {
             return (NewValue::Name(entry), IdResult::Named);
         }
@@ -46,7 +46,7 @@ impl IdSink<'_> {
             MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if let Some(entry) = self.names.find(id) {
+            if let Some(entry) = self.names.entries.find(id) {
                 return (NewValue::Name(entry), IdResult::Named);
             }
             unmatched.add(at, id);
@@ -58,7 +58,7 @@ impl IdSink<'_> {
     fn keep_native_name(&mut self, value: MemberValue<'_>) {
         let Objects { open, native_names, .. } = &mut *self.objects;
         if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
-            && raw.len() <= 2 * KeyNames::MAX_NAME
+            && raw.len() <= 2 * KeyNames::MAX_LEN
             && native_names.len() + raw.len() <= MAX_NATIVE_NAMES
         {
             object.native_name = Some(native_names.len());

@@ -109,11 +109,11 @@ fn unmatched_ids_beyond_the_bound_are_not_kept() {
 #[test]
 fn unmatched_id_longer_than_any_in_a_map_is_not_kept() {
     let row = |number: usize, len: usize| format!("{{\"api_key_id\":\"{number:0len$}\"}}");
-    let too_long = (0..300).map(|number| row(number, KeyNames::MAX_ID + 1));
-    let rows: Vec<_> = too_long.chain([row(0, KeyNames::MAX_ID)]).collect();
+    let too_long = (0..300).map(|number| row(number, KeyNames::MAX_LEN + 1));
+    let rows: Vec<_> = too_long.chain([row(0, KeyNames::MAX_LEN)]).collect();
     assert_eq!(
         unmatched(&mut scanned(&format!("[{}]", rows.join(",")), 10_000)),
-        ["0".repeat(KeyNames::MAX_ID)]
+        ["0".repeat(KeyNames::MAX_LEN)]
     );
 }
 

@@ -22,7 +22,7 @@ pub(super) struct UnmatchedIds {
 impl UnmatchedIds {
     /// Adds an id that ends before `at`. An id that is too long for any map is ignored.
     pub(super) fn add(&mut self, at: u64, id: &[u8]) {
-        if id.len() > KeyNames::MAX_ID || self.hashes.len() == MAX_UNMATCHED {
+        if id.len() > KeyNames::MAX_LEN || self.hashes.len() == MAX_UNMATCHED {
             return;
         }
         let hash = self.hashes.hasher().hash_one(id);
