@@ -25,6 +25,8 @@ mod store;
 mod unmatched;
 #[cfg(feature = "watch")]
 pub(crate) mod watch;
+#[cfg(feature = "watch")]
+mod watch_error;
 
 pub(crate) use entries::EntryRef;
 pub use error::{KeyNamesError, KeyNamesErrorKind};
@@ -40,4 +42,4 @@ pub use shared::SharedKeyNames;
 pub use store::{Snapshot, Status};
 pub use unmatched::UnmatchedReceiver;
 #[cfg(feature = "watch")]
-pub use watch::error::{WatchError, WatchErrorKind};
+pub use watch_error::{WatchError, WatchErrorKind};

@@ -17,8 +17,37 @@ mod tests;
 /// file may be large, or contain numbers that no type can represent.
 struct RawObject<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
+impl KeyNames {
+    /// Parses a map from JSON in UTF-8, in one of two forms. A byte order mark is ignored (RFC 8259 §8.1).
+    ///
+    /// **A map written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
+    ///
+    /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the `id` and `name`
+    /// of each item are read. The user did not write the page, so an unusable item is no error: see
+    /// [`KeyNames::left_out`]. If an id occurs more than once, the first item counts.
+    ///
+    /// # Errors
+    ///
+    /// Returns the defect, its line and column, and a remedy. The error never repeats the input.
+    ///
+    /// ```
+    /// # use tower_api_key_name::KeyNames;
+    /// let saved = br#"{"data": [{"id": "key_abc", "name": "billing"}], "has_more": false}"#;
+    /// assert_eq!(KeyNames::from_json(saved)?.name("key_abc"), Some("billing"));
+    ///
+    /// let error = KeyNames::from_json(b"{\n  \"key_abc\": 7\n}").unwrap_err();
+    /// assert_eq!((error.line(), error.column()), (Some(2), Some(14)));
+    /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
+    /// ```
+    pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
+        let mut names = parse(json)?;
+        names.entries.finish();
+        Ok(names)
+    }
+}
+
 /// Parses a map that was written by hand, or a saved list page.
-pub(super) fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
+fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
     let text = decode(json)?;
     let syntax_error = |error| syntax_error(text, &error);
     let value: &RawValue = serde_json::from_str(text).map_err(syntax_error)?;

@@ -7,7 +7,7 @@
 //! `file` reads a file. `links` finds the directories in which a change of it can appear, and `events` watches them.
 //! The thread of `reloader` decides when to read: after any event in the directories, and every few seconds, because
 //! network file systems and some containers send no events. A reading without a change has no effect, so events need
-//! no interpretation. `error` describes the files that cannot be read.
+//! no interpretation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +15,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use self::error::{WatchError, WatchErrorKind};
 use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
 use self::file::MapFile;
 use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 use super::store::{Sources, Store};
-use super::{SharedKeyNames, display_path};
+use super::{SharedKeyNames, WatchError, WatchErrorKind, display_path};
 
-pub(super) mod error;
 mod events;
 pub(super) mod file;
 mod links;

@@ -5,8 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::KeyNamesError;
-use crate::names::display_path;
+use super::{KeyNamesError, display_path};
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
 ///
