@@ -183,9 +183,9 @@ impl<E> Transfer<E> {
         // body must not contradict its headers (RFC 9110 §8.6).
         let has_length =
             matches!(end, BodyEnd::Complete(None)) && !response_headers::announces_trailers(headers);
-        let length = Some(self.amender.output_len()).filter(|_| has_length);
-        let content_length =
-            length.filter(|length| is_changed || !response_headers::contradicts_length(headers, *length));
+        let length = self.amender.output_len();
+        let is_exact = is_changed || !response_headers::contradicts_length(headers, length);
+        let content_length = (has_length && is_exact).then_some(length);
         if is_changed {
             response_headers::amend(headers, content_length);
             if let BodyEnd::Complete(Some(trailers)) = &mut end {
@@ -259,7 +259,8 @@ impl<E> Transfer<E> {
 
     // === Reports ===
 
-    /// Reports the new ids of a streamed body, and the outcome if it ends here. Without an `end`, it is dropped.
+    /// Reports the new ids of a streamed body and sets its outcome. Without an `end`, the outcome is that of a body which
+    /// is dropped now.
     fn report_progress(&mut self, end: Option<&BodyEnd<E>>) {
         self.report_ids();
         let skip = match end {
