@@ -85,7 +85,8 @@ async fn response_above_the_total_limit_is_streamed() {
     })
     .await;
     let mut settings = settings(&upstream.base());
-    settings.total_limit = Some(ROWS.len() + 99);
+    // Each of the three edits is charged 40 bytes.
+    settings.total_limit = Some(ROWS.len() + 3 * 40 + 99);
     let proxy = Proxy::with(settings).await;
     let is_buffered = async || {
         let reply = proxy.get(COSTS).await;
