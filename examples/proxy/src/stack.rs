@@ -1,16 +1,12 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
 //!
-//! `log` writes the access log. `route` rejects paths and methods that are not forwarded, with `scope` for the paths, and
-//! responds to `/health` with `health`. `errors` makes responses of failures, in the form of `error_form`. `timeouts` limits
-//! the waits of a call, with `upload` for the progress of its content.
-mod error_form;
+//! `log` writes the access log. `route` responds to `/health`, and rejects methods and paths that are not forwarded, with
+//! `scope` for the paths. `errors` makes responses of failures. `timeouts` limits the waits of a call.
 pub mod errors;
-pub mod health;
 pub mod log;
 pub mod route;
 pub mod scope;
 pub mod timeouts;
-mod upload;
 
 use std::convert::Infallible;
 

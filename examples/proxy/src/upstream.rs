@@ -11,11 +11,13 @@
 
 pub mod client;
 pub mod connector;
+pub mod failure;
 pub mod forward;
 pub mod framing;
 pub mod replay;
 pub mod retry;
 pub mod tls;
+pub mod upload;
 
 use std::io;
 use std::sync::Arc;
@@ -24,12 +26,12 @@ use http::{Request, Response};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::settings::ProxySettings;
-use super::stack::errors::Failure;
-use super::stack::timeouts::Upload;
 use client::{Clients, UpstreamBody};
+use failure::Failure;
 use forward::Gateway;
 use replay::ReplayBody;
 use retry::RetryPolicy;
+use upload::Upload;
 
 /// Returns the service that forwards requests to the upstream.
 ///

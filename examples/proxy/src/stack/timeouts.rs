@@ -16,10 +16,9 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, Service};
 
-use super::errors::Failure;
-use super::upload::{CallBounds, UploadState};
-pub use super::upload::{Upload, UploadProgress};
 use crate::server::UploadExtension;
+use crate::upstream::failure::Failure;
+use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
 
 /// Applies the timeout and the deadline to calls.
 #[derive(Clone)]

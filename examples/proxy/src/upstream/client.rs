@@ -19,10 +19,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{oneshot, watch};
 
 use super::connector::{Connector, Origin, Protocol};
+use super::failure::Failure;
 use super::replay::ReplayBody;
 use crate::hop_by_hop;
 use crate::settings::ProxySettings;
-use crate::stack::errors::Failure;
 
 /// Time after which an idle connection is not used again. hyper-util closes idle connections at this interval, so
 /// after twice this time at most. Gateways close them after 60 s or more.

@@ -6,7 +6,7 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::stack::errors::Failure;
+use super::failure::Failure;
 
 /// True if the message has no transfer coding but `chunked`. The proxy requests no other (`TE: trailers`) and cannot
 /// remove it.

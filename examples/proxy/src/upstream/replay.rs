@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use crate::stack::timeouts::Upload;
+use super::upload::Upload;
 
 /// Bytes of content that are kept until the response arrives. Larger content is sent again only if none of it was
 /// read.

@@ -19,8 +19,8 @@ use h2::Reason;
 use http::{Method, Request};
 use tower::retry::Policy;
 
+use super::failure::Failure;
 use super::replay::ReplayBody;
-use crate::stack::errors::Failure;
 
 /// Retries at once, before the first with back-off.
 const IMMEDIATE: u32 = 2;

@@ -19,8 +19,10 @@ use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
 use api_key_name_proxy::server::limits::Limits;
-use api_key_name_proxy::stack::errors::{Errors, Failure};
-use api_key_name_proxy::stack::timeouts::{Timeouts, Upload};
+use api_key_name_proxy::stack::errors::Errors;
+use api_key_name_proxy::stack::timeouts::Timeouts;
+use api_key_name_proxy::upstream::failure::Failure;
+use api_key_name_proxy::upstream::upload::Upload;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
