@@ -14,6 +14,7 @@ use tower::{Service, ServiceExt};
 
 use super::activity::Activity;
 use super::admission::{Admission, InFlightGuard};
+use crate::hop_by_hop;
 
 /// The delay of a body's error. hyper discards what it has not written when a body fails.
 const FLUSH_TIME: Duration = Duration::from_millis(10);
@@ -119,7 +120,9 @@ impl<B: Body<Data = Bytes>> Body for InFlightBody<B> {
                         activity.state().on_chunk(id, bytes.len());
                         Bytes::from_owner(GuardedChunk { bytes, _guard: this.guard.clone() })
                     };
-                    return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))));
+                    return Poll::Ready(
+                        frame.map(|frame| frame.map(|frame| hop_by_hop::strip_frame(frame).map_data(hold))),
+                    );
                 }
             }
         }

@@ -34,25 +34,17 @@ pub fn correct_response(status: StatusCode, headers: &mut HeaderMap) -> Result<(
     if merge_lengths(headers) { Ok(()) } else { Err(Failure::Unusable) }
 }
 
-/// Replaces equal values of Content-Length by one. Returns false if they differ or are not numbers (RFC 9110 §8.6).
+/// Replaces equal values of Content-Length, as in `5, 5`, by one. Returns false if they differ or are not numbers
+/// (RFC 9110 §8.6).
 pub fn merge_lengths(headers: &mut HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    if values.next().is_none_or(is_number) && values.next().is_none() {
-        return true;
-    }
-    let Some(length) = repeated_length(headers) else { return false };
-    headers.insert(CONTENT_LENGTH, length);
-    true
-}
-
-fn is_number(value: &HeaderValue) -> bool {
-    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
-}
-
-/// Returns the length that all values repeat, as in `5, 5`.
-fn repeated_length(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(CONTENT_LENGTH).iter();
     let mut lengths = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
-    let first = HeaderValue::from_bytes(lengths.next()?).ok().filter(is_number)?;
-    lengths.all(|length| length == first.as_bytes()).then_some(first)
+    let Some(first) = lengths.next() else { return true };
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.any(|length| length != first) {
+        return false;
+    }
+    let Ok(length) = HeaderValue::from_bytes(first) else { return false };
+    headers.insert(CONTENT_LENGTH, length);
+    true
 }
