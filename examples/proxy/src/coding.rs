@@ -1,8 +1,4 @@
 //! Content codings. tower-http's layers add and remove them; the functions here correct their faults.
-//!
-//! ```text
-//! client ◀─ finish_compression ◀─ compression ◀─ … ◀─ finish_decompression ◀─ decompression ◀─ begin_decompression
-//! ```
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,14 +14,15 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::compression::{CompressionBody, CompressionLayer};
 use tower_http::decompression::DecompressionBody;
 
-/// A body as it was received, or decoded.
+/// A body as it was received, or decoded. tower-http's wrapper hides the end of a body that was not decoded, so that one
+/// without content would get a Content-Length over HTTP/2.
 pub type DecodedBody<B> = Either<TailBody<B>, Pin<Box<DecompressionBody<TailBody<B>>>>>;
 
 /// Headers that identify bytes which a coding changes: digests (RFC 9530 and those that it replaces) and ranges.
 const BYTE_VALIDATORS: [&str; 5] =
     ["content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
 
-/// A response extension: codings that the decompression layer must not see.
+/// A response extension with codings that the decompression layer must not see.
 #[derive(Clone)]
 struct HiddenCodings(Vec<HeaderValue>);
 
@@ -46,8 +43,6 @@ pin_project! {
 }
 
 /// Returns a layer that compresses responses for clients that accept gzip or brotli.
-///
-/// The level is the fastest, because most clients run on the same machine.
 pub fn compression() -> CompressionLayer<impl Predicate> {
     // No content (RFC 9110 §15.3.5, §15.3.6, §15.4.5), or a part of a body (§15.3.7). tower-http excludes only parts with
     // Content-Range (tower-http#446), and a part with several ranges has none.
@@ -55,6 +50,7 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
         !matches!(status.as_u16(), 204 | 205 | 206 | 304)
     };
     let predicate = DefaultPredicate::new().and(has_whole_content);
+    // The fastest level, because most clients run on the same machine.
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
 }
 
@@ -86,8 +82,6 @@ pub fn begin_decompression<B>(mut response: Response<B>) -> Response<TailBody<B>
 }
 
 /// Unwraps a body that was not decoded, and restores its hidden headers.
-///
-/// The wrapper of tower-http hides the end of a body without content, which would get a Content-Length over HTTP/2.
 pub fn finish_decompression<B: Body<Data = Bytes>>(
     mut response: Response<DecompressionBody<TailBody<B>>>,
 ) -> Response<DecodedBody<B>> {
@@ -137,11 +131,8 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
             return Poll::Ready(Some(Ok(Frame::data(last))));
         }
         let mut frame = ready!(this.inner.poll_frame(cx));
-        if *this.is_coded
-            && let Some(Ok(frame)) = &mut frame
-            && let Some(data) = frame.data_mut()
-            && data.len() > 1
-        {
+        let data = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.data_mut());
+        if let Some(data) = data.filter(|data| *this.is_coded && data.len() > 1) {
             *this.last = Some(data.split_off(data.len() - 1));
         }
         Poll::Ready(frame)

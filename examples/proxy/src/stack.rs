@@ -55,7 +55,7 @@ pub fn stack(
     let (timeout, deadline) = (settings.timeout, settings.deadline);
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
-        .layer_fn(Log::new)
+        .layer_fn(Log)
         // Above all work: a path out of scope never reaches the upstream.
         .layer_fn(move |inner| Route::new(inner, names.clone()))
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
@@ -63,7 +63,7 @@ pub fn stack(
         .layer(coding::compression())
         // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
         // become a 502 or 504 (`Skip::BodyFailed`).
-        .layer_fn(Errors::new)
+        .layer_fn(Errors)
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.

@@ -19,9 +19,7 @@ use crate::upstream::failure::Failure;
 
 /// Makes a response of each [`Failure`].
 #[derive(Clone)]
-pub struct Errors<S> {
-    inner: S,
-}
+pub struct Errors<S>(pub S);
 
 /// The error format of an API.
 #[derive(Clone, Copy)]
@@ -29,8 +27,6 @@ pub enum ErrorForm {
     OpenAi,
     Anthropic,
 }
-
-// === impl ErrorForm ===
 
 impl ErrorForm {
     /// Returns the form of the API that a path belongs to; OpenAI's for a path of neither.
@@ -98,14 +94,6 @@ fn anthropic_error_type(status: StatusCode) -> &'static str {
     }
 }
 
-// === impl Errors ===
-
-impl<S> Errors<S> {
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
 impl<S, A, B> Service<Request<A>> for Errors<S>
 where
     S: Service<Request<A>, Response = Response<B>, Error = Failure, Future: Send + 'static>,
@@ -117,12 +105,12 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The client is always ready. Its failures come from the call.
-        self.inner.poll_ready(cx).map(|_| Ok(()))
+        self.0.poll_ready(cx).map(|_| Ok(()))
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let form = ErrorForm::for_path(request.uri().path());
-        let response = self.inner.call(request);
+        let response = self.0.call(request);
         Box::pin(async move {
             let (failure, request_id) = match response.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),

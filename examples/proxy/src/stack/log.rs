@@ -51,9 +51,7 @@ pub fn masked_path(uri: &Uri) -> String {
 }
 
 #[derive(Clone)]
-pub struct Log<S> {
-    inner: S,
-}
+pub struct Log<S>(pub S);
 
 /// A response body whose error hook owns the line. The hook is dropped after the inner body, which has reported its
 /// outcome by then.
@@ -78,8 +76,6 @@ struct LineOfResponse {
     status: StatusCode,
     body_failed: bool,
 }
-
-// === impl LineOfResponse ===
 
 impl Drop for LineOfResponse {
     fn drop(&mut self) {
@@ -119,14 +115,6 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     write!(f, " named={} unmatched={} null={}", counts.named, counts.unmatched, counts.not_a_string)
 }
 
-// === impl Log ===
-
-impl<S> Log<S> {
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
 impl<S, A, B> Service<Request<A>> for Log<S>
 where
     S: Service<Request<A>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
@@ -137,7 +125,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+        self.0.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
@@ -151,7 +139,7 @@ where
             request.extensions_mut().insert(line.clone());
             line
         });
-        let response = self.inner.call(request);
+        let response = self.0.call(request);
         Box::pin(async move {
             let response = response.await?;
             let status = response.status();

@@ -131,8 +131,6 @@ fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<E
     response.map(|_| Either::Left(Full::default()))
 }
 
-// === impl Route ===
-
 impl<S> Route<S> {
     pub fn new(inner: S, names: SharedKeyNames) -> Self {
         Self { inner, names }

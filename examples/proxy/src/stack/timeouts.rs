@@ -45,8 +45,6 @@ struct CallTimer {
     bounds: CallBounds,
 }
 
-// === impl Timeouts ===
-
 impl<S> Timeouts<S> {
     pub fn new(inner: S, timeout: Duration, deadline: Duration) -> Self {
         Self { inner, timeout, deadline }
@@ -109,8 +107,6 @@ async fn wait_for_headers<B>(
     }
 }
 
-// === impl CallTimer ===
-
 impl CallTimer {
     fn new(bounds: CallBounds) -> Self {
         Self { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds }
@@ -127,8 +123,6 @@ impl CallTimer {
         })
     }
 }
-
-// === impl TimeoutsBody ===
 
 impl<B> Body for TimeoutsBody<B>
 where

@@ -59,8 +59,6 @@ pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::E
 #[derive(Clone)]
 struct UploadExecutor(watch::Receiver<()>);
 
-// === impl Clients ===
-
 impl Clients {
     /// # Errors
     ///
@@ -157,8 +155,6 @@ fn add_http1_headers(request: &mut Request<ReplayBody>) {
 fn failure(error: legacy::Error) -> Failure {
     if error.is_connect() { Failure::Unreachable(error.into()) } else { Failure::Transport(error.into()) }
 }
-
-// === impl UploadExecutor ===
 
 impl Executor<Task> for UploadExecutor {
     fn execute(&self, task: Task) {

@@ -51,8 +51,6 @@ enum Retryable {
     Broken,
 }
 
-// === impl RetryPolicy ===
-
 impl RetryPolicy {
     /// Returns the wait before the request is sent again, or `None` if it is not.
     fn wait(&mut self, failure: Retryable, is_safe: bool) -> Option<Duration> {

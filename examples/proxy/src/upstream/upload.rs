@@ -43,16 +43,12 @@ pub struct CallBounds {
     pub deadline: Instant,
 }
 
-// === impl CallBounds ===
-
 impl CallBounds {
     /// Returns the end of a wait that began at `since`.
     pub fn limit(&self, since: Instant) -> Instant {
         self.deadline.min(since + self.timeout)
     }
 }
-
-// === impl UploadProgress ===
 
 impl UploadProgress {
     pub fn last(&self) -> (UploadState, Instant) {
@@ -84,8 +80,6 @@ impl UploadProgress {
     }
 }
 
-// === impl Upload ===
-
 impl Upload {
     pub fn new(inner: Incoming, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
         let progress = (!inner.is_end_stream()).then(|| {
@@ -93,10 +87,6 @@ impl Upload {
             Arc::new(UploadProgress { bounds, last })
         });
         Self { inner, progress, guard }
-    }
-
-    pub fn has_content(&self) -> bool {
-        self.progress.is_some()
     }
 
     /// Returns the progress, or `None` for a request without content.

@@ -45,7 +45,7 @@ enum Upstream {
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
-        .layer_fn(Errors::new)
+        .layer_fn(Errors)
         .layer_fn(|inner| Timeouts::new(inner, TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
