@@ -7,7 +7,8 @@
 //!
 //! `forward` changes the headers of both messages, with `framing` for their length. `retry` sends a request again if
 //! the upstream did not process it, and `replay` keeps the content for that. `client` contains hyper-util's clients,
-//! and `connector` opens their connections, with the configuration of `tls`.
+//! and `connector` opens their connections, with the configuration of `tls`. `upload` is the content of a request, which
+//! records its progress, and `failure` the reason why a call has no response.
 
 pub mod client;
 pub mod connector;

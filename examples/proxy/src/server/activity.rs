@@ -24,7 +24,7 @@ pub(super) struct ActivityState {
     pub(super) uploads: usize,
     /// True from the first byte of request headers, or the start of the connection, until they are complete.
     pub(super) is_reading_headers: bool,
-    /// The time of the last change, except of calls that begin.
+    /// The latest start of the connection or of request headers, or end of a call or of an upload.
     pub(super) since: Instant,
 }
 

@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct ClientStream<I> {
     pub(super) inner: I,
     pub(super) activity: Arc<Activity>,
-    /// Has the system discard unsent bytes, which it would otherwise keep for minutes.
+    /// Makes the system discard unsent bytes when the stream is dropped. Otherwise it keeps them for minutes.
     pub(super) reset: fn(&I),
 }
 
@@ -48,7 +48,7 @@ where
             result = connection.as_mut() => {
                 return result.unwrap_or_else(|e| tracing::debug!("a connection ended: {e}"));
             }
-            _ = shutdown.wait_for(|is_ordered| *is_ordered), if shutdown_since.is_none() => ConnectionStep::ShutDown,
+            _ = shutdown.wait_for(|is_stopping| *is_stopping), if shutdown_since.is_none() => ConnectionStep::ShutDown,
             () = activity.evicted.notified() => ConnectionStep::Close,
             () = timer.as_mut() => next_step(&activity.state(), &admission.limits, shutdown_since),
         };
@@ -63,7 +63,7 @@ where
         }
     }
 
-    // In HTTP/2 this sends GOAWAY, if the socket has room for it.
+    // Polled once more: in HTTP/2 this sends GOAWAY, if the socket has room for it.
     connection.as_mut().graceful_shutdown();
     let _ = timeout(Duration::ZERO, connection).await;
     let mut state = activity.state();

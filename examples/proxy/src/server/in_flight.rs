@@ -20,7 +20,7 @@ use crate::hop_by_hop;
 /// The delay of a body's error. hyper discards what it has not written when a body fails.
 const FLUSH_TIME: Duration = Duration::from_millis(10);
 
-/// A call in flight.
+/// A call in flight: its response is not completely written, or its content is not completely read.
 struct CallGuard {
     admission: Arc<Admission>,
     activity: Arc<Activity>,

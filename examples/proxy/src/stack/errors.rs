@@ -151,21 +151,22 @@ async fn body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
             };
         }
     }
-    Failure::Unusable
+    Failure::InvalidResponse
 }
 
 /// Returns the status of the response to a failure, and the code in its body.
 fn status_and_code(failure: &Failure) -> (StatusCode, &'static str) {
     match failure {
         Failure::Loop => (StatusCode::LOOP_DETECTED, "loop_detected"), // RFC 5842 §7.2
-        Failure::TooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
-        Failure::Coded => (StatusCode::NOT_IMPLEMENTED, "transfer_coding_unsupported"), // RFC 9112 §6.1
+        Failure::TargetTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+        Failure::UnsupportedCoding => (StatusCode::NOT_IMPLEMENTED, "transfer_coding_unsupported"), // RFC 9112 §6.1
         Failure::UpstreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         Failure::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         Failure::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
-        Failure::ClientBroke => (StatusCode::BAD_REQUEST, "request_broken"),
-        Failure::Unreachable(_) | Failure::Transport(_) | Failure::BodyFailed(_) | Failure::Unusable => {
-            (StatusCode::BAD_GATEWAY, "upstream_transport_error")
-        }
+        Failure::BrokenRequest => (StatusCode::BAD_REQUEST, "request_broken"),
+        Failure::Unreachable(_)
+        | Failure::Transport(_)
+        | Failure::BodyFailed(_)
+        | Failure::InvalidResponse => (StatusCode::BAD_GATEWAY, "upstream_transport_error"),
     }
 }

@@ -88,7 +88,7 @@ async fn wait_for_headers<B>(
             result = response.as_mut() => return match result {
                 Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_armed: false })),
                 // For the upstream's client, broken request content is one more failed connection.
-                Err(_) if is_broken() => Err(Failure::ClientBroke),
+                Err(_) if is_broken() => Err(Failure::BrokenRequest),
                 Err(failure) => Err(failure),
             },
             failure = poll_fn(|cx| timer.poll(cx)) => failure,
@@ -98,7 +98,7 @@ async fn wait_for_headers<B>(
         if timer.bounds.limit(last_frame) <= Instant::now() {
             return Err(match state {
                 UploadState::WaitsForClient => Failure::RequestTimeout,
-                UploadState::Failed => Failure::ClientBroke,
+                UploadState::Failed => Failure::BrokenRequest,
                 UploadState::WaitsForUpstream | UploadState::Done => failure,
             });
         }

@@ -52,7 +52,7 @@ pub struct Clients {
     http2: Client<Connector, ReplayBody>,
 }
 
-/// The body of an upstream's response.
+/// The body of an upstream's response. The hook of an upload's response owns a sender, which is dropped with the body.
 pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
 
 /// Runs the tasks of a connection until the sender is dropped.
@@ -60,9 +60,7 @@ pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::E
 struct UploadExecutor(watch::Receiver<()>);
 
 impl Clients {
-    /// # Errors
-    ///
-    /// If the TLS configuration cannot be made.
+    /// Creates clients without connections. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
         let client = |protocol| builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
@@ -115,7 +113,6 @@ impl Clients {
             }
         });
         let hook = move |error| {
-            // The hook owns the sender, and is dropped with the body.
             let _ = &reader;
             error
         };

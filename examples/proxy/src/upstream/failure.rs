@@ -11,9 +11,9 @@ pub enum Failure {
     #[error("The upstream's address leads back to this proxy")]
     Loop,
     #[error("The request target is too long to be forwarded")]
-    TooLong,
+    TargetTooLong,
     #[error("The only transfer coding supported is chunked")]
-    Coded,
+    UnsupportedCoding,
     /// The upstream sent no headers, or no more of a body, for this duration.
     #[error("The upstream sent nothing for {} s (--timeout)", .0.as_secs_f64())]
     UpstreamTimeout(Duration),
@@ -22,7 +22,7 @@ pub enum Failure {
     #[error("The rest of the request body did not arrive")]
     RequestTimeout,
     #[error("The request body ended early or is not valid HTTP")]
-    ClientBroke,
+    BrokenRequest,
     #[error("The upstream cannot be reached")]
     Unreachable(#[source] BoxError),
     #[error("The upstream's response ended early or is not valid HTTP")]
@@ -31,5 +31,5 @@ pub enum Failure {
     #[error("The upstream's response ended early or is not valid HTTP")]
     BodyFailed(#[source] BoxError),
     #[error("The upstream's response does not fit the request")]
-    Unusable,
+    InvalidResponse,
 }

@@ -36,8 +36,8 @@ impl Gateway {
     /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
     pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let received = request.version();
-        let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
-        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
+        let target = request.uri().path_and_query().ok_or(Failure::TargetTooLong)?;
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TargetTooLong)?;
         // The client chooses the version of the connection.
         *request.version_mut() = Version::HTTP_11;
 
@@ -46,10 +46,10 @@ impl Gateway {
             return Err(Failure::Loop);
         }
         if !framing::is_plain(headers) {
-            return Err(Failure::Coded);
+            return Err(Failure::UnsupportedCoding);
         }
         if !framing::merge_lengths(headers) {
-            return Err(Failure::ClientBroke);
+            return Err(Failure::BrokenRequest);
         }
         hop_by_hop::strip(headers);
         // The client derives it from the target.
@@ -72,7 +72,7 @@ impl Gateway {
     pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
         if response.status().is_informational() {
             // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
-            return Err(Failure::Unusable);
+            return Err(Failure::InvalidResponse);
         }
         framing::correct_response(response.status(), response.headers_mut())?;
         let received = response.version();

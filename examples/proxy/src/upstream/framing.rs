@@ -24,14 +24,14 @@ pub fn is_plain(headers: &HeaderMap) -> bool {
 pub fn correct_response(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Failure> {
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
     if is_chunked && !is_plain(headers) {
-        return Err(Failure::Unusable);
+        return Err(Failure::InvalidResponse);
     }
     // RFC 9112 §6.3: Transfer-Encoding overrides a length. RFC 9110 §8.6: 204 has no length, and that of a 304 is the
     // length of a body without names.
     if is_chunked || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_LENGTH);
     }
-    if merge_lengths(headers) { Ok(()) } else { Err(Failure::Unusable) }
+    if merge_lengths(headers) { Ok(()) } else { Err(Failure::InvalidResponse) }
 }
 
 /// Replaces equal values of Content-Length, as in `5, 5`, by one. Returns false if they differ or are not numbers

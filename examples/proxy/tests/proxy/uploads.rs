@@ -54,7 +54,7 @@ fn connect(upstream: Upstream) -> DuplexStream {
                     // Like hyper's client: a broken body fails the request.
                     match request.into_body().collect().await {
                         Ok(body) => body.to_bytes().len(),
-                        Err(_) => return Err(Failure::Unusable),
+                        Err(_) => return Err(Failure::InvalidResponse),
                     }
                 }
             };
