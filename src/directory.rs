@@ -49,6 +49,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::SharedKeyNames;
+use crate::names::LearnedNames;
 use api::Api;
 use blocking::run_blocking;
 use client::{ApiClient, BoxError};
@@ -266,10 +267,9 @@ impl Directory {
     {
         let (files, cache): (Vec<_>, _) = (files.into_iter().map(Into::into).collect(), cache.into());
         let known = cache::load(&cache)?;
-        let (names, learned) =
-            SharedKeyNames::watch_with_learned(&files, &cache, known.clone()).map_err(|error| {
-                DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error)
-            })?;
+        let (learned, names) = LearnedNames::with_handle(&files, &cache, known.clone()).map_err(|error| {
+            DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error)
+        })?;
         let unmatched = names.unmatched_ids().expect("the receiver of a new handle was not taken");
         let (lister, schedule, known) =
             (self.lister.clone(), self.schedule, Arc::new(known.unwrap_or_default()));

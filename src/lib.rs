@@ -91,15 +91,6 @@
 //! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
-//! # Modules
-//!
-//! ```text
-//!  naming (the layer) ─▶ query (query strings) ─▶ names
-//!      │                                            ▲
-//!      └──────────────▶ json (scanner, amender) ────┘
-//!  directory ─▶ names (map, handle, parser, file watcher)
-//! ```
-//!
 //! [Tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -137,7 +128,7 @@ pub mod _internal {
     #[cfg(feature = "directory")]
     pub use crate::directory::read_page;
     pub use crate::json::{amend::Amender, prefilter, rules, scan};
-    pub use crate::naming::settings::{DEFAULT_LIMIT, MEMBERS};
+    pub use crate::naming::settings::DEFAULT_LIMIT;
     use crate::outcome::Counts;
     pub mod query {
         pub use crate::query::{FilterError, rewrite};

@@ -9,10 +9,9 @@
 //! [`KeyNames`] is an immutable map. [`SharedKeyNames`] is the handle to the current map, and [`Snapshot`] one
 //! generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
 //
-// `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `position` locates defects in
-// the text, `error` describes them, and `secret` recognises API keys. `shared` is the handle of a `store`, which
-// merges maps, publishes a `snapshot` and a `status`, and collects `unmatched` ids. `watch` (with `watch_error`) and
-// `learned` change the store.
+// `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `error` describes defects with
+// their positions, and `secret` recognises API keys. `shared` is the handle of a `store`, which merges maps, publishes
+// a snapshot and a status, and collects `unmatched` ids. `watch` and `learned` change the store.
 
 mod entries;
 mod error;
@@ -20,11 +19,8 @@ mod key_names;
 #[cfg(feature = "directory")]
 mod learned;
 mod parse;
-mod position;
 mod secret;
 mod shared;
-mod snapshot;
-mod status;
 mod store;
 mod unmatched;
 #[cfg(feature = "watch")]
@@ -37,12 +33,13 @@ pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
 #[cfg(feature = "directory")]
 pub(crate) use learned::LearnedNames;
+#[cfg(feature = "watch")]
+pub(crate) use secret::display_path;
 #[cfg(feature = "tracing")]
 pub(crate) use secret::mask;
 pub(crate) use secret::{HIDDEN, looks_like_secret};
 pub use shared::SharedKeyNames;
-pub use snapshot::Snapshot;
-pub use status::Status;
+pub use store::{Snapshot, Status};
 pub use unmatched::UnmatchedReceiver;
 #[cfg(feature = "watch")]
 pub use watch_error::{WatchError, WatchErrorKind};

@@ -9,7 +9,7 @@ use test_support::cases::{CASES, naive};
 use test_support::choices::cut;
 use test_support::laws::amend::{Amended, snapshot};
 use tower_api_key_name::_internal;
-use tower_api_key_name::_internal::rules::{Members, Rules, Unmatched};
+use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
@@ -85,13 +85,6 @@ fn unmatched_setting_changes_the_values_without_a_name() {
         );
         assert_eq!(String::from_utf8(amended.output).unwrap(), expected, "{unmatched:?} {null_as_unmatched}");
     }
-}
-
-#[test]
-fn members_with_other_names_are_amended() {
-    let rules = Rules { members: Members::new("user_id", "user_name"), ..RULES };
-    let amended = buffered(&[br#"{"user_id":"key_1","api_key_id":"key_1"}"#], rules);
-    assert_eq!(amended.output, br#"{"user_id":"key_1","user_name":"x","api_key_id":"key_1"}"#);
 }
 
 // === Bounds ===

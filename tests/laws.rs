@@ -1,9 +1,9 @@
-//! Each law, for bytes drawn at random.
+//! Property tests: each law of `test_support::laws` for random bytes.
 
 use proptest::prelude::*;
 use test_support::laws;
 
-/// Decisions enough for some rows.
+/// Enough decisions for some rows.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..200)
 }
@@ -12,22 +12,22 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-// What takes many bodies apart in many ways.
+// These laws cut many bodies into chunks in many ways.
 proptest! {
     #![proptest_config(cases(2_000))]
 
     #[test]
-    fn amend(input in bytes()) {
+    fn law_of_amending_holds(input in bytes()) {
         laws::amend::hold(&input);
     }
 
     #[test]
-    fn layer(input in bytes()) {
+    fn law_of_the_layer_holds(input in bytes()) {
         laws::layer::hold(&input);
     }
 
     #[test]
-    fn scan(input in bytes()) {
+    fn law_of_scanning_holds(input in bytes()) {
         laws::scan::hold(&input);
     }
 }
@@ -36,18 +36,24 @@ proptest! {
     #![proptest_config(cases(5_000))]
 
     #[test]
-    fn map(input in bytes()) {
+    fn law_of_maps_holds(input in bytes()) {
         laws::map::hold(&input);
     }
 
     #[cfg(feature = "directory")]
     #[test]
-    fn page(input in bytes()) {
-        laws::page::hold(&input);
+    fn law_of_pages_holds(input in bytes()) {
+        laws::page::hold(&input, parse_page);
     }
 
     #[test]
-    fn query(input in prop::collection::vec(any::<u8>(), 0..24)) {
+    fn law_of_queries_holds(input in prop::collection::vec(any::<u8>(), 0..24)) {
         laws::query::hold(&input);
     }
+}
+
+#[cfg(feature = "directory")]
+fn parse_page(text: &[u8]) -> Option<laws::page::ParsedPage> {
+    let (listing, file) = tower_api_key_name::_internal::read_page(text)?;
+    Some(laws::page::ParsedPage { keys: listing.keys(), names: listing.names, file })
 }

@@ -2,6 +2,10 @@
 //! Runs the law `test_support::laws::page` on the input.
 
 use libfuzzer_sys::fuzz_target;
-use test_support::laws;
+use test_support::laws::page::{self, ParsedPage};
+use tower_api_key_name::_internal::read_page;
 
-fuzz_target!(|input: &[u8]| laws::page::hold(input));
+fuzz_target!(|input: &[u8]| page::hold(input, |text| {
+    let (listing, file) = read_page(text)?;
+    Some(ParsedPage { keys: listing.keys(), names: listing.names, file })
+}));

@@ -8,7 +8,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::looks_like_secret;
+use crate::names::{HIDDEN, display_path};
 
 /// The secret that may list the keys of an organization.
 ///
@@ -103,8 +103,8 @@ fn read(path: &Path) -> Result<SecretString, DirectoryError> {
         }
     };
     // A user may give a key in place of its file, and not every key looks like one.
-    key.map_err(|error| match path.display().to_string() {
-        shown if looks_like_secret(&shown) => error.in_context("(a path that looks like an API key)"),
+    key.map_err(|error| match display_path(path) {
+        shown if shown == HIDDEN => error.in_context(HIDDEN),
         _ if path.components().count() < 2 => error.in_context("(a path without a folder)"),
         shown => error.in_context(&shown).at(path),
     })
@@ -164,10 +164,7 @@ mod tests {
 
     #[test]
     fn key_given_in_place_of_its_file_is_not_repeated() {
-        for (path, shown) in [
-            ("sk-proj-abcdefgh", "(a path that looks like an API key)"),
-            ("let-me-in", "(a path without a folder)"),
-        ] {
+        for (path, shown) in [("sk-proj-abcdefgh", HIDDEN), ("let-me-in", "(a path without a folder)")] {
             let error = AdminKey::from_file(path).unwrap_err();
             assert!(
                 error.to_string().starts_with(&format!("{shown}: the admin key cannot be read: ")),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::looks_like_secret;
-use crate::names::watch::{MAX_FILE, display_path, parse_file, read_file};
+use crate::names::watch::{MAX_FILE, parse_file, read_file};
+use crate::names::{display_path, looks_like_secret};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
@@ -30,7 +30,7 @@ pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
     let error = |cause: WatchError| {
         file_error(DirectoryErrorKind::ReadCache, path, cause.to_string()).caused_by(cause)
     };
-    let Some(bytes) = read_file(path).map_err(error)?.filter(|bytes| !bytes.is_empty()) else {
+    let Some(bytes) = read_file(path, path).map_err(error)?.filter(|bytes| !bytes.is_empty()) else {
         return Ok(None);
     };
     let names = parse_file(path, &bytes).map_err(error)?;

@@ -49,14 +49,16 @@ impl Collector {
     ///
     /// A key may be in several lists, which end in any order. The name in the list of the lowest rank is used.
     pub(super) fn add_key(&mut self, rank: usize, item: Item) {
-        let Some(id) = item.id.filter(|id| KeyNames::is_id(id)) else {
+        let Some(id) = item.id.filter(|id| KeyNames::is_valid_text(id)) else {
             self.left_out += 1;
             return;
         };
         let has_own_name = item.name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
-        let account =
-            item.account.filter(|name| self.name_by_account && !has_own_name && KeyNames::is_name(name));
-        let key = ListedKey { rank, name: account.or(item.name.filter(|name| KeyNames::is_name(name))) };
+        let account = item
+            .account
+            .filter(|name| self.name_by_account && !has_own_name && KeyNames::is_valid_text(name));
+        let key =
+            ListedKey { rank, name: account.or(item.name.filter(|name| KeyNames::is_valid_text(name))) };
         let preference = |key: &ListedKey| (key.name.is_none(), key.rank);
         if self.keys.get(&id).is_none_or(|known| preference(&key) < preference(known)) {
             self.keys.insert(id, key);

@@ -24,10 +24,13 @@ mod sink;
 mod tests;
 mod unmatched;
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "tracing")]
+use self::edits::NewValue;
 use self::frames::FrameBuffer;
 use self::objects::Objects;
 use self::sink::IdSink;
@@ -47,8 +50,8 @@ pub struct Amender {
     frames: FrameBuffer,
     objects: Objects,
     error: Option<ScanError>,
-    /// The input offset before which the output is final; `u64::MAX` after the end.
-    settled: u64,
+    /// The input offset before which the output is final. `None` if the whole output is.
+    settled: Option<u64>,
 }
 
 impl Amender {
@@ -58,12 +61,12 @@ impl Amender {
         Self {
             snapshot,
             templates,
-            prefilter: Some(Prefilter::new(rules.members.id())),
+            prefilter: Some(Prefilter::default()),
             scanner: Scanner::new(),
             frames: FrameBuffer::default(),
             objects: Objects::new(rules),
             error: None,
-            settled: 0,
+            settled: Some(0),
         }
     }
 
@@ -108,25 +111,25 @@ impl Amender {
             }
             self.settle();
         }
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     /// Ends a body that is incomplete. The bytes that are not settled stay unchanged.
     pub fn abort(&mut self) {
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     /// Leaves the whole body unchanged.
     pub fn discard_edits(&mut self) {
         self.objects.edits.discard();
-        self.settled = u64::MAX;
+        self.settled = None;
     }
 
     fn settle(&mut self) {
         let scanned = self.error.map_or(self.scanner.scanned(), ScanError::offset);
         let settled = self.objects.first_undecided(scanned);
         self.objects.edits.settle(settled);
-        self.settled = if self.error.is_some() { u64::MAX } else { settled };
+        self.settled = self.error.is_none().then_some(settled);
     }
 
     /// The error that ended the scan. The output after it is unchanged.
@@ -136,17 +139,17 @@ impl Amender {
 
     /// True if a settled edit changes the body.
     pub fn is_changed(&self) -> bool {
-        self.objects.edits.is_changed()
+        self.objects.edits.is_changed
     }
 
     /// The results of the settled ids.
     pub fn counts(&self) -> Counts {
-        self.objects.edits.counts()
+        self.objects.edits.counts
     }
 
     /// The memory that counts against the limit: the buffered bytes and the charge for the pending edits.
     pub fn held(&self) -> u64 {
-        self.frames.len() + self.edit_charge()
+        self.frames.len + self.edit_charge()
     }
 
     /// The number of bytes that were scanned.
@@ -161,7 +164,7 @@ impl Amender {
 
     /// The length of the rest of the output, after the end of the body.
     pub fn output_len(&self) -> u64 {
-        self.frames.len().saturating_add_signed(self.objects.edits.growth())
+        self.frames.len.saturating_add_signed(self.objects.edits.growth)
     }
 
     /// Returns the next chunk of the settled output.
@@ -174,22 +177,18 @@ impl Amender {
         self.frames.iter()
     }
 
-    /// The ids without a name, since the last [`clear_unmatched`](Self::clear_unmatched), with the offset after each.
-    pub fn unmatched(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.objects.unmatched.iter()
-    }
-
-    /// Marks the unmatched ids as reported.
-    pub fn clear_unmatched(&mut self) {
-        self.objects.unmatched.clear();
+    /// Takes the new ids without a name, with the offset after each. They are not returned again.
+    pub fn take_unmatched(&mut self) -> Vec<(u64, Box<str>)> {
+        mem::take(&mut self.objects.unmatched.new)
     }
 
     /// The settled ids with a name that are not written yet: the offset of the edit, the id and the name.
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
-        self.objects.edits.named().map(|(at, entry)| {
-            let (id, name) = self.snapshot.entry(entry);
-            (at, id, name)
+        self.objects.edits.settled().filter_map(|edit| {
+            let NewValue::Name(entry) = edit.value else { return None };
+            let (id, name) = self.snapshot.entries.pair(entry);
+            Some((edit.at, id, name))
         })
     }
 }

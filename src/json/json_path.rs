@@ -16,9 +16,9 @@ enum Step {
     Name(Vec<u8>),
 }
 
-/// The position in a document.
+/// A scan up to the current byte.
 #[derive(Default)]
-struct Walker {
+struct PathScanner {
     /// One step for each open container.
     steps: Vec<Step>,
     in_string: bool,
@@ -30,20 +30,20 @@ struct Walker {
 /// Returns the paths of the objects that contain the bytes before each of `offsets`, which ascend.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
-    let mut walker = Walker::default();
+    let mut scanner = PathScanner::default();
     for (at, byte) in (1_u64..).zip(document.flatten()) {
         if paths.len() == offsets.len() {
             break;
         }
-        walker.read(*byte);
+        scanner.read(*byte);
         while offsets.get(paths.len()) == Some(&at) {
-            paths.push(walker.path());
+            paths.push(scanner.path());
         }
     }
     paths
 }
 
-impl Walker {
+impl PathScanner {
     fn read(&mut self, byte: u8) {
         if self.in_string {
             self.read_in_string(byte);
@@ -79,7 +79,7 @@ impl Walker {
         }
     }
 
-    /// The path of the innermost container.
+    /// Returns the path of the innermost container.
     fn path(&self) -> String {
         let mut path = String::from("$");
         let (_, outer) = self.steps.split_last().unwrap_or((&Step::Index(0), &[]));

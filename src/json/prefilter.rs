@@ -5,33 +5,29 @@
 
 use memchr::{memchr, memmem};
 
+use super::rules::ID;
+
 /// The start of every escape that can replace a character of the member name.
 const ESCAPE: &[u8] = b"\\u00";
 
 /// A search for the id's member name over the chunks of one body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Prefilter {
-    id_name: &'static [u8],
     /// The last bytes of the chunks so far, one byte shorter than the longer of the two texts.
     seam: Vec<u8>,
 }
 
 impl Prefilter {
-    /// `id_name` consists of ASCII letters, digits and `_`.
-    pub fn new(id_name: &'static str) -> Self {
-        Self { id_name: id_name.as_bytes(), seam: Vec::new() }
-    }
-
     /// True if this chunk, or its seam with the chunks before, may contain the id's member name.
     pub fn finds(&mut self, chunk: &[u8]) -> bool {
-        let reach = self.id_name.len().max(ESCAPE.len()) - 1;
+        let reach = ID.len().max(ESCAPE.len()) - 1;
         if !self.seam.is_empty() {
             self.seam.extend_from_slice(&chunk[..chunk.len().min(reach)]);
-            if self.is_in(&self.seam) {
+            if can_contain_id(&self.seam) {
                 return true;
             }
         }
-        if self.is_in(chunk) {
+        if can_contain_id(chunk) {
             return true;
         }
         if chunk.len() >= reach || self.seam.is_empty() {
@@ -42,12 +38,12 @@ impl Prefilter {
         }
         false
     }
+}
 
-    fn is_in(&self, bytes: &[u8]) -> bool {
-        // A search for one byte is faster than one for four, and most bodies have no backslash.
-        memmem::find(bytes, self.id_name).is_some()
-            || memchr(ESCAPE[0], bytes).is_some_and(|at| memmem::find(&bytes[at..], ESCAPE).is_some())
-    }
+fn can_contain_id(bytes: &[u8]) -> bool {
+    // A search for one byte is faster than one for four, and most bodies have no backslash.
+    memmem::find(bytes, ID.as_bytes()).is_some()
+        || memchr(ESCAPE[0], bytes).is_some_and(|at| memmem::find(&bytes[at..], ESCAPE).is_some())
 }
 
 #[cfg(test)]
@@ -55,7 +51,7 @@ mod tests {
     use super::Prefilter;
 
     fn finds<'a>(mut chunks: impl Iterator<Item = &'a [u8]>) -> bool {
-        let mut prefilter = Prefilter::new("api_key_id");
+        let mut prefilter = Prefilter::default();
         chunks.any(|chunk| prefilter.finds(chunk))
     }
 

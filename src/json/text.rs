@@ -1,15 +1,13 @@
 //! The text of a JSON string (RFC 8259 §7).
 
+use super::rules::NAME;
 use crate::KeyNames;
 
-/// The longest member name that can be searched for.
-pub(super) const MAX_NAME: usize = 16;
-
-/// The longest raw member name that is compared: each character is written as `\u00xx`.
-pub(super) const MAX_RAW_NAME: usize = 6 * MAX_NAME;
+/// The longest raw member name that is compared: each character of the longer name is written as `\u00xx`.
+pub(super) const MAX_RAW_NAME: usize = 6 * NAME.len();
 
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
-pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_ID;
+pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 
 /// Decodes the escapes of a valid string into `out`, unless there are none.
 ///

@@ -1,6 +1,6 @@
 //! The entries of a map: one text for all of them, and indexes into it.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -11,7 +11,7 @@ use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
 ///
 /// All ids and names are in one `String`. A `HashMap` would need two allocations per entry.
 #[derive(Clone, Default)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     text: String,
     list: Vec<Entry>,
     /// Indexes into `list`, by the hash of the id.
@@ -44,7 +44,8 @@ struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryRef {
     index: u32,
-    json_len: u16,
+    /// The length of the name as JSON, in bytes.
+    pub(crate) json_len: u16,
 }
 
 // === impl Entries ===
@@ -66,18 +67,17 @@ impl Entries {
         if self.text.len() + id.len() + json_name.len() + name.len() + 2 > u32::MAX as usize {
             return Err(KeyNamesError::new(KeyNamesErrorKind::TooLarge, ""));
         }
-        let id = self.push(id);
-        let json_start = self.text.len();
-        self.text.push('"');
-        let inside_json = self.push(json_name);
-        self.text.push('"');
-        let json = Span::new(json_start, self.text.len());
-        let name_span = if needs_escapes { self.push(name) } else { inside_json };
         let index = self.list.len() as u32;
-        self.by_name.push((self.hash(name.as_bytes()) as u32, index));
-        self.list.push(Entry { id, json, name: name_span });
+        self.by_name.push((self.hasher.hash_one(name) as u32, index));
+        let id = self.push(id);
+        let quote = self.push("\"");
+        let inside_json = self.push(json_name);
+        self.push("\"");
+        let json = Span { start: quote.start, len: inside_json.len + 2 };
+        let name = if needs_escapes { self.push(name) } else { inside_json };
+        self.list.push(Entry { id, json, name });
         let Self { text, list, by_id, hasher, .. } = self;
-        let hash_of = |&index: &u32| hash(hasher, list[index as usize].id.of(text).as_bytes());
+        let hash_of = |&index: &u32| hasher.hash_one(list[index as usize].id.bytes_of(text));
         by_id.insert_unique(hash_of(&index), index, hash_of);
         Ok(())
     }
@@ -89,65 +89,50 @@ impl Entries {
         self.list.shrink_to_fit();
     }
 
-    /// Finds the entry with this id, in expected constant time.
+    /// Finds the entry with this id, given as unescaped bytes. Expected constant time.
     #[inline]
-    pub(super) fn find(&self, id: &[u8]) -> Option<EntryRef> {
+    pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
         let is_same = |&index: &u32| self.list[index as usize].id.bytes_of(&self.text) == id;
-        let &index = self.by_id.find(self.hash(id), is_same)?;
+        let &index = self.by_id.find(self.hasher.hash_one(id), is_same)?;
         Some(EntryRef { index, json_len: self.list[index as usize].json.len })
     }
 
     /// Returns the ids of all entries with this name, in the order of their insertion.
-    pub(super) fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let hash = self.hash(name.as_bytes()) as u32;
+    pub(super) fn ids(&self, name: &str) -> Vec<&str> {
+        let hash = self.hasher.hash_one(name) as u32;
         let start = self.by_name.partition_point(|(other, _)| *other < hash);
         let same_hash = self.by_name[start..].iter().take_while(|(other, _)| *other == hash);
-        let entries = same_hash.map(|(_, index)| self.list[*index as usize]);
-        let ids = entries.filter(|entry| entry.name.of(&self.text) == name).map(|entry| entry.id);
-        ids.map(|id| id.of(&self.text)).collect::<Vec<_>>().into_iter()
+        let entries = same_hash.map(|(_, index)| &self.list[*index as usize]);
+        let same_name = entries.filter(|entry| entry.name.of(&self.text) == name);
+        same_name.map(|entry| entry.id.of(&self.text)).collect()
     }
 
-    /// Returns the pairs of id and name, in the order of their insertion.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().map(|entry| (entry.id.of(&self.text), entry.name.of(&self.text)))
     }
 
-    #[inline]
-    pub(super) fn pair(&self, entry: EntryRef) -> (&str, &str) {
+    /// Returns an entry's id and name.
+    pub(crate) fn pair(&self, entry: EntryRef) -> (&str, &str) {
         let entry = &self.list[entry.index as usize];
         (entry.id.of(&self.text), entry.name.of(&self.text))
     }
 
+    /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.
     #[inline]
-    pub(super) fn json(&self, entry: EntryRef) -> &[u8] {
+    pub(crate) fn json(&self, entry: EntryRef) -> &[u8] {
         self.list[entry.index as usize].json.bytes_of(&self.text)
     }
 
     fn push(&mut self, text: &str) -> Span {
-        let start = self.text.len();
+        let span = Span { start: self.text.len() as u32, len: text.len() as u16 };
         self.text.push_str(text);
-        Span::new(start, self.text.len())
+        span
     }
-
-    fn hash(&self, text: &[u8]) -> u64 {
-        hash(&self.hasher, text)
-    }
-}
-
-fn hash(hasher: &RandomState, text: &[u8]) -> u64 {
-    // `hash_one` would also hash the length, which makes no difference between two texts.
-    let mut hasher = hasher.build_hasher();
-    hasher.write(text);
-    hasher.finish()
 }
 
 // === impl Span ===
 
 impl Span {
-    fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, len: (end - start) as u16 }
-    }
-
     fn of(self, text: &str) -> &str {
         &text[self.start as usize..][..usize::from(self.len)]
     }
@@ -155,14 +140,5 @@ impl Span {
     #[inline]
     fn bytes_of(self, text: &str) -> &[u8] {
         &text.as_bytes()[self.start as usize..][..usize::from(self.len)]
-    }
-}
-
-// === impl EntryRef ===
-
-impl EntryRef {
-    /// The length of the name as JSON, in bytes.
-    pub(crate) fn json_len(self) -> usize {
-        self.json_len.into()
     }
 }

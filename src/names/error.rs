@@ -8,12 +8,15 @@ use std::fmt;
 /// of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNamesError {
-    kind: KeyNamesErrorKind,
-    /// The part with the defect, or the value in its place, for the text.
-    subject: &'static str,
-    /// The length of the part, for the text.
-    bytes: usize,
-    position: Position,
+    pub(super) kind: KeyNamesErrorKind,
+    /// The part with the defect, such as [`ID`], or the kind of the unexpected value.
+    pub(super) subject: &'static str,
+    /// The length of a part that is too long.
+    pub(super) bytes: usize,
+    /// The number of the pair, from 1, if there is no text.
+    pub(super) pair: Option<usize>,
+    /// The line and the column in the text, from 1.
+    pub(super) position: Option<(usize, usize)>,
 }
 
 /// The kind of a [`KeyNamesError`].
@@ -50,38 +53,19 @@ pub enum KeyNamesErrorKind {
     TooLarge,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
-    WholeText,
-    /// The number of a pair, from 1.
-    Pair(usize),
-    /// Line and column, from 1.
-    At(usize, usize),
-}
-
-/// The subject of an error in an id.
+// The subjects of errors in an id and in a name.
 pub(super) const ID: &str = "id";
-/// The subject of an error in a name.
 pub(super) const NAME: &str = "name";
 
 // === impl KeyNamesError ===
 
 impl KeyNamesError {
     pub(super) fn new(kind: KeyNamesErrorKind, subject: &'static str) -> Self {
-        Self { kind, subject, bytes: 0, position: Position::WholeText }
+        Self { kind, subject, bytes: 0, pair: None, position: None }
     }
 
-    pub(super) fn with_bytes(self, bytes: usize) -> Self {
-        Self { bytes, ..self }
-    }
-
-    pub(super) fn at(self, position: Position) -> Self {
-        Self { position, ..self }
-    }
-
-    /// True if the error is in the id of a pair.
-    pub(super) fn is_in_id(&self) -> bool {
-        self.subject == ID
+    pub(super) fn at(self, position: (usize, usize)) -> Self {
+        Self { position: Some(position), ..self }
     }
 
     /// The kind of the error.
@@ -91,69 +75,62 @@ impl KeyNamesError {
 
     /// The line in the JSON text, from 1. `None` if the error concerns the whole text, or there is no text.
     pub fn line(&self) -> Option<usize> {
-        if let Position::At(line, _) = self.position { Some(line) } else { None }
+        self.position.map(|(line, _)| line)
     }
 
     /// The column in that line, in characters, from 1: the start of the id, name or token with the error.
     pub fn column(&self) -> Option<usize> {
-        if let Position::At(_, column) = self.position { Some(column) } else { None }
-    }
-
-    /// Formats the error of a file, as compilers do: `names.json:3:7: …`.
-    #[cfg(feature = "watch")]
-    pub(super) fn in_file(&self, file: &str) -> String {
-        match self.position {
-            Position::At(line, column) => format!("{file}:{line}:{column}: {}", self.text()),
-            Position::WholeText | Position::Pair(_) => format!("{file}: {}", self.text()),
-        }
+        self.position.map(|(_, column)| column)
     }
 
     /// The defect and a remedy, without the position.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         use KeyNamesErrorKind as Kind;
         let Self { subject, bytes, .. } = self;
-        match self.kind {
-            Kind::Empty => "there is nothing here; write {} for a map without names".into(),
-            Kind::Utf16 => {
-                "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)".into()
-            }
-            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8".into(),
+        let text = match self.kind {
+            Kind::Empty => "there is nothing here; write {} for a map without names",
+            Kind::Utf16 => "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)",
+            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8",
             Kind::Truncated => {
-                "the JSON ends too early; it may be half-written, or a quote or brace is missing".into()
+                "the JSON ends too early; it may be half-written, or a quote or brace is missing"
             }
             Kind::Syntax => {
-                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many".into()
+                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many"
             }
-            Kind::NotAMap => format!(
+            Kind::NotAMap => &format!(
                 "this is {subject}, not a map; write {{\"key_…\": \"name\"}}, or save the API's list of keys \
                  unchanged"
             ),
-            Kind::ErrorResponse => "this is an error response of the API, not its list of keys; \
-                 repeat the request until it succeeds, and save that response"
-                .into(),
-            Kind::NotAName => format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\""),
-            Kind::Blank => format!("this {subject} is empty or blank; fill it in, or remove the entry"),
-            Kind::TooLong => format!("this {subject} is {bytes} bytes long; the limit is 256"),
-            Kind::ControlCharacter => format!("this {subject} contains a control character; remove it"),
-            Kind::Secret if subject.is_empty() => "this looks like an API key, not a map of \
-                 names; remove it, and revoke the key if others could read it here"
-                .into(),
-            Kind::Secret => format!(
+            Kind::ErrorResponse => {
+                "this is an error response of the API, not its list of keys; repeat the request until it succeeds, \
+                 and save that response"
+            }
+            Kind::NotAName => &format!("a name is text in quotes, not {subject}; write \"key_…\": \"name\""),
+            Kind::Blank => &format!("this {subject} is empty or blank; fill it in, or remove the entry"),
+            Kind::TooLong => &format!("this {subject} is {bytes} bytes long; the limit is 256"),
+            Kind::ControlCharacter => &format!("this {subject} contains a control character; remove it"),
+            Kind::Secret if subject.is_empty() => {
+                "this looks like an API key, not a map of names; remove it, and revoke the key if others could read \
+                 it here"
+            }
+            Kind::Secret => &format!(
                 "this {subject} looks like a secret API key; remove it, and revoke the key if others could read \
                  it here (an id, such as key_…, is no secret)"
             ),
-            Kind::DuplicateId => "this id occurs twice in the map; remove one of the two".into(),
-            Kind::TooLarge => "the ids and names of this map take more than 4 GiB".into(),
-        }
+            Kind::DuplicateId => "this id occurs twice in the map; remove one of the two",
+            Kind::TooLarge => "the ids and names of this map take more than 4 GiB",
+        };
+        text.to_owned()
     }
 }
 
 impl fmt::Display for KeyNamesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Position::WholeText => {}
-            Position::Pair(number) => write!(f, "pair {number}: ")?,
-            Position::At(line, column) => write!(f, "line {line}, column {column}: ")?,
+        if let Some(number) = self.pair {
+            write!(f, "pair {number}: ")?;
+        }
+        if let Some((line, column)) = self.position {
+            write!(f, "line {line}, column {column}: ")?;
         }
         f.write_str(&self.text())
     }

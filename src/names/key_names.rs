@@ -1,20 +1,17 @@
 //! `KeyNames`: an immutable map between the ids of keys and their names.
-//!
-//! Every rule of a map is checked when the map is built, so its users need no check of their own.
 
 use std::fmt;
 
-use super::entries::{Entries, EntryRef};
-use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME, Position};
-use super::parse;
-use super::secret::looks_like_secret;
+use super::entries::Entries;
+use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME};
+use super::looks_like_secret;
 
 #[cfg(test)]
 mod tests;
 
 /// An immutable map from the id of each key to its name.
 ///
-/// Its entries keep these rules:
+/// Its entries keep these rules, which are checked when the map is built:
 ///
 /// - An id or a name has 1 to 256 bytes of UTF-8, is not blank, and contains no control character.
 /// - Neither looks like a secret API key (`sk-proj-…`).
@@ -35,7 +32,7 @@ mod tests;
 /// ```
 #[derive(Clone, Default)]
 pub struct KeyNames {
-    entries: Entries,
+    pub(crate) entries: Entries,
     pub(super) left_out: usize,
     pub(super) partial: bool,
 }
@@ -43,22 +40,14 @@ pub struct KeyNames {
 // === impl KeyNames ===
 
 impl KeyNames {
-    /// The greatest length of an id, in bytes.
-    pub(crate) const MAX_ID: usize = 256;
-    /// The greatest length of a name, in bytes.
-    pub(crate) const MAX_NAME: usize = 256;
+    /// The greatest length of an id or a name, in bytes.
+    pub(crate) const MAX_LEN: usize = 256;
 
     /// Builds a map from pairs of id and name.
     ///
     /// # Errors
     ///
     /// Returns the number of the first pair that breaks a rule of [`KeyNames`], from 1, and the reason.
-    ///
-    /// ```
-    /// # use tower_api_key_name::KeyNames;
-    /// let error = KeyNames::new([("key_a", "billing"), ("key_a", "search")]).unwrap_err();
-    /// assert_eq!(error.to_string(), "pair 2: this id occurs twice in the map; remove one of the two");
-    /// ```
     pub fn new<I, K, V>(pairs: I) -> Result<Self, KeyNamesError>
     where
         I: IntoIterator<Item = (K, V)>,
@@ -68,43 +57,8 @@ impl KeyNames {
         let mut names = Self::default();
         for (index, (id, name)) in pairs.into_iter().enumerate() {
             let added = names.add(id.as_ref(), name.as_ref());
-            added.map_err(|error| error.at(Position::Pair(index + 1)))?;
+            added.map_err(|error| KeyNamesError { pair: Some(index + 1), ..error })?;
         }
-        names.entries.finish();
-        Ok(names)
-    }
-
-    /// Parses a map from JSON in UTF-8, in one of two forms. A byte order mark is ignored (RFC 8259 §8.1).
-    ///
-    /// **A map written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
-    ///
-    /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the `id` and `name`
-    /// of each item are read. The user did not write the page, so an unusable item (for example with the name null)
-    /// is left out and counted in [`KeyNames::left_out`]. If an id occurs more than once, the first item counts. With
-    /// `"has_more": true`, [`KeyNames::is_partial`] returns true.
-    ///
-    /// ```
-    /// # use tower_api_key_name::KeyNames;
-    /// let written = KeyNames::from_json(br#"{"key_abc": "billing"}"#)?;
-    /// let saved = KeyNames::from_json(
-    ///     br#"{"object": "list", "data": [{"id": "key_abc", "name": "billing"}], "has_more": false}"#,
-    /// )?;
-    /// assert!(written.iter().eq(saved.iter()));
-    /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Returns the defect, its line and column, and a remedy. The error never repeats the input, which may be a
-    /// secret.
-    ///
-    /// ```
-    /// # use tower_api_key_name::KeyNames;
-    /// let error = KeyNames::from_json(b"{\n  \"key_abc\": 7\n}").unwrap_err();
-    /// assert_eq!((error.line(), error.column()), (Some(2), Some(14)));
-    /// ```
-    pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
-        let mut names = parse::parse(json)?;
         names.entries.finish();
         Ok(names)
     }
@@ -121,12 +75,13 @@ impl KeyNames {
 
     /// Returns the name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        self.find(id.as_bytes()).map(|entry| self.entries.pair(entry).1)
+        let entry = self.entries.find(id.as_bytes())?;
+        Some(self.entries.pair(entry).1)
     }
 
     /// Returns the ids of all keys with this name, in the order of the input.
     pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.entries.ids(name)
+        self.entries.ids(name).into_iter()
     }
 
     /// Returns all pairs of id and name, in the order of the input.
@@ -147,34 +102,16 @@ impl KeyNames {
         self.partial
     }
 
-    /// Finds the entry with this id, given as unescaped bytes. Expected constant time.
-    #[inline]
-    pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
-        self.entries.find(id)
-    }
-
-    /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.
-    #[inline]
-    pub(crate) fn json(&self, entry: EntryRef) -> &[u8] {
-        self.entries.json(entry)
-    }
-
-    /// Returns an entry's id and name.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn entry(&self, entry: EntryRef) -> (&str, &str) {
-        self.entries.pair(entry)
-    }
-
-    /// True if this text can be an id in a map.
+    /// True if this text can be an id or a name in a map.
     #[cfg(feature = "directory")]
-    pub(crate) fn is_id(text: &str) -> bool {
-        check(text, ID, Self::MAX_ID).is_ok()
+    pub(crate) fn is_valid_text(text: &str) -> bool {
+        check(text, NAME).is_ok()
     }
 
-    /// True if this text can be a name in a map.
+    /// True if both maps contain the same pairs, in any order.
     #[cfg(feature = "directory")]
-    pub(crate) fn is_name(text: &str) -> bool {
-        check(text, NAME, Self::MAX_NAME).is_ok()
+    pub(crate) fn has_same_pairs(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(id, name)| other.name(id) == Some(name))
     }
 
     /// Merges maps. The first map that contains an id names it.
@@ -182,8 +119,8 @@ impl KeyNames {
         let mut merged = Self::default();
         for map in maps {
             for (id, name) in map.iter() {
-                // The entry is dropped if the id is present already. The other error, more than 4 GiB, cannot occur
-                // with files of at most 64 MiB.
+                // A duplicate id is dropped. The other error, more than 4 GiB, cannot occur with files of at most
+                // 64 MiB.
                 let _ = merged.entries.insert(id, name);
             }
             merged.left_out += map.left_out;
@@ -193,22 +130,10 @@ impl KeyNames {
         merged
     }
 
-    /// An empty map that lacks names.
-    #[cfg(feature = "directory")]
-    pub(super) fn partial() -> Self {
-        Self { partial: true, ..Self::default() }
-    }
-
-    /// True if both maps contain the same pairs, in any order.
-    #[cfg(feature = "directory")]
-    pub(crate) fn has_same_pairs(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(id, name)| other.name(id) == Some(name))
-    }
-
-    /// Checks and adds one entry.
+    /// Checks and adds one entry. `Entries::finish` must follow the last one.
     pub(super) fn add(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
-        check(id, ID, Self::MAX_ID)?;
-        check(name, NAME, Self::MAX_NAME)?;
+        check(id, ID)?;
+        check(name, NAME)?;
         self.entries.insert(id, name)
     }
 }
@@ -225,10 +150,10 @@ impl fmt::Debug for KeyNames {
 }
 
 /// Checks an id or a name against the rules that do not depend on other entries.
-fn check(text: &str, subject: &'static str, limit: usize) -> Result<(), KeyNamesError> {
+fn check(text: &str, subject: &'static str) -> Result<(), KeyNamesError> {
     let kind = if text.trim().is_empty() {
         KeyNamesErrorKind::Blank
-    } else if text.len() > limit {
+    } else if text.len() > KeyNames::MAX_LEN {
         KeyNamesErrorKind::TooLong
     } else if text.contains(char::is_control) {
         KeyNamesErrorKind::ControlCharacter
@@ -237,5 +162,5 @@ fn check(text: &str, subject: &'static str, limit: usize) -> Result<(), KeyNames
     } else {
         return Ok(());
     };
-    Err(KeyNamesError::new(kind, subject).with_bytes(text.len()))
+    Err(KeyNamesError { bytes: text.len(), ..KeyNamesError::new(kind, subject) })
 }

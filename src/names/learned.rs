@@ -1,10 +1,11 @@
-//! The publisher of learned names.
+//! Handles with names that a directory learns, and the publisher of these names.
 
-use std::fmt;
+use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Weak};
 
-use super::KeyNames;
 use super::store::Store;
+use super::watch::{file::MapFile, follow, sources_of};
+use super::{KeyNames, SharedKeyNames, WatchError, display_path};
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 ///
 /// The handle's snapshots are incomplete until a complete listing is published. If the publisher is dropped before,
 /// the handle no longer waits for that listing.
+#[derive(Debug)]
 pub(crate) struct LearnedNames {
     /// Weak, so that the publisher does not keep the map of a dropped handle.
     store: Weak<Store>,
@@ -23,42 +25,53 @@ pub(crate) struct LearnedNames {
 // === impl LearnedNames ===
 
 impl LearnedNames {
-    pub(super) fn new(store: &Arc<Store>, place: usize) -> Self {
-        Self { store: Arc::downgrade(store), place }
+    /// Creates a publisher, and its handle, which also follows these files.
+    ///
+    /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
+    /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
+    /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `files` may be empty.
+    pub(crate) fn with_handle(
+        files: &[PathBuf],
+        cache: &Path,
+        cached: Option<KeyNames>,
+    ) -> Result<(Self, SharedKeyNames), WatchError> {
+        let absolute = |path: &Path| absolute(path).unwrap_or_else(|_| path.into());
+        let is_cache = |path: &PathBuf| absolute(path) == absolute(cache);
+        let place = files.iter().position(is_cache).unwrap_or(files.len());
+        let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
+        let mut files = MapFile::open_all(&watched)?;
+        let mut sources = sources_of(&files);
+        let unknown = || KeyNames { partial: true, ..KeyNames::default() };
+        sources.files.insert(place, (display_path(cache), Arc::new(cached.unwrap_or_else(unknown))));
+        sources.is_listing_awaited = true;
+        files.iter_mut().skip(place).for_each(|file| file.place += 1);
+        let names = follow(files, sources)?;
+        Ok((Self { store: Arc::downgrade(&names.store), place }, names))
     }
 
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
-    /// Pass true in `is_complete` if `names` includes a listing of all keys. The merged map is the next generation,
-    /// unless the pairs are the same as before and this is not the first complete listing.
+    /// `is_complete` is true if `names` includes a listing of all keys. The merged map is the next generation, unless
+    /// the pairs are the same as before and this is not the first complete listing.
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
-        store.change(
-            |sources| {
-                let is_first_complete = is_complete && sources.is_listing_awaited;
-                let is_news = is_first_complete || !sources.maps[self.place].has_same_pairs(&names);
-                if is_news {
-                    sources.set(self.place, names);
-                    sources.is_listing_awaited &= !is_complete;
-                }
-                is_news
-            },
-            |_| false,
-        );
+        store.change(|sources| {
+            let is_first_complete = is_complete && sources.is_listing_awaited;
+            let is_changed = is_first_complete || !sources.files[self.place].1.has_same_pairs(&names);
+            if is_changed {
+                sources.set(self.place, names);
+                sources.is_listing_awaited &= !is_complete;
+            }
+            is_changed
+        });
     }
 }
 
 impl Drop for LearnedNames {
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
-            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited), |_| false);
+            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited));
         }
-    }
-}
-
-impl fmt::Debug for LearnedNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LearnedNames").finish_non_exhaustive()
     }
 }

@@ -24,17 +24,15 @@ const MIN_KEY_LEN: usize = 20;
 /// which is too short for a key.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
     let text = text.as_bytes();
+    let is_key_byte = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_key = |rest: &[u8]| {
+        KINDS.iter().any(|kind| rest.starts_with(kind))
+            || rest.iter().take_while(is_key_byte).take(MIN_KEY_LEN).count() == MIN_KEY_LEN
+    };
     memchr_iter(PREFIX[0], text).any(|at| {
         let continues_a_word = at > 0 && text[at - 1].is_ascii_alphanumeric();
         !continues_a_word && text[at..].strip_prefix(PREFIX).is_some_and(is_key)
     })
-}
-
-/// True if the text after `sk-` has the form of a key.
-fn is_key(text: &[u8]) -> bool {
-    let is_key_byte = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    KINDS.iter().any(|kind| text.starts_with(kind))
-        || text.iter().take_while(is_key_byte).take(MIN_KEY_LEN).count() == MIN_KEY_LEN
 }
 
 /// Returns the text, or [`HIDDEN`] if it contains a secret.

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::snapshot::Snapshot;
-use super::status::Status;
-use super::store::{Sources, Store};
+use super::store::{Snapshot, Sources, Status, Store};
 use super::unmatched::UnmatchedReceiver;
 use crate::KeyNames;
 
@@ -16,7 +14,7 @@ mod tests;
 ///
 /// A handle from [`new`](Self::new) keeps its map until [`replace`](Self::replace) is called. A handle from
 /// `SharedKeyNames::watch` (feature `watch`) also reloads its map when a file changes, as long as a clone of it
-/// exists.
+/// exists. The default is a handle to an empty map.
 ///
 /// ```
 /// use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -31,26 +29,24 @@ mod tests;
 /// ```
 #[derive(Clone)]
 pub struct SharedKeyNames {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     /// Keeps the watcher's thread running. The thread ends when the last clone is dropped.
-    watcher: Option<Arc<dyn Send + Sync>>,
+    pub(super) watcher: Option<Arc<dyn Send + Sync>>,
 }
+
+// === impl SharedKeyNames ===
 
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {
-        Self::from_store(Store::new(Sources::in_memory(Arc::new(names))), None)
-    }
-
-    /// Creates a handle that keeps `watcher` as long as a clone of it exists.
-    pub(super) fn from_store(store: Arc<Store>, watcher: Option<Arc<dyn Send + Sync>>) -> Self {
-        Self { store, watcher }
+        let sources = Sources { replacement: Some(Arc::new(names)), ..Sources::default() };
+        Self { store: Store::new(sources), watcher: None }
     }
 
     /// Loads the current map: one atomic load, without waiting. Take one snapshot per request and use it to the
     /// request's end.
     pub fn snapshot(&self) -> Snapshot {
-        self.store.snapshot()
+        Snapshot::clone(&self.store.current.load())
     }
 
     /// Replaces the map, in every clone. The new map is the next generation, even if it is equal.
@@ -58,13 +54,10 @@ impl SharedKeyNames {
     /// If the handle watches files, the map stays until the *content* of a file changes.
     pub fn replace(&self, names: KeyNames) {
         let replacement = Some(Arc::new(names));
-        self.store.change(
-            |sources| {
-                sources.replacement = replacement;
-                true
-            },
-            |_| false,
-        );
+        self.store.change(|sources| {
+            sources.replacement = replacement;
+            true
+        });
     }
 
     /// Returns the current generation, its source and the last error.
@@ -77,16 +70,6 @@ impl SharedKeyNames {
     ///
     /// The status is never ahead of the map: after this call has returned a generation, [`snapshot`](Self::snapshot)
     /// returns that generation or a later one.
-    ///
-    /// ```
-    /// # use tower_api_key_name::{KeyNames, SharedKeyNames};
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// let names = SharedKeyNames::default();
-    /// names.replace(KeyNames::new([("key_abc", "billing")])?);
-    /// assert_eq!(names.wait_for(|status| status.generation > 1).await.entries, 1);
-    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub async fn wait_for(&self, mut condition: impl FnMut(&Status) -> bool) -> Status {
         let mut statuses = self.store.status.subscribe();
         loop {
@@ -101,29 +84,18 @@ impl SharedKeyNames {
 
     /// Returns the receiver of the ids that responses contained and the map did not. There is one receiver for all
     /// clones: the first call returns it, later calls return `None`.
-    ///
-    /// ```
-    /// # use tower_api_key_name::SharedKeyNames;
-    /// let names = SharedKeyNames::default();
-    /// let mut unmatched = names.unmatched_ids().expect("no receiver was taken before");
-    /// assert!(unmatched.try_recv().is_empty());
-    /// assert!(names.clone().unmatched_ids().is_none());
-    /// ```
     pub fn unmatched_ids(&self) -> Option<UnmatchedReceiver> {
         self.store.unmatched.take_receiver()
     }
 
-    /// Notes that a request with a snapshot of this generation found no name for an id. Returns true for the first
-    /// time in this generation, while there is room: then the caller may log it.
-    ///
-    /// Returns false for an outdated generation, and for ids that are too long for a map or look like a secret.
+    /// Notes an id for which a request with a snapshot of this generation found no name. Returns true if the id is
+    /// new in this generation and was kept.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
         self.store.unmatched.note(generation, id)
     }
 }
 
 impl Default for SharedKeyNames {
-    /// Creates a handle to an empty map: every id is unmatched until [`replace`](Self::replace).
     fn default() -> Self {
         Self::new(KeyNames::default())
     }

@@ -1,34 +1,111 @@
-//! The state that all clones of a handle share with its watcher and its publisher.
+//! The map and the status that all clones of a handle share with its watcher and its publisher.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::KeyNames;
-use super::snapshot::{Generation, Snapshot};
-use super::status::Status;
 use super::unmatched::UnmatchedQueue;
+
+/// One generation of the map. It never changes, even if the handle's map is replaced.
+///
+/// A clone is cheap, and a snapshot may be kept across an `await`. It dereferences to its [`KeyNames`].
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    generation: u64,
+    names: Arc<KeyNames>,
+    /// True if a name that is absent here belongs to no key. False before the first names, if a map is partial, and
+    /// until the first complete listing, if names are learned.
+    pub(crate) is_complete: bool,
+}
+
+/// The state of a [`SharedKeyNames`](crate::SharedKeyNames): its generation, source and errors.
+///
+/// It contains no id and no name, so a health page may show it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The number of the current generation: 1 for the first map, one more for each replacement.
+    pub generation: u64,
+    /// The number of ids with a name.
+    pub entries: usize,
+    /// The time at which the current generation began.
+    pub changed_at: SystemTime,
+    /// The origin of the current generation: the files, separated by commas, or `memory`.
+    pub source: String,
+    /// The error of the last reload. The last valid map of the file stays in use. `None` if all files are valid, or
+    /// none is watched.
+    #[cfg(feature = "watch")]
+    pub last_error: Option<crate::WatchError>,
+    /// A restriction of the watcher: file events are unavailable, so changes are found only by reading the files
+    /// every few seconds. `None` if file events work, or no file is watched.
+    #[cfg(feature = "watch")]
+    pub warning: Option<String>,
+    /// The number of unusable list items: see [`KeyNames::left_out`].
+    pub left_out: usize,
+    /// True if names are known to be missing: see [`KeyNames::is_partial`]. Also true until the first names are
+    /// learned, if a directory is to deliver them.
+    pub partial: bool,
+}
 
 /// The current map and its status. Readers load the map without a lock.
 pub(super) struct Store {
-    current: ArcSwap<Generation>,
+    pub(super) current: ArcSwap<Snapshot>,
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
-    pub(super) unmatched: Arc<UnmatchedQueue>,
+    pub(super) unmatched: UnmatchedQueue,
 }
 
 /// The maps that are merged into one.
+#[derive(Default)]
 pub(super) struct Sources {
-    /// The paths of the files, for the status.
-    pub(super) description: String,
-    /// One map for each file, in order of precedence. One of them may be learned.
-    pub(super) maps: Vec<Arc<KeyNames>>,
+    /// The path, for the status, and the map of each file, in order of precedence. One map may be learned.
+    pub(super) files: Vec<(String, Arc<KeyNames>)>,
     /// The map that the program has put in place of all others, until one of them changes.
     pub(super) replacement: Option<Arc<KeyNames>>,
     /// True until a complete listing of the keys is published, if there is a publisher.
     pub(super) is_listing_awaited: bool,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The number of this generation of the handle's maps. The first is 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Deref for Snapshot {
+    type Target = KeyNames;
+
+    fn deref(&self) -> &KeyNames {
+        &self.names
+    }
+}
+
+// === impl Status ===
+
+impl Status {
+    fn new(snapshot: &Snapshot, sources: &Sources) -> Self {
+        let paths: Vec<_> = sources.files.iter().map(|(path, _)| &**path).collect();
+        Self {
+            generation: snapshot.generation,
+            entries: snapshot.len(),
+            changed_at: SystemTime::now(),
+            source: if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") },
+            #[cfg(feature = "watch")]
+            last_error: None,
+            #[cfg(feature = "watch")]
+            warning: None,
+            left_out: snapshot.left_out(),
+            partial: snapshot.is_partial(),
+        }
+    }
 }
 
 // === impl Store ===
@@ -36,41 +113,47 @@ pub(super) struct Sources {
 impl Store {
     /// Creates a store whose first generation is merged from these sources.
     pub(super) fn new(sources: Sources) -> Arc<Self> {
-        let (names, number) = (sources.merge(), 1);
-        let is_complete = !names.is_empty() && sources.can_be_complete(&names);
+        let mut first = sources.merge(1);
+        first.is_complete &= !first.is_empty();
+        let unmatched = UnmatchedQueue::default();
+        unmatched.restart(first.generation);
         Arc::new(Self {
-            status: watch::Sender::new(Status::new(number, &names, sources.description())),
-            unmatched: Arc::new(UnmatchedQueue::new(number)),
+            unmatched,
+            status: watch::Sender::new(Status::new(&first, &sources)),
+            current: ArcSwap::from_pointee(first),
             sources: Mutex::new(sources),
-            current: ArcSwap::from_pointee(Generation { number, names, is_complete }),
         })
     }
 
-    /// Loads the current map, without waiting.
-    pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.current.load_full())
+    /// Changes the sources. If `change` returns true, their merged map is the next generation.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Sources) -> bool) {
+        self.change_with_status(change, |_| false);
     }
 
-    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. Changed
-    /// sources are the next generation.
-    pub(super) fn change(
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed something.
+    pub(super) fn change_with_status(
         &self,
         change_sources: impl FnOnce(&mut Sources) -> bool,
         change_status: impl FnOnce(&mut Status) -> bool,
     ) {
         // The sources are consistent even if another writer panics.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = change_sources(&mut sources).then(|| sources.merge());
+        let is_changed = change_sources(&mut sources);
+        let next = is_changed.then(|| sources.merge(self.current.load().generation + 1));
         // The status stays locked until the map is stored, so a reader that has seen a generation in the status loads
         // that generation or a later one.
         self.status.send_if_modified(|status| {
-            let is_changed = change_status(status);
-            let Some(names) = names else { return is_changed };
-            status.advance(&names, sources.description());
-            let number = status.generation;
-            let is_complete = sources.can_be_complete(&names);
-            self.current.store(Arc::new(Generation { number, names, is_complete }));
-            self.unmatched.restart(number);
+            let is_status_changed = change_status(status);
+            let Some(next) = next else { return is_status_changed };
+            *status = Status {
+                #[cfg(feature = "watch")]
+                last_error: status.last_error.take(),
+                #[cfg(feature = "watch")]
+                warning: status.warning.take(),
+                ..Status::new(&next, &sources)
+            };
+            self.unmatched.restart(next.generation);
+            self.current.store(Arc::new(next));
             true
         });
     }
@@ -79,36 +162,20 @@ impl Store {
 // === impl Sources ===
 
 impl Sources {
-    /// One map that the program has passed in.
-    pub(super) fn in_memory(names: Arc<KeyNames>) -> Self {
-        Self { replacement: Some(names), ..Self::of_files(String::new(), Vec::new()) }
-    }
-
-    /// The maps of files, without a publisher.
-    pub(super) fn of_files(description: String, maps: Vec<Arc<KeyNames>>) -> Self {
-        Self { description, maps, replacement: None, is_listing_awaited: false }
-    }
-
     /// Replaces the map at one place of the order of precedence.
     #[cfg(feature = "watch")]
     pub(super) fn set(&mut self, place: usize, names: Arc<KeyNames>) {
-        self.maps[place] = names;
+        self.files[place].1 = names;
         self.replacement = None;
     }
 
-    fn description(&self) -> &str {
-        if self.replacement.is_some() { "memory" } else { &self.description }
-    }
-
-    /// Returns one map of all. The first map that contains an id names it.
-    fn merge(&self) -> Arc<KeyNames> {
-        match (&self.replacement, &self.maps[..]) {
-            (Some(only), _) | (None, [only]) => only.clone(),
-            (None, maps) => Arc::new(KeyNames::merged(maps.iter().map(Arc::as_ref))),
-        }
-    }
-
-    fn can_be_complete(&self, names: &KeyNames) -> bool {
-        !names.is_partial() && !self.is_listing_awaited
+    /// Merges all maps. The first map that contains an id names it.
+    fn merge(&self, generation: u64) -> Snapshot {
+        let names = match (&self.replacement, &self.files[..]) {
+            (Some(only), _) | (None, [(_, only)]) => only.clone(),
+            (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
+        };
+        let is_complete = !names.is_partial() && !self.is_listing_awaited;
+        Snapshot { generation, names, is_complete }
     }
 }

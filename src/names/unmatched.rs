@@ -2,30 +2,25 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::{KeyNames, looks_like_secret};
 
-/// The number of unmatched ids kept for one generation. The upstream decides which ids occur, so the set needs a
-/// bound. With ids of the greatest length it takes 256 KiB.
+/// The greatest number of ids kept for one generation. With ids of the greatest length they take 256 KiB.
 pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
-pub(super) struct UnmatchedQueue {
-    state: Mutex<UnmatchedState>,
-    added: Notify,
-    receiver_taken: AtomicBool,
-}
+#[derive(Default)]
+pub(super) struct UnmatchedQueue(watch::Sender<UnmatchedState>);
 
 #[derive(Default)]
 struct UnmatchedState {
     generation: u64,
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
+    is_receiver_taken: bool,
 }
 
 /// The receiver of the ids that were looked up in vain, from
@@ -34,55 +29,43 @@ struct UnmatchedState {
 /// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation, because the upstream
 /// decides which ids occur. Ids that are longer than 256 bytes or look like a secret never arrive. A new generation
 /// discards the ids that have not been received yet.
-pub struct UnmatchedReceiver {
-    ids: Arc<UnmatchedQueue>,
-}
+pub struct UnmatchedReceiver(watch::Sender<UnmatchedState>);
 
 // === impl UnmatchedQueue ===
 
 impl UnmatchedQueue {
-    pub(super) fn new(generation: u64) -> Self {
-        let state = Mutex::new(UnmatchedState { generation, ..UnmatchedState::default() });
-        Self { state, added: Notify::new(), receiver_taken: false.into() }
-    }
-
     /// Notes an id and returns true if it is new in this generation and there is room for it.
     ///
-    /// Ids that belong to an older generation are ignored, as are those that no map can contain.
+    /// Ids of an older generation are ignored, as are those that are too long for a map or look like a secret.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
-        if id.len() > KeyNames::MAX_ID {
-            return false;
-        }
-        let mut state = self.lock();
-        // The cheapest checks come first: most unmatched ids have been seen before.
-        if state.generation != generation
-            || state.seen.contains(id)
-            || state.seen.len() == MAX_UNMATCHED
-            || looks_like_secret(id)
-        {
-            return false;
-        }
-        state.seen.insert(id.into());
-        state.unread.push(id.into());
-        drop(state);
-        self.added.notify_waiters();
-        true
+        self.0.send_if_modified(|state| {
+            // The cheapest checks come first: most unmatched ids have been seen before.
+            let is_new = state.generation == generation
+                && id.len() <= KeyNames::MAX_LEN
+                && !state.seen.contains(id)
+                && state.seen.len() < MAX_UNMATCHED
+                && !looks_like_secret(id);
+            if is_new {
+                state.seen.insert(id.into());
+                state.unread.push(id.into());
+            }
+            is_new
+        })
     }
 
     /// Forgets all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
+        self.0.send_modify(|state| {
+            let is_receiver_taken = state.is_receiver_taken;
+            *state = UnmatchedState { generation, is_receiver_taken, ..Default::default() };
+        });
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
-    pub(super) fn take_receiver(self: &Arc<Self>) -> Option<UnmatchedReceiver> {
-        let was_taken = self.receiver_taken.swap(true, Ordering::Relaxed);
-        (!was_taken).then(|| UnmatchedReceiver { ids: self.clone() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
-        // No code under this lock leaves the set half changed, even if it panics.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn take_receiver(&self) -> Option<UnmatchedReceiver> {
+        let is_first =
+            self.0.send_if_modified(|state| !std::mem::replace(&mut state.is_receiver_taken, true));
+        is_first.then(|| UnmatchedReceiver(self.0.clone()))
     }
 }
 
@@ -92,25 +75,29 @@ impl UnmatchedReceiver {
     /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an empty list.
     /// Dropping the future loses no id.
     pub async fn recv(&mut self) -> Vec<String> {
+        let mut changes = self.0.subscribe();
         loop {
-            // `notified` counts from here, so an id that is added after `try_recv` is not missed.
-            let added = self.ids.added.notified();
-            let unread = std::mem::take(&mut self.ids.lock().unread);
-            if !unread.is_empty() {
+            let unread = self.try_recv();
+            // `changed` cannot fail: `self` keeps a sender.
+            if !unread.is_empty() || changes.changed().await.is_err() {
                 return unread;
             }
-            added.await;
         }
     }
 
     /// Returns the unmatched ids that have arrived, in their order, without waiting.
     pub fn try_recv(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.ids.lock().unread)
+        let mut unread = Vec::new();
+        self.0.send_if_modified(|state| {
+            unread = std::mem::take(&mut state.unread);
+            false
+        });
+        unread
     }
 }
 
 impl fmt::Debug for UnmatchedReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnmatchedReceiver").field("unread", &self.ids.lock().unread.len()).finish()
+        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.borrow().unread.len()).finish()
     }
 }

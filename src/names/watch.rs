@@ -4,10 +4,10 @@
 //!  events ─▶ reloader ─▶ file ─▶ KeyNames ─▶ Store
 //! ```
 //!
-//! `file` reads a file, without a clock or a watcher. `links` finds the directories in which a change of it can
-//! appear, and `events` watches these directories. The thread of `reloader` decides when to read: after any event in
-//! the directories, and every few seconds, because network file systems and some containers send no events. A reading
-//! without a change has no effect, so events need no interpretation.
+//! `file` reads a file. `links` finds the directories in which a change of it can appear, and `events` watches them.
+//! The thread of `reloader` decides when to read: after any event in the directories, and every few seconds, because
+//! network file systems and some containers send no events. A reading without a change has no effect, so events need
+//! no interpretation.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,23 +15,19 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-#[cfg(feature = "directory")]
-use super::learned::LearnedNames;
+use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
+use self::file::MapFile;
+use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 use super::store::{Sources, Store};
-use super::{SharedKeyNames, WatchError, WatchErrorKind};
-use events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
-use file::MapFile;
-use reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
+use super::{SharedKeyNames, WatchError, WatchErrorKind, display_path};
 
 mod events;
-mod file;
+pub(super) mod file;
 mod links;
 mod reloader;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "directory")]
-pub(crate) use super::secret::display_path;
 #[cfg(feature = "directory")]
 pub(crate) use file::{MAX_FILE, parse_file, read_file};
 
@@ -41,49 +37,37 @@ impl SharedKeyNames {
     /// # Errors
     ///
     /// Returns an error if the file cannot be read or contains no valid map. Its text is one line, as compilers write
-    /// it:
+    /// it: `names.json:2:14: a name is text in quotes, not null; …`.
+    pub fn watch(path: impl AsRef<Path>) -> Result<Self, WatchError> {
+        Self::watch_all([path.as_ref()])
+    }
+
+    /// Creates a handle that follows these files, in the forms of [`KeyNames::from_json`](crate::KeyNames::from_json).
+    ///
+    /// The first file that contains an id names it, so a file written by hand belongs before a saved list. The files
+    /// are read before this returns, which blocks, and again when they change. Only a changed content makes a new
+    /// generation.
+    ///
+    /// A save, a rename or a replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system
+    /// sends file events, and otherwise within 5 s by polling. After a reading that took *t*, no other starts for
+    /// 49 *t*, or 5 s if that is less (2 s for 100,000 names), so readings take a fiftieth of one core.
+    ///
+    /// Later, a file that is missing, empty (zero bytes: it is being written), truncated, invalid or larger than
+    /// 64 MiB keeps its last valid map. [`Status::last_error`](crate::Status::last_error) contains the error until the
+    /// file is valid again, and the feature `tracing` logs both changes. `{}` is a map without names.
+    ///
+    /// A thread reads the files, so no runtime is needed. Dropping the last clone of the handle ends it, without
+    /// waiting.
     ///
     /// ```
     /// # use tower_api_key_name::SharedKeyNames;
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("names.json");
-    /// std::fs::write(&file, "{\n  \"key_abc\": null\n}")?;
-    /// let error = SharedKeyNames::watch(&file).unwrap_err().to_string();
-    /// assert!(error.contains("names.json:2:14: a name is text in quotes, not null"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn watch(path: impl AsRef<Path>) -> Result<Self, WatchError> {
-        Self::watch_all([path.as_ref()])
-    }
-
-    /// Creates a handle that follows these files, in the forms that [`KeyNames::from_json`] parses.
-    ///
-    /// The first file that contains an id names it, so a file written by hand belongs before a saved list.
-    ///
-    /// The files are read before this returns, which blocks, and again when they change. A save, a rename or a
-    /// replaced link (as in a Kubernetes ConfigMap) is found within about 100 ms if the system sends file events, and
-    /// otherwise within 5 s by polling. After a reading that took *t*, no other starts for 49 *t*, or 5 s if that is
-    /// less (2 s for 100,000 names), so readings take a fiftieth of one core. Only a changed content makes a new
-    /// generation.
-    ///
-    /// Later, a file that is missing, empty (zero bytes: it is being written), truncated, invalid or larger than
-    /// 64 MiB keeps its last valid map, and [`Status::last_error`] contains the error until the file is valid again.
-    /// With the feature `tracing`, one warning reports the error and one line the recovery. `{}` is a map without
-    /// names.
-    ///
-    /// A thread reads the files, so no runtime is needed. It ends when the last clone of the handle is dropped; the
-    /// drop does not wait for it.
-    ///
-    /// ```
-    /// # use tower_api_key_name::SharedKeyNames;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let (ours, saved) = (folder.path().join("names.json"), folder.path().join("keys.json"));
-    /// std::fs::write(&ours, r#"{"key_a": "billing"}"#)?;
-    /// std::fs::write(&saved, r#"{"data": [{"id": "key_a", "name": "Secret Key"}]}"#)?;
-    /// let names = SharedKeyNames::watch_all([&ours, &saved])?;
+    /// std::fs::write(&file, r#"{"key_a": "billing"}"#)?;
+    /// let names = SharedKeyNames::watch_all([&file])?;
     /// assert_eq!(names.snapshot().name("key_a"), Some("billing"));
     ///
-    /// std::fs::write(&ours, r#"{"key_a": "search"}"#)?;
+    /// std::fs::write(&file, r#"{"key_a": "search"}"#)?;
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// names.wait_for(|status| status.generation == 2).await;
     /// assert_eq!(names.snapshot().name("key_a"), Some("search"));
@@ -94,93 +78,50 @@ impl SharedKeyNames {
     /// # Errors
     ///
     /// Returns an error if the list is empty, a file cannot be read or contains no valid map, or the thread cannot be
-    /// started. Unavailable file events are no error: [`Status::warning`] reports them.
-    ///
-    /// [`KeyNames::from_json`]: crate::KeyNames::from_json
-    /// [`Status::last_error`]: crate::Status::last_error
-    /// [`Status::warning`]: crate::Status::warning
-    pub fn watch_all<I>(paths: I) -> Result<Self, WatchError>
-    where
-        I: IntoIterator<Item: Into<PathBuf>>,
-    {
+    /// started. Unavailable file events are no error: [`Status::warning`](crate::Status::warning) reports them.
+    pub fn watch_all(paths: impl IntoIterator<Item: Into<PathBuf>>) -> Result<Self, WatchError> {
         let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
         if paths.is_empty() {
             return Err(WatchError::new(WatchErrorKind::NoFiles, "no file to watch; name at least one"));
         }
         let files = MapFile::open_all(&paths)?;
-        let store = Store::new(sources_of(&files));
-        start(files, store, POLL_INTERVAL, native_watcher)
-    }
-
-    /// Creates a handle that follows these files and contains learned names, with their publisher.
-    ///
-    /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
-    /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
-    /// otherwise the last place.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of [`watch_all`](Self::watch_all), except that `files` may be empty.
-    #[cfg(feature = "directory")]
-    pub(crate) fn watch_with_learned(
-        files: &[PathBuf],
-        cache: &Path,
-        cached: Option<crate::KeyNames>,
-    ) -> Result<(Self, LearnedNames), WatchError> {
-        let is_cache = |path: &PathBuf| is_same_path(path, cache);
-        let place = files.iter().position(is_cache).unwrap_or(files.len());
-        let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
-        let mut files = MapFile::open_all(&watched)?;
-        files.iter_mut().filter(|file| file.place >= place).for_each(|file| file.place += 1);
-        let mut sources = sources_of(&files);
-        let mut paths: Vec<_> = files.iter().map(MapFile::path).collect();
-        paths.insert(place, display_path(cache));
-        sources.description = paths.join(", ");
-        sources.maps.insert(place, Arc::new(cached.unwrap_or_else(crate::KeyNames::partial)));
-        sources.is_listing_awaited = true;
-        let store = Store::new(sources);
-        let learned = LearnedNames::new(&store, place);
-        let names = match files.is_empty() {
-            true => Self::from_store(store, None),
-            false => start(files, store, POLL_INTERVAL, native_watcher)?,
-        };
-        Ok((names, learned))
+        let sources = sources_of(&files);
+        follow(files, sources)
     }
 }
 
-/// True if both paths are equal after they are made absolute.
-#[cfg(feature = "directory")]
-fn is_same_path(path: &Path, other: &Path) -> bool {
-    path == other
-        || matches!((std::path::absolute(path), std::path::absolute(other)), (Ok(a), Ok(b)) if a == b)
+pub(super) fn sources_of(files: &[MapFile]) -> Sources {
+    let files = files.iter().map(|file| (display_path(&file.path), file.names.clone()));
+    Sources { files: files.collect(), ..Sources::default() }
 }
 
-fn sources_of(files: &[MapFile]) -> Sources {
-    let paths: Vec<_> = files.iter().map(MapFile::path).collect();
-    Sources::of_files(paths.join(", "), files.iter().map(|file| file.names.clone()).collect())
+/// Creates a handle with the sources. If there are files, a thread reloads them.
+pub(super) fn follow(files: Vec<MapFile>, sources: Sources) -> Result<SharedKeyNames, WatchError> {
+    if files.is_empty() {
+        return Ok(SharedKeyNames { store: Store::new(sources), watcher: None });
+    }
+    start(files, sources, POLL_INTERVAL, native_watcher)
 }
 
-/// Starts the thread that reloads these files into the store. `native_watcher` creates the watcher that sends it
-/// signals.
+/// Starts the thread that reloads the files. `native_watcher` creates the watcher that sends signals to it.
 fn start(
     files: Vec<MapFile>,
-    store: Arc<Store>,
+    sources: Sources,
     poll_interval: Duration,
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
-    #[cfg(feature = "tracing")]
-    reloader::warn_if_partial(&files);
+    let store = Store::new(sources);
     let (sender, signals) = channel();
     let directories = DirectoryWatcher::new(native_watcher(sender.clone()));
-    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store) };
+    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store), signals };
+    #[cfg(feature = "tracing")]
+    reloader.warn_if_partial();
     reloader.watch_directories();
-    reloader.publish(&store, Vec::new());
-    thread::Builder::new()
-        .name("key names".into())
-        .spawn(move || reloader.run(&signals, poll_interval))
-        .map_err(|error| {
-            let message = format!("no thread can be started to watch files: {error}");
-            WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
-        })?;
-    Ok(SharedKeyNames::from_store(store, Some(Arc::new(StopOnDrop(sender)))))
+    reloader.publish(&store, false);
+    let thread = thread::Builder::new().name("key names".into());
+    thread.spawn(move || reloader.run(poll_interval)).map_err(|error| {
+        let message = format!("no thread can be started to watch files: {error}");
+        WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
+    })?;
+    Ok(SharedKeyNames { store, watcher: Some(Arc::new(StopOnDrop(sender))) })
 }

@@ -5,8 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::KeyNamesError;
-use super::secret::display_path;
+use super::{KeyNamesError, display_path};
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
 ///
@@ -16,7 +15,7 @@ use super::secret::display_path;
 #[derive(Clone, Debug)]
 pub struct WatchError {
     kind: WatchErrorKind,
-    message: String,
+    pub(super) message: String,
     path: Option<PathBuf>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -63,29 +62,16 @@ impl WatchError {
         Self { kind, message: message.into(), path: None, source: None }
     }
 
-    /// The error of one file. `message` follows the path.
-    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: &str) -> Self {
+    /// The error of one file. `message` follows the path and begins with a colon.
+    pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: impl fmt::Display) -> Self {
         let shown = display_path(path);
         let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
-        Self { path, ..Self::new(kind, format!("{shown}: {message}")) }
-    }
-
-    pub(super) fn invalid_map(path: &Path, error: KeyNamesError) -> Self {
-        let message = error.in_file(&display_path(path));
-        Self { message, ..Self::in_file(WatchErrorKind::InvalidMap, path, "") }.caused_by(error)
+        Self { path, ..Self::new(kind, format!("{shown}{message}")) }
     }
 
     pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
-    }
-
-    /// One error with the texts of all, and the kind, path and source of the first.
-    pub(super) fn of_all(errors: impl IntoIterator<Item = Self>) -> Option<Self> {
-        errors.into_iter().reduce(|first, next| {
-            let message = format!("{}; {}", first.message, next.message);
-            Self { message, ..first }
-        })
     }
 }
 

@@ -45,14 +45,9 @@ pin_project! {
 // === impl ResponseBody ===
 
 impl<B: Body> ResponseBody<B> {
-    /// The body of a response out of scope.
-    pub(crate) fn pass(body: B) -> Self {
-        Self { kind: BodyKind::Pass { body, report: None, hides_length: false } }
-    }
-
-    /// The body of a response in scope that is not amended.
-    pub(crate) fn skipped(body: B, report: Box<Report>) -> Self {
-        Self { kind: BodyKind::Pass { body, report: Some(report), hides_length: false } }
+    /// The unchanged body of a response. It has a `report` if it is in scope.
+    pub(crate) fn pass(body: B, report: Option<Box<Report>>) -> Self {
+        Self { kind: BodyKind::Pass { body, report, hides_length: false } }
     }
 
     /// The body of a response to `HEAD` whose `GET` would be amended.
@@ -123,7 +118,7 @@ impl<B: Body> Body for ResponseBody<B> {
 /// Creates an empty body. Layers above that respond in place of the service need it, such as tower-http's `Timeout`.
 impl<B: Body + Default> Default for ResponseBody<B> {
     fn default() -> Self {
-        Self::pass(B::default())
+        Self::pass(B::default(), None)
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn response(request: &RequestContext, names: &Snapshot, outcome: &Out
 pub(crate) fn unmatched<'a>(
     request: &RequestContext,
     names: &Snapshot,
-    ids: &[(u64, &str)],
+    ids: &[(u64, Box<str>)],
     body: Option<impl Iterator<Item = &'a [u8]>>,
 ) {
     if ids.is_empty() || !enabled!(Level::WARN) {
@@ -45,7 +45,7 @@ pub(crate) fn unmatched<'a>(
     let paths = body.map(|body| json_path::paths(body, &offsets)).unwrap_or_default();
     for (index, (offset, id)) in ids.iter().enumerate() {
         warn!(
-            id,
+            id = &**id,
             generation = names.generation(),
             path = mask(request.uri.path()),
             offset,
@@ -56,7 +56,6 @@ pub(crate) fn unmatched<'a>(
 }
 
 /// Logs the names that were inserted or replaced: the offset, the id and the name of each.
-#[cold]
 pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
     if enabled!(Level::TRACE) {
         for (offset, id, name) in named {
@@ -67,7 +66,7 @@ pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
 
 /// Logs a path that is out of scope but looks like an organization endpoint. A prefix before the API's path, or one
 /// that a router removed, disables the layer without an error.
-pub(crate) fn near_miss(path: &str) {
+pub(crate) fn out_of_scope(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
         debug!(path = mask(path), "out of scope: its key ids get no names; see ApiKeyNameLayer::scope");
     }

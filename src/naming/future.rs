@@ -50,7 +50,7 @@ pin_project! {
 const COMPLETED: &str = "polled after completion";
 
 struct Buffered<B: Body> {
-    head: response::Parts,
+    parts: response::Parts,
     body: Pin<Box<AmendedBody<B>>>,
 }
 
@@ -85,7 +85,7 @@ where
             match state.as_mut().project() {
                 FutureStateProj::PassThrough { inner } => {
                     let response = ready!(inner.poll(cx))?;
-                    return Poll::Ready(Ok(response.map(ResponseBody::pass)));
+                    return Poll::Ready(Ok(response.map(|body| ResponseBody::pass(body, None))));
                 }
                 FutureStateProj::Headers { inner, report } => {
                     let response = ready!(inner.poll(cx))?;
@@ -100,9 +100,9 @@ where
                     if let Some(buffered) = buffered {
                         ready!(buffered.body.as_mut().poll_decided(cx));
                     }
-                    let Buffered { mut head, mut body } = buffered.take().expect(COMPLETED);
-                    body.as_mut().decide(&mut head);
-                    return Poll::Ready(Ok(Response::from_parts(head, ResponseBody::amended(body))));
+                    let Buffered { mut parts, mut body } = buffered.take().expect(COMPLETED);
+                    body.as_mut().decide(&mut parts);
+                    return Poll::Ready(Ok(Response::from_parts(parts, ResponseBody::amended(body))));
                 }
                 FutureStateProj::Refused { response } => {
                     return Poll::Ready(Ok(*response.take().expect(COMPLETED)));
@@ -117,25 +117,25 @@ fn start_body<B: Body>(
     response: Response<B>,
     mut report: Box<Report>,
 ) -> ControlFlow<Response<ResponseBody<B>>, Buffered<B>> {
-    let (mut head, body) = response.into_parts();
-    let method = &report.request().method;
+    let (mut parts, body) = response.into_parts();
+    let method = &report.request.method;
     let is_head = *method == Method::HEAD;
-    let skip = response_headers::skip_reason(method, &head, report.settings().honor_no_transform);
+    let skip = response_headers::skip_reason(method, &parts, report.settings.honor_no_transform);
     if skip.is_none() && !is_head {
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
-        return ControlFlow::Continue(Buffered { head, body: Box::pin(AmendedBody::new(body, report)) });
+        return ControlFlow::Continue(Buffered { parts, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
-    head.extensions.insert(ResponseState::from(outcome));
+    parts.extensions.insert(ResponseState::from(outcome));
     report.set_outcome(outcome);
     let body = if skip.is_none() {
         // The response to GET would be amended, so these headers would be wrong for it (RFC 9110 §9.3.2).
-        response_headers::amend(&mut head.headers, None);
+        response_headers::amend(&mut parts.headers, None);
         ResponseBody::unmeasured(body, report)
     } else {
-        ResponseBody::skipped(body, report)
+        ResponseBody::pass(body, Some(report))
     };
-    ControlFlow::Break(Response::from_parts(head, body))
+    ControlFlow::Break(Response::from_parts(parts, body))
 }
 
 impl<F, B: Body> fmt::Debug for ResponseFuture<F, B> {

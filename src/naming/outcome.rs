@@ -23,7 +23,7 @@ pub enum Skip {
     NoTransform,
     /// The body is not JSON (RFC 8259) in UTF-8.
     NotJson {
-        /// Offset of the first byte that no JSON text can have there, from the start of the body.
+        /// Offset of the first invalid byte, or the length of a truncated body.
         offset: u64,
     },
     /// Arrays and objects are nested deeper than 1,024.

@@ -22,11 +22,11 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Creates the response to a request whose filter cannot be translated.
 pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Response<Bytes>) {
-    let (settings, request) = (report.settings(), report.request());
-    let refusal = classify(error, report.names());
-    let mut message = message(error, report.names());
+    let (settings, request) = (&report.settings, &report.request);
+    let refusal = classify(error, &report.names);
+    let mut message = message(error, &report.names);
     if let (FilterError::UnknownName { name, .. }, true) = (error, settings.suggest_names) {
-        message += &suggestions(name, report.names());
+        message += &suggestions(name, &report.names);
     }
     let mut response = match &settings.refusal_response {
         Some(custom) => custom(refusal, &message, request),
@@ -45,33 +45,32 @@ fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
     match error {
         FilterError::InvalidParameter => Refusal::InvalidParameter,
         FilterError::EmptyName => Refusal::EmptyName,
-        FilterError::UnknownName { .. } if names.is_complete() => Refusal::UnknownName,
+        FilterError::UnknownName { .. } if names.is_complete => Refusal::UnknownName,
         FilterError::UnknownName { .. } => Refusal::NamesIncomplete,
         FilterError::TooLong => Refusal::UriTooLong,
     }
 }
 
 fn message(error: &FilterError, names: &Snapshot) -> String {
-    let (name, has_comma) = match error {
+    let mut message = match error {
         FilterError::InvalidParameter => {
-            return "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".into();
+            "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".to_owned()
         }
         FilterError::EmptyName => {
-            return "A name in api_key_names is empty. To query all keys, omit the parameter.".into();
+            "A name in api_key_names is empty. To query all keys, omit the parameter.".to_owned()
         }
         FilterError::TooLong => {
-            return "These names belong to too many API keys for one request. Request fewer names at once."
-                .into();
+            "These names belong to too many API keys for one request. Request fewer names at once.".to_owned()
         }
-        FilterError::UnknownName { name, has_comma } => (quote(name), *has_comma),
+        FilterError::UnknownName { name, .. } if names.is_complete => {
+            format!("No API key is named {}.", quote(name))
+        }
+        FilterError::UnknownName { name, .. } => format!(
+            "No known API key is named {}, but some names are not known yet. Retry later, or use api_key_ids.",
+            quote(name)
+        ),
     };
-    let mut message = format!("No API key is named {name}.");
-    if !names.is_complete() {
-        message = format!(
-            "No known API key is named {name}, but some names are not known yet. Retry later, or use api_key_ids."
-        );
-    }
-    if has_comma {
+    if let FilterError::UnknownName { has_comma: true, .. } = error {
         message += " A list is written api_key_names=a,b or, if a name contains a comma, \
                     api_key_names[]=a&api_key_names[]=b.";
     }
@@ -116,7 +115,7 @@ fn quote(name: &str) -> String {
         return HIDDEN.to_owned();
     }
     let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
-    match ends.rfind(|end| *end <= KeyNames::MAX_NAME) {
+    match ends.rfind(|end| *end <= KeyNames::MAX_LEN) {
         Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
         _ => format!("'{name}'"),
     }

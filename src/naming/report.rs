@@ -10,9 +10,10 @@ use crate::outcome::{Outcome, RequestContext};
 
 /// Reports the outcome of one response when it is sent or dropped.
 pub(crate) struct Report {
-    settings: Arc<LayerSettings>,
-    snapshot: Snapshot,
-    request: RequestContext,
+    pub(crate) settings: Arc<LayerSettings>,
+    /// The map that is used for the whole response.
+    pub(crate) names: Snapshot,
+    pub(crate) request: RequestContext,
     outcome: Option<Outcome>,
 }
 
@@ -24,23 +25,10 @@ impl Report {
             uri: request.uri().clone(),
             extensions: if is_used { request.extensions().clone() } else { Default::default() },
         };
-        Self { settings: settings.clone(), snapshot: settings.names.snapshot(), request, outcome: None }
+        Self { settings: settings.clone(), names: settings.names.snapshot(), request, outcome: None }
     }
 
-    pub(crate) fn settings(&self) -> &LayerSettings {
-        &self.settings
-    }
-
-    /// Returns the map that is used for the whole response.
-    pub(crate) fn names(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    pub(crate) fn request(&self) -> &RequestContext {
-        &self.request
-    }
-
-    /// Sets the outcome that is reported if nothing changes it until then.
+    /// Sets the outcome to report. A later call replaces it.
     pub(crate) fn set_outcome(&mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
@@ -52,46 +40,20 @@ impl Report {
             callback(&outcome, &self.request);
         }
         #[cfg(feature = "tracing")]
-        events::response(&self.request, &self.snapshot, &outcome);
+        events::response(&self.request, &self.names, &outcome);
     }
 
     /// Records ids that the map does not contain, and logs those that are new in this generation. `body` contains the
     /// whole body if it is buffered.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn record_unmatched<'i, 'a>(
+    #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+    pub(crate) fn record_unmatched<'a>(
         &self,
-        ids: impl Iterator<Item = (u64, &'i str)>,
+        mut ids: Vec<(u64, Box<str>)>,
         body: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
-        let new_ids: Vec<_> = ids.filter(|(_, id)| self.record(id)).collect();
-        events::unmatched(&self.request, &self.snapshot, &new_ids, body);
-    }
-
-    /// Records ids that the map does not contain.
-    #[cfg(not(feature = "tracing"))]
-    pub(crate) fn record_unmatched<'i, 'a>(
-        &self,
-        ids: impl Iterator<Item = (u64, &'i str)>,
-        _: Option<impl Iterator<Item = &'a [u8]>>,
-    ) {
-        for (_, id) in ids {
-            self.record(id);
-        }
-    }
-
-    /// Records an id, and returns true if it is new in this generation.
-    fn record(&self, id: &str) -> bool {
-        self.settings.names.note_unmatched(self.snapshot.generation(), id)
-    }
-
-    /// Logs the names that were inserted or replaced, each with its offset and its id.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn trace_named<'a>(&self, named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
-        use tracing::level_filters::LevelFilter;
-
-        if LevelFilter::current() == LevelFilter::TRACE {
-            events::named(named);
-        }
+        ids.retain(|(_, id)| self.settings.names.note_unmatched(self.names.generation(), id));
+        #[cfg(feature = "tracing")]
+        events::unmatched(&self.request, &self.names, &ids, body);
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(
 /// Returns the URI with ids in place of names, or `None` if it contains no names.
 fn rewrite_uri(uri: &Uri, names: &KeyNames) -> Result<Option<Uri>, FilterError> {
     let Some(query) = uri.query() else { return Ok(None) };
-    let max_length = MAX_URI.saturating_sub(length(uri) - query.len());
+    // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
+    let max_length = MAX_URI.saturating_sub(length(uri) - query.len()).max(query.len());
     let Some(query) = query::rewrite(query, names, max_length)? else { return Ok(None) };
     let mut parts = uri.clone().into_parts();
     // The new target has only characters that were valid before, so this does not fail. If it did, the request must

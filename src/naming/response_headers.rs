@@ -62,9 +62,6 @@ pub(crate) fn skip_reason(
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
-    if value == "application/json" {
-        return true;
-    }
     let Ok(value) = value.to_str() else { return false };
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.contains(',') {
@@ -100,11 +97,11 @@ pub(crate) fn amend(headers: &mut HeaderMap, length: Option<u64>) {
         headers.remove(name);
     }
     amend_trailers(headers);
-    if announces_trailers(headers) {
-        let lines: Vec<_> = headers.get_all(TRAILER).iter().cloned().collect();
-        headers.remove(TRAILER);
-        for line in lines.into_iter().filter_map(without_digests) {
-            headers.append(TRAILER, line);
+    if list(headers, TRAILER).any(is_digest) {
+        let kept: Vec<_> = list(headers, TRAILER).filter(|name| !is_digest(name)).collect();
+        match HeaderValue::from_str(&kept.join(", ")) {
+            Ok(line) if !line.is_empty() => drop(headers.insert(TRAILER, line)),
+            _ => drop(headers.remove(TRAILER)),
         }
     }
     match length {
@@ -131,14 +128,6 @@ pub(crate) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
 }
 
-/// Removes the digests from a `Trailer` line. Returns `None` if nothing remains.
-fn without_digests(line: HeaderValue) -> Option<HeaderValue> {
-    let is_digest =
-        |name: &&str| DIGESTS.iter().any(|digest| name.trim().eq_ignore_ascii_case(digest.as_str()));
-    let Ok(names) = line.to_str() else { return Some(line) };
-    if !names.split(',').any(|name| is_digest(&name)) {
-        return Some(line);
-    }
-    let kept: Vec<_> = names.split(',').filter(|name| !is_digest(name)).map(str::trim).collect();
-    HeaderValue::from_str(&kept.join(", ")).ok().filter(|line| !line.is_empty())
+fn is_digest(name: &str) -> bool {
+    DIGESTS.iter().any(|digest| name.eq_ignore_ascii_case(digest.as_str()))
 }

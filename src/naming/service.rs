@@ -59,11 +59,11 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         if !(self.settings.scope)(request.uri()) {
             #[cfg(feature = "tracing")]
-            events::near_miss(request.uri().path());
+            events::out_of_scope(request.uri().path());
             return ResponseFuture::pass_through(self.inner.call(request));
         }
         let report = Box::new(Report::new(&self.settings, &request));
-        if let Err(error) = request_headers::rewrite(&mut request, report.names()) {
+        if let Err(error) = request_headers::rewrite(&mut request, &report.names) {
             // The inner service stays ready for the next call of this instance.
             let (refusal, response) = refusal::respond(&error, &report);
             return ResponseFuture::refuse(refusal, response, report);

@@ -5,14 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, Uri};
 
-use crate::json::rules::Members;
 use crate::json::scan::TemplateCache;
 use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 use crate::{SharedKeyNames, Unmatched};
-
-/// The names of the two members in the APIs' responses.
-pub const MEMBERS: Members = Members::new("api_key_id", "api_key_name");
 
 /// The default of [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit), where the choice is explained.
 pub const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;

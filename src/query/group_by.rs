@@ -10,6 +10,7 @@ use super::pair::{ID, NAME, Pair, Parameter, decodes_to, items};
 /// Replaces the name by the id, once in a query. If the id is requested as well, the name is removed with one separator,
 /// because the API would count the id as two dimensions.
 pub(super) struct Dimensions {
+    /// True if the query requests the id, or a name was replaced by it.
     has_id: bool,
 }
 
@@ -24,7 +25,8 @@ impl Dimensions {
         if !pair.contains_name() {
             return Some(pair.text.into());
         }
-        let mut text = pair.name_and_equals().to_owned();
+        let (parameter, _) = pair.text.split_at(pair.text.len() - pair.value.len());
+        let mut text = parameter.to_owned();
         let mut is_empty = true;
         for item in items(pair.value) {
             let is_name = decodes_to(item.text, NAME);

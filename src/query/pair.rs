@@ -10,7 +10,7 @@ pub(super) const IDS: &str = "api_key_ids";
 const GROUP_BY: &str = "group_by";
 const NAMES: &str = "api_key_names";
 
-/// The letters of [`NAMES`] and of its singular. A parameter with just these letters is taken for a misspelling.
+/// The letters of [`NAMES`] and of its singular. A parameter with only these letters is taken for a misspelling.
 const MISSPELLED: [&str; 2] = ["apikeynames", "apikeyname"];
 
 /// A pair of a query string, as the client wrote it.
@@ -91,11 +91,6 @@ impl<'a> Pair<'a> {
         Self { text, parameter: Parameter::parse(name, equals.is_some()), value }
     }
 
-    /// Returns the parameter with the equals sign after it.
-    pub(super) fn name_and_equals(&self) -> &'a str {
-        &self.text[..self.text.len() - self.value.len()]
-    }
-
     /// Returns true if the pair groups or filters by key names.
     pub(super) fn contains_name(&self) -> bool {
         match self.parameter {
@@ -165,20 +160,13 @@ impl<'a> ListForm<'a> {
     }
 
     /// Parses the rest of `parameter` after the opening bracket.
-    fn parse_brackets(
-        parameter: &'a str,
-        mut decoded: impl Iterator<Item = u8>,
-    ) -> Result<Self, UnknownForm> {
-        let mut index = None;
-        loop {
-            match decoded.next() {
-                Some(digit @ b'0'..=b'9') => {
-                    let digit = u64::from(digit - b'0');
-                    index = Some(index.unwrap_or(0_u64).saturating_mul(10).saturating_add(digit));
-                }
-                Some(b']') if decoded.next().is_none() => break,
-                _ => return Err(UnknownForm),
-            }
+    fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
+        let (mut decoded, mut index) = (decoded.peekable(), None);
+        while let Some(digit) = decoded.next_if(u8::is_ascii_digit) {
+            index = Some(index.unwrap_or(0_u64).saturating_mul(10).saturating_add((digit - b'0').into()));
+        }
+        if !decoded.eq([b']']) {
+            return Err(UnknownForm);
         }
         // There is one bracket of each kind, written in one of these ways.
         let open = ["[", "%5B", "%5b"].iter().find_map(|open| {

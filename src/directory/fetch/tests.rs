@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -14,9 +15,9 @@ async fn fetch(
     responses: &[(u16, Option<&'static str>)],
     seconds: u64,
 ) -> (Result<ListPage, ListError>, Duration, usize) {
-    let responses = Arc::new(Mutex::new(responses.to_vec().into_iter()));
+    let responses = Arc::new(Mutex::new(VecDeque::from(responses.to_vec())));
     let client = ApiClient::new(service_fn(move |_: Request<Empty<Bytes>>| {
-        let next = responses.lock().unwrap().next();
+        let next = responses.lock().unwrap().pop_front();
         async move {
             let (status, retry_after) = next.unwrap_or((200, None));
             let mut response = Response::new(Full::new(Bytes::from_static(br#"{"data":[]}"#)));

@@ -6,7 +6,6 @@ use super::prefixes::{Prefix, Prefixes};
 use crate::KeyNames;
 use crate::json::counts::{Counts, IdResult};
 use crate::json::rules::Unmatched;
-use crate::json::scan::WhiteSpace;
 use crate::names::EntryRef;
 
 /// Bytes charged for one pending edit: its size and its part of the queue's spare capacity.
@@ -33,7 +32,7 @@ impl NewValue {
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
             NewValue::Unchanged => b"",
-            NewValue::Name(entry) => names.json(entry),
+            NewValue::Name(entry) => names.entries.json(entry),
             NewValue::Unknown => UNKNOWN,
             NewValue::Null => NULL,
         }
@@ -44,7 +43,7 @@ impl NewValue {
     fn len(self) -> usize {
         match self {
             NewValue::Unchanged => 0,
-            NewValue::Name(entry) => entry.json_len(),
+            NewValue::Name(entry) => entry.json_len.into(),
             NewValue::Unknown => UNKNOWN.len(),
             NewValue::Null => NULL.len(),
         }
@@ -79,7 +78,7 @@ pub(super) struct Edit {
 /// The edits of one body that are not written yet.
 ///
 /// An edit is identified by the number of edits before it in the body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Edits {
     pending: VecDeque<Edit>,
     /// The number of edits before the first pending one.
@@ -87,34 +86,17 @@ pub(super) struct Edits {
     /// The number of settled edits, which are the first of `pending`.
     settled: usize,
     /// The number of bytes by which the settled pending edits change the length of the body.
-    growth: i64,
+    pub(super) growth: i64,
     /// The input offset after the last settled replacement. Edits before it are part of the replaced value.
     replaced_to: u64,
-    counts: Counts,
-    is_changed: bool,
-    prefixes: Prefixes,
+    /// The results of the settled ids.
+    pub(super) counts: Counts,
+    /// True if a settled edit changes the body.
+    pub(super) is_changed: bool,
+    pub(super) prefixes: Prefixes,
 }
 
 impl Edits {
-    /// No edits; inserted members are called `name`.
-    pub(super) fn new(name: &'static str) -> Self {
-        Self {
-            pending: VecDeque::new(),
-            removed: 0,
-            settled: 0,
-            growth: 0,
-            replaced_to: 0,
-            counts: Counts::default(),
-            is_changed: false,
-            prefixes: Prefixes::new(name),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn prefix(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
-        self.prefixes.find_or_add(white_space)
-    }
-
     /// Appends an edit and returns its number.
     #[inline(always)]
     pub(super) fn push(&mut self, edit: Edit) -> u64 {
@@ -148,10 +130,10 @@ impl Edits {
         (self.pending.capacity() * size_of::<Edit>()) as u64
     }
 
-    /// Returns the edit with this number, unless it is settled.
+    /// Returns the edit with this number, if there is one and it is not settled.
     #[inline]
-    pub(super) fn unsettled(&mut self, number: u64) -> Option<&mut Edit> {
-        let index = number.checked_sub(self.removed)? as usize;
+    pub(super) fn unsettled(&mut self, number: Option<u64>) -> Option<&mut Edit> {
+        let index = number?.checked_sub(self.removed)? as usize;
         self.pending.get_mut(index).filter(|_| index >= self.settled)
     }
 
@@ -176,21 +158,6 @@ impl Edits {
                 self.is_changed = true;
             }
         }
-    }
-
-    /// The results of the settled ids.
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// True if a settled edit changes the body.
-    pub(super) fn is_changed(&self) -> bool {
-        self.is_changed
-    }
-
-    /// The number of bytes by which the settled pending edits change the length of the body.
-    pub(super) fn growth(&self) -> i64 {
-        self.growth
     }
 
     /// Removes all pending edits and their counts. No edit may be written yet.
@@ -226,14 +193,5 @@ impl Edits {
         self.removed += count as u64;
         self.settled -= count;
         self.growth -= growth;
-    }
-
-    /// The settled pending edits that write a name, each as its offset and its entry.
-    #[cfg(feature = "tracing")]
-    pub(super) fn named(&self) -> impl Iterator<Item = (u64, EntryRef)> {
-        self.settled().filter_map(|edit| match edit.value {
-            NewValue::Name(entry) => Some((edit.at, entry)),
-            _ => None,
-        })
     }
 }

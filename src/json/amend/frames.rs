@@ -10,10 +10,10 @@ pub(super) const MAX_SLICE: usize = 32 * 1024;
 
 /// A frame shorter than this is copied to the end of the one before it, so that the memory of the buffer is close to
 /// its length.
-const GATHERED: usize = 1024;
+const MIN_FRAME: usize = 1024;
 
 /// Slices shorter than this are scanned together, because the scanner's fast path starts anew at each slice.
-const SHORT: usize = 2 * 1024;
+const SHORT_SLICE: usize = 2 * 1024;
 
 /// The most bytes of short slices that are scanned together.
 const MAX_BATCH: usize = 16 * 1024;
@@ -25,8 +25,9 @@ pub(super) struct FrameBuffer {
     /// The frame after `frames`, in which short ones are gathered.
     gathered: BytesMut,
     /// The offset of the first buffered byte in the body.
-    start: u64,
-    len: u64,
+    pub(super) start: u64,
+    /// The number of buffered bytes.
+    pub(super) len: u64,
     /// The frame with the first unscanned byte, and the position of that byte in it.
     cursor: (usize, usize),
     /// The buffer for a batch of short slices.
@@ -36,9 +37,9 @@ pub(super) struct FrameBuffer {
 impl FrameBuffer {
     pub(super) fn push(&mut self, frame: Bytes) {
         self.len += frame.len() as u64;
-        if frame.len() < GATHERED {
+        if frame.len() < MIN_FRAME {
             self.gathered.extend_from_slice(&frame);
-            if self.gathered.len() >= GATHERED {
+            if self.gathered.len() >= MIN_FRAME {
                 self.flush();
             }
         } else {
@@ -55,19 +56,9 @@ impl FrameBuffer {
         }
     }
 
-    /// The offset of the first buffered byte.
-    pub(super) fn start(&self) -> u64 {
-        self.start
-    }
-
     /// The offset after the last buffered byte.
     pub(super) fn end(&self) -> u64 {
         self.start + self.len
-    }
-
-    /// The number of buffered bytes.
-    pub(super) fn len(&self) -> u64 {
-        self.len
     }
 
     /// The buffered bytes, frame by frame.
@@ -87,7 +78,7 @@ impl FrameBuffer {
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();
-        if len >= SHORT {
+        if len >= SHORT_SLICE {
             self.advance_cursor(len);
             return Some(&self.frame(frame)[from..from + len]);
         }
@@ -96,7 +87,7 @@ impl FrameBuffer {
         loop {
             let next = self.next_slice();
             let len = next.len();
-            if len == 0 || len >= SHORT || batch.len() + len > MAX_BATCH {
+            if len == 0 || len >= SHORT_SLICE || batch.len() + len > MAX_BATCH {
                 break;
             }
             batch.extend_from_slice(next);

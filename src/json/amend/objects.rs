@@ -28,8 +28,8 @@ pub(super) struct OpenObject {
     pub(super) outer_awaited: Option<usize>,
     /// The start of the native name in [`Objects::native_names`], if it is a string of a possible length.
     pub(super) native_name: Option<usize>,
-    /// The object was undecided for too long and stays unchanged.
-    pub(super) is_given_up: bool,
+    /// The object stays unchanged.
+    pub(super) is_skipped: bool,
 }
 
 impl OpenObject {
@@ -41,10 +41,10 @@ impl OpenObject {
     }
 
     /// Leaves the object unchanged.
-    fn give_up(&mut self, edits: &mut Edits) {
-        self.is_given_up = true;
+    fn skip(&mut self, edits: &mut Edits) {
+        self.is_skipped = true;
         for (edit, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
-            if let Some(edit) = edit.and_then(|number| edits.unsettled(number)) {
+            if let Some(edit) = edits.unsettled(edit) {
                 (edit.value, edit.result) = (NewValue::Unchanged, result);
             }
         }
@@ -52,12 +52,12 @@ impl OpenObject {
 
     /// Moves the name of the id to the native member, unless that has the same name already.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
-        let Some(id_edit) = self.id_edit.and_then(|number| edits.unsettled(number)) else { return };
+        let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
-        let json = names.json(entry);
+        let json = names.entries.json(entry);
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
-        if !is_same && let Some(name_edit) = self.name_edit.and_then(|number| edits.unsettled(number)) {
+        if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;
         }
     }
@@ -83,7 +83,7 @@ impl Objects {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            edits: Edits::new(rules.members.name()),
+            edits: Edits::default(),
             open: Vec::new(),
             awaited: None,
             native_names: Vec::new(),
@@ -120,10 +120,10 @@ impl Objects {
         let Self { rules, edits, open, native_names, .. } = self;
         let Some(object) = open.last_mut() else { return };
         let is_ambiguous = object.ids > 1 || object.ids == 1 && object.names > 1;
-        if !object.is_given_up && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
-            object.give_up(edits);
+        if !object.is_skipped && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
+            object.skip(edits);
         }
-        if !object.is_given_up && object.names > 0 {
+        if !object.is_skipped && object.names > 0 {
             object.replace_native_name(edits, native_names, names);
         }
         if let Some(start) = object.native_name {
@@ -131,16 +131,16 @@ impl Objects {
         }
     }
 
-    /// Returns the offset of the first edit that may still change, after `scanned` bytes. Gives up the objects that
-    /// are overdue.
+    /// Returns the offset of the first edit that may still change, after `scanned` bytes. Skips the objects
+    /// that are overdue.
     pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
         // The first edit of an inner object comes after that of an outer one, or the outer one has none yet.
-        for object in self.open.iter_mut().filter(|object| !object.is_given_up) {
+        for object in self.open.iter_mut().filter(|object| !object.is_skipped) {
             let Some((at, _)) = object.first_edit else { continue };
             if !object.is_overdue(scanned, &self.edits, self.rules.window) {
                 return at;
             }
-            object.give_up(&mut self.edits);
+            object.skip(&mut self.edits);
         }
         scanned
     }

@@ -9,24 +9,24 @@ use crate::KeyNames;
 /// The largest chunk of edited output. It is a multiple of what a socket takes at once.
 pub(super) const MAX_CHUNK: usize = 64 * 1024;
 
-/// Returns the next chunk of the output, which is final before the input offset `settled`.
+/// Returns the next chunk of the output, which is final before the input offset `settled`, or as a whole.
 ///
 /// A frame without edits is passed on without a copy.
 pub(super) fn next_chunk(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,
-    settled: u64,
+    settled: Option<u64>,
 ) -> Option<Bytes> {
-    let settled = settled.min(frames.end());
-    let available = settled.checked_sub(frames.start()).filter(|available| *available > 0)?;
+    let settled = settled.map_or(frames.end(), |settled| settled.min(frames.end()));
+    let available = settled.checked_sub(frames.start).filter(|available| *available > 0)?;
     let first = available.min(frames.front().len() as u64);
-    if edits.next_change().is_none_or(|at| at >= frames.start() + first) {
+    if edits.next_change().is_none_or(|at| at >= frames.start + first) {
         return Some(frames.take(first as usize));
     }
-    let capacity = available.saturating_add_signed(edits.growth()).min(MAX_CHUNK as u64);
+    let capacity = available.saturating_add_signed(edits.growth).min(MAX_CHUNK as u64);
     let mut chunk = Vec::with_capacity(capacity as usize);
-    while frames.start() < settled {
+    while frames.start < settled {
         let is_full = copy_frame(frames, edits, names, settled, &mut chunk);
         if is_full || edits.next_change().is_none() {
             break;
@@ -43,7 +43,7 @@ fn copy_frame(
     settled: u64,
     chunk: &mut Vec<u8>,
 ) -> bool {
-    let start = frames.start();
+    let start = frames.start;
     let frame = frames.front();
     let frame = &frame[..frame.len().min((settled - start) as usize)];
     let before = chunk.len();

@@ -1,11 +1,14 @@
 //! The start of an inserted member: comma, member name and colon, with the white space of the id member.
 
+use crate::json::rules::NAME;
 use crate::json::scan::WhiteSpace;
-use crate::json::text::MAX_NAME;
 
 /// The most prefixes with white space in one body. A pretty-printer uses one for each depth. If a body has more,
 /// further members are inserted without white space.
 const MAX_PREFIXES: usize = 62;
+
+/// The text of the prefix without white space.
+const COMPACT: &[u8] = b",\"api_key_name\":";
 
 /// The number of a prefix in the [`Prefixes`] of its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,32 +19,20 @@ impl Prefix {
     pub(super) const NONE: Prefix = Prefix(0);
     /// The prefix without white space.
     const COMPACT: Prefix = Prefix(1);
-    /// The first prefix with white space.
+    /// The number of the first prefix with white space.
     const SPACED: u8 = 2;
 }
 
 /// The prefixes of one body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Prefixes {
-    name: &'static str,
-    /// The text of the prefix without white space, and its length.
-    compact: ([u8; MAX_NAME + 4], usize),
+    /// The prefixes with white space.
     spaced: Vec<Box<[u8]>>,
     /// The buffer for the next candidate.
     next: Vec<u8>,
 }
 
 impl Prefixes {
-    /// No prefix with white space yet; inserted members are called `name`.
-    pub(super) fn new(name: &'static str) -> Self {
-        let (mut text, mut len) = ([0; MAX_NAME + 4], 0);
-        for part in [",\"", name, "\":"] {
-            text[len..len + part.len()].copy_from_slice(part.as_bytes());
-            len += part.len();
-        }
-        Self { name, compact: (text, len), spaced: Vec::new(), next: Vec::new() }
-    }
-
     /// Returns the prefix with this white space.
     #[inline(always)]
     pub(super) fn find_or_add(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
@@ -53,8 +44,7 @@ impl Prefixes {
 
     fn find_or_add_spaced(&mut self, [before_name, before_colon, before_value]: WhiteSpace<'_>) -> Prefix {
         self.next.clear();
-        for part in [b",", before_name, b"\"", self.name.as_bytes(), b"\"", before_colon, b":", before_value]
-        {
+        for part in [b",", before_name, b"\"", NAME.as_bytes(), b"\"", before_colon, b":", before_value] {
             self.next.extend_from_slice(part);
         }
         // From the newest to the oldest: most rows have the white space of the row before.
@@ -72,7 +62,7 @@ impl Prefixes {
     pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
         match prefix {
             Prefix::NONE => b"",
-            Prefix::COMPACT => &self.compact.0[..self.compact.1],
+            Prefix::COMPACT => COMPACT,
             Prefix(spaced) => &self.spaced[usize::from(spaced - Prefix::SPACED)],
         }
     }

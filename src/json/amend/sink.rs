@@ -7,6 +7,7 @@ use super::objects::{Objects, OpenObject};
 use super::prefixes::Prefix;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
+use crate::json::rules::{ID, NAME};
 use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
 
@@ -25,7 +26,7 @@ impl IdSink<'_> {
     #[inline(always)]
     fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         if let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(entry) = self.names.find(id)
+            && let Some(entry) = self.names.entries.find(id)
         {
             return (NewValue::Name(entry), IdResult::Named);
         }
@@ -45,7 +46,7 @@ impl IdSink<'_> {
             MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if let Some(entry) = self.names.find(id) {
+            if let Some(entry) = self.names.entries.find(id) {
                 return (NewValue::Name(entry), IdResult::Named);
             }
             unmatched.add(at, id);
@@ -57,7 +58,7 @@ impl IdSink<'_> {
     fn keep_native_name(&mut self, value: MemberValue<'_>) {
         let Objects { open, native_names, .. } = &mut *self.objects;
         if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
-            && raw.len() <= 2 * KeyNames::MAX_NAME
+            && raw.len() <= 2 * KeyNames::MAX_LEN
             && native_names.len() + raw.len() <= MAX_NATIVE_NAMES
         {
             object.native_name = Some(native_names.len());
@@ -69,11 +70,10 @@ impl IdSink<'_> {
 impl Sink for IdSink<'_> {
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
-        let members = self.objects.rules.members;
         let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
         match name {
-            name if name == members.id().as_bytes() => Some(Member::Id),
-            name if name == members.name().as_bytes() => Some(Member::Name),
+            name if name == ID.as_bytes() => Some(Member::Id),
+            name if name == NAME.as_bytes() => Some(Member::Name),
             _ => None,
         }
     }
@@ -100,7 +100,7 @@ impl Sink for IdSink<'_> {
         let Some(object) = objects.open.last_mut() else { return };
         objects.awaited = Some(object.depth);
         match object.current {
-            Some(Member::Id) => object.prefix = objects.edits.prefix(white_space),
+            Some(Member::Id) => object.prefix = objects.edits.prefixes.find_or_add(white_space),
             // Queued before the edits inside of the value, which come later in the body.
             Some(Member::Name) if object.names == 1 => {
                 let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
@@ -121,17 +121,17 @@ impl Sink for IdSink<'_> {
         self.objects.awaited = object.outer_awaited;
         match object.current.take() {
             Some(Member::Id) if object.ids == 1 => {
-                let (prefix, is_given_up) = (object.prefix, object.is_given_up);
+                let (prefix, is_skipped) = (object.prefix, object.is_skipped);
                 let (mut value, mut result) = self.look_up(at, value);
-                if is_given_up {
+                if is_skipped {
                     (value, result) = (NewValue::Unchanged, IdResult::Skipped);
                 }
                 let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };
                 self.objects.push(edit, Member::Id);
             }
             Some(Member::Name) if object.names == 1 => {
-                let number = object.name_edit;
-                if let Some(edit) = number.and_then(|number| self.objects.edits.unsettled(number)) {
+                let name_edit = object.name_edit;
+                if let Some(edit) = self.objects.edits.unsettled(name_edit) {
                     edit.replaced = at - edit.at;
                 }
                 self.keep_native_name(value);
@@ -157,7 +157,7 @@ impl Sink for IdSink<'_> {
             self.value_end(at.end, value);
             return;
         }
-        let (at, prefix) = (at.end, self.objects.edits.prefix(white_space));
+        let (at, prefix) = (at.end, self.objects.edits.prefixes.find_or_add(white_space));
         let (value, result) = self.look_up(at, value);
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
         let number = edits.push(Edit { at, replaced: 0, prefix, value, result: Some(result) });

@@ -3,13 +3,11 @@ use super::prefixes::Prefix;
 use super::unmatched::MAX_UNMATCHED;
 use super::*;
 use crate::json::json_path;
-use crate::naming::settings::MEMBERS;
 use crate::{KeyNames, SharedKeyNames, Unmatched};
 
 fn amender() -> Amender {
     let names = KeyNames::new([("key_1", "x"), ("key_2", "y")]).unwrap_or_default();
-    let rules =
-        Rules { members: MEMBERS, unmatched: Unmatched::Unknown, null_as_unmatched: false, window: 2 << 20 };
+    let rules = Rules { unmatched: Unmatched::Unknown, null_as_unmatched: false, window: 2 << 20 };
     Amender::new(rules, SharedKeyNames::new(names).snapshot(), Arc::default())
 }
 
@@ -28,8 +26,8 @@ fn rest(amender: &mut Amender) -> String {
     String::from_utf8_lossy(&chunks.concat()).into_owned()
 }
 
-fn unmatched(amender: &Amender) -> Vec<String> {
-    amender.unmatched().map(|(_, id)| id.to_owned()).collect()
+fn unmatched(amender: &mut Amender) -> Vec<String> {
+    amender.take_unmatched().into_iter().map(|(_, id)| id.into()).collect()
 }
 
 // === Output ===
@@ -93,28 +91,30 @@ fn invalid_body_with_discarded_edits_is_unchanged() {
 fn unmatched_ids_are_listed_once_with_their_offsets() {
     let body = r#"{"data":[{"results":[{"api_key_id":"key_x"},{"api_key_id":"key_1"},{"api_key_id":"key_y"},{"api_key_id":"key_x"}]},{"odd name":{"api_key_id":"key_\u007a"}}]}"#;
     let mut amender = scanned(body, 1000);
-    let (offsets, ids): (Vec<_>, Vec<_>) = amender.unmatched().unzip();
-    assert_eq!(ids, ["key_x", "key_y", "key_z"]);
+    let (offsets, ids): (Vec<_>, Vec<_>) = amender.take_unmatched().into_iter().unzip();
+    assert_eq!(ids, ["key_x", "key_y", "key_z"].map(Box::from));
     assert!(body[..offsets[0] as usize].ends_with("\"key_x\""));
     let expected = ["$.data[0].results[0]", "$.data[0].results[2]", "$.data[1][?]"];
     assert_eq!(json_path::paths(amender.buffered(), &offsets), expected);
     assert_eq!(json_path::paths(body.as_bytes().chunks(3), &offsets), expected);
-    amender.clear_unmatched();
-    assert_eq!(amender.unmatched().len(), 0);
+    assert_eq!(amender.take_unmatched(), []);
 }
 
 #[test]
 fn unmatched_ids_beyond_the_bound_are_not_kept() {
     let rows: Vec<_> = (0..1000).map(|number| format!("{{\"api_key_id\":\"x{number}\"}}")).collect();
-    assert_eq!(unmatched(&scanned(&format!("[{}]", rows.join(",")), 10_000)).len(), MAX_UNMATCHED);
+    assert_eq!(unmatched(&mut scanned(&format!("[{}]", rows.join(",")), 10_000)).len(), MAX_UNMATCHED);
 }
 
 #[test]
 fn unmatched_id_longer_than_any_in_a_map_is_not_kept() {
     let row = |number: usize, len: usize| format!("{{\"api_key_id\":\"{number:0len$}\"}}");
-    let too_long = (0..300).map(|number| row(number, KeyNames::MAX_ID + 1));
-    let rows: Vec<_> = too_long.chain([row(0, KeyNames::MAX_ID)]).collect();
-    assert_eq!(unmatched(&scanned(&format!("[{}]", rows.join(",")), 10_000)), ["0".repeat(KeyNames::MAX_ID)]);
+    let too_long = (0..300).map(|number| row(number, KeyNames::MAX_LEN + 1));
+    let rows: Vec<_> = too_long.chain([row(0, KeyNames::MAX_LEN)]).collect();
+    assert_eq!(
+        unmatched(&mut scanned(&format!("[{}]", rows.join(",")), 10_000)),
+        ["0".repeat(KeyNames::MAX_LEN)]
+    );
 }
 
 // === Edits ===
@@ -122,7 +122,7 @@ fn unmatched_id_longer_than_any_in_a_map_is_not_kept() {
 #[test]
 fn edit_charge_covers_the_memory_of_the_queue() {
     assert_eq!(EDIT_CHARGE, 40);
-    let mut edits = Edits::new("api_key_name");
+    let mut edits = Edits::default();
     for at in 1..=100_000 {
         let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
         edits.push(Edit { at, replaced: 0, prefix, value, result: None });
@@ -188,5 +188,5 @@ fn scan_continues_after_frames_were_taken() {
     frames.remove(1_000);
     frames.push(Bytes::from_static(&[b'c'; 2]));
     assert_eq!(frames.next_batch(), Some(&b"cc"[..]));
-    assert_eq!((frames.start(), frames.len(), frames.front().len()), (3_000, 12, 12));
+    assert_eq!((frames.start, frames.len, frames.front().len()), (3_000, 12, 12));
 }

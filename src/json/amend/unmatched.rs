@@ -13,8 +13,8 @@ pub(super) const MAX_UNMATCHED: usize = 256;
 /// The unmatched ids of one body.
 #[derive(Debug, Default)]
 pub(super) struct UnmatchedIds {
-    /// The ids that were not reported yet, with the offset after each, in the order of the body.
-    new: Vec<(u64, Box<str>)>,
+    /// The ids that were not taken yet, with the offset after each, in the order of the body.
+    pub(super) new: Vec<(u64, Box<str>)>,
     /// The hashes of all ids. Two ids with the same 64-bit hash count as one.
     hashes: HashSet<u64, RandomState>,
 }
@@ -22,7 +22,7 @@ pub(super) struct UnmatchedIds {
 impl UnmatchedIds {
     /// Adds an id that ends before `at`. An id that is too long for any map is ignored.
     pub(super) fn add(&mut self, at: u64, id: &[u8]) {
-        if id.len() > KeyNames::MAX_ID || self.hashes.len() == MAX_UNMATCHED {
+        if id.len() > KeyNames::MAX_LEN || self.hashes.len() == MAX_UNMATCHED {
             return;
         }
         let hash = self.hashes.hasher().hash_one(id);
@@ -31,15 +31,5 @@ impl UnmatchedIds {
         {
             self.new.push((at, id.into()));
         }
-    }
-
-    /// Returns the ids since the last [`clear`](Self::clear), with the offset after each.
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
-        self.new.iter().map(|(at, id)| (*at, &**id))
-    }
-
-    /// Marks all ids as reported. They are not added again.
-    pub(super) fn clear(&mut self) {
-        self.new.clear();
     }
 }

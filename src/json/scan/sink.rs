@@ -7,7 +7,7 @@ use std::ops::Range;
 pub enum MemberValue<'a> {
     /// The bytes between the quotes of a string.
     String { raw: &'a [u8], has_escapes: bool },
-    /// A string longer than [`MAX_RAW_TEXT`](crate::json::text::MAX_RAW_TEXT).
+    /// A string longer than `MAX_RAW_TEXT`.
     LongString,
     /// A number, a literal, an array or an object.
     Other,

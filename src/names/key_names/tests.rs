@@ -3,9 +3,9 @@ use super::*;
 const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 
 fn json_of<'a>(names: &'a KeyNames, id: &str) -> &'a [u8] {
-    let entry = names.find(id.as_bytes()).expect("the id is in the map");
-    assert_eq!(entry.json_len(), names.json(entry).len());
-    names.json(entry)
+    let entry = names.entries.find(id.as_bytes()).expect("the id is in the map");
+    assert_eq!(usize::from(entry.json_len), names.entries.json(entry).len());
+    names.entries.json(entry)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn json_of_a_name_escapes_only_what_must_be() {
 
 #[test]
 fn json_of_the_longest_name_fits() {
-    let longest = "\"".repeat(KeyNames::MAX_NAME);
+    let longest = "\"".repeat(KeyNames::MAX_LEN);
     let names = KeyNames::new([("key_a", &longest)]).unwrap();
     assert_eq!(serde_json::from_slice::<String>(json_of(&names, "key_a")).unwrap(), longest);
 }
@@ -74,7 +74,7 @@ fn json_of_the_longest_name_fits() {
 #[test]
 fn entry_resolves_to_its_id_and_name() {
     let names = KeyNames::new([("key_0", "first"), ("key_a", "say \"hi\"")]).unwrap();
-    assert_eq!(names.entry(names.find(b"key_a").unwrap()), ("key_a", "say \"hi\""));
+    assert_eq!(names.entries.pair(names.entries.find(b"key_a").unwrap()), ("key_a", "say \"hi\""));
 }
 
 #[test]

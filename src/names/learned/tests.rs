@@ -1,23 +1,21 @@
 use std::fs;
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::SharedKeyNames;
 
 fn map(pairs: &[(&str, &str)]) -> KeyNames {
     KeyNames::new(pairs.iter().copied()).unwrap()
 }
 
 /// A handle without files whose cache contains these names.
-fn learning(cached: Option<KeyNames>) -> (SharedKeyNames, LearnedNames) {
-    SharedKeyNames::watch_with_learned(&[], "learned.json".as_ref(), cached).unwrap()
+fn learning(cached: Option<KeyNames>) -> (LearnedNames, SharedKeyNames) {
+    LearnedNames::with_handle(&[], "learned.json".as_ref(), cached).unwrap()
 }
 
 #[test]
 fn published_names_are_the_next_generation_at_once() {
-    let (names, learned) = learning(None);
+    let (learned, names) = learning(None);
     learned.publish(map(&[("key_a", "billing")]), false);
     let snapshot = names.snapshot();
     assert_eq!((snapshot.generation(), snapshot.name("key_a")), (2, Some("billing")));
@@ -27,60 +25,60 @@ fn published_names_are_the_next_generation_at_once() {
 
 #[test]
 fn same_names_are_a_new_generation_only_with_the_first_complete_listing() {
-    let (names, learned) = learning(Some(map(&[("key_a", "1"), ("key_b", "2")])));
+    let (learned, names) = learning(Some(map(&[("key_a", "1"), ("key_b", "2")])));
     learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), false);
     assert_eq!(names.snapshot().generation(), 1);
     learned.publish(map(&[("key_b", "2"), ("key_a", "1")]), true);
-    assert_eq!((names.snapshot().generation(), names.snapshot().is_complete()), (2, true));
+    assert_eq!((names.snapshot().generation(), names.snapshot().is_complete), (2, true));
     learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
     assert_eq!(names.snapshot().generation(), 2);
 }
 
 #[test]
 fn cached_names_are_used_before_the_first_publication() {
-    let (names, _learned) = learning(Some(map(&[("key_a", "billing")])));
+    let (_learned, names) = learning(Some(map(&[("key_a", "billing")])));
     assert_eq!(names.snapshot().name("key_a"), Some("billing"));
     assert!(!names.status().partial);
 }
 
 #[test]
 fn snapshot_is_incomplete_until_a_complete_listing_is_published() {
-    let (names, learned) = learning(None);
-    assert!(names.status().partial && !names.snapshot().is_complete());
+    let (learned, names) = learning(None);
+    assert!(names.status().partial && !names.snapshot().is_complete);
     learned.publish(map(&[("key_a", "1")]), false);
     let before = names.snapshot();
     learned.publish(map(&[("key_a", "1"), ("key_b", "2")]), true);
-    assert!(!before.is_complete() && names.snapshot().is_complete());
+    assert!(!before.is_complete && names.snapshot().is_complete);
     learned.publish(map(&[("key_a", "1")]), false);
-    assert!(names.snapshot().is_complete(), "one complete listing is enough");
+    assert!(names.snapshot().is_complete, "one complete listing is enough");
 }
 
 #[test]
 fn complete_listing_without_keys_is_complete() {
-    let (names, learned) = learning(Some(KeyNames::default()));
+    let (learned, names) = learning(Some(KeyNames::default()));
     learned.publish(KeyNames::default(), true);
-    assert!(names.snapshot().is_complete());
+    assert!(names.snapshot().is_complete);
 }
 
 #[test]
 fn replaced_map_is_incomplete_while_names_are_awaited() {
-    let (names, _learned) = learning(None);
+    let (_learned, names) = learning(None);
     names.replace(map(&[("key_a", "1")]));
-    assert!(!names.snapshot().is_complete());
+    assert!(!names.snapshot().is_complete);
 }
 
 #[test]
 fn dropped_publisher_is_not_awaited() {
-    let (names, learned) = learning(Some(map(&[("key_a", "1")])));
-    assert!(!names.snapshot().is_complete());
+    let (learned, names) = learning(Some(map(&[("key_a", "1")])));
+    assert!(!names.snapshot().is_complete);
     drop(learned);
     let snapshot = names.snapshot();
-    assert!(snapshot.is_complete() && !names.status().partial);
+    assert!(snapshot.is_complete && !names.status().partial);
 }
 
 #[test]
 fn publishing_after_the_last_handle_is_dropped_has_no_effect() {
-    let (names, learned) = learning(None);
+    let (learned, names) = learning(None);
     drop(names);
     learned.publish(map(&[("key_a", "1")]), true);
 }
@@ -93,8 +91,8 @@ fn file_has_precedence_over_learned_names() {
     fs::write(&last, r#"{"a":"last","b":"last","c":"last"}"#).unwrap();
     let learned_pairs = map(&[("a", "learned"), ("b", "learned")]);
     let watch = |files: &[PathBuf]| {
-        let (names, _learned) =
-            SharedKeyNames::watch_with_learned(files, &cache, Some(learned_pairs.clone())).unwrap();
+        let (_learned, names) =
+            LearnedNames::with_handle(files, &cache, Some(learned_pairs.clone())).unwrap();
         let snapshot = names.snapshot();
         ["a", "b", "c"].map(|id| snapshot.name(id).unwrap_or_default().to_owned())
     };
@@ -108,8 +106,8 @@ fn changed_file_is_merged_with_learned_names() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("names.json");
     fs::write(&file, "{}").unwrap();
-    let (names, learned) =
-        SharedKeyNames::watch_with_learned(std::slice::from_ref(&file), "cache.json".as_ref(), None).unwrap();
+    let (learned, names) =
+        LearnedNames::with_handle(std::slice::from_ref(&file), "cache.json".as_ref(), None).unwrap();
     learned.publish(map(&[("a", "learned"), ("b", "learned")]), true);
     fs::write(&file, r#"{"a":"file"}"#).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -124,5 +122,5 @@ fn changed_file_is_merged_with_learned_names() {
 
 #[test]
 fn missing_hand_written_file_is_refused() {
-    assert!(SharedKeyNames::watch_with_learned(&["gone.json".into()], "cache.json".as_ref(), None).is_err());
+    assert!(LearnedNames::with_handle(&["gone.json".into()], "cache.json".as_ref(), None).is_err());
 }

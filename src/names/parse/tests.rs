@@ -1,7 +1,6 @@
 use std::error::Error as _;
 
 use super::*;
-use KeyNamesErrorKind as Kind;
 
 const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 

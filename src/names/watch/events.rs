@@ -1,6 +1,8 @@
 //! File events of the operating system.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -9,6 +11,15 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
 
 pub(super) type NativeWatcher = Box<dyn Watcher + Send>;
+
+/// The system's watcher and the directories that it watches.
+pub(super) struct DirectoryWatcher {
+    native: Option<NativeWatcher>,
+    /// The identity shows whether the path still leads to the directory that is watched.
+    watched: BTreeMap<PathBuf, Option<(u64, u64)>>,
+    /// The reason why there are no events, or not of every directory.
+    pub(super) warning: Option<String>,
+}
 
 /// A message to the thread that reloads the files.
 pub(super) enum Signal {
@@ -21,6 +32,14 @@ pub(super) enum Signal {
     Stop,
 }
 
+/// Returns the device and inode of a directory, on systems that have them.
+fn identity(_directory: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    return std::fs::metadata(_directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    #[cfg(not(unix))]
+    None
+}
+
 /// Creates the system's watcher. Its events become signals.
 pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWatcher> {
     Ok(Box::new(notify::recommended_watcher(event_handler(signals))?))
@@ -30,16 +49,13 @@ pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWa
 pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Result<notify::Event>) + Send {
     move |event| {
         // An error can mean that events were lost, so it counts as a change.
-        let (kind, paths) = match event {
-            Ok(event) => (event.kind, event.paths),
-            Err(_) => (EventKind::Any, Vec::new()),
-        };
-        if kind.is_access() {
+        let event = event.unwrap_or_default();
+        if event.kind.is_access() {
             return;
         }
         // `send` fails only if the thread has ended.
-        if matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
-            for path in paths {
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for path in event.paths {
                 let _ = signals.send(Signal::Removed(path));
             }
         }
@@ -47,45 +63,15 @@ pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Resul
     }
 }
 
-/// The system's watcher and the directories that it watches.
-pub(super) struct DirectoryWatcher {
-    native: Option<NativeWatcher>,
-    /// The identity shows whether the path still leads to the directory that is watched.
-    watched: BTreeMap<PathBuf, Identity>,
-    warning: Option<String>,
-}
-
-/// The device and inode of a directory, on systems that have them.
-type Identity = Option<(u64, u64)>;
-
-#[cfg(unix)]
-fn identity(directory: &Path) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Path) -> Identity {
-    None
-}
-
 // === impl DirectoryWatcher ===
 
 impl DirectoryWatcher {
-    /// A watcher that watches no directory yet.
+    /// Creates a watcher that watches no directory yet.
     pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
-        let (native, error) = match native {
-            Ok(native) => (Some(native), None),
-            Err(error) => (None, Some(error)),
-        };
-        let mut watcher = Self { native, watched: BTreeMap::new(), warning: None };
-        watcher.set_warning(error);
+        let mut watcher = Self { native: None, watched: BTreeMap::new(), warning: None };
+        watcher.set_warning(native.as_ref().err());
+        watcher.native = native.ok();
         watcher
-    }
-
-    /// The reason why there are no events, or not of every directory.
-    pub(super) fn warning(&self) -> Option<&str> {
-        self.warning.as_deref()
     }
 
     /// Watches these directories and no others. Returns true if some of them are new.
@@ -93,28 +79,24 @@ impl DirectoryWatcher {
         if self.native.is_none() {
             return false;
         }
-        let is_current = |path: &Path, id: &Identity| directories.contains(path) && identity(path) == *id;
-        let outdated = self.watched.iter().filter(|(path, id)| !is_current(path, id));
-        for path in outdated.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
-            self.unwatch(&path);
+        for (path, known_identity) in self.watched.clone() {
+            if !directories.contains(&path) || identity(&path) != known_identity {
+                self.unwatch(&path);
+            }
         }
-        let (mut any_new, mut last_error) = (false, None);
+        let (known, mut last_error) = (self.watched.len(), None);
         for path in directories {
-            if self.watched.contains_key(&path) {
-                continue;
-            }
-            let identity = identity(&path);
-            // Not recursive: a directory may contain a whole disk.
-            match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
-                Ok(()) => {
-                    any_new = true;
-                    self.watched.insert(path, identity);
+            if !self.watched.contains_key(&path) {
+                let identity = identity(&path);
+                // Not recursive: a directory may contain a whole disk.
+                match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
+                    Ok(()) => _ = self.watched.insert(path, identity),
+                    Err(error) => last_error = Some(error),
                 }
-                Err(error) => last_error = Some(error),
             }
         }
-        self.set_warning(last_error);
-        any_new
+        self.set_warning(last_error.as_ref());
+        self.watched.len() > known
     }
 
     /// Ends the watch of this directory, if it is watched.
@@ -125,27 +107,21 @@ impl DirectoryWatcher {
         }
     }
 
-    /// Calls the native watcher.
-    ///
-    /// If notify's own thread could not be started, a call panics. The panic becomes an error, so that polling
-    /// continues.
-    fn call(
-        &mut self,
-        operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
-    ) -> notify::Result<()> {
-        let Some(mut native) = self.native.take() else {
-            return Err(notify::Error::generic("its thread has ended"));
-        };
-        let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) else {
+    /// Calls the native watcher. It panics if notify's own thread could not be started; the panic becomes an error,
+    /// so that polling continues.
+    fn call(&mut self, run: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
+        if let Some(mut native) = self.native.take() {
+            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(&mut native))) {
+                self.native = Some(native);
+                return result;
+            }
             // Dropping it would panic again.
             std::mem::forget(native);
-            return Err(notify::Error::generic("its thread has ended"));
-        };
-        self.native = Some(native);
-        result
+        }
+        Err(notify::Error::generic("its thread has ended"))
     }
 
-    fn set_warning(&mut self, error: Option<notify::Error>) {
+    fn set_warning(&mut self, error: Option<&notify::Error>) {
         let warning = error.map(|error| {
             format!(
                 "changes of the files are found only by polling, every few seconds, because the system's file events \

@@ -1,29 +1,26 @@
 //! The thread that reloads the files.
 
+use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::events::{DirectoryWatcher, Signal};
 use super::file::MapFile;
 use super::links::directories_of;
-use crate::names::KeyNames;
-#[cfg(feature = "tracing")]
-use crate::names::Status;
 use crate::names::store::Store;
 
 /// The interval between readings if no event arrives. On file systems without events, a change is found this late;
 /// the cost of reading is small beside that of serving requests.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A save causes several events. Reading starts after a period without events …
+/// The time without events after which reading starts, because a save causes several events.
 const QUIET_PERIOD: Duration = Duration::from_millis(25);
 
-/// … or this long after the first event, so that a busy directory does not delay a change.
+/// The time after the first event at which reading starts even in a busy directory.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(80);
 
-/// Reading takes at most one part in this many of the thread's time. 100,000 names take a core for 40 ms, and a
-/// program that saves them without pause must not slow down the requests.
+/// The pauses make readings take at most one of this many parts of a core. 100,000 names take a core for 40 ms, and
+/// a program that saves them without pause must not slow down the requests.
 pub(super) const PARTS: u32 = 50;
 
 /// Stops the thread when it is dropped, without waiting for its end.
@@ -41,20 +38,19 @@ pub(super) struct Reloader {
     pub(super) files: Vec<MapFile>,
     pub(super) directories: DirectoryWatcher,
     pub(super) store: Weak<Store>,
+    pub(super) signals: Receiver<Signal>,
 }
 
 // === impl Reloader ===
 
 impl Reloader {
     /// Reloads the files until the last handle is dropped.
-    pub(super) fn run(mut self, signals: &Receiver<Signal>, poll_interval: Duration) {
+    pub(super) fn run(mut self, poll_interval: Duration) {
         // The first reading is due at once: a file may have changed before it was watched.
         let (mut timeout, mut not_before) = (Duration::ZERO, Instant::now());
-        while self.wait_for_change(signals, timeout, not_before) {
+        while self.wait_for_change(timeout, not_before) {
             let start = Instant::now();
-            let Some(store) = self.store.upgrade() else {
-                return;
-            };
+            let Some(store) = self.store.upgrade() else { return };
             // The directories are watched before the files are read, so that a change in between causes an event. A
             // link may have changed before its directory was watched, so new directories cause another reading.
             let any_new = self.watch_directories();
@@ -66,16 +62,11 @@ impl Reloader {
 
     /// Waits until events have arrived and ceased or the timeout has passed, but not less than until `not_before`.
     /// Returns false if the thread has to stop.
-    pub(super) fn wait_for_change(
-        &mut self,
-        signals: &Receiver<Signal>,
-        timeout: Duration,
-        not_before: Instant,
-    ) -> bool {
+    pub(super) fn wait_for_change(&mut self, timeout: Duration, not_before: Instant) -> bool {
         let pause = || not_before.saturating_duration_since(Instant::now());
         let (mut wait, mut deadline) = (timeout.max(pause()), None);
         loop {
-            match signals.recv_timeout(wait) {
+            match self.signals.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => return true,
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
                 Ok(Signal::Removed(path)) => self.directories.unwatch(&path),
@@ -97,39 +88,24 @@ impl Reloader {
 
     /// Reads the files again and publishes the result.
     pub(super) fn reload(&mut self, store: &Store) {
-        let mut changed = Vec::new();
+        let mut any_changed = false;
         for file in &mut self.files {
-            let _was_valid = file.error.is_none();
-            if file.reload() {
-                changed.push((file.place, file.names.clone()));
-            }
-            #[cfg(feature = "tracing")]
-            match &file.error {
-                Some(error) if _was_valid => tracing::warn!("{error}; the last valid map stays in use"),
-                None if !_was_valid => tracing::info!("{}: valid again", file.path()),
-                _ => {}
-            }
+            any_changed |= file.reload();
         }
-        let _any_changed = !changed.is_empty();
-        self.publish(store, changed);
-        #[cfg(feature = "tracing")]
-        if _any_changed {
-            let Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
-            tracing::info!(generation, entries, left_out, source, "key names reloaded");
-            warn_if_partial(&self.files);
-        }
+        self.publish(store, any_changed);
     }
 
-    /// Publishes changed maps with their places, the error and the warning. The error is updated even if no map has
-    /// changed: a file that becomes invalid and then has its old content again has no error left.
-    pub(super) fn publish(&self, store: &Store, changed: Vec<(usize, Arc<KeyNames>)>) {
+    /// Publishes the maps if some of them have changed, and the error and the warning. The error is updated even if no
+    /// map has changed: a file that becomes invalid and then has its old content again has no error left.
+    pub(super) fn publish(&self, store: &Store, any_changed: bool) {
         let error = MapFile::error_of(&self.files);
-        let warning = self.directories.warning().map(str::to_owned);
-        store.change(
+        let warning = self.directories.warning.clone();
+        store.change_with_status(
             |sources| {
-                let is_changed = !changed.is_empty();
-                changed.into_iter().for_each(|(place, names)| sources.set(place, names));
-                is_changed
+                if any_changed {
+                    self.files.iter().for_each(|file| sources.set(file.place, file.names.clone()));
+                }
+                any_changed
             },
             |status| {
                 let is_changed = (&status.last_error, &status.warning) != (&error, &warning);
@@ -137,14 +113,20 @@ impl Reloader {
                 is_changed
             },
         );
+        #[cfg(feature = "tracing")]
+        if any_changed {
+            let crate::Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
+            tracing::info!(generation, entries, left_out, source, "key names reloaded");
+            self.warn_if_partial();
+        }
     }
-}
 
-#[cfg(feature = "tracing")]
-pub(super) fn warn_if_partial(files: &[MapFile]) {
-    for file in files.iter().filter(|file| file.names.is_partial()) {
-        let path = file.path();
-        tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+    #[cfg(feature = "tracing")]
+    pub(super) fn warn_if_partial(&self) {
+        for file in self.files.iter().filter(|file| file.names.is_partial()) {
+            let path = crate::names::display_path(&file.path);
+            tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+        }
     }
 }
 

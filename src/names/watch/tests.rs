@@ -49,8 +49,8 @@ fn watch(
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> SharedKeyNames {
     let files = MapFile::open_all(paths).unwrap();
-    let store = Store::new(sources_of(&files));
-    start(files, store, poll_interval, native_watcher).unwrap()
+    let sources = sources_of(&files);
+    start(files, sources, poll_interval, native_watcher).unwrap()
 }
 
 fn no_watcher(_: Sender<Signal>) -> notify::Result<NativeWatcher> {
@@ -85,9 +85,10 @@ fn one_file() -> (TempDir, PathBuf) {
 fn reloader(file: &Path) -> (Reloader, Arc<Store>, SharedKeyNames) {
     let files = MapFile::open_all(&[file.into()]).unwrap();
     let store = Store::new(sources_of(&files));
-    let directories = DirectoryWatcher::new(no_watcher(channel().0));
-    let names = SharedKeyNames::from_store(store.clone(), None);
-    (Reloader { files, directories, store: Arc::downgrade(&store) }, store, names)
+    let (sender, signals) = channel();
+    let directories = DirectoryWatcher::new(no_watcher(sender));
+    let names = SharedKeyNames { store: store.clone(), watcher: None };
+    (Reloader { files, directories, store: Arc::downgrade(&store), signals }, store, names)
 }
 
 /// Saves a file as most editors do.

@@ -12,7 +12,7 @@ use super::transfer::{BodyEnd, Transfer, TransferState};
 use crate::naming::report::Report;
 
 pin_project! {
-    /// An upstream body on its way through the amender.
+    /// An upstream body that is amended.
     pub(crate) struct AmendedBody<B: Body> {
         #[pin]
         upstream: B,
@@ -53,7 +53,7 @@ impl<B: Body> AmendedBody<B> {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             match &mut transfer.state {
-                TransferState::Streaming { end } => match end.take() {
+                TransferState::Streaming(end) => match end.take() {
                     Some(end) => transfer.finish_streaming(end),
                     None => transfer.receive(ready!(this.upstream.as_mut().poll_frame(cx))),
                 },

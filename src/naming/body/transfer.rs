@@ -1,5 +1,8 @@
 //! The state of one body: buffered up to the limit, then streamed, passed on unchanged or drained.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 
 use bytes::{Buf, Bytes};
@@ -10,9 +13,10 @@ use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::json::scan::ScanError;
 use crate::naming::budget::Reservation;
+#[cfg(feature = "tracing")]
+use crate::naming::events;
 use crate::naming::report::Report;
 use crate::naming::response_headers;
-use crate::naming::settings::MEMBERS;
 use crate::outcome::{Outcome, ResponseState, Skip};
 
 /// The smallest window for which an object may stay undecided, so that `limit(0)` inserts names too. It is longer than
@@ -30,13 +34,9 @@ pub(super) struct Transfer<E> {
 
 pub(super) enum TransferState<E> {
     /// The headers wait for the end of the body, for an error in it, or for more bytes than the limit.
-    Buffering {
-        end: Option<BodyEnd<E>>,
-    },
+    Buffering(Option<BodyEnd<E>>),
     /// Amended output goes out while the body arrives.
-    Streaming {
-        end: Option<BodyEnd<E>>,
-    },
+    Streaming(Option<BodyEnd<E>>),
     /// The body is invalid and goes out unchanged while it arrives.
     Passing,
     /// The body has ended, and the rest of the output goes out.
@@ -55,19 +55,18 @@ pub(super) enum BodyEnd<E> {
 
 impl<E> Transfer<E> {
     pub(super) fn new(report: Box<Report>) -> Self {
-        let settings = report.settings();
+        let settings = &report.settings;
         let rules = Rules {
-            members: MEMBERS,
             unmatched: settings.unmatched,
             null_as_unmatched: settings.null_as_unmatched,
             window: (settings.limit as u64).max(MIN_WINDOW),
         };
-        let amender = Amender::new(rules, report.names().clone(), settings.templates.clone());
+        let amender = Amender::new(rules, report.names.clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),
             reservation: Reservation::new(settings.budget.clone()),
             report,
-            state: TransferState::Buffering { end: None },
+            state: TransferState::Buffering(None),
         }
     }
 
@@ -79,7 +78,7 @@ impl<E> Transfer<E> {
             Some(Err(error)) => BodyEnd::Failed(error),
             None => BodyEnd::Complete(None),
         };
-        if let TransferState::Buffering { end } | TransferState::Streaming { end } = &mut self.state {
+        if let TransferState::Buffering(end) | TransferState::Streaming(end) = &mut self.state {
             *end = Some(received_end);
         }
     }
@@ -92,25 +91,28 @@ impl<E> Transfer<E> {
         if !self.amender.has_batch() && !self.has_ended() && !self.is_over_limit() {
             return;
         }
-        while self.amender.scanned() + self.amender.edit_charge() <= self.allowed()
-            && self.amender.scan_batch()
-        {
+        while self.scan_allowed_batch() {
             self.reserve();
         }
-        if matches!(self.state, TransferState::Buffering { end: Some(BodyEnd::Complete(_)) })
-            && !self.is_over_limit()
+        if matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_)))) && !self.is_over_limit()
         {
             self.amender.finish();
         }
     }
 
+    /// Scans the next batch, unless more bytes than allowed are scanned or charged.
+    fn scan_allowed_batch(&mut self) -> bool {
+        let charged = self.amender.scanned() + self.amender.edit_charge();
+        charged <= self.allowed() && self.amender.scan_batch()
+    }
+
     fn reserve(&mut self) {
-        self.reservation.grow(self.amender.held().min(self.report.settings().limit as u64));
+        self.reservation.grow(self.amender.held().min(self.report.settings.limit as u64));
     }
 
     /// The most bytes that may be held.
     fn allowed(&self) -> u64 {
-        self.reservation.allowed().min(self.report.settings().limit as u64)
+        self.reservation.allowed().min(self.report.settings.limit as u64)
     }
 
     fn is_over_limit(&self) -> bool {
@@ -118,23 +120,24 @@ impl<E> Transfer<E> {
     }
 
     fn has_ended(&self) -> bool {
-        !matches!(self.state, TransferState::Buffering { end: None })
+        !matches!(self.state, TransferState::Buffering(None))
     }
 
     /// True if the body is invalid and stays unchanged even if it is streamed.
-    fn is_hopeless(&self) -> bool {
+    fn is_invalid_and_unchanged(&self) -> bool {
         self.amender.error().is_some() && !self.amender.is_changed()
     }
 
     /// True if the headers can go out.
     pub(super) fn is_decided(&self) -> bool {
-        self.has_ended() || self.is_over_limit() || self.is_hopeless()
+        self.has_ended() || self.is_over_limit() || self.is_invalid_and_unchanged()
     }
 
-    /// True if the body exceeds the limit, and was not hopeless before that. One large frame can show both at once.
+    /// True if the body exceeded the limit before the error that leaves it unchanged. One large frame can contain both.
     fn must_stream(&self) -> bool {
         let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
-        let is_error_first = self.is_hopeless() && held_at_error.is_some_and(|held| held < self.allowed());
+        let is_error_first =
+            self.is_invalid_and_unchanged() && held_at_error.is_some_and(|held| held < self.allowed());
         self.is_over_limit() && !is_error_first
     }
 
@@ -142,21 +145,23 @@ impl<E> Transfer<E> {
     pub(super) fn decide(&mut self, headers: &mut HeaderMap) -> ResponseState {
         if self.is_over_limit() {
             self.amender.disable_prefilter();
-            self.scan_to_limit();
+            // The reservation does not grow here: bytes that another response has just returned must not make this body
+            // fit, because it may be incomplete.
+            while self.scan_allowed_batch() {}
         }
         let must_stream = self.must_stream();
         let end = match &mut self.state {
-            TransferState::Buffering { end } => end.take(),
+            TransferState::Buffering(end) => end.take(),
             _ => None,
         };
         if must_stream {
-            self.state = TransferState::Streaming { end };
+            self.state = TransferState::Streaming(end);
             self.report_progress(None);
             response_headers::amend(headers, None);
             return ResponseState::Streaming;
         }
         let skip = match (&end, self.amender.error()) {
-            (Some(BodyEnd::Failed(_)), _) if !self.is_hopeless() => Some(Skip::BodyFailed),
+            (Some(BodyEnd::Failed(_)), _) if !self.is_invalid_and_unchanged() => Some(Skip::BodyFailed),
             (_, error) => error.map(Skip::from),
         };
         match skip {
@@ -208,7 +213,7 @@ impl<E> Transfer<E> {
     }
 
     fn is_streaming(&self) -> bool {
-        matches!(self.state, TransferState::Streaming { .. })
+        matches!(self.state, TransferState::Streaming(_))
     }
 
     /// The number of bytes of an unchanged body that were received and did not go out.
@@ -277,12 +282,11 @@ impl<E> Transfer<E> {
     /// Logs the settled ids and reports the unmatched ones.
     fn report_ids(&mut self) {
         #[cfg(feature = "tracing")]
-        self.report.trace_named(self.amender.named());
-        let unmatched = self.amender.unmatched();
-        if unmatched.len() > 0 {
+        events::named(self.amender.named());
+        let unmatched = self.amender.take_unmatched();
+        if !unmatched.is_empty() {
             let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());
             self.report.record_unmatched(unmatched, whole_body);
-            self.amender.clear_unmatched();
         }
     }
 }

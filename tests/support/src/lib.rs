@@ -15,17 +15,13 @@ use bytes::Bytes;
 
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::TemplateCache;
-use tower_api_key_name::_internal::{self, DEFAULT_LIMIT, MEMBERS};
+use tower_api_key_name::_internal::{self, DEFAULT_LIMIT};
 use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
 /// The rules of a layer with the default settings.
-pub const RULES: Rules = Rules {
-    members: MEMBERS,
-    unmatched: Unmatched::Unknown,
-    null_as_unmatched: false,
-    window: DEFAULT_LIMIT as u64,
-};
+pub const RULES: Rules =
+    Rules { unmatched: Unmatched::Unknown, null_as_unmatched: false, window: DEFAULT_LIMIT as u64 };
 
 /// Amends one body by the default rules and passes the output to `write`. Returns the counts, and true if the body is
 /// JSON.

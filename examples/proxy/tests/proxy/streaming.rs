@@ -85,7 +85,7 @@ async fn response_above_the_total_limit_is_streamed() {
     })
     .await;
     let mut settings = settings(&upstream.base());
-    // Each of the three edits is charged 40 bytes.
+    // The rows, the charge for their three edits, and one byte less than the response that stalls.
     settings.total_limit = Some(ROWS.len() + 3 * 40 + 99);
     let proxy = Proxy::with(settings).await;
     let is_buffered = async || {

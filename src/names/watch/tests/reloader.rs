@@ -38,9 +38,10 @@ fn busy_directory_does_not_delay_a_reading() {
     let (_folder, file) = one_file();
     let (mut reloader, _store, _names) = reloader(&file);
     let (sender, signals) = channel();
+    reloader.signals = signals;
     let noise = send_without_pause(sender);
     let (sender, result) = tokio::sync::oneshot::channel();
-    thread::spawn(move || sender.send(reloader.wait_for_change(&signals, NEVER, Instant::now())));
+    thread::spawn(move || sender.send(reloader.wait_for_change(NEVER, Instant::now())));
     assert_eq!(within_deadline(result), Ok(true));
     noise.join().unwrap();
 }
@@ -57,11 +58,12 @@ fn events_do_not_shorten_the_pause() {
     let (_folder, file) = one_file();
     let (mut reloader, _store, _names) = reloader(&file);
     let (sender, signals) = channel();
+    reloader.signals = signals;
     let noise = send_without_pause(sender);
     let not_before = Instant::now() + pause_after(MAX_DELAY / 10);
-    assert!(reloader.wait_for_change(&signals, NEVER, not_before));
+    assert!(reloader.wait_for_change(NEVER, not_before));
     assert!(Instant::now() >= not_before);
-    drop(signals);
+    drop(reloader);
     noise.join().unwrap();
 }
 
@@ -70,11 +72,12 @@ fn stop_signal_ends_the_pause() {
     let (_folder, file) = one_file();
     let (mut reloader, _store, _names) = reloader(&file);
     let (sender, signals) = channel();
+    reloader.signals = signals;
     sender.send(Signal::Changed).unwrap();
     sender.send(Signal::Stop).unwrap();
     let (result_sender, result) = tokio::sync::oneshot::channel();
     thread::spawn(move || {
-        result_sender.send(reloader.wait_for_change(&signals, Duration::ZERO, Instant::now() + NEVER))
+        result_sender.send(reloader.wait_for_change(Duration::ZERO, Instant::now() + NEVER))
     });
     assert_eq!(within_deadline(result), Ok(false));
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::cases::{NAMES, naive};
 use crate::choices::{Choices, crumbs, cut};
-use crate::{RULES, documents};
+use crate::documents;
 use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
@@ -112,7 +112,7 @@ pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
         _ => 1 << 20,
     };
     let null = if null_as_unmatched { text } else { Some("null") };
-    let rules = Rules { unmatched, null_as_unmatched, window: window as u64, ..RULES };
+    let rules = Rules { unmatched, null_as_unmatched, window: window as u64 };
     (rules, naive::Rules { unmatched: text, null, window, ..Default::default() })
 }
 

@@ -6,24 +6,32 @@ use serde_json::Value;
 
 use super::map::{flaw, is_valid, saved};
 use crate::choices::Choices;
-use tower_api_key_name::{_internal::read_page, KeyNames};
+use tower_api_key_name::KeyNames;
 
-/// Checks that a page is parsed exactly if it is a list, that a malformed item affects no other item, and that the map
-/// file of the learned names parses to the same names.
-pub fn hold(input: &[u8]) {
+/// The result of parsing a page of keys.
+pub struct ParsedPage {
+    pub names: KeyNames,
+    /// The number of keys, with and without names.
+    pub keys: usize,
+    /// The map file with the names.
+    pub file: String,
+}
+
+/// Checks that `parse` accepts a page exactly if it is a list, that a malformed item affects no other item, and that the
+/// map file of the learned names parses to the same names.
+pub fn hold(input: &[u8], parse: impl Fn(&[u8]) -> Option<ParsedPage>) {
     let mut choices = Choices::new(input);
     let text = match choices.byte() % 3 {
         0 => choices.rest().to_vec(),
         _ => saved(&mut choices).0,
     };
     let parsed = serde_json::from_slice::<Value>(&text).ok();
-    let Some((listing, file)) = read_page(&text) else {
+    let Some(ParsedPage { names, keys, file }) = parse(&text) else {
         let is_list = parsed.is_some_and(|page| page["data"].is_array());
         assert!(!is_list, "{}", String::from_utf8_lossy(&text));
         return;
     };
-    let names = &listing.names;
-    is_valid(names);
+    is_valid(&names);
     match KeyNames::from_json(file.as_bytes()) {
         Ok(reparsed) => assert!(reparsed.iter().eq(names.iter()), "{file}"),
         Err(error) => panic!("{error}: {file}"),
@@ -33,7 +41,7 @@ pub fn hold(input: &[u8]) {
         let expected = expected(&page);
         let named = expected.iter().filter_map(|(id, name)| Some((id.as_str(), name.as_deref()?)));
         assert!(names.iter().eq(named), "{names:?}: {}", String::from_utf8_lossy(&text));
-        assert_eq!(listing.keys(), expected.len(), "{}", String::from_utf8_lossy(&text));
+        assert_eq!(keys, expected.len(), "{}", String::from_utf8_lossy(&text));
     }
 }
 
