@@ -52,11 +52,7 @@ impl Api {
         }
     }
 
-    /// Returns the headers of each request.
-    ///
-    /// # Errors
-    ///
-    /// If the key is in a file that cannot be read, or that does not contain a key.
+    /// Returns the headers of each request. Fails if the key is in a file that cannot be read.
     pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, DirectoryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -79,9 +75,7 @@ impl Api {
 }
 
 impl KeyList {
-    /// Returns the request target of the page after `cursor`, or of the first page if there is no cursor.
-    ///
-    /// Pages have the API's maximum size.
+    /// Returns the request target of the page after `cursor`, or of the first page. Pages have the API's maximum size.
     pub(super) fn target(&self, cursor: Option<&str>) -> String {
         let mut target = match self {
             Self::Projects => "/v1/organization/projects?limit=100&include_archived=true".to_owned(),

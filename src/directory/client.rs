@@ -130,7 +130,7 @@ fn parse_retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 /// Creates a [`ListError::Transport`] with an error and its sources in one line of at most 300 characters.
 ///
-/// A text that contains the key, or looks like a secret, is replaced. `key_header` is the value of the header with the key.
+/// A text that looks like a secret, or contains the key in `key_header`, is replaced.
 fn transport_error(error: BoxError, key_header: Option<&HeaderValue>) -> ListError {
     const MAX_CHARS: usize = 300;
     let mut message = error.to_string();

@@ -12,6 +12,7 @@ use crate::KeyNames;
 const DEFAULT_NAME: &str = "Secret Key";
 
 /// A listing in progress.
+#[derive(Default)]
 pub(super) struct Collector {
     name_by_account: bool,
     /// The keys by id.
@@ -28,13 +29,7 @@ struct ListedKey {
 
 impl Collector {
     pub(super) fn new(name_by_account: bool) -> Self {
-        Self {
-            name_by_account,
-            keys: BTreeMap::new(),
-            project_ids: HashSet::new(),
-            left_out_count: 0,
-            missing: Vec::new(),
-        }
+        Self { name_by_account, ..Self::default() }
     }
 
     /// The number of distinct keys so far.
@@ -115,7 +110,7 @@ impl Collector {
 }
 
 impl ListedKey {
-    /// The order of precedence of the same key in several lists: first with a name, then by rank.
+    /// A key with a name precedes one without a name. Of two such keys, the one of the lower rank precedes.
     fn precedence(&self) -> (bool, usize) {
         (self.name.is_none(), self.rank)
     }

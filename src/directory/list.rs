@@ -202,16 +202,13 @@ impl ListJob {
     fn advance(&mut self, cursor: String) -> Result<(), ListError> {
         // The first page has no cursor.
         let page_count = 1 + self.used_cursors.len();
-        if cursor.is_empty() || cursor.len() > MAX_CURSOR {
-            return Err(ListError::RepeatedCursor);
-        }
-        let is_new = self.used_cursors.insert(cursor.clone());
-        if !is_new {
+        if cursor.is_empty() || cursor.len() > MAX_CURSOR || self.used_cursors.contains(&cursor) {
             return Err(ListError::RepeatedCursor);
         }
         if page_count == MAX_PAGES {
             return Err(ListError::TooManyPages);
         }
+        self.used_cursors.insert(cursor.clone());
         self.cursor = Some(cursor);
         Ok(())
     }

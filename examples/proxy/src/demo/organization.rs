@@ -25,10 +25,10 @@ pub(super) struct OpenaiKey {
 }
 
 pub(super) const PROJECTS: [Project; 4] = [
-    project("proj_Hq2mWbXoSaT1", "Storefront", false),
-    project("proj_Vd8kRzYpLcN4", "Search", false),
-    project("proj_Tj5nEuGiKfB7", "Research", false),
-    project("proj_Ax3cMwDvPhJ9", "Old pilot", true),
+    Project { id: "proj_Hq2mWbXoSaT1", name: "Storefront", archived: false },
+    Project { id: "proj_Vd8kRzYpLcN4", name: "Search", archived: false },
+    Project { id: "proj_Tj5nEuGiKfB7", name: "Research", archived: false },
+    Project { id: "proj_Ax3cMwDvPhJ9", name: "Old pilot", archived: true },
 ];
 
 pub(super) const KEYS: [OpenaiKey; 11] = [
@@ -47,10 +47,6 @@ pub(super) const KEYS: [OpenaiKey; 11] = [
 
 const ADMIN_KEYS: [(&str, Option<&str>); 2] =
     [("key_AdmN2bVxRq5w", Some("finops-dashboard")), ("key_AdmT7kYsLc3e", None)];
-
-const fn project(id: &'static str, name: &'static str, archived: bool) -> Project {
-    Project { id, name, archived }
-}
 
 /// Creates a key of the project at this index of [`PROJECTS`].
 const fn key(
@@ -110,12 +106,8 @@ fn project_key_item(key: &OpenaiKey) -> Value {
         "owner": {
             "type": "user",
             "user": {
-                "object": "organization.project.user",
-                "id": key.user,
-                "name": key.user,
-                "email": format!("{}@example.com", key.user),
-                "role": "member",
-                "added_at": CREATED,
+                "object": "organization.project.user", "id": key.user, "name": key.user,
+                "email": format!("{}@example.com", key.user), "role": "member", "added_at": CREATED,
             }
         }
     })
