@@ -52,7 +52,8 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     let is_new = loaded.is_none();
     let before = loaded.unwrap_or_default();
     let names = KeyNames::merged([learned, &before]);
-    let written = !names.has_same_pairs(&before) || (is_new && is_complete);
+    let is_changed = !names.has_same_pairs(&before);
+    let written = is_changed || (is_new && is_complete);
     if written {
         write_map(path, &names).map_err(|cause| {
             let message = format!("{}: cannot be written: {cause}", display_path(path));
@@ -110,7 +111,7 @@ fn resolve_link(path: &Path) -> io::Result<PathBuf> {
         return Ok(existing);
     }
     match fs::read_link(path) {
-        // The link of a missing file is relative to the link's folder, unless it is absolute.
+        // A relative link begins at its own folder. An absolute link replaces the whole path.
         Ok(missing) => std::path::absolute(path.with_file_name(missing)),
         Err(_) => std::path::absolute(path),
     }

@@ -65,25 +65,25 @@ impl Collector {
         }
     }
 
-    /// Returns the name of a key: the service account's if the key has no name of its own, otherwise the key's.
-    /// `None` if the name is unusable.
-    fn choose_name(&self, name: Option<String>, account: Option<String>) -> Option<String> {
-        let has_own_name = name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
-        if self.name_by_account
-            && !has_own_name
-            && let Some(account) = account
-            && KeyNames::is_valid_text(&account)
-        {
-            return Some(account);
+    /// Returns the account's name for a key that has no name of its own, otherwise the key's name. `None` if the name
+    /// is unusable.
+    fn choose_name(&self, key_name: Option<String>, account_name: Option<String>) -> Option<String> {
+        let is_usable = |text: &String| KeyNames::is_valid_text(text);
+        let has_own_name = key_name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
+        if self.name_by_account && !has_own_name {
+            let usable_name = account_name.filter(is_usable);
+            if usable_name.is_some() {
+                return usable_name;
+            }
         }
-        name.filter(|name| KeyNames::is_valid_text(name))
+        key_name.filter(is_usable)
     }
 
     pub(super) fn add_missing(&mut self, list: KeyList, error: ListError) {
         self.missing.push(MissingList { list, error });
     }
 
-    /// Returns the listing. The collector does not count the requests and retries.
+    /// Returns the listing. `requests` and `retries` are counted by the fetcher.
     pub(super) fn finish(mut self, requests: usize, retries: usize) -> Listing {
         // Lists end in any order. Sorting makes two listings with the same errors equal.
         self.missing.sort_by(|one, other| one.list.cmp(&other.list));

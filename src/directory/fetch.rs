@@ -68,7 +68,7 @@ impl<'a> PageFetcher<'a> {
             .with_factor(2.0)
             .with_jitter()
             .without_max_times();
-        // `None` ends the retries.
+        // Returns the delay before the next retry. `None` ends the retries.
         let choose_delay = |error: &ListError, backoff_delay: Option<Duration>| {
             let delay = match error.retry_after() {
                 Some(requested) => requested.max(MIN_DELAY),
@@ -101,13 +101,13 @@ impl<'a> PageFetcher<'a> {
         let request = self.client.get(uri.clone(), self.headers.clone(), self.limits.page_limit);
         let request_deadline = give_up_at.min(Instant::now() + self.limits.timeout);
         match timeout_at(request_deadline, request).await {
-            Ok(body) => ListPage::parse(&body?),
+            Ok(result) => ListPage::parse(&result?),
             Err(_) if Instant::now() >= self.deadline => Err(ListError::DeadlineExceeded),
             Err(_) => Err(ListError::Timeout(self.limits.timeout)),
         }
     }
 
-    /// Waits until the end of the pause, which other requests may extend meanwhile. Returns an error if it is too long.
+    /// Waits until the end of the pause, which other requests may extend meanwhile. Fails if the pause is too long.
     async fn wait_for_pause(&self, give_up_at: Instant) -> Result<(), ListError> {
         loop {
             let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);

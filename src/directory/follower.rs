@@ -144,11 +144,13 @@ impl PendingIds {
     /// those that are in no list.
     fn remove_listed(&mut self, known: &KeyNames, listing: &Listing) {
         self.pending.retain(|id| known.name(id).is_none());
-        if listing.is_final() {
-            if self.not_found.len() + self.pending.len() > MAX_NOT_FOUND {
-                self.not_found.clear();
-            }
-            self.not_found.extend(self.pending.drain());
+        if !listing.is_final() {
+            return;
         }
+        // The remaining ids are in no list.
+        if self.not_found.len() + self.pending.len() > MAX_NOT_FOUND {
+            self.not_found.clear();
+        }
+        self.not_found.extend(self.pending.drain());
     }
 }

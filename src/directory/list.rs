@@ -121,8 +121,9 @@ async fn fetch_page(
 impl ListQueue {
     /// Creates a queue of the lists that are known before the first page.
     fn new(config: &ListConfig) -> Self {
-        let first_lists = config.api.first_lists().into_iter();
-        let waiting: VecDeque<_> = first_lists.map(|list| ListJob::new(list, usize::MAX)).collect();
+        // The names in a project's list have precedence over the names in these lists.
+        let lowest_rank = |list| ListJob::new(list, usize::MAX);
+        let waiting: VecDeque<_> = config.api.first_lists().into_iter().map(lowest_rank).collect();
         let list_count = waiting.len();
         Self { collector: Collector::new(config.name_by_account), waiting, list_count, done_count: 0 }
     }
@@ -155,9 +156,9 @@ impl ListQueue {
         if job.list != KeyList::Projects {
             self.collector.add_key(job.rank, item);
         } else if let Some(project) = self.collector.add_project(item) {
-            let rank = self.list_count;
+            let list = KeyList::ProjectKeys { project };
+            self.waiting.push_back(ListJob::new(list, self.list_count));
             self.list_count += 1;
-            self.waiting.push_back(ListJob::new(KeyList::ProjectKeys { project }, rank));
         }
     }
 
@@ -198,7 +199,8 @@ impl ListJob {
         Self { list, rank, cursor: None, used_cursors: HashSet::new() }
     }
 
-    /// Moves to the page after this cursor. Returns an error if the cursor is unusable, or the list is too long.
+    /// Moves to the page after this cursor. Returns an error if the cursor is unusable or repeated, or if the list is too
+    /// long.
     fn advance(&mut self, cursor: String) -> Result<(), ListError> {
         // The first page has no cursor.
         let page_count = 1 + self.used_cursors.len();

@@ -105,7 +105,9 @@ impl fmt::Display for ListError {
     }
 }
 
-/// Writes the text of a [`ListError::Status`]. A `delay` is in it only if it was too long for a retry.
+/// Writes the text of a [`ListError::Status`].
+///
+/// `delay` is the delay that the last response requested. There was no further retry, so the delay was too long.
 fn write_status(f: &mut fmt::Formatter<'_>, status: StatusCode, delay: Option<Duration>) -> fmt::Result {
     let code = status.as_u16();
     match (code, delay) {

@@ -116,6 +116,7 @@ impl MissingList {
 }
 
 impl fmt::Display for MissingList {
+    /// Writes the list and the reason, and for a rejected key the kind of key that is required.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.list, self.error)?;
         let is_rejected =
@@ -128,6 +129,7 @@ impl fmt::Display for MissingList {
 }
 
 impl fmt::Display for Synced {
+    /// Writes a summary, for example `250 projects, 12002 keys: 12002 new, 0 renamed, 0 gone`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listing = &self.listing;
         let Changes { new, renamed, gone } = self.changes;

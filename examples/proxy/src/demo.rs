@@ -162,23 +162,25 @@ fn route(request: &Request<Incoming>) -> DemoResponse {
         let message = "Incorrect API key provided.";
         return error_response(StatusCode::UNAUTHORIZED, message, None, "invalid_api_key");
     }
-    let Some(below) = path.strip_prefix("/v1/organization/") else {
-        return unknown_path(path);
-    };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let message = "The demo supports only GET and HEAD.";
-        return error_response(StatusCode::METHOD_NOT_ALLOWED, message, None, "method_not_allowed");
-    }
-    let result = match below.split('/').collect::<Vec<_>>()[..] {
-        ["costs"] => reports::costs(&params),
-        ["usage", kind] => reports::usage(kind, &params),
-        ["projects"] => organization::list_projects(&params),
-        ["projects", project, "api_keys"] => organization::list_project_keys(project, &params),
-        ["admin_api_keys"] => organization::list_admin_keys(&params),
-        _ => Err(unknown_path(path)),
-    };
-    match result {
+    match route_openai(request.method(), path, &params) {
         Ok(response) | Err(response) => response,
+    }
+}
+
+/// Returns the response of an endpoint of OpenAI's API, or the response to an invalid request as an error.
+fn route_openai(method: &Method, path: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    let Some(endpoint) = path.strip_prefix("/v1/organization/") else { return Err(unknown_path(path)) };
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let message = "The demo supports only GET and HEAD.";
+        return Err(error_response(StatusCode::METHOD_NOT_ALLOWED, message, None, "method_not_allowed"));
+    }
+    match endpoint.split('/').collect::<Vec<_>>()[..] {
+        ["costs"] => reports::costs(params),
+        ["usage", kind] => reports::usage(kind, params),
+        ["projects"] => organization::list_projects(params),
+        ["projects", project, "api_keys"] => organization::list_project_keys(project, params),
+        ["admin_api_keys"] => organization::list_admin_keys(params),
+        _ => Err(unknown_path(path)),
     }
 }
 

@@ -75,7 +75,7 @@ fn report_messages(params: &QueryParams) -> Result<Value, &'static str> {
 
 /// Returns the rows of one day: one per key if they are grouped by key, and one without a key.
 ///
-/// The row without a key contains the use of the Workbench, or the use of all keys. A filter by `key_ids` omits it.
+/// The row without a key contains the use of the Workbench, or of all keys. Rows by key are filtered by `key_ids`.
 fn rows(time: u64, groups: &[&str], key_ids: &[&str]) -> Vec<Value> {
     let is_by_key = groups.contains(&"api_key_id");
     let mut keys: Vec<Option<&str>> = Vec::new();

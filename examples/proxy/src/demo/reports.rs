@@ -124,6 +124,7 @@ fn list_records(report: &DemoReport) -> Vec<UsageRecord> {
     let mut records = Vec::new();
     for (key_index, key) in keys.enumerate() {
         for (model_index, &(model, line_item)) in report.models.iter().enumerate() {
+            // No report has 31 models, so the index is unique.
             let index = (key_index * 31 + model_index) as u64;
             let seed = scramble(index ^ (report.object.len() as u64) << 32);
             records.push(UsageRecord { key, model, line_item, seed });
@@ -167,7 +168,7 @@ impl UsageRecord {
         })
     }
 
-    /// Returns the record's part of the number at `index` in a bucket. `used` is a pseudorandom number of the bucket.
+    /// Returns the record's part of the number at `index` in a bucket. `used` is pseudorandom.
     fn amount(&self, report: &DemoReport, index: usize, used: u64, width: u64) -> u128 {
         let weight = self.key.map_or(3, |key| key.weight);
         let random = scramble(used.wrapping_add(index as u64)) % 10_000;
@@ -182,7 +183,9 @@ impl UsageRecord {
     }
 }
 
-/// Returns the rows of the bucket that begins at `time`. Records with equal values of the grouping members share a row.
+/// Returns the rows of the bucket that begins at `time`.
+///
+/// Records with equal values of the members in `group_by` share a row. All other members of a row are null.
 fn sum_rows(report: &DemoReport, records: &[UsageRecord], query: &ReportQuery<'_>, time: u64) -> Rows {
     let mut rows = Rows::new();
     for record in records {
@@ -191,9 +194,10 @@ fn sum_rows(report: &DemoReport, records: &[UsageRecord], query: &ReportQuery<'_
         if query.width < DAY && used.is_multiple_of(3) {
             continue;
         }
-        let grouping_value =
-            |name: &&str| if query.groups.contains(name) { record.member(name) } else { None };
-        let row: Vec<Option<String>> = report.groups.iter().map(grouping_value).collect();
+        let mut row = Vec::new();
+        for name in report.groups {
+            row.push(if query.groups.contains(name) { record.member(name) } else { None });
+        }
         let sums = rows.entry(row).or_insert_with(|| vec![0; report.numbers.len()]);
         for (index, sum) in sums.iter_mut().enumerate() {
             *sum += record.amount(report, index, used, query.width);

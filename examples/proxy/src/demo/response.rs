@@ -12,12 +12,12 @@ pub(super) struct DemoResponse(pub(super) StatusCode, pub(super) String);
 /// Returns an error in OpenAI's form, which has all four members.
 pub(super) fn error_response(
     status: StatusCode,
-    text: &str,
+    message: &str,
     param: Option<&str>,
     code: &str,
 ) -> DemoResponse {
     let body = serde_json::json!({
-        "error": {"message": text, "type": "invalid_request_error", "param": param, "code": code}
+        "error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     });
     DemoResponse(status, body.to_string())
 }
