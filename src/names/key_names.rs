@@ -148,7 +148,7 @@ impl KeyNames {
     }
 
     /// Finds the entry with this id, given as unescaped bytes. Expected constant time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
         self.entries.find(id)
     }
