@@ -1,6 +1,6 @@
 //! Tests of 32 bytes at once. Bit `n` of a result is for byte `n`.
 
-use wide::u8x32;
+use wide::{u8x16, u8x32};
 
 /// True if the target has vectors of 16 bytes. Without them the templates are slower than the plain scanner.
 pub(super) const HAS_SIMD: bool =
@@ -19,8 +19,16 @@ pub(super) fn special(block: &[u8; 32]) -> u32 {
 
 #[inline(always)]
 pub(super) fn digits(block: &[u8; 32]) -> u32 {
-    let values = u8x32::new(*block) - u8x32::splat(b'0');
-    values.min(u8x32::splat(9)).simd_eq(values).to_bitmask()
+    let (low, high) = (first_digits(block), first_digits(&block[16..]));
+    low | high << 16
+}
+
+/// The digits of the first 16 bytes.
+#[inline(always)]
+pub(super) fn first_digits(block: &[u8]) -> u32 {
+    let Some(block) = block.first_chunk() else { return 0 };
+    let values = u8x16::new(*block) - u8x16::splat(b'0');
+    values.min(u8x16::splat(9)).simd_eq(values).to_bitmask()
 }
 
 #[inline(always)]
@@ -30,9 +38,13 @@ pub(super) fn white_space(block: &[u8; 32]) -> u32 {
     (is(b' ') | is(b'\n') | is(b'\r') | is(b'\t')).to_bitmask()
 }
 
+/// The equal ones of 16 bytes, from `start` on.
 #[inline(always)]
-pub(super) fn equal(a: &[u8; 32], b: &[u8; 32]) -> u32 {
-    u8x32::new(*a).simd_eq(u8x32::new(*b)).to_bitmask()
+pub(super) fn equal<const N: usize, const M: usize>(a: &[u8; N], b: &[u8; M], start: usize) -> u8x16 {
+    match (a[start..].first_chunk(), b[start..].first_chunk()) {
+        (Some(a), Some(b)) => u8x16::new(*a).simd_eq(u8x16::new(*b)),
+        _ => u8x16::ZERO,
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +63,7 @@ mod tests {
             assert_eq!(special(&block), mask(&block, is_special));
             assert_eq!(digits(&block), mask(&block, |byte| byte.is_ascii_digit()));
             assert_eq!(white_space(&block), mask(&block, |byte| b" \n\r\t".contains(&byte)));
-            assert_eq!(equal(&block, &[first; 32]), 1);
+            assert_eq!(equal(&block, &[first; 32], 0).to_bitmask(), 1);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The text between two values, and its meaning.
 
-use super::simd::{digits, special, white_space};
+use super::simd::{digits, first_digits, special, white_space};
 use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
@@ -245,7 +245,10 @@ pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
             (*second.get(len)? == b'"').then_some(32 + len + 1)
         }
         b'0'..=b'9' => {
-            let mut len = digits(first).trailing_ones() as usize;
+            let mut len = first_digits(first).trailing_ones() as usize;
+            if len == 16 {
+                len += first_digits(&first[16..]).trailing_ones() as usize;
+            }
             // One test for all numbers: it cannot be predicted which of them are 0 (RFC 8259 §6).
             if (first[0] == b'0') & (len > 1) {
                 return None;
