@@ -52,11 +52,8 @@ use super::cursor::Cursor;
 use super::plain::{PlainScanner, ScanState};
 use super::sink::Sink;
 
-/// The most templates.
+/// The most templates. A page of the APIs has about 15 different ones.
 const MAX_TEMPLATES: usize = 64;
-
-/// The templates that the first allocation has room for. A page of the APIs has about 15 different ones.
-const USUAL_TEMPLATES: usize = 20;
 
 /// The mispredictions after which the templates pause.
 const BUDGET: u32 = 48;
@@ -202,7 +199,8 @@ impl Templates {
         }
         let index = known.unwrap_or(self.known.len());
         if known.is_none() {
-            self.known.reserve(if self.known.is_empty() { USUAL_TEMPLATES } else { 1 });
+            // The first allocation has room for a usual page.
+            self.known.reserve(if self.known.is_empty() { 20 } else { 1 });
             self.known.push(Template::new(structure, window));
         }
         self.known[index].set_constant(window, value.unwrap_or(0));
