@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn text_length_stops_at_every_special_byte() {
         for byte in 0..=255 {
-            let is_special = byte < b' ' || byte >= 0x80 || byte == b'"' || byte == b'\\';
+            let is_special = !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\');
             for before in 0..20 {
                 let text = [&[b'a'; 20][..before], &[byte], b"\"\x80 aaaaaaaaaaa"].concat();
                 let expected = if is_special { before } else { before + 1 };
