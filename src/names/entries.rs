@@ -14,8 +14,8 @@ use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
 pub(crate) struct Entries {
     text: String,
     list: Vec<Entry>,
-    /// Indexes into `list`, by the hash of the id.
-    by_id: HashTable<u32>,
+    /// Entries by the hash of the id.
+    by_id: HashTable<Slot>,
     /// Hashes of names with indexes into `list`, sorted by `finish`.
     by_name: Vec<(u32, u32)>,
     /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard library's hasher and
@@ -33,6 +33,14 @@ struct Entry {
     name: Span,
 }
 
+/// The position of an id and of the JSON behind it. A look-up by id needs nothing else from memory but the text.
+#[derive(Clone, Copy)]
+struct Slot {
+    id_start: u32,
+    id_len: u16,
+    json_len: u16,
+}
+
 /// A byte range of the text.
 #[derive(Clone, Copy)]
 struct Span {
@@ -43,7 +51,7 @@ struct Span {
 /// A reference to an entry of one [`KeyNames`](super::KeyNames). It is valid for that map only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EntryRef {
-    index: u32,
+    json_start: u32,
     /// The length of the name as JSON, in bytes.
     pub(crate) json_len: u16,
 }
@@ -76,9 +84,10 @@ impl Entries {
         let json = Span { start: quote.start, len: inside_json.len + 2 };
         let name = if needs_escapes { self.push(name) } else { inside_json };
         self.list.push(Entry { id, json, name });
-        let Self { text, list, by_id, hasher, .. } = self;
-        let hash_of = |&index: &u32| hasher.hash_one(list[index as usize].id.bytes_of(text));
-        by_id.insert_unique(hash_of(&index), index, hash_of);
+        let slot = Slot { id_start: id.start, id_len: id.len, json_len: json.len };
+        let Self { text, by_id, hasher, .. } = self;
+        let hash_of = |slot: &Slot| hasher.hash_one(slot.id().bytes_of(text));
+        by_id.insert_unique(hash_of(&slot), slot, hash_of);
         Ok(())
     }
 
@@ -89,12 +98,12 @@ impl Entries {
         self.list.shrink_to_fit();
     }
 
-    /// Finds the entry with this id, given as unescaped bytes. Expected constant time.
-    #[inline]
+    /// Finds the entry with this id, in expected constant time.
+    #[inline(always)]
     pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
-        let is_same = |&index: &u32| self.list[index as usize].id.bytes_of(&self.text) == id;
-        let &index = self.by_id.find(self.hasher.hash_one(id), is_same)?;
-        Some(EntryRef { index, json_len: self.list[index as usize].json.len })
+        let is_same = |slot: &Slot| slot.id().bytes_of(&self.text) == id;
+        let slot = self.by_id.find(self.hasher.hash_one(id), is_same)?;
+        Some(EntryRef { json_start: slot.id_start + u32::from(slot.id_len), json_len: slot.json_len })
     }
 
     /// Returns the ids of all entries with this name, in the order of their insertion.
@@ -113,20 +122,29 @@ impl Entries {
 
     /// Returns an entry's id and name.
     pub(crate) fn pair(&self, entry: EntryRef) -> (&str, &str) {
-        let entry = &self.list[entry.index as usize];
+        let index = self.list.partition_point(|other| other.json.start < entry.json_start);
+        let entry = &self.list[index];
         (entry.id.of(&self.text), entry.name.of(&self.text))
     }
 
     /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.
     #[inline]
     pub(crate) fn json(&self, entry: EntryRef) -> &[u8] {
-        self.list[entry.index as usize].json.bytes_of(&self.text)
+        Span { start: entry.json_start, len: entry.json_len }.bytes_of(&self.text)
     }
 
     fn push(&mut self, text: &str) -> Span {
         let span = Span { start: self.text.len() as u32, len: text.len() as u16 };
         self.text.push_str(text);
         span
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    fn id(&self) -> Span {
+        Span { start: self.id_start, len: self.id_len }
     }
 }
 
