@@ -125,6 +125,7 @@ impl KeyNamesError {
 }
 
 impl fmt::Display for KeyNamesError {
+    /// Writes the number of the pair or the position in the text, if there is one, before the defect.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(number) = self.pair {
             write!(f, "pair {number}: ")?;

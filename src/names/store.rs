@@ -57,7 +57,7 @@ pub(super) struct Store {
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
-    pub(super) unmatched: UnmatchedQueue,
+    pub(super) unmatched: Arc<UnmatchedQueue>,
 }
 
 /// The maps that are merged into one.
@@ -91,13 +91,13 @@ impl Deref for Snapshot {
 // === impl Status ===
 
 impl Status {
+    /// The status of a snapshot that was merged from these sources, without an error and a warning.
     fn new(snapshot: &Snapshot, sources: &Sources) -> Self {
-        let paths: Vec<_> = sources.files.iter().map(|(path, _)| &**path).collect();
         Self {
             generation: snapshot.generation,
             entries: snapshot.len(),
             changed_at: SystemTime::now(),
-            source: if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") },
+            source: sources.description(),
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
@@ -105,6 +105,17 @@ impl Status {
             left_out: snapshot.left_out(),
             partial: snapshot.is_partial(),
         }
+    }
+
+    /// Changes to the status of the next generation. The error and the warning stay.
+    fn advance(&mut self, snapshot: &Snapshot, sources: &Sources) {
+        *self = Self {
+            #[cfg(feature = "watch")]
+            last_error: self.last_error.take(),
+            #[cfg(feature = "watch")]
+            warning: self.warning.take(),
+            ..Self::new(snapshot, sources)
+        };
     }
 }
 
@@ -114,8 +125,11 @@ impl Store {
     /// Creates a store whose first generation is merged from these sources.
     pub(super) fn new(sources: Sources) -> Arc<Self> {
         let mut first = sources.merge(1);
-        first.is_complete &= !first.is_empty();
-        let unmatched = UnmatchedQueue::default();
+        if first.is_empty() {
+            // An empty map means that the names have not arrived yet.
+            first.is_complete = false;
+        }
+        let unmatched = Arc::<UnmatchedQueue>::default();
         unmatched.restart(first.generation);
         Arc::new(Self {
             unmatched,
@@ -131,6 +145,8 @@ impl Store {
     }
 
     /// Changes the sources and the status in one step. Each closure returns true if it has changed something.
+    ///
+    /// If the sources have changed, their merged map is the next generation.
     pub(super) fn change_with_status(
         &self,
         change_sources: impl FnOnce(&mut Sources) -> bool,
@@ -138,23 +154,18 @@ impl Store {
     ) {
         // The sources are consistent even if another writer panics.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_changed = change_sources(&mut sources);
-        let next = is_changed.then(|| sources.merge(self.current.load().generation + 1));
+        if !change_sources(&mut sources) {
+            self.status.send_if_modified(change_status);
+            return;
+        }
+        let next = sources.merge(self.current.load().generation + 1);
         // The status stays locked until the map is stored, so a reader that has seen a generation in the status loads
         // that generation or a later one.
-        self.status.send_if_modified(|status| {
-            let is_status_changed = change_status(status);
-            let Some(next) = next else { return is_status_changed };
-            *status = Status {
-                #[cfg(feature = "watch")]
-                last_error: status.last_error.take(),
-                #[cfg(feature = "watch")]
-                warning: status.warning.take(),
-                ..Status::new(&next, &sources)
-            };
+        self.status.send_modify(|status| {
+            change_status(status);
+            status.advance(&next, &sources);
             self.unmatched.restart(next.generation);
             self.current.store(Arc::new(next));
-            true
         });
     }
 }
@@ -169,13 +180,25 @@ impl Sources {
         self.replacement = None;
     }
 
-    /// Merges all maps. The first map that contains an id names it.
+    /// Merges all maps into the snapshot of this generation. The first map that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
-        let names = match (&self.replacement, &self.files[..]) {
-            (Some(only), _) | (None, [(_, only)]) => only.clone(),
-            (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
+        let names = if let Some(replacement) = &self.replacement {
+            replacement.clone()
+        } else if let [(_, only)] = &self.files[..] {
+            only.clone()
+        } else {
+            Arc::new(KeyNames::merged(self.files.iter().map(|(_, names)| &**names)))
         };
         let is_complete = !names.is_partial() && !self.is_listing_awaited;
         Snapshot { generation, names, is_complete }
+    }
+
+    /// The origin of the merged map, for the status.
+    fn description(&self) -> String {
+        if self.replacement.is_some() {
+            return "memory".into();
+        }
+        let paths: Vec<_> = self.files.iter().map(|(path, _)| &**path).collect();
+        paths.join(", ")
     }
 }

@@ -65,7 +65,8 @@ impl WatchError {
     /// The error of one file. `message` follows the path and begins with a colon.
     pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: impl fmt::Display) -> Self {
         let shown = display_path(path);
-        let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
+        let is_hidden = shown != path.to_string_lossy();
+        let path = if is_hidden { None } else { Some(path.to_path_buf()) };
         Self { path, ..Self::new(kind, format!("{shown}{message}")) }
     }
 
