@@ -49,16 +49,13 @@ pub(crate) struct EntryRef {
     pub(crate) json_len: u16,
 }
 
-// === impl Entries ===
-
 impl Entries {
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Adds an entry. Both texts must keep the rules of `KeyNames`, which bound their lengths.
-    ///
-    /// Returns an error and adds nothing if the map contains the id, or if the texts of the map exceed 4 GiB.
+    /// Adds an entry, or returns an error if the map contains the id or its texts exceed 4 GiB. Both texts must keep the
+    /// rules of `KeyNames`, which bound their lengths.
     pub(super) fn insert(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
         if self.find(id.as_bytes()).is_some() {
             return Err(KeyNamesError::new(KeyNamesErrorKind::DuplicateId, ID));
@@ -91,7 +88,7 @@ impl Entries {
     fn index_by_id(&mut self, index: u32) {
         let Self { text, list, by_id, hasher, .. } = self;
         // The table also calls this closure for its other entries when it grows.
-        let hash_of = |index: &u32| hasher.hash_one(list[*index as usize].id.bytes_in(text));
+        let hash_of = |index: &u32| hasher.hash_one(list[*index as usize].id.text_in(text).as_bytes());
         by_id.insert_unique(hash_of(&index), index, hash_of);
     }
 
@@ -105,9 +102,8 @@ impl Entries {
     /// Finds the entry with this id, given as unescaped bytes. Expected constant time.
     #[inline]
     pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
-        let hash = self.hasher.hash_one(id);
-        let has_id = |index: &u32| self.list[*index as usize].id.bytes_in(&self.text) == id;
-        let index = *self.by_id.find(hash, has_id)?;
+        let has_id = |index: &u32| self.list[*index as usize].id.text_in(&self.text).as_bytes() == id;
+        let index = *self.by_id.find(self.hasher.hash_one(id), has_id)?;
         Some(EntryRef { index, json_len: self.list[index as usize].json.len })
     }
 
@@ -140,7 +136,7 @@ impl Entries {
     /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.
     #[inline]
     pub(crate) fn json(&self, entry: EntryRef) -> &[u8] {
-        self.list[entry.index as usize].json.bytes_in(&self.text)
+        self.list[entry.index as usize].json.text_in(&self.text).as_bytes()
     }
 
     fn append(&mut self, text: &str) -> Span {
@@ -150,15 +146,9 @@ impl Entries {
     }
 }
 
-// === impl Span ===
-
 impl Span {
+    #[inline]
     fn text_in(self, text: &str) -> &str {
         &text[self.start as usize..][..usize::from(self.len)]
-    }
-
-    #[inline]
-    fn bytes_in(self, text: &str) -> &[u8] {
-        &text.as_bytes()[self.start as usize..][..usize::from(self.len)]
     }
 }

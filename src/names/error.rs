@@ -57,8 +57,6 @@ pub enum KeyNamesErrorKind {
 pub(super) const ID: &str = "id";
 pub(super) const NAME: &str = "name";
 
-// === impl KeyNamesError ===
-
 impl KeyNamesError {
     pub(super) fn new(kind: KeyNamesErrorKind, subject: &'static str) -> Self {
         Self { kind, subject, bytes: 0, pair: None, position: None }

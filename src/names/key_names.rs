@@ -37,8 +37,6 @@ pub struct KeyNames {
     pub(super) partial: bool,
 }
 
-// === impl KeyNames ===
-
 impl KeyNames {
     /// The greatest length of an id or a name, in bytes.
     pub(crate) const MAX_LEN: usize = 256;
@@ -120,8 +118,7 @@ impl KeyNames {
         let mut merged = Self::default();
         for map in maps {
             for (id, name) in map.iter() {
-                // `insert` fails for an id of an earlier map, which is left out. Its other error, more than 4 GiB,
-                // cannot occur with files of at most 64 MiB.
+                // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.
                 let _ = merged.entries.insert(id, name);
             }
             merged.left_out += map.left_out;

@@ -22,8 +22,6 @@ pub(crate) struct LearnedNames {
     place: usize,
 }
 
-// === impl LearnedNames ===
-
 impl LearnedNames {
     /// Creates a publisher, and its handle, which also follows the files at these paths.
     ///
@@ -36,8 +34,7 @@ impl LearnedNames {
         cached: Option<KeyNames>,
     ) -> Result<(Self, SharedKeyNames), WatchError> {
         let absolute_path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
-        let absolute_cache = absolute_path(cache);
-        let is_cache = |path: &PathBuf| absolute_path(path) == absolute_cache;
+        let is_cache = |path: &PathBuf| absolute_path(path) == absolute_path(cache);
         let place = paths.iter().position(is_cache).unwrap_or(paths.len());
         let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
         let mut files = MapFile::open_all(&watched_paths)?;
@@ -50,15 +47,13 @@ impl LearnedNames {
             file.place += 1;
         }
         let names = follow(files, sources)?;
-        let publisher = Self { store: Arc::downgrade(&names.store), place };
-        Ok((publisher, names))
+        Ok((Self { store: Arc::downgrade(&names.store), place }, names))
     }
 
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
     /// `is_complete` is true if `names` includes a listing of all keys. The merged map is the next generation, unless
-    /// the pairs are the same as before and this is not the first complete listing. Has no effect if the handle was
-    /// dropped.
+    /// the pairs are the same as before and this is not the first complete listing.
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
@@ -80,11 +75,7 @@ impl Drop for LearnedNames {
     /// Makes the handle's map complete, as a new generation, if a listing was still awaited.
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
-            store.change(|sources| {
-                let was_awaited = sources.is_listing_awaited;
-                sources.is_listing_awaited = false;
-                was_awaited
-            });
+            store.change(|sources| std::mem::take(&mut sources.is_listing_awaited));
         }
     }
 }

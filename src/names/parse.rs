@@ -40,26 +40,20 @@ impl KeyNames {
     /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
     /// ```
     pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
-        let mut names = parse(json)?;
+        let text = decode(json)?;
+        let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+        if !value.get().starts_with('{') {
+            let start = text.len() - text.trim_start().len();
+            return Err(KeyNamesError::new(Kind::NotAMap, kind_of(value)).at(position(text, start)));
+        }
+        let RawObject(members) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+        // In a map written by hand, an array is an error, so an array in `data` means a list page.
+        let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
+        let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
+        let mut names = if is_page { from_page(&members) } else { from_map(text, &members)? };
         names.entries.finish();
         Ok(names)
     }
-}
-
-/// Parses a map that was written by hand, or a saved list page.
-fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
-    let text = decode(json)?;
-    let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
-    if !value.get().starts_with('{') {
-        let start = text.len() - text.trim_start().len();
-        return Err(KeyNamesError::new(Kind::NotAMap, kind_of(value)).at(position(text, start)));
-    }
-    let RawObject(members) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
-    // In a map written by hand, an array is an error, so an array in `data` means a list page.
-    let is_page = members
-        .iter()
-        .any(|(name, value)| value.get().starts_with('[') && string(name).as_deref() == Some("data"));
-    if is_page { Ok(from_page(&members)) } else { from_map(text, &members) }
 }
 
 /// Decodes the bytes as text. Rejects a blank text, and one that contains only an API key.
@@ -122,9 +116,8 @@ fn from_page(members: &[(&RawValue, &RawValue)]) -> KeyNames {
             Some("data") => {
                 let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
                 for item in items {
-                    if !add_item(&mut names, item) {
-                        names.left_out += 1;
-                    }
+                    let is_usable = add_item(&mut names, item);
+                    names.left_out += usize::from(!is_usable);
                 }
             }
             Some("has_more") => names.partial |= value.get() == "true",
@@ -197,30 +190,23 @@ fn syntax_error(text: &str, error: &serde_json::Error) -> KeyNamesError {
 /// Returns the start of the bare word, such as `nul`, around an offset. Outside a word, returns the offset itself.
 fn word_start(text: &[u8], offset: usize) -> usize {
     let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-');
-    if !text.get(offset).is_some_and(is_word_byte) {
-        return offset;
+    match text.get(offset) {
+        Some(byte) if is_word_byte(byte) => {
+            offset - text[..offset].iter().rev().take_while(|byte| is_word_byte(byte)).count()
+        }
+        _ => offset,
     }
-    let mut start = offset;
-    while start > 0 && is_word_byte(&text[start - 1]) {
-        start -= 1;
-    }
-    start
 }
 
 /// Returns the line and column of a byte, from 1. Columns count characters, as editors do.
 fn position(text: &str, offset: usize) -> (usize, usize) {
-    let mut char_start = offset;
-    while !text.is_char_boundary(char_start) {
-        char_start -= 1;
-    }
+    let char_start = (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..char_start];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
     let column = before[line_start..].chars().count() + 1;
     (line, column)
 }
-
-// === impl RawObject ===
 
 impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -49,13 +49,10 @@ pub(crate) fn mask(text: &str) -> &str {
 /// Returns the path as text for messages: `""` for an empty path, and [`HIDDEN`] for an API key in place of a path.
 #[cfg(feature = "watch")]
 pub(crate) fn display_path(path: &Path) -> String {
-    let shown = path.display().to_string();
-    if shown.is_empty() {
-        "\"\"".into()
-    } else if looks_like_secret(&shown) {
-        HIDDEN.into()
-    } else {
-        shown
+    match path.display().to_string() {
+        shown if shown.is_empty() => "\"\"".into(),
+        shown if looks_like_secret(&shown) => HIDDEN.into(),
+        shown => shown,
     }
 }
 

@@ -71,8 +71,6 @@ pub(super) struct Sources {
     pub(super) is_listing_awaited: bool,
 }
 
-// === impl Snapshot ===
-
 impl Snapshot {
     /// The number of this generation of the handle's maps. The first is 1.
     pub fn generation(&self) -> u64 {
@@ -88,16 +86,16 @@ impl Deref for Snapshot {
     }
 }
 
-// === impl Status ===
-
 impl Status {
     /// The status of a snapshot that was merged from these sources, without an error and a warning.
     fn new(snapshot: &Snapshot, sources: &Sources) -> Self {
+        let paths: Vec<_> = sources.files.iter().map(|(path, _)| &**path).collect();
+        let source = if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") };
         Self {
             generation: snapshot.generation,
             entries: snapshot.len(),
             changed_at: SystemTime::now(),
-            source: sources.description(),
+            source,
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
@@ -106,29 +104,14 @@ impl Status {
             partial: snapshot.is_partial(),
         }
     }
-
-    /// Changes to the status of the next generation. The error and the warning stay.
-    fn advance(&mut self, snapshot: &Snapshot, sources: &Sources) {
-        *self = Self {
-            #[cfg(feature = "watch")]
-            last_error: self.last_error.take(),
-            #[cfg(feature = "watch")]
-            warning: self.warning.take(),
-            ..Self::new(snapshot, sources)
-        };
-    }
 }
-
-// === impl Store ===
 
 impl Store {
     /// Creates a store whose first generation is merged from these sources.
     pub(super) fn new(sources: Sources) -> Arc<Self> {
         let mut first = sources.merge(1);
-        if first.is_empty() {
-            // An empty map means that the names have not arrived yet.
-            first.is_complete = false;
-        }
+        // An empty first map means that the names have not arrived yet.
+        first.is_complete &= !first.is_empty();
         let unmatched = Arc::<UnmatchedQueue>::default();
         unmatched.restart(first.generation);
         Arc::new(Self {
@@ -144,9 +127,8 @@ impl Store {
         self.change_with_status(change, |_| false);
     }
 
-    /// Changes the sources and the status in one step. Each closure returns true if it has changed something.
-    ///
-    /// If the sources have changed, their merged map is the next generation.
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. If the
+    /// sources have changed, their merged map is the next generation.
     pub(super) fn change_with_status(
         &self,
         change_sources: impl FnOnce(&mut Sources) -> bool,
@@ -163,14 +145,18 @@ impl Store {
         // that generation or a later one.
         self.status.send_modify(|status| {
             change_status(status);
-            status.advance(&next, &sources);
+            *status = Status {
+                #[cfg(feature = "watch")]
+                last_error: status.last_error.take(),
+                #[cfg(feature = "watch")]
+                warning: status.warning.take(),
+                ..Status::new(&next, &sources)
+            };
             self.unmatched.restart(next.generation);
             self.current.store(Arc::new(next));
         });
     }
 }
-
-// === impl Sources ===
 
 impl Sources {
     /// Replaces the map at one place of the order of precedence.
@@ -182,23 +168,12 @@ impl Sources {
 
     /// Merges all maps into the snapshot of this generation. The first map that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
-        let names = if let Some(replacement) = &self.replacement {
-            replacement.clone()
-        } else if let [(_, only)] = &self.files[..] {
-            only.clone()
-        } else {
-            Arc::new(KeyNames::merged(self.files.iter().map(|(_, names)| &**names)))
+        let names = match (&self.replacement, &self.files[..]) {
+            (Some(replacement), _) => replacement.clone(),
+            (None, [(_, only)]) => only.clone(),
+            (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
         };
         let is_complete = !names.is_partial() && !self.is_listing_awaited;
         Snapshot { generation, names, is_complete }
-    }
-
-    /// The origin of the merged map, for the status.
-    fn description(&self) -> String {
-        if self.replacement.is_some() {
-            return "memory".into();
-        }
-        let paths: Vec<_> = self.files.iter().map(|(path, _)| &**path).collect();
-        paths.join(", ")
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -18,6 +19,7 @@ pub(super) struct UnmatchedQueue {
     state: Mutex<UnmatchedState>,
     /// Wakes the receiver after an id was added.
     id_added: Notify,
+    is_receiver_taken: AtomicBool,
 }
 
 #[derive(Default)]
@@ -26,7 +28,6 @@ struct UnmatchedState {
     /// All ids of this generation, received or not.
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
-    is_receiver_taken: bool,
 }
 
 /// The receiver of the ids that were looked up in vain, from
@@ -37,13 +38,9 @@ struct UnmatchedState {
 /// discards the ids that have not been received yet.
 pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
 
-// === impl UnmatchedQueue ===
-
 impl UnmatchedQueue {
-    /// Adds an id and wakes the receiver. Returns false if the id is ignored.
-    ///
-    /// An id is ignored if it belongs to another generation, was added before, is too long for a map or looks like a
-    /// secret, and if the generation has the greatest number of ids already.
+    /// Adds an id and wakes the receiver. Returns false if the id is ignored: it belongs to another generation, was
+    /// added before, is too long for a map or looks like a secret, or there are 1,024 ids already.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
         let mut state = self.lock();
         // The cheapest checks come first: most unmatched ids have been seen before.
@@ -62,28 +59,20 @@ impl UnmatchedQueue {
 
     /// Discards all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        let mut state = self.lock();
-        let is_receiver_taken = state.is_receiver_taken;
-        *state = UnmatchedState { generation, is_receiver_taken, ..UnmatchedState::default() };
+        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
     pub(super) fn take_receiver(self: &Arc<Self>) -> Option<UnmatchedReceiver> {
-        let mut state = self.lock();
-        if state.is_receiver_taken {
-            return None;
-        }
-        state.is_receiver_taken = true;
-        Some(UnmatchedReceiver(self.clone()))
+        let was_taken = self.is_receiver_taken.swap(true, Ordering::Relaxed);
+        if was_taken { None } else { Some(UnmatchedReceiver(self.clone())) }
     }
 
-    /// Locks the state, which is consistent even if another thread panics.
     fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
+        // The state is consistent even if another thread panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-// === impl UnmatchedReceiver ===
 
 impl UnmatchedReceiver {
     /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an empty list.

@@ -90,7 +90,6 @@ impl SharedKeyNames {
     }
 }
 
-/// The maps of these files, in order of precedence.
 pub(super) fn sources_of(files: &[MapFile]) -> Sources {
     let maps = files.iter().map(|file| (display_path(&file.path), file.names.clone()));
     Sources { files: maps.collect(), ..Sources::default() }

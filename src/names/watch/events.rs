@@ -32,14 +32,12 @@ pub(super) enum Signal {
     Stop,
 }
 
-/// Returns the device and inode of a directory.
+/// Returns the device and inode of a directory, on systems that have them.
 #[cfg(unix)]
 fn identity(directory: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(directory).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+    std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Returns `None`: other systems have no inodes.
 #[cfg(not(unix))]
 fn identity(_: &Path) -> Option<(u64, u64)> {
     None
@@ -69,8 +67,6 @@ pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Resul
     }
 }
 
-// === impl DirectoryWatcher ===
-
 impl DirectoryWatcher {
     /// Creates a watcher that watches no directory yet. If `native` is an error, it becomes the warning.
     pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
@@ -82,9 +78,8 @@ impl DirectoryWatcher {
         watcher
     }
 
-    /// Watches these directories and no others. Returns true if some of them are new.
-    ///
-    /// The warning is the error of a directory that cannot be watched.
+    /// Watches these directories and no others. Returns true if some of them are new. The warning is the error of a
+    /// directory that cannot be watched.
     pub(super) fn set_directories(&mut self, directories: BTreeSet<PathBuf>) -> bool {
         if self.native.is_none() {
             return false;
@@ -125,12 +120,9 @@ impl DirectoryWatcher {
     /// Calls the native watcher. Returns an error if the call fails or panics, or if an earlier call panicked.
     ///
     /// The native watcher panics if notify's own thread could not be started. Polling must continue then.
-    fn call(
-        &mut self,
-        operation: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>,
-    ) -> notify::Result<()> {
+    fn call(&mut self, run: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
         if let Some(mut native) = self.native.take() {
-            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| operation(&mut native))) {
+            if let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(&mut native))) {
                 self.native = Some(native);
                 return result;
             }
@@ -149,9 +141,7 @@ impl DirectoryWatcher {
             )
         });
         #[cfg(feature = "tracing")]
-        if let Some(text) = &warning
-            && self.warning.is_none()
-        {
+        if let (None, Some(text)) = (&self.warning, &warning) {
             tracing::warn!("{text}");
         }
         self.warning = warning;

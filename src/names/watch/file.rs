@@ -71,8 +71,6 @@ fn unreadable(path: &Path, error: io::Error) -> WatchError {
     WatchError::in_file(WatchErrorKind::Io, path, format_args!(": cannot be read: {error}")).caused_by(error)
 }
 
-// === impl MapFile ===
-
 impl MapFile {
     /// Reads these files for the first time. Returns the errors of all invalid files as one error.
     pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, WatchError> {
@@ -107,10 +105,9 @@ impl MapFile {
 
     /// Reads the file again and returns true if it has a new valid content. An invalid file keeps its last valid map.
     pub(super) fn reload(&mut self) -> bool {
-        let (is_changed, error) = match self.try_reload() {
-            Ok(is_changed) => (is_changed, None),
-            Err(error) => (false, Some(error)),
-        };
+        let result = self.try_reload();
+        let is_changed = matches!(result, Ok(true));
+        let error = result.err();
         #[cfg(feature = "tracing")]
         match (&self.error, &error) {
             (None, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
@@ -124,8 +121,7 @@ impl MapFile {
     /// Reads the file again. Returns true if the content has changed, and an error if the file is missing or invalid.
     fn try_reload(&mut self) -> Result<bool, WatchError> {
         let Some(content) = read_file(&self.absolute_path, &self.path)? else {
-            let message = ": there is no such file";
-            return Err(WatchError::in_file(WatchErrorKind::NotFound, &self.path, message));
+            return Err(WatchError::in_file(WatchErrorKind::NotFound, &self.path, ": there is no such file"));
         };
         if self.content.as_ref() == Some(&content) {
             return Ok(false);

@@ -21,8 +21,7 @@ pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
         if let Ok(directory) = link_directory.canonicalize() {
             // The links in the root directory belong to the system (`/var` on macOS). They are not replaced, and
             // watching the root can mean watching the whole disk.
-            let is_root = directory.parent().is_none();
-            if !is_root {
+            if directory.parent().is_some() {
                 directories.insert(directory);
             }
         }

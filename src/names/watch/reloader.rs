@@ -41,8 +41,6 @@ pub(super) struct Reloader {
     pub(super) signals: Receiver<Signal>,
 }
 
-// === impl Reloader ===
-
 impl Reloader {
     /// Reloads the files until the last handle is dropped.
     pub(super) fn run(mut self, poll_interval: Duration) {
@@ -100,10 +98,8 @@ impl Reloader {
         self.publish(store, any_changed);
     }
 
-    /// Publishes the maps if some of them have changed, and the error and the warning.
-    ///
-    /// The error is updated even if no map has changed: a file that becomes invalid and then has its old content again
-    /// has no error left.
+    /// Publishes the maps if some of them have changed, and the error and the warning in any case: a file that becomes
+    /// invalid and then has its old content again has no error left.
     pub(super) fn publish(&self, store: &Store, any_changed: bool) {
         let error = MapFile::joined_error(&self.files);
         let warning = self.directories.warning.clone();
@@ -131,7 +127,6 @@ impl Reloader {
         }
     }
 
-    /// Logs each file that is a saved list page without the later pages.
     #[cfg(feature = "tracing")]
     pub(super) fn warn_if_partial(&self) {
         for file in self.files.iter().filter(|file| file.names.is_partial()) {
