@@ -93,8 +93,8 @@ fn from_map(text: &str, members: &[(&RawValue, &RawValue)]) -> Result<KeyNames, 
 }
 
 /// Adds one member of a text written by hand to the map. The subject of an error is [`ID`] if the id is wrong.
-fn add_member(names: &mut KeyNames, id: &RawValue, value: &RawValue) -> Result<(), KeyNamesError> {
-    let Some(id) = string(id) else {
+fn add_member(names: &mut KeyNames, raw_id: &RawValue, value: &RawValue) -> Result<(), KeyNamesError> {
+    let Some(id) = string(raw_id) else {
         return Err(KeyNamesError::new(Kind::Syntax, ID));
     };
     if let Some(name) = string(value) {
