@@ -42,6 +42,7 @@ impl Prefixes {
         self.find_or_add_spaced(white_space)
     }
 
+    /// Returns the prefix with this white space, or the compact one if the body has too many already.
     fn find_or_add_spaced(&mut self, [before_name, before_colon, before_value]: WhiteSpace<'_>) -> Prefix {
         self.next.clear();
         for part in [b",", before_name, b"\"", NAME.as_bytes(), b"\"", before_colon, b":", before_value] {
@@ -58,6 +59,7 @@ impl Prefixes {
         Prefix(Prefix::SPACED + self.spaced.len() as u8 - 1)
     }
 
+    /// The text of a prefix.
     #[inline]
     pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
         match prefix {

@@ -30,11 +30,13 @@ impl IdSink<'_> {
         {
             return (NewValue::Name(entry), IdResult::Named);
         }
-        self.look_up_unusual(at, value)
+        self.look_up_in_full(at, value)
     }
 
+    /// Looks up an id that is not a string, has escapes, or was not found. Adds a string without a name to the unmatched
+    /// ids.
     #[inline(never)]
-    fn look_up_unusual(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+    fn look_up_in_full(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
         let id = match value {
             MemberValue::Other if rules.null_as_unmatched => {
@@ -54,7 +56,7 @@ impl IdSink<'_> {
         (rules.unmatched.into(), IdResult::Unmatched)
     }
 
-    /// Keeps a native name for the comparison with the map.
+    /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
     fn keep_native_name(&mut self, value: MemberValue<'_>) {
         let Objects { open, native_names, .. } = &mut *self.objects;
         if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
@@ -68,6 +70,7 @@ impl IdSink<'_> {
 }
 
 impl Sink for IdSink<'_> {
+    /// Returns the member with this name, or `None` if it is neither the id nor the name.
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
@@ -78,6 +81,7 @@ impl Sink for IdSink<'_> {
         }
     }
 
+    /// Counts the member in its object, which is opened here if this is its first one.
     #[inline(always)]
     fn member_start(&mut self, member: Member, depth: usize) {
         let Objects { open, awaited, .. } = &mut *self.objects;
@@ -94,6 +98,7 @@ impl Sink for IdSink<'_> {
         }
     }
 
+    /// Finds the prefix for the name of an id, or queues the edit of a native name, whose length is not known yet.
     #[inline(always)]
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
         let objects = &mut *self.objects;
@@ -115,6 +120,7 @@ impl Sink for IdSink<'_> {
         self.objects.awaited == Some(depth)
     }
 
+    /// Queues the edit of an id, or sets the length of a native name. Duplicates have no edits.
     #[inline(always)]
     fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
         let Some(object) = self.objects.open.last_mut() else { return };
@@ -165,6 +171,7 @@ impl Sink for IdSink<'_> {
         open.push(OpenObject { depth, ids: 1, id_edit, first_edit, outer_awaited, ..OpenObject::default() });
     }
 
+    /// Decides the object if it contains an id or a name.
     #[inline(always)]
     fn object_end(&mut self, at: u64, depth: usize) {
         if self.objects.open.last().is_some_and(|object| object.depth == depth) {
