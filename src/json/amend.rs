@@ -90,7 +90,7 @@ impl Amender {
         self.frames.has_batch(self.scanner.scanned())
     }
 
-    /// Scans the next batch of buffered bytes. Returns false if there is nothing to scan.
+    /// Scans the next batch of buffered bytes. Returns false if there is none, or if the scan has not begun or has failed.
     pub fn scan_batch(&mut self) -> bool {
         if self.prefilter.is_some() || self.error.is_some() {
             return false;
@@ -102,7 +102,7 @@ impl Amender {
         true
     }
 
-    /// Ends the body, of which all bytes are scanned.
+    /// Ends the body, of which all bytes are scanned. The whole output is final then.
     pub fn finish(&mut self) {
         if self.prefilter.is_none() && self.error.is_none() {
             match self.scanner.finish() {
@@ -125,11 +125,13 @@ impl Amender {
         self.settled = None;
     }
 
+    /// Settles the edits before the first undecided one. After an error, the rest of the body stays unchanged, so the
+    /// whole output is settled.
     fn settle(&mut self) {
         let scanned = self.error.map_or(self.scanner.scanned(), ScanError::offset);
-        let settled = self.objects.first_undecided(scanned);
-        self.objects.edits.settle(settled);
-        self.settled = self.error.is_none().then_some(settled);
+        let first_undecided = self.objects.first_undecided(scanned);
+        self.objects.edits.settle(first_undecided);
+        self.settled = if self.error.is_some() { None } else { Some(first_undecided) };
     }
 
     /// The error that ended the scan. The output after it is unchanged.

@@ -27,63 +27,77 @@ struct PathScanner {
     is_before_colon: bool,
 }
 
-/// Returns the paths of the objects that contain the bytes before each of `offsets`, which ascend.
+/// Returns the path of the object around each of `offsets`, which ascend. An offset is that after a byte of the object.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut scanner = PathScanner::default();
-    for (at, byte) in (1_u64..).zip(document.flatten()) {
-        if paths.len() == offsets.len() {
-            break;
+    let mut bytes = document.flatten();
+    let mut scanned = 0;
+    for offset in offsets {
+        while scanned < *offset
+            && let Some(byte) = bytes.next()
+        {
+            scanner.scan_byte(*byte);
+            scanned += 1;
         }
-        scanner.read(*byte);
-        while offsets.get(paths.len()) == Some(&at) {
-            paths.push(scanner.path());
-        }
+        paths.push(scanner.path());
     }
     paths
 }
 
 impl PathScanner {
-    fn read(&mut self, byte: u8) {
+    /// Updates the steps for the next byte of the document.
+    fn scan_byte(&mut self, byte: u8) {
         if self.in_string {
-            self.read_in_string(byte);
+            self.scan_string_byte(byte);
             return;
         }
-        match (byte, self.steps.last_mut()) {
-            (b'"', _) => self.in_string = true,
-            (b'[', _) => self.steps.push(Step::Index(0)),
-            (b'{', _) => {
+        match byte {
+            b'"' => self.in_string = true,
+            b'[' => self.steps.push(Step::Index(0)),
+            b'{' => {
                 self.steps.push(Step::Name(Vec::new()));
                 self.is_before_colon = true;
             }
-            (b']' | b'}', _) => drop(self.steps.pop()),
-            (b':', _) => self.is_before_colon = false,
-            (b',', Some(Step::Index(index))) => *index += 1,
-            (b',', Some(Step::Name(name))) => {
-                name.clear();
-                self.is_before_colon = true;
+            b']' | b'}' => {
+                self.steps.pop();
             }
+            b':' => self.is_before_colon = false,
+            b',' => self.start_next_element(),
             _ => {}
         }
     }
 
-    fn read_in_string(&mut self, byte: u8) {
-        self.in_string = self.is_escaped || byte != b'"';
-        self.is_escaped = !self.is_escaped && byte == b'\\';
-        if self.in_string
-            && self.is_before_colon
-            && let Some(Step::Name(name)) = self.steps.last_mut()
-            && name.len() <= MAX_NAME_LEN
-        {
-            name.push(byte);
+    /// Counts the comma of an array, or clears the name of an object's last member.
+    fn start_next_element(&mut self) {
+        match self.steps.last_mut() {
+            Some(Step::Index(index)) => *index += 1,
+            Some(Step::Name(name)) => {
+                name.clear();
+                self.is_before_colon = true;
+            }
+            None => {}
         }
     }
 
-    /// Returns the path of the innermost container.
+    /// Finds the end of the string, and appends the byte to the step if the string is a name.
+    fn scan_string_byte(&mut self, byte: u8) {
+        self.in_string = self.is_escaped || byte != b'"';
+        self.is_escaped = !self.is_escaped && byte == b'\\';
+        let is_in_name = self.in_string && self.is_before_colon;
+        if is_in_name && let Some(Step::Name(name)) = self.steps.last_mut() {
+            // One byte more than the maximum is enough to find out that the name is too long.
+            if name.len() <= MAX_NAME_LEN {
+                name.push(byte);
+            }
+        }
+    }
+
+    /// Returns the path of the innermost container, which ends with the step of the container around it.
     fn path(&self) -> String {
         let mut path = String::from("$");
-        let (_, outer) = self.steps.split_last().unwrap_or((&Step::Index(0), &[]));
-        for step in outer.iter().take(MAX_STEPS) {
+        let step_count = self.steps.len().saturating_sub(1);
+        for step in self.steps.iter().take(step_count.min(MAX_STEPS)) {
             // Writing to a string does not fail.
             let _ = match step {
                 Step::Index(index) => write!(path, "[{index}]"),
@@ -92,16 +106,17 @@ impl PathScanner {
                 Step::Name(_) => write!(path, "[?]"),
             };
         }
-        if outer.len() > MAX_STEPS {
+        if step_count > MAX_STEPS {
             path.push('…');
         }
         path
     }
 }
 
+/// Returns true if a name is not too long and has only letters, digits and underscores.
 fn is_plain(name: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_plain)
+    let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_word_byte)
 }
 
 #[cfg(test)]

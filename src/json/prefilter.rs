@@ -10,31 +10,32 @@ use super::rules::ID;
 /// The start of every escape that can replace a character of the member name.
 const ESCAPE: &[u8] = b"\\u00";
 
+/// The most bytes of a text that can be in the chunks before its last byte. The id's name is the longer text.
+const MAX_SEAM: usize = ID.len() - 1;
+
 /// A search for the id's member name over the chunks of one body.
 #[derive(Debug, Default)]
 pub struct Prefilter {
-    /// The last bytes of the chunks so far, one byte shorter than the longer of the two texts.
+    /// The last bytes of the chunks so far, at most [`MAX_SEAM`].
     seam: Vec<u8>,
 }
 
 impl Prefilter {
-    /// True if this chunk, or its seam with the chunks before, may contain the id's member name.
+    /// Returns true if this chunk, or its seam with the chunks before, may contain the id's member name.
     pub fn finds(&mut self, chunk: &[u8]) -> bool {
-        let reach = ID.len().max(ESCAPE.len()) - 1;
-        if !self.seam.is_empty() {
-            self.seam.extend_from_slice(&chunk[..chunk.len().min(reach)]);
-            if can_contain_id(&self.seam) {
-                return true;
-            }
-        }
         if can_contain_id(chunk) {
             return true;
         }
-        if chunk.len() >= reach || self.seam.is_empty() {
+        self.seam.extend_from_slice(&chunk[..chunk.len().min(MAX_SEAM)]);
+        if can_contain_id(&self.seam) {
+            return true;
+        }
+        if chunk.len() >= MAX_SEAM {
             self.seam.clear();
-            self.seam.extend_from_slice(&chunk[chunk.len().saturating_sub(reach)..]);
+            self.seam.extend_from_slice(&chunk[chunk.len() - MAX_SEAM..]);
         } else {
-            self.seam.drain(..self.seam.len().saturating_sub(reach));
+            let surplus = self.seam.len().saturating_sub(MAX_SEAM);
+            self.seam.drain(..surplus);
         }
         false
     }

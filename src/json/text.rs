@@ -9,51 +9,61 @@ pub(super) const MAX_RAW_NAME: usize = 6 * NAME.len();
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
 pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 
-/// Decodes the escapes of a valid string into `out`, unless there are none.
+/// Returns the text of a valid string without its quotes. The escapes are decoded into `out`, if there are any.
 ///
-/// Returns `None` if a surrogate is alone: the string is not Unicode text (§8.2).
+/// Returns `None` if a surrogate is alone: the string is not Unicode text (RFC 8259 §8.2).
 pub(super) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let Some(first) = memchr::memchr(b'\\', raw) else { return Some(raw) };
+    let Some(first_escape) = memchr::memchr(b'\\', raw) else { return Some(raw) };
     out.clear();
-    let (text, mut rest) = raw.split_at(first);
-    out.extend_from_slice(text);
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'\\' {
-            out.push(*byte);
+    out.extend_from_slice(&raw[..first_escape]);
+    let mut bytes = raw[first_escape..].iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
             continue;
         }
-        let (kind, after) = rest.split_first()?;
-        rest = after;
-        match kind {
+        match bytes.next()? {
             b'b' => out.push(0x08),
             b'f' => out.push(0x0C),
             b'n' => out.push(b'\n'),
             b'r' => out.push(b'\r'),
             b't' => out.push(b'\t'),
-            b'u' => out.extend_from_slice(unicode_escape(&mut rest)?.encode_utf8(&mut [0; 4]).as_bytes()),
+            b'u' => {
+                let character = unicode_escape(&mut bytes)?;
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
             // A quote, a backslash or a slash.
-            character => out.push(*character),
+            character => out.push(character),
         }
     }
     Some(out)
 }
 
-/// Decodes what follows `\u`: four digits, and a second escape if they are a high surrogate.
-fn unicode_escape(rest: &mut &[u8]) -> Option<char> {
-    let mut code = hex_digits(rest)?;
-    if (0xD800..0xDC00).contains(&code) {
-        *rest = rest.strip_prefix(b"\\u")?;
-        let low = hex_digits(rest)?.checked_sub(0xDC00).filter(|low| *low < 0x400)?;
-        code = 0x10000 + ((code - 0xD800) << 10) + low;
+/// Decodes the rest of an escape after `\u`: four digits, and a second escape if they are a high surrogate.
+///
+/// Returns `None` if a surrogate is alone.
+fn unicode_escape(bytes: &mut impl Iterator<Item = u8>) -> Option<char> {
+    let code = hex_digits(bytes)?;
+    if !(0xD800..0xDC00).contains(&code) {
+        return char::from_u32(code);
     }
-    char::from_u32(code)
+    if bytes.next()? != b'\\' || bytes.next()? != b'u' {
+        return None;
+    }
+    let low = hex_digits(bytes)?;
+    if !(0xDC00..0xE000).contains(&low) {
+        return None;
+    }
+    char::from_u32(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00))
 }
 
-fn hex_digits(rest: &mut &[u8]) -> Option<u32> {
-    let (digits, after) = rest.split_at_checked(4)?;
-    *rest = after;
-    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
+/// Returns the value of the next four hexadecimal digits.
+fn hex_digits(bytes: &mut impl Iterator<Item = u8>) -> Option<u32> {
+    let mut code = 0;
+    for _ in 0..4 {
+        code = code << 4 | char::from(bytes.next()?).to_digit(16)?;
+    }
+    Some(code)
 }
 
 #[cfg(test)]

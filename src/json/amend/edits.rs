@@ -28,6 +28,7 @@ const UNKNOWN: &[u8] = b"\"unknown\"";
 const NULL: &[u8] = b"null";
 
 impl NewValue {
+    /// The JSON text of the value. It is empty if the edit changes nothing.
     #[inline]
     fn json(self, names: &KeyNames) -> &[u8] {
         match self {
@@ -130,20 +131,21 @@ impl Edits {
         (self.pending.capacity() * size_of::<Edit>()) as u64
     }
 
-    /// Returns the edit with this number, if there is one and it is not settled.
+    /// Returns the edit with this number. Returns `None` if there is no number, or if the edit is settled.
     #[inline]
     pub(super) fn unsettled(&mut self, number: Option<u64>) -> Option<&mut Edit> {
         let index = number?.checked_sub(self.removed)? as usize;
         self.pending.get_mut(index).filter(|_| index >= self.settled)
     }
 
-    /// Settles the edits before `offset` and counts their results.
+    /// Settles the edits before `offset`, counts their results, and adds their effect on the length of the body.
     pub(super) fn settle(&mut self, offset: u64) {
         for edit in self.pending.range_mut(self.settled..) {
             if edit.at >= offset {
                 break;
             }
             self.settled += 1;
+            // A replaced value disappears as a whole, with the ids inside of it.
             if edit.at < self.replaced_to {
                 edit.value = NewValue::Unchanged;
                 continue;

@@ -35,6 +35,7 @@ pub(super) struct FrameBuffer {
 }
 
 impl FrameBuffer {
+    /// Appends a frame. A short one is copied to the gathered frame, which ends when it is long enough.
     pub(super) fn push(&mut self, frame: Bytes) {
         self.len += frame.len() as u64;
         if frame.len() < MIN_FRAME {
@@ -74,7 +75,8 @@ impl FrameBuffer {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
-    /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices.
+    /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices. Returns `None` if all
+    /// bytes are scanned.
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();
@@ -82,26 +84,32 @@ impl FrameBuffer {
             self.advance_cursor(len);
             return Some(&self.frame(frame)[from..from + len]);
         }
+        self.copy_short_slices();
+        if self.batch.is_empty() { None } else { Some(&self.batch) }
+    }
+
+    /// Copies the short slices at the cursor to `batch`, up to its maximum length.
+    fn copy_short_slices(&mut self) {
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         loop {
-            let next = self.next_slice();
-            let len = next.len();
-            if len == 0 || len >= SHORT_SLICE || batch.len() + len > MAX_BATCH {
+            let slice = self.next_slice();
+            let len = slice.len();
+            let is_short = len > 0 && len < SHORT_SLICE;
+            if !is_short || batch.len() + len > MAX_BATCH {
                 break;
             }
-            batch.extend_from_slice(next);
+            batch.extend_from_slice(slice);
             self.advance_cursor(len);
         }
         self.batch = batch;
-        Some(&*self.batch).filter(|batch| !batch.is_empty())
     }
 
     fn frame(&self, index: usize) -> &[u8] {
         self.frames.get(index).map_or(&*self.gathered, |frame| &**frame)
     }
 
-    /// The bytes at the cursor, up to the end of their frame.
+    /// The bytes at the cursor, up to the end of their frame or the maximum of one slice.
     fn next_slice(&self) -> &[u8] {
         let (frame, from) = self.cursor;
         let rest = self.frame(frame).get(from..).unwrap_or_default();
@@ -110,11 +118,10 @@ impl FrameBuffer {
 
     /// Moves the cursor, which is never at the end of a frame that has a successor.
     fn advance_cursor(&mut self, len: usize) {
-        let (frame, from) = &mut self.cursor;
-        *from += len;
-        if self.frames.get(*frame).is_some_and(|this| *from >= this.len()) {
-            (*frame, *from) = (*frame + 1, 0);
-        }
+        let (index, from) = self.cursor;
+        let end = from + len;
+        let is_frame_end = self.frames.get(index).is_some_and(|frame| end >= frame.len());
+        self.cursor = if is_frame_end { (index + 1, 0) } else { (index, end) };
     }
 
     /// Returns the first frame.
@@ -123,20 +130,22 @@ impl FrameBuffer {
         self.frame(0)
     }
 
-    /// Takes up to `len` bytes of the first frame, without a copy.
+    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at the same byte.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let Some(front) = self.frames.front_mut() else { return Bytes::new() };
-        let (taken, frame_end) = if front.len() > len {
-            (front.split_to(len), 0)
-        } else {
-            (self.frames.pop_front().unwrap_or_default(), 1)
-        };
+        let is_whole_frame = front.len() <= len;
+        let taken = front.split_to(len.min(front.len()));
+        if is_whole_frame {
+            self.frames.pop_front();
+        }
         self.start += taken.len() as u64;
         self.len -= taken.len() as u64;
-        self.cursor = match self.cursor {
-            (0, from) => (0, from.saturating_sub(taken.len())),
-            (frame, from) => (frame - frame_end, from),
-        };
+        let (index, from) = self.cursor;
+        if index == 0 {
+            self.cursor = (0, from.saturating_sub(taken.len()));
+        } else if is_whole_frame {
+            self.cursor = (index - 1, from);
+        }
         taken
     }
 

@@ -43,19 +43,21 @@ impl OpenObject {
     /// Leaves the object unchanged.
     fn skip(&mut self, edits: &mut Edits) {
         self.is_skipped = true;
-        for (edit, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
-            if let Some(edit) = edits.unsettled(edit) {
+        for (number, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
+            if let Some(edit) = edits.unsettled(number) {
                 (edit.value, edit.result) = (NewValue::Unchanged, result);
             }
         }
     }
 
-    /// Moves the name of the id to the native member, unless that has the same name already.
+    /// Moves the new name from the edit of the id to the edit of the native name, which is then replaced. If both names
+    /// are the same, neither edit changes anything.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
         let json = names.entries.json(entry);
+        // `json` has quotes, and the native names do not.
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;
@@ -104,28 +106,31 @@ impl Objects {
         }
     }
 
-    /// Decides the innermost object, which ends before `at`.
+    /// Decides the innermost object, which ends before `at`. The edit of an object with one id and no name stays as it is.
     #[inline(always)]
     pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
         let Some(object) = self.open.last() else { return };
-        let is_plain = object.ids == 1 && object.names == 0;
-        if !is_plain || object.is_overdue(at, &self.edits, self.rules.window) {
-            self.decide_unusual(at, names);
+        let has_only_id = object.ids == 1 && object.names == 0;
+        if !has_only_id || object.is_overdue(at, &self.edits, self.rules.window) {
+            self.decide_in_full(at, names);
         }
         self.open.pop();
     }
 
+    /// Decides an object with a name, with duplicates, or open for too long. An object that has two ids, or an id and two
+    /// names, is ambiguous and stays unchanged.
     #[inline(never)]
-    fn decide_unusual(&mut self, at: u64, names: &KeyNames) {
+    fn decide_in_full(&mut self, at: u64, names: &KeyNames) {
         let Self { rules, edits, open, native_names, .. } = self;
         let Some(object) = open.last_mut() else { return };
-        let is_ambiguous = object.ids > 1 || object.ids == 1 && object.names > 1;
+        let is_ambiguous = object.ids > 1 || (object.ids == 1 && object.names > 1);
         if !object.is_skipped && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
             object.skip(edits);
         }
         if !object.is_skipped && object.names > 0 {
             object.replace_native_name(edits, native_names, names);
         }
+        // The native name of this object is the last one that is stored.
         if let Some(start) = object.native_name {
             native_names.truncate(start);
         }

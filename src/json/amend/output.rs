@@ -9,25 +9,26 @@ use crate::KeyNames;
 /// The largest chunk of edited output. It is a multiple of what a socket takes at once.
 pub(super) const MAX_CHUNK: usize = 64 * 1024;
 
-/// Returns the next chunk of the output, which is final before the input offset `settled`, or as a whole.
+/// Returns the next chunk of the output, or `None` if no further byte of it is final.
 ///
-/// A frame without edits is passed on without a copy.
+/// The output is final before the input offset `settled`, or as a whole if that is `None`. A frame without edits is
+/// passed on without a copy.
 pub(super) fn next_chunk(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,
     settled: Option<u64>,
 ) -> Option<Bytes> {
-    let settled = settled.map_or(frames.end(), |settled| settled.min(frames.end()));
-    let available = settled.checked_sub(frames.start).filter(|available| *available > 0)?;
-    let first = available.min(frames.front().len() as u64);
-    if edits.next_change().is_none_or(|at| at >= frames.start + first) {
-        return Some(frames.take(first as usize));
+    let settled_end = settled.map_or(frames.end(), |offset| offset.min(frames.end()));
+    let available = settled_end.checked_sub(frames.start).filter(|len| *len > 0)?;
+    let first_len = available.min(frames.front().len() as u64);
+    if edits.next_change().is_none_or(|at| at >= frames.start + first_len) {
+        return Some(frames.take(first_len as usize));
     }
     let capacity = available.saturating_add_signed(edits.growth).min(MAX_CHUNK as u64);
     let mut chunk = Vec::with_capacity(capacity as usize);
-    while frames.start < settled {
-        let is_full = copy_frame(frames, edits, names, settled, &mut chunk);
+    while frames.start < settled_end {
+        let is_full = copy_frame(frames, edits, names, settled_end, &mut chunk);
         if is_full || edits.next_change().is_none() {
             break;
         }
@@ -35,27 +36,28 @@ pub(super) fn next_chunk(
     Some(chunk.into())
 }
 
-/// Moves the first frame, up to `settled`, with its edits to the end of `chunk`. Returns true if the chunk is full.
+/// Moves the first frame, up to `settled_end`, with its edits to the end of `chunk`. Returns true if the chunk is full.
 fn copy_frame(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
     names: &KeyNames,
-    settled: u64,
+    settled_end: u64,
     chunk: &mut Vec<u8>,
 ) -> bool {
     let start = frames.start;
-    let frame = frames.front();
-    let frame = &frame[..frame.len().min((settled - start) as usize)];
-    let before = chunk.len();
-    let Edited { edits: count, end, next } = copy_edited(frame, start, edits, names, chunk);
-    edits.remove(count, (chunk.len() - before) as i64 - end as i64);
-    // A replaced value may reach into the next frame.
-    let rest = frame.get(end..next.unwrap_or(frame.len())).unwrap_or_default();
+    let front = frames.front();
+    let frame = &front[..front.len().min((settled_end - start) as usize)];
+    let old_len = chunk.len();
+    let Edited { edits: edit_count, end: edited_end, next: next_edit } =
+        copy_edited(frame, start, edits, names, chunk);
+    edits.remove(edit_count, (chunk.len() - old_len) as i64 - edited_end as i64);
+    // A replaced value may reach into the next frame. Then nothing of this frame is left.
+    let rest = frame.get(edited_end..next_edit.unwrap_or(frame.len())).unwrap_or_default();
     let fitting = &rest[..rest.len().min(MAX_CHUNK - chunk.len())];
     chunk.extend_from_slice(fitting);
-    let is_full = next.is_some() || fitting.len() < rest.len();
-    let end = end + fitting.len();
-    frames.remove(end);
+    let is_full = next_edit.is_some() || fitting.len() < rest.len();
+    let copied_end = edited_end + fitting.len();
+    frames.remove(copied_end);
     is_full
 }
 

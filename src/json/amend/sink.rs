@@ -22,7 +22,7 @@ pub(super) struct IdSink<'a> {
 }
 
 impl IdSink<'_> {
-    /// Returns the value to insert beside an id that ends before `at`.
+    /// Returns the value to insert beside an id that ends before `at`. Adds an id without a name to the unmatched ids.
     #[inline(never)]
     fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
@@ -44,7 +44,7 @@ impl IdSink<'_> {
         (rules.unmatched.into(), IdResult::Unmatched)
     }
 
-    /// Keeps a native name for the comparison with the map.
+    /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
     fn keep_native_name(&mut self, value: MemberValue<'_>) {
         let Objects { open, native_names, .. } = &mut *self.objects;
         if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
@@ -58,6 +58,7 @@ impl IdSink<'_> {
 }
 
 impl Sink for IdSink<'_> {
+    /// Returns the member with this name, or `None` if it is neither the id nor the name.
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
@@ -68,6 +69,7 @@ impl Sink for IdSink<'_> {
         }
     }
 
+    /// Counts the member in its object, which is opened here if this is its first one.
     #[inline(always)]
     fn member_start(&mut self, member: Member, depth: usize) {
         let Objects { open, awaited, .. } = &mut *self.objects;
@@ -84,6 +86,7 @@ impl Sink for IdSink<'_> {
         }
     }
 
+    /// Finds the prefix for the name of an id, or queues the edit of a native name, whose length is not known yet.
     #[inline(always)]
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
         let objects = &mut *self.objects;
@@ -105,6 +108,7 @@ impl Sink for IdSink<'_> {
         self.objects.awaited == Some(depth)
     }
 
+    /// Queues the edit of an id, or sets the length of a native name. Duplicates have no edits.
     #[inline(always)]
     fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
         let Some(object) = self.objects.open.last_mut() else { return };
@@ -141,21 +145,22 @@ impl Sink for IdSink<'_> {
         value: MemberValue<'_>,
     ) {
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
+        // Most rows: the first relevant member of the object is an id with a name.
         if member == Member::Id
             && open.last().is_none_or(|object| object.depth != depth)
             && let MemberValue::String { raw: id, has_escapes: false } = value
             && let Some(entry) = self.names.entries.find(id)
         {
             let prefix = edits.prefixes.find_or_add(white_space);
-            let (value, result) = (NewValue::Name(entry), Some(IdResult::Named));
+            let value = NewValue::Name(entry);
+            let result = Some(IdResult::Named);
             let number = edits.push(Edit { at: at.end, replaced: 0, prefix, value, result });
-            let (id_edit, first_edit, outer_awaited) = (Some(number), Some((at.end, number)), *awaited);
             open.push(OpenObject {
                 depth,
                 ids: 1,
-                id_edit,
-                first_edit,
-                outer_awaited,
+                id_edit: Some(number),
+                first_edit: Some((at.end, number)),
+                outer_awaited: *awaited,
                 ..OpenObject::default()
             });
             return;
@@ -165,6 +170,7 @@ impl Sink for IdSink<'_> {
         self.value_end(at.end, value);
     }
 
+    /// Decides the object if it contains an id or a name.
     #[inline(always)]
     fn object_end(&mut self, at: u64, depth: usize) {
         if self.objects.open.last().is_some_and(|object| object.depth == depth) {

@@ -20,15 +20,15 @@ pub(super) struct UnmatchedIds {
 }
 
 impl UnmatchedIds {
-    /// Adds an id that ends before `at`. An id that is too long for any map is ignored.
+    /// Adds an id that ends before `at`, unless it was added before, there are too many, or it cannot be in any map
+    /// because it is too long or not UTF-8.
     pub(super) fn add(&mut self, at: u64, id: &[u8]) {
         if id.len() > KeyNames::MAX_LEN || self.hashes.len() == MAX_UNMATCHED {
             return;
         }
         let hash = self.hashes.hasher().hash_one(id);
-        if self.hashes.insert(hash)
-            && let Ok(id) = str::from_utf8(id)
-        {
+        let is_new = self.hashes.insert(hash);
+        if is_new && let Ok(id) = str::from_utf8(id) {
             self.new.push((at, id.into()));
         }
     }
