@@ -44,6 +44,7 @@ pub enum ScanError {
 }
 
 impl ScanError {
+    /// Returns the offset of the error in the body.
     pub fn offset(self) -> u64 {
         match self {
             ScanError::NotJson { offset } | ScanError::TooDeep { offset } => offset,
@@ -106,20 +107,20 @@ impl Scanner {
         if self.plain.may_end() { Ok(()) } else { Err(ScanError::NotJson { offset: self.scanned }) }
     }
 
-    /// Keeps the end of the chunk, from the start of the last member, up to a limit.
+    /// Keeps the bytes from the start of the last member to the end of the chunk. Of a long member only the last are kept.
     fn keep_tail(&mut self, chunk: &[u8]) {
         let end = self.scanned + chunk.len() as u64;
         let start = self.plain.member_start().max(end.saturating_sub(MAX_TAIL as u64));
-        if let Some(start) = start.checked_sub(self.scanned) {
+        if start >= self.scanned {
             self.tail.clear();
-            self.tail.extend_from_slice(&chunk[start as usize..]);
-        } else {
-            // Shortened only when it is twice too long, so that small chunks do not move it each time.
-            if self.tail.len() > 2 * MAX_TAIL {
-                self.tail.drain(..self.tail.len() - MAX_TAIL);
-            }
-            self.tail.extend_from_slice(chunk);
+            self.tail.extend_from_slice(&chunk[(start - self.scanned) as usize..]);
+            return;
         }
+        // The tail is shortened only when it is twice too long, so that small chunks do not move its bytes each time.
+        if self.tail.len() > 2 * MAX_TAIL {
+            self.tail.drain(..self.tail.len() - MAX_TAIL);
+        }
+        self.tail.extend_from_slice(chunk);
     }
 }
 

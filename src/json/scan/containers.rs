@@ -35,6 +35,7 @@ impl Containers {
         true
     }
 
+    /// Closes the innermost container. At least one is open.
     #[inline(always)]
     pub(super) fn pop(&mut self) {
         self.depth -= 1;
@@ -46,11 +47,13 @@ impl Containers {
         self.is_object(self.depth)
     }
 
-    /// True if the container at this depth is an object.
+    /// True if the container at this depth is an object; `None` at depth 0.
     #[inline(always)]
     pub(super) fn is_object(&self, depth: usize) -> Option<bool> {
-        let at = depth.checked_sub(1)?;
-        Some(self.kinds[at / 64 % (MAX_DEPTH / 64)] >> (at % 64) & 1 == 1)
+        let index = depth.checked_sub(1)?;
+        // The second remainder replaces a bounds check.
+        let word = self.kinds[index / 64 % (MAX_DEPTH / 64)];
+        Some(word >> (index % 64) & 1 == 1)
     }
 
     /// True if the innermost `count` containers are of these kinds: one bit each, the outermost lowest.
@@ -58,8 +61,9 @@ impl Containers {
     /// The depth is at most [`MAX_SHALLOW_DEPTH`].
     #[inline(always)]
     pub(super) fn ends_with(&self, count: usize, kinds: u8) -> bool {
-        let Some(outer) = self.depth.checked_sub(count) else { return false };
-        (self.kinds[0] >> (outer % 64)) & !(u64::MAX << (count % 64)) == u64::from(kinds)
+        let Some(outer_depth) = self.depth.checked_sub(count) else { return false };
+        let count_mask = !(u64::MAX << (count % 64));
+        (self.kinds[0] >> (outer_depth % 64)) & count_mask == u64::from(kinds)
     }
 
     /// Closes the innermost `closed` containers, and opens `opened` of these kinds, the outermost lowest.
@@ -67,10 +71,10 @@ impl Containers {
     /// The depth before and after is at most [`MAX_SHALLOW_DEPTH`].
     #[inline(always)]
     pub(super) fn replace(&mut self, closed: usize, opened: usize, kinds: u8) {
-        let outer = self.depth - closed;
-        let mask = !(u64::MAX << (opened % 64)) << (outer % 64);
-        self.kinds[0] = self.kinds[0] & !mask | u64::from(kinds) << (outer % 64);
-        self.depth = outer + opened;
+        let outer_depth = self.depth - closed;
+        let opened_mask = !(u64::MAX << (opened % 64)) << (outer_depth % 64);
+        self.kinds[0] = self.kinds[0] & !opened_mask | u64::from(kinds) << (outer_depth % 64);
+        self.depth = outer_depth + opened;
     }
 }
 

@@ -28,7 +28,7 @@ impl<'a> Cursor<'a> {
         self.end - self.rest.len() as u64
     }
 
-    /// Skips white space, and returns the first byte of the next token.
+    /// Skips white space, and returns the first byte of the next token, or `None` at the end of the chunk.
     #[inline(always)]
     pub(super) fn next_token(&mut self) -> Option<u8> {
         if let [..=b' ', ..] = self.rest {
@@ -37,12 +37,13 @@ impl<'a> Cursor<'a> {
         self.peek()
     }
 
+    /// Returns the next byte without moving on.
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// Moves on by this number of bytes, which the rest has.
+    /// Moves on by `len` bytes. The rest must contain them.
     #[inline(always)]
     pub(super) fn advance(&mut self, len: usize) {
         self.rest = &self.rest[len..];
@@ -54,23 +55,25 @@ impl<'a> Cursor<'a> {
         ScanError::NotJson { offset: self.offset() }
     }
 
-    /// The bytes of a range that ends in this chunk.
+    /// Returns the bytes of a range of body offsets that ends in this chunk.
     ///
-    /// They are copied if the range starts before the chunk; the tail contains its start.
+    /// If the range starts before the chunk, its first bytes are in the tail, and the result is a copy.
     #[inline(always)]
     pub(super) fn bytes(&self, range: &Range<u64>) -> Cow<'a, [u8]> {
-        let base = self.end - self.chunk.len() as u64;
-        match range.start.checked_sub(base) {
-            Some(start) => Cow::Borrowed(&self.chunk[start as usize..(range.end - base) as usize]),
-            None => Cow::Owned(self.join(range, base)),
+        let chunk_start = self.end - self.chunk.len() as u64;
+        if range.start < chunk_start {
+            return Cow::Owned(self.copy_from_tail(range, chunk_start));
         }
+        Cow::Borrowed(&self.chunk[(range.start - chunk_start) as usize..(range.end - chunk_start) as usize])
     }
 
+    /// Copies a range that starts in the tail.
     #[cold]
-    fn join(&self, range: &Range<u64>, base: u64) -> Vec<u8> {
-        let tail_start = base - self.tail.len() as u64;
+    fn copy_from_tail(&self, range: &Range<u64>, chunk_start: u64) -> Vec<u8> {
+        let tail_start = chunk_start - self.tail.len() as u64;
         let from = (range.start - tail_start) as usize;
         let to = self.tail.len().min((range.end - tail_start) as usize);
-        [&self.tail[from..to], &self.chunk[..range.end.saturating_sub(base) as usize]].concat()
+        let len_in_chunk = range.end.saturating_sub(chunk_start) as usize;
+        [&self.tail[from..to], &self.chunk[..len_in_chunk]].concat()
     }
 }

@@ -7,18 +7,21 @@
 const ONES: u64 = u64::MAX / 0xFF;
 const HIGHS: u64 = ONES << 7;
 
-/// Counts the bytes before the first that `marks` sets a bit for; `is_end` is the same test for one byte.
+/// Counts the bytes before the first that ends the token, or all bytes if there is none.
+///
+/// `mark_ends` sets a bit in each byte of a word that ends the token; `is_end` is the same test for one byte.
 #[inline(always)]
-fn len_until(bytes: &[u8], marks: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bool) -> usize {
+fn len_until(bytes: &[u8], mark_ends: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bool) -> usize {
     let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk() {
-        let marks = marks(u64::from_le_bytes(*word));
+    while let Some((word, after_word)) = rest.split_first_chunk() {
+        let marks = mark_ends(u64::from_le_bytes(*word));
         if marks != 0 {
             return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
         }
-        rest = after;
+        rest = after_word;
     }
-    bytes.len() - rest.len() + rest.iter().position(|byte| is_end(*byte)).unwrap_or(rest.len())
+    let len_in_rest = rest.iter().position(|byte| is_end(*byte)).unwrap_or(rest.len());
+    bytes.len() - rest.len() + len_in_rest
 }
 
 /// Counts the ASCII characters of a string (RFC 8259 §7) before a quote, a backslash, a control or a byte that is
@@ -26,12 +29,12 @@ fn len_until(bytes: &[u8], marks: impl Fn(u64) -> u64, is_end: impl Fn(u8) -> bo
 #[inline(always)]
 pub(super) fn ascii_text_len(bytes: &[u8]) -> usize {
     // With bit 1 flipped, the quote is the first character after the controls.
-    let marks = |word: u64| {
+    let mark_ends = |word: u64| {
         let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
         let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
         (quote_or_control | backslash | word) & HIGHS
     };
-    len_until(bytes, marks, |byte| !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\'))
+    len_until(bytes, mark_ends, |byte| matches!(byte, ..b' ' | 0x80.. | b'"' | b'\\'))
 }
 
 /// A string that is whole in its chunk.
@@ -39,43 +42,53 @@ pub(super) struct WholeString<'a> {
     /// The bytes between the quotes.
     pub(super) text: &'a [u8],
     pub(super) has_escapes: bool,
-    /// The bytes behind it.
+    /// The bytes after the closing quote.
     pub(super) rest: &'a [u8],
 }
 
-/// Reads a string, the first byte being its quote. Returns `None` if it is invalid, or if its end is not in `bytes`.
+/// Reads the string at the start of `bytes`. Returns `None` if the string is invalid, or if its end is not in `bytes`.
 #[inline(always)]
 pub(super) fn whole_string(bytes: &[u8]) -> Option<WholeString<'_>> {
-    let (_, bytes) = bytes.split_first()?;
-    let len = ascii_text_len(bytes);
-    if *bytes.get(len)? == b'"' {
-        return Some(WholeString { text: &bytes[..len], has_escapes: false, rest: &bytes[len + 1..] });
+    let (_, after_quote) = bytes.split_first()?;
+    let len = ascii_text_len(after_quote);
+    if *after_quote.get(len)? == b'"' {
+        return Some(WholeString { text: &after_quote[..len], has_escapes: false, rest: &after_quote[len + 1..] });
     }
-    whole_special_string(bytes, len)
+    whole_special_string(after_quote, len)
 }
 
-/// Reads a string with escapes, or with characters that are not ASCII, of which the first is `at` this position.
-fn whole_special_string(bytes: &[u8], mut at: usize) -> Option<WholeString<'_>> {
+/// Reads a string with escapes, or with characters that are not ASCII.
+///
+/// `after_quote` starts after the opening quote; the first special character is at `first_special`. Returns `None` if the
+/// string is invalid, or if its end is not in `after_quote`.
+fn whole_special_string(after_quote: &[u8], first_special: usize) -> Option<WholeString<'_>> {
     let mut has_escapes = false;
+    let mut at = first_special;
     loop {
-        let byte = *bytes.get(at)?;
+        let byte = *after_quote.get(at)?;
         if byte == b'"' {
-            return Some(WholeString { text: &bytes[..at], has_escapes, rest: &bytes[at + 1..] });
+            return Some(WholeString { text: &after_quote[..at], has_escapes, rest: &after_quote[at + 1..] });
         }
         has_escapes |= byte == b'\\';
-        let mut part = StringPart::Text;
-        loop {
-            part = part.then(*bytes.get(at)?)?;
-            at += 1;
-            if part == StringPart::Text {
-                break;
-            }
-        }
-        at += ascii_text_len(&bytes[at..]);
+        at += special_character_len(&after_quote[at..])?;
+        at += ascii_text_len(&after_quote[at..]);
     }
 }
 
-/// Counts white space (§2). Most of it is spaces, which indent.
+/// Counts the bytes of the escape or UTF-8 sequence at the start of `bytes`; `None` if it is invalid or cut.
+#[inline(always)]
+fn special_character_len(bytes: &[u8]) -> Option<usize> {
+    let mut part = StringPart::Text;
+    for (index, byte) in bytes.iter().enumerate() {
+        part = part.then(*byte)?;
+        if part == StringPart::Text {
+            return Some(index + 1);
+        }
+    }
+    None
+}
+
+/// Counts white space (RFC 8259 §2). Most of it is spaces, which indent.
 pub(super) fn white_space_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while bytes.get(at).is_some_and(|byte| is_white_space(*byte)) {
@@ -88,37 +101,45 @@ pub(super) fn white_space_len(bytes: &[u8]) -> usize {
 /// Counts digits.
 #[inline(always)]
 fn digits_len(bytes: &[u8]) -> usize {
-    let marks = |word: u64| (word.wrapping_sub(ONES * 0x30) | word.wrapping_add(ONES * 0x46)) & HIGHS;
-    len_until(bytes, marks, |byte| !byte.is_ascii_digit())
+    let mark_ends = |word: u64| (word.wrapping_sub(ONES * 0x30) | word.wrapping_add(ONES * 0x46)) & HIGHS;
+    len_until(bytes, mark_ends, |byte| !byte.is_ascii_digit())
 }
 
-/// The length of the number that `bytes` start with (§6); `None` if it is invalid, or if its end is not in `bytes`.
+/// Returns the position after the digits at `start`, or `None` if there is no digit.
+#[inline(always)]
+fn digits_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let len = digits_len(&bytes[start..]);
+    if len > 0 { Some(start + len) } else { None }
+}
+
+/// Returns the length of the number at the start of `bytes` (RFC 8259 §6).
+///
+/// Returns `None` if the number is invalid, or if it may continue in the next chunk.
 #[inline(always)]
 pub(super) fn number_len(bytes: &[u8]) -> Option<usize> {
-    let mut at = usize::from(bytes.first() == Some(&b'-'));
-    let digits_from = |at: usize| Some(at + digits_len(&bytes[at..])).filter(|end| *end > at);
-    let start = at;
-    at = digits_from(at)?;
-    if bytes[start] == b'0' && at > start + 1 {
+    let integer_start = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = digits_end(bytes, integer_start)?;
+    let has_leading_zero = bytes[integer_start] == b'0' && end > integer_start + 1;
+    if has_leading_zero {
         return None;
     }
-    if *bytes.get(at)? == b'.' {
-        at = digits_from(at + 1)?;
+    if *bytes.get(end)? == b'.' {
+        end = digits_end(bytes, end + 1)?;
     }
-    if matches!(bytes.get(at)?, b'e' | b'E') {
-        let has_sign = matches!(bytes.get(at + 1)?, b'+' | b'-');
-        at = digits_from(at + 1 + usize::from(has_sign))?;
+    if matches!(bytes.get(end)?, b'e' | b'E') {
+        let has_sign = matches!(bytes.get(end + 1)?, b'+' | b'-');
+        end = digits_end(bytes, end + 1 + usize::from(has_sign))?;
     }
-    (at < bytes.len()).then_some(at)
+    if end < bytes.len() { Some(end) } else { None }
 }
 
-/// True for white space (§2).
+/// True for white space (RFC 8259 §2).
 #[inline(always)]
 pub(super) fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// A part of a number (§6), named for the last byte.
+/// A position in a number (RFC 8259 §6), named after the last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberPart {
     Minus,
@@ -141,10 +162,12 @@ impl NumberPart {
         }
     }
 
+    /// True if a number may end here.
     pub(super) fn may_end(self) -> bool {
         matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::Exponent)
     }
 
+    /// Returns the part after the next byte, or `None` if the number cannot continue with this byte.
     pub(super) fn then(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Minus, b'0') => Self::Zero,
@@ -159,7 +182,7 @@ impl NumberPart {
     }
 }
 
-/// A position in a string (§7).
+/// A position in a string (RFC 8259 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StringPart {
     /// Between two characters.
@@ -173,7 +196,8 @@ pub(super) enum StringPart {
 }
 
 impl StringPart {
-    /// The part after the first byte of a UTF-8 sequence of several bytes (RFC 3629 §4).
+    /// Returns the part after the first byte of a UTF-8 sequence of several bytes (RFC 3629 §4), or `None` if no sequence
+    /// starts with this byte.
     fn utf8(lead: u8) -> Option<Self> {
         Some(match lead {
             0xC2..=0xDF => Self::Utf8(1, 0x80, 0xBF),
@@ -187,25 +211,27 @@ impl StringPart {
         })
     }
 
-    /// The part after the next byte, which is not the quote at the end.
+    /// Returns the part after the next byte, or `None` if this byte is invalid here. The closing quote is never passed.
     pub(super) fn then(self, byte: u8) -> Option<Self> {
-        Some(match self {
+        match self {
             Self::Text => match byte {
-                b'\\' => Self::Escape,
-                b' '..0x80 => Self::Text,
-                lead => return Self::utf8(lead),
+                b'\\' => Some(Self::Escape),
+                b' '..0x80 => Some(Self::Text),
+                lead => Self::utf8(lead),
             },
             Self::Escape => match byte {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Self::Text,
-                b'u' => Self::Hex(4),
-                _ => return None,
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(Self::Text),
+                b'u' => Some(Self::Hex(4)),
+                _ => None,
             },
-            Self::Hex(1) if byte.is_ascii_hexdigit() => Self::Text,
-            Self::Hex(left) if byte.is_ascii_hexdigit() => Self::Hex(left - 1),
-            Self::Utf8(1, low, high) if (low..=high).contains(&byte) => Self::Text,
-            Self::Utf8(left, low, high) if (low..=high).contains(&byte) => Self::Utf8(left - 1, 0x80, 0xBF),
-            Self::Hex(_) | Self::Utf8(..) => return None,
-        })
+            Self::Hex(1) if byte.is_ascii_hexdigit() => Some(Self::Text),
+            Self::Hex(missing) if byte.is_ascii_hexdigit() => Some(Self::Hex(missing - 1)),
+            Self::Utf8(1, low, high) if (low..=high).contains(&byte) => Some(Self::Text),
+            Self::Utf8(missing, low, high) if (low..=high).contains(&byte) => {
+                Some(Self::Utf8(missing - 1, 0x80, 0xBF))
+            }
+            Self::Hex(_) | Self::Utf8(..) => None,
+        }
     }
 }
 
