@@ -83,9 +83,9 @@ pub(super) struct Edit {
 pub(super) struct Edits {
     pending: VecDeque<Edit>,
     /// The number of edits before the first pending one.
-    removed: u64,
+    removed_count: u64,
     /// The number of settled edits, which are the first of `pending`.
-    settled: usize,
+    settled_count: usize,
     /// The number of bytes by which the settled pending edits change the length of the body.
     pub(super) growth: i64,
     /// The input offset after the last settled replacement. Edits before it are part of the replaced value.
@@ -117,7 +117,7 @@ impl Edits {
     /// The number of all edits so far.
     #[inline(always)]
     pub(super) fn pushed(&self) -> u64 {
-        self.removed + self.pending.len() as u64
+        self.removed_count + self.pending.len() as u64
     }
 
     /// The bytes charged for the pending edits.
@@ -131,20 +131,23 @@ impl Edits {
         (self.pending.capacity() * size_of::<Edit>()) as u64
     }
 
-    /// Returns the edit with this number. Returns `None` if there is no number, or if the edit is settled.
+    /// Returns the edit with this number. Returns `None` if there is no number, or if the edit is settled or removed.
     #[inline]
     pub(super) fn unsettled(&mut self, number: Option<u64>) -> Option<&mut Edit> {
-        let index = number?.checked_sub(self.removed)? as usize;
-        self.pending.get_mut(index).filter(|_| index >= self.settled)
+        let index = number?.checked_sub(self.removed_count)? as usize;
+        if index < self.settled_count {
+            return None;
+        }
+        self.pending.get_mut(index)
     }
 
     /// Settles the edits before `offset`, counts their results, and adds their effect on the length of the body.
     pub(super) fn settle(&mut self, offset: u64) {
-        for edit in self.pending.range_mut(self.settled..) {
+        for edit in self.pending.range_mut(self.settled_count..) {
             if edit.at >= offset {
                 break;
             }
-            self.settled += 1;
+            self.settled_count += 1;
             // A replaced value disappears as a whole, with the ids inside of it.
             if edit.at < self.replaced_to {
                 edit.value = NewValue::Unchanged;
@@ -154,8 +157,8 @@ impl Edits {
                 self.counts.add(result);
             }
             if edit.value != NewValue::Unchanged {
-                let inserted = self.prefixes.bytes(edit.prefix).len() + edit.value.len();
-                self.growth += inserted as i64 - edit.replaced as i64;
+                let inserted_len = self.prefixes.bytes(edit.prefix).len() + edit.value.len();
+                self.growth += inserted_len as i64 - edit.replaced as i64;
                 self.replaced_to = edit.at + edit.replaced;
                 self.is_changed = true;
             }
@@ -164,23 +167,25 @@ impl Edits {
 
     /// Removes all pending edits and their counts. No edit may be written yet.
     pub(super) fn discard(&mut self) {
-        self.removed = self.pushed();
+        self.removed_count = self.pushed();
         self.pending = VecDeque::new();
-        (self.settled, self.growth, self.is_changed) = (0, 0, false);
+        self.settled_count = 0;
+        self.growth = 0;
+        self.is_changed = false;
         self.counts = Counts::default();
     }
 
-    /// Returns the offset of the next settled change. Removes the edits before it, which change nothing.
+    /// Removes the settled edits that change nothing, up to the first that does, and returns the offset of that one.
     pub(super) fn next_change(&mut self) -> Option<u64> {
-        let unchanged = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
-        self.remove(unchanged, 0);
+        let unchanged_count = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
+        self.remove(unchanged_count, 0);
         self.settled().next().map(|edit| edit.at)
     }
 
     /// The settled edits that are not written yet.
     #[inline(always)]
     pub(super) fn settled(&self) -> impl Iterator<Item = &Edit> {
-        self.pending.iter().take(self.settled)
+        self.pending.iter().take(self.settled_count)
     }
 
     /// The text that an edit writes: the start of the member and its value.
@@ -192,8 +197,8 @@ impl Edits {
     /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.
     pub(super) fn remove(&mut self, count: usize, growth: i64) {
         self.pending.drain(..count);
-        self.removed += count as u64;
-        self.settled -= count;
+        self.removed_count += count as u64;
+        self.settled_count -= count;
         self.growth -= growth;
     }
 }

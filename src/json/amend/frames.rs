@@ -69,8 +69,8 @@ impl FrameBuffer {
 
     /// True if the bytes after the first `scanned` ones are enough for a batch, although more may come.
     ///
-    /// The first frame always is, so that an error at the start is found early. After it, a batch is as long as the
-    /// bytes before it, or `MAX_BATCH`.
+    /// The first frame is always enough, so that an error at the start is found early. A later batch is at least as long
+    /// as the scanned bytes, or `MAX_BATCH`.
     pub(super) fn has_batch(&self, scanned: u64) -> bool {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
@@ -88,7 +88,7 @@ impl FrameBuffer {
         if self.batch.is_empty() { None } else { Some(&self.batch) }
     }
 
-    /// Copies the short slices at the cursor to `batch`, up to its maximum length.
+    /// Copies the short slices at the cursor to `batch`, of at most `MAX_BATCH` bytes. The batch is empty if there are none.
     fn copy_short_slices(&mut self) {
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
@@ -105,6 +105,7 @@ impl FrameBuffer {
         self.batch = batch;
     }
 
+    /// The frame with this index. The gathered frame has the index after the last one.
     fn frame(&self, index: usize) -> &[u8] {
         self.frames.get(index).map_or(&*self.gathered, |frame| &**frame)
     }
@@ -116,7 +117,7 @@ impl FrameBuffer {
         &rest[..rest.len().min(MAX_SLICE)]
     }
 
-    /// Moves the cursor, which is never at the end of a frame that has a successor.
+    /// Moves the cursor by `len` bytes. At the end of a complete frame it moves to the start of the next one.
     fn advance_cursor(&mut self, len: usize) {
         let (index, from) = self.cursor;
         let end = from + len;
@@ -140,19 +141,20 @@ impl FrameBuffer {
         }
         self.start += taken.len() as u64;
         self.len -= taken.len() as u64;
-        let (index, from) = self.cursor;
-        if index == 0 {
+        let (cursor_index, from) = self.cursor;
+        if cursor_index == 0 {
             self.cursor = (0, from.saturating_sub(taken.len()));
         } else if is_whole_frame {
-            self.cursor = (index - 1, from);
+            self.cursor = (cursor_index - 1, from);
         }
         taken
     }
 
-    /// Removes the first `len` bytes.
-    pub(super) fn remove(&mut self, mut len: usize) {
-        while len > 0 && !self.frames.is_empty() {
-            len -= self.take(len).len();
+    /// Removes the first `len` bytes, or all bytes if there are fewer.
+    pub(super) fn remove(&mut self, len: usize) {
+        let mut missing = len;
+        while missing > 0 && !self.frames.is_empty() {
+            missing -= self.take(missing).len();
         }
     }
 }

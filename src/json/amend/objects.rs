@@ -13,9 +13,9 @@ use crate::json::scan::Member;
 pub(super) struct OpenObject {
     pub(super) depth: usize,
     /// The number of id members. Two and more have the same meaning.
-    pub(super) ids: u8,
+    pub(super) id_count: u8,
     /// The number of name members.
-    pub(super) names: u8,
+    pub(super) name_count: u8,
     /// The member whose value is being scanned.
     pub(super) current: Option<Member>,
     /// The offset and the number of the first edit.
@@ -27,40 +27,45 @@ pub(super) struct OpenObject {
     /// The awaited depth at the start of the object.
     pub(super) outer_awaited: Option<usize>,
     /// The start of the native name in [`Objects::native_names`], if it is a string of a possible length.
-    pub(super) native_name: Option<usize>,
+    pub(super) native_name_start: Option<usize>,
     /// The object stays unchanged.
     pub(super) is_skipped: bool,
 }
 
 impl OpenObject {
-    /// True if the object is undecided for more than the window at the input offset `at`.
+    /// True if the bytes and the edits from the object's first edit to the input offset `at` exceed the window.
     #[inline(always)]
     pub(super) fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {
-        self.first_edit
-            .is_some_and(|(start, number)| at - start + (edits.pushed() - number) * EDIT_CHARGE > window)
+        let Some((first_offset, first_number)) = self.first_edit else { return false };
+        let edit_count = edits.pushed() - first_number;
+        at - first_offset + edit_count * EDIT_CHARGE > window
     }
 
     /// Leaves the object unchanged.
     fn skip(&mut self, edits: &mut Edits) {
         self.is_skipped = true;
-        for (number, result) in [(self.id_edit, Some(IdResult::Skipped)), (self.name_edit, None)] {
-            if let Some(edit) = edits.unsettled(number) {
-                (edit.value, edit.result) = (NewValue::Unchanged, result);
-            }
+        if let Some(id_edit) = edits.unsettled(self.id_edit) {
+            id_edit.value = NewValue::Unchanged;
+            id_edit.result = Some(IdResult::Skipped);
+        }
+        if let Some(name_edit) = edits.unsettled(self.name_edit) {
+            name_edit.value = NewValue::Unchanged;
         }
     }
 
-    /// Moves the new name from the edit of the id to the edit of the native name, which is then replaced. If both names
-    /// are the same, neither edit changes anything.
+    /// Replaces the native name with the name from the map, which is no longer inserted after the id.
+    ///
+    /// The native name stays if the map has no name for the id, or the same name.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
-        let value = std::mem::take(&mut id_edit.value);
-        let NewValue::Name(entry) = value else { return };
+        let new_value = std::mem::take(&mut id_edit.value);
+        let NewValue::Name(entry) = new_value else { return };
         let json = names.entries.json(entry);
-        // `json` has quotes, and the native names do not.
-        let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
+        let json_without_quotes = &json[1..json.len() - 1];
+        let is_same =
+            self.native_name_start.is_some_and(|start| native_names[start..] == *json_without_quotes);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
-            name_edit.value = value;
+            name_edit.value = new_value;
         }
     }
 }
@@ -110,36 +115,38 @@ impl Objects {
     #[inline(always)]
     pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
         let Some(object) = self.open.last() else { return };
-        let has_only_id = object.ids == 1 && object.names == 0;
+        let has_only_id = object.id_count == 1 && object.name_count == 0;
         if !has_only_id || object.is_overdue(at, &self.edits, self.rules.window) {
-            self.decide_in_full(at, names);
+            self.skip_or_replace(at, names);
         }
         self.open.pop();
     }
 
-    /// Decides an object with a name, with duplicates, or open for too long. An object that has two ids, or an id and two
-    /// names, is ambiguous and stays unchanged.
+    /// Leaves the innermost object unchanged if it is ambiguous or overdue. Replaces its native name if it is neither.
+    ///
+    /// An object is ambiguous if it has two ids, or an id and two names.
     #[inline(never)]
-    fn decide_in_full(&mut self, at: u64, names: &KeyNames) {
-        let Self { rules, edits, open, native_names, .. } = self;
-        let Some(object) = open.last_mut() else { return };
-        let is_ambiguous = object.ids > 1 || (object.ids == 1 && object.names > 1);
-        if !object.is_skipped && (is_ambiguous || object.is_overdue(at, edits, rules.window)) {
-            object.skip(edits);
+    fn skip_or_replace(&mut self, at: u64, names: &KeyNames) {
+        let Some(object) = self.open.last_mut() else { return };
+        let has_duplicates = object.id_count > 1 || object.name_count > 1;
+        let is_ambiguous = object.id_count > 0 && has_duplicates;
+        if is_ambiguous || object.is_overdue(at, &self.edits, self.rules.window) {
+            object.skip(&mut self.edits);
         }
-        if !object.is_skipped && object.names > 0 {
-            object.replace_native_name(edits, native_names, names);
+        if !object.is_skipped {
+            object.replace_native_name(&mut self.edits, &self.native_names, names);
         }
-        // The native name of this object is the last one that is stored.
-        if let Some(start) = object.native_name {
-            native_names.truncate(start);
+        // The native name of this object is the last one in the buffer.
+        if let Some(start) = object.native_name_start {
+            self.native_names.truncate(start);
         }
     }
 
-    /// Returns the offset of the first edit that may still change, after `scanned` bytes. Skips the objects
-    /// that are overdue.
+    /// Skips the overdue objects, and returns the offset of the first edit that may still change.
+    ///
+    /// Returns `scanned`, the number of bytes scanned so far, if no such edit exists.
     pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
-        // The first edit of an inner object comes after that of an outer one, or the outer one has none yet.
+        // An outer object without an edit so far gets its first edit after those of the inner objects.
         for object in self.open.iter_mut().filter(|object| !object.is_skipped) {
             let Some((at, _)) = object.first_edit else { continue };
             if !object.is_overdue(scanned, &self.edits, self.rules.window) {

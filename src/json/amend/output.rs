@@ -20,12 +20,16 @@ pub(super) fn next_chunk(
     settled: Option<u64>,
 ) -> Option<Bytes> {
     let settled_end = settled.map_or(frames.end(), |offset| offset.min(frames.end()));
-    let available = settled_end.checked_sub(frames.start).filter(|len| *len > 0)?;
-    let first_len = available.min(frames.front().len() as u64);
-    if edits.next_change().is_none_or(|at| at >= frames.start + first_len) {
+    if settled_end <= frames.start {
+        return None;
+    }
+    let settled_len = settled_end - frames.start;
+    let first_len = settled_len.min(frames.front().len() as u64);
+    let is_first_unchanged = edits.next_change().is_none_or(|at| at >= frames.start + first_len);
+    if is_first_unchanged {
         return Some(frames.take(first_len as usize));
     }
-    let capacity = available.saturating_add_signed(edits.growth).min(MAX_CHUNK as u64);
+    let capacity = settled_len.saturating_add_signed(edits.growth).min(MAX_CHUNK as u64);
     let mut chunk = Vec::with_capacity(capacity as usize);
     while frames.start < settled_end {
         let is_full = copy_frame(frames, edits, names, settled_end, &mut chunk);
@@ -36,7 +40,9 @@ pub(super) fn next_chunk(
     Some(chunk.into())
 }
 
-/// Moves the first frame, up to `settled_end`, with its edits to the end of `chunk`. Returns true if the chunk is full.
+/// Moves the first frame, up to `settled_end`, with its edits to the end of `chunk`.
+///
+/// Returns true if the chunk is full. The rest of the frame stays in the buffer then.
 fn copy_frame(
     frames: &mut FrameBuffer,
     edits: &mut Edits,
@@ -48,15 +54,16 @@ fn copy_frame(
     let front = frames.front();
     let frame = &front[..front.len().min((settled_end - start) as usize)];
     let old_len = chunk.len();
-    let Edited { edits: edit_count, end: edited_end, next: next_edit } =
-        copy_edited(frame, start, edits, names, chunk);
-    edits.remove(edit_count, (chunk.len() - old_len) as i64 - edited_end as i64);
-    // A replaced value may reach into the next frame. Then nothing of this frame is left.
-    let rest = frame.get(edited_end..next_edit.unwrap_or(frame.len())).unwrap_or_default();
+    let edited = copy_edited(frame, start, edits, names, chunk);
+    let growth = (chunk.len() - old_len) as i64 - edited.end as i64;
+    edits.remove(edited.edit_count, growth);
+    let rest_end = edited.next_edit.unwrap_or(frame.len());
+    // A replaced value may extend into the next frame. Then this frame has no rest.
+    let rest = frame.get(edited.end..rest_end).unwrap_or_default();
     let fitting = &rest[..rest.len().min(MAX_CHUNK - chunk.len())];
     chunk.extend_from_slice(fitting);
-    let is_full = next_edit.is_some() || fitting.len() < rest.len();
-    let copied_end = edited_end + fitting.len();
+    let is_full = edited.next_edit.is_some() || fitting.len() < rest.len();
+    let copied_end = edited.end + fitting.len();
     frames.remove(copied_end);
     is_full
 }
@@ -64,34 +71,39 @@ fn copy_frame(
 /// The result of [`copy_edited`].
 struct Edited {
     /// The number of edits that were written or that change nothing.
-    edits: usize,
-    /// The position in the frame after the last edit.
+    edit_count: usize,
+    /// The position in the frame after the last written edit.
     end: usize,
     /// The position of the next edit, if the chunk has no room for it.
-    next: Option<usize>,
+    next_edit: Option<usize>,
 }
 
 /// Copies a frame that begins at the input offset `start` to the end of `chunk`, up to the last edit in it.
 ///
-/// It is a function of its own because the loop is slower if it shares its registers with other code.
+/// The loop has a function of its own, because it is slower if it shares its registers with other code.
 #[inline(never)]
 fn copy_edited(frame: &[u8], start: u64, edits: &Edits, names: &KeyNames, chunk: &mut Vec<u8>) -> Edited {
-    let mut edited = Edited { edits: 0, end: 0, next: None };
+    let mut edited = Edited { edit_count: 0, end: 0, next_edit: None };
     for edit in edits.settled() {
-        if edit.value != NewValue::Unchanged {
-            let at = (edit.at - start) as usize;
-            let Some(unchanged) = frame.get(edited.end..at).filter(|_| at < frame.len()) else { break };
-            let (prefix, value) = edits.bytes(edit, names);
-            if unchanged.len() + prefix.len() + value.len() > MAX_CHUNK - chunk.len() {
-                edited.next = Some(at);
-                break;
-            }
-            chunk.extend_from_slice(unchanged);
-            chunk.extend_from_slice(prefix);
-            chunk.extend_from_slice(value);
-            edited.end = at + edit.replaced as usize;
+        if edit.value == NewValue::Unchanged {
+            edited.edit_count += 1;
+            continue;
         }
-        edited.edits += 1;
+        let at = (edit.at - start) as usize;
+        if at >= frame.len() {
+            break;
+        }
+        let Some(unchanged) = frame.get(edited.end..at) else { break };
+        let (prefix, value) = edits.bytes(edit, names);
+        if unchanged.len() + prefix.len() + value.len() > MAX_CHUNK - chunk.len() {
+            edited.next_edit = Some(at);
+            break;
+        }
+        chunk.extend_from_slice(unchanged);
+        chunk.extend_from_slice(prefix);
+        chunk.extend_from_slice(value);
+        edited.end = at + edit.replaced as usize;
+        edited.edit_count += 1;
     }
     edited
 }

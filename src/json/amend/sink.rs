@@ -47,11 +47,11 @@ impl IdSink<'_> {
     /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
     fn keep_native_name(&mut self, value: MemberValue<'_>) {
         let Objects { open, native_names, .. } = &mut *self.objects;
-        if let (Some(object), MemberValue::String { raw, .. }) = (open.last_mut(), value)
-            && raw.len() <= 2 * KeyNames::MAX_LEN
-            && native_names.len() + raw.len() <= MAX_NATIVE_NAMES
-        {
-            object.native_name = Some(native_names.len());
+        let Some(object) = open.last_mut() else { return };
+        let MemberValue::String { raw, .. } = value else { return };
+        let has_room = native_names.len() + raw.len() <= MAX_NATIVE_NAMES;
+        if has_room && raw.len() <= 2 * KeyNames::MAX_LEN {
+            object.native_name_start = Some(native_names.len());
             native_names.extend_from_slice(raw);
         }
     }
@@ -62,14 +62,16 @@ impl Sink for IdSink<'_> {
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
-        match name {
-            name if name == ID.as_bytes() => Some(Member::Id),
-            name if name == NAME.as_bytes() => Some(Member::Name),
-            _ => None,
+        if name == ID.as_bytes() {
+            Some(Member::Id)
+        } else if name == NAME.as_bytes() {
+            Some(Member::Name)
+        } else {
+            None
         }
     }
 
-    /// Counts the member in its object, which is opened here if this is its first one.
+    /// Counts the member in its object. The first id or name of an object adds the object to the open ones.
     #[inline(always)]
     fn member_start(&mut self, member: Member, depth: usize) {
         let Objects { open, awaited, .. } = &mut *self.objects;
@@ -78,8 +80,8 @@ impl Sink for IdSink<'_> {
         }
         if let Some(object) = open.last_mut() {
             let count = match member {
-                Member::Id => &mut object.ids,
-                Member::Name => &mut object.names,
+                Member::Id => &mut object.id_count,
+                Member::Name => &mut object.name_count,
             };
             *count = count.saturating_add(1);
             object.current = Some(member);
@@ -94,10 +96,11 @@ impl Sink for IdSink<'_> {
         objects.awaited = Some(object.depth);
         match object.current {
             Some(Member::Id) => object.prefix = objects.edits.prefixes.find_or_add(white_space),
-            // Queued before the edits inside of the value, which come later in the body.
-            Some(Member::Name) if object.names == 1 => {
-                let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
-                objects.push(Edit { at, replaced: 0, prefix, value, result: None }, Member::Name);
+            // The edit is queued before the edits inside of the value, which come later in the body.
+            Some(Member::Name) if object.name_count == 1 => {
+                let value = NewValue::Unchanged;
+                objects
+                    .push(Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None }, Member::Name);
             }
             _ => {}
         }
@@ -114,16 +117,18 @@ impl Sink for IdSink<'_> {
         let Some(object) = self.objects.open.last_mut() else { return };
         self.objects.awaited = object.outer_awaited;
         match object.current.take() {
-            Some(Member::Id) if object.ids == 1 => {
-                let (prefix, is_skipped) = (object.prefix, object.is_skipped);
-                let (mut value, mut result) = self.look_up(at, value);
+            Some(Member::Id) if object.id_count == 1 => {
+                let prefix = object.prefix;
+                let is_skipped = object.is_skipped;
+                let (new_value, result) = self.look_up(at, value);
+                let mut edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
                 if is_skipped {
-                    (value, result) = (NewValue::Unchanged, IdResult::Skipped);
+                    edit.value = NewValue::Unchanged;
+                    edit.result = Some(IdResult::Skipped);
                 }
-                let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };
                 self.objects.push(edit, Member::Id);
             }
-            Some(Member::Name) if object.names == 1 => {
+            Some(Member::Name) if object.name_count == 1 => {
                 let name_edit = object.name_edit;
                 if let Some(edit) = self.objects.edits.unsettled(name_edit) {
                     edit.replaced = at - edit.at;
@@ -134,7 +139,8 @@ impl Sink for IdSink<'_> {
         }
     }
 
-    /// Handles the first member of an object in one step if it is an id with a name, as in most rows.
+    /// Receives a whole member. In most rows it is the first relevant one of its object, and an id with a name: then its
+    /// edit is queued in one step.
     #[inline(always)]
     fn whole_member(
         &mut self,
@@ -145,7 +151,6 @@ impl Sink for IdSink<'_> {
         value: MemberValue<'_>,
     ) {
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
-        // Most rows: the first relevant member of the object is an id with a name.
         if member == Member::Id
             && open.last().is_none_or(|object| object.depth != depth)
             && let MemberValue::String { raw: id, has_escapes: false } = value
@@ -157,7 +162,7 @@ impl Sink for IdSink<'_> {
             let number = edits.push(Edit { at: at.end, replaced: 0, prefix, value, result });
             open.push(OpenObject {
                 depth,
-                ids: 1,
+                id_count: 1,
                 id_edit: Some(number),
                 first_edit: Some((at.end, number)),
                 outer_awaited: *awaited,

@@ -5,7 +5,6 @@
 
 mod cut;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::containers::Containers;
@@ -48,6 +47,13 @@ pub(super) struct MemberOffsets {
     pub(super) colon: u64,
 }
 
+impl MemberOffsets {
+    /// The white space before the name, before the colon, and before a value at this offset.
+    fn white_space(&self, value_start: u64) -> [Range<u64>; 3] {
+        [self.start..self.name.start - 1, self.name.end + 1..self.colon, self.colon + 1..value_start]
+    }
+}
+
 /// The state of the scan between two tokens, or within one at the end of a chunk.
 #[derive(Clone, Debug)]
 pub(super) struct PlainScanner {
@@ -79,7 +85,9 @@ impl PlainScanner {
 
     /// Continues at the value of this member.
     pub(super) fn start_value(&mut self, member: MemberOffsets, wanted: Option<Member>) {
-        (self.member, self.wanted, self.state) = (member, wanted, ScanState::Value);
+        self.member = member;
+        self.wanted = wanted;
+        self.state = ScanState::Value;
     }
 
     /// True if the document may end here.
@@ -102,7 +110,7 @@ impl PlainScanner {
         stops: impl Fn(&Self, &Cursor<'_>) -> bool,
     ) -> Result<(), ScanError> {
         while let Some(byte) = cursor.next_token() {
-            self.value_or_end(byte, cursor, sink)?;
+            self.read_value_or_end(byte, cursor, sink)?;
             if stops(self, cursor) {
                 break;
             }
@@ -112,9 +120,10 @@ impl PlainScanner {
 
     /// Reads the next value, with the comma and the name before it, or the end of a container.
     ///
-    /// Returns early at the end of the chunk.
+    /// `byte` is the first byte of the next token. Each step is skipped if the state is behind it. Returns early at the
+    /// end of the chunk.
     #[inline(always)]
-    fn value_or_end(
+    fn read_value_or_end(
         &mut self,
         mut byte: u8,
         cursor: &mut Cursor<'_>,
@@ -124,7 +133,7 @@ impl PlainScanner {
             self.state = match (byte, self.containers.is_in_object()) {
                 (b',', Some(true)) => ScanState::Name,
                 (b',', Some(false)) => ScanState::Value,
-                (b'}', Some(true)) | (b']', Some(false)) => return self.close(cursor, sink),
+                (b'}', Some(true)) | (b']', Some(false)) => return self.close_container(cursor, sink),
                 _ => return Err(cursor.error()),
             };
             cursor.advance(1);
@@ -134,8 +143,8 @@ impl PlainScanner {
         }
         if matches!(self.state, ScanState::Name | ScanState::FirstName) {
             match byte {
-                b'"' => self.name(cursor, sink)?,
-                b'}' if self.state == ScanState::FirstName => return self.close(cursor, sink),
+                b'"' => self.read_name(cursor, sink)?,
+                b'}' if self.state == ScanState::FirstName => return self.close_container(cursor, sink),
                 _ => return Err(cursor.error()),
             }
             let Some(next) = cursor.next_token() else { return Ok(()) };
@@ -152,28 +161,32 @@ impl PlainScanner {
             byte = next;
         }
         if byte == b']' && self.state == ScanState::FirstValue {
-            return self.close(cursor, sink);
+            return self.close_container(cursor, sink);
         }
         match self.wanted.take() {
-            Some(member) => self.wanted_value(member, byte, cursor, sink),
-            None => self.value(byte, cursor, sink),
+            Some(member) => self.read_wanted_value(member, byte, cursor, sink),
+            None => self.read_value(byte, cursor, sink),
         }
     }
 
+    /// Reads the name of a member, as far as the chunk contains it.
     #[inline(always)]
-    fn name(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    fn read_name(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         let text_start = cursor.offset() + 1;
         let Some(string) = whole_string(cursor.rest) else {
             return self.start_cut_string(true, cursor, sink);
         };
         cursor.rest = string.rest;
-        self.end_name(string.text, text_start, string.has_escapes, cursor.offset(), sink);
+        self.end_name(string.text, text_start, string.has_escapes, cursor.offset() - 1, sink);
         Ok(())
     }
 
     /// Reads the value of a wanted member, and reports the member.
+    ///
+    /// A short string that is whole in the chunk is reported in one call. The sink receives the end of any other value
+    /// later.
     #[inline(never)]
-    fn wanted_value(
+    fn read_wanted_value(
         &mut self,
         member: Member,
         byte: u8,
@@ -183,13 +196,19 @@ impl PlainScanner {
         if !matches!(byte, b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
             return Err(cursor.error());
         }
-        let (at, depth) = (cursor.offset(), self.containers.depth());
-        let MemberOffsets { start, name, colon } = &self.member;
-        let ranges = [*start..name.start - 1, name.end + 1..*colon, *colon + 1..at];
-        let is_long = ranges.iter().any(|range| range.end - range.start > MAX_WHITE_SPACE as u64);
-        let bytes = if is_long { Cow::default() } else { cursor.bytes(&(*start..at)) };
-        let slice = |range: Range<u64>| &bytes[(range.start - start) as usize..(range.end - start) as usize];
-        let white_space: WhiteSpace<'_> = if is_long { [&[]; 3] } else { ranges.map(slice) };
+        let depth = self.containers.depth();
+        let value_start = cursor.offset();
+        let member_start = self.member.start;
+        let ranges = self.member.white_space(value_start);
+        let member_bytes;
+        let white_space: WhiteSpace<'_> =
+            if ranges.iter().any(|range| range.end - range.start > MAX_WHITE_SPACE as u64) {
+                [&[]; 3]
+            } else {
+                member_bytes = cursor.bytes(&(member_start..value_start));
+                let position = |offset: u64| (offset - member_start) as usize;
+                ranges.map(|range| &member_bytes[position(range.start)..position(range.end)])
+            };
         if byte == b'"'
             && let Some(string) = whole_string(cursor.rest)
             && string.text.len() <= MAX_RAW_TEXT
@@ -197,16 +216,22 @@ impl PlainScanner {
             cursor.rest = string.rest;
             self.state = ScanState::AfterValue;
             let value = MemberValue::String { raw: string.text, has_escapes: string.has_escapes };
-            sink.whole_member(member, depth, at..cursor.offset(), white_space, value);
+            sink.whole_member(member, depth, value_start..cursor.offset(), white_space, value);
             return Ok(());
         }
         sink.member_start(member, depth);
-        sink.value_start(at, white_space);
-        self.value(byte, cursor, sink)
+        sink.value_start(value_start, white_space);
+        self.read_value(byte, cursor, sink)
     }
 
+    /// Reads a scalar, as far as the chunk contains it, or the start of a container.
     #[inline(always)]
-    fn value(&mut self, byte: u8, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    fn read_value(
+        &mut self,
+        byte: u8,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), ScanError> {
         match byte {
             b'"' => {
                 let Some(string) = whole_string(cursor.rest) else {
@@ -216,7 +241,7 @@ impl PlainScanner {
                 self.end_string(string.text, string.has_escapes, cursor.offset(), sink);
                 Ok(())
             }
-            b'{' | b'[' => self.open(byte == b'{', cursor),
+            b'{' | b'[' => self.open_container(byte == b'{', cursor),
             b'-' | b'0'..=b'9' => match number_len(cursor.rest) {
                 Some(len) => {
                     cursor.advance(len);
@@ -225,16 +250,17 @@ impl PlainScanner {
                 }
                 None => {
                     cursor.advance(1);
-                    self.rest_of_number(NumberPart::first(byte), cursor, sink)
+                    self.read_rest_of_number(NumberPart::first(byte), cursor, sink)
                 }
             },
-            b't' => self.literal(b"true", cursor, sink),
-            b'f' => self.literal(b"false", cursor, sink),
-            b'n' => self.literal(b"null", cursor, sink),
+            b't' => self.read_literal(b"true", cursor, sink),
+            b'f' => self.read_literal(b"false", cursor, sink),
+            b'n' => self.read_literal(b"null", cursor, sink),
             _ => Err(cursor.error()),
         }
     }
 
+    /// Ends a name, and stores its member if the sink wants it. `start` and `end` are the offsets around its text.
     #[inline(always)]
     fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
         self.state = ScanState::Colon;
@@ -242,21 +268,25 @@ impl PlainScanner {
             && let Some(member) = sink.match_member(raw, has_escapes)
         {
             self.wanted = Some(member);
-            self.member.name = start..end - 1;
+            self.member.name = start..end;
         }
     }
 
+    /// Ends a string value, and reports it if the sink awaits it. `end` is the offset after the closing quote.
     #[inline(always)]
     fn end_string(&mut self, raw: &[u8], has_escapes: bool, end: u64, sink: &mut impl Sink) {
         self.state = ScanState::AfterValue;
         if sink.is_value_awaited(self.containers.depth()) {
-            let is_long = raw.len() > MAX_RAW_TEXT;
-            let value =
-                if is_long { MemberValue::LongString } else { MemberValue::String { raw, has_escapes } };
+            let value = if raw.len() > MAX_RAW_TEXT {
+                MemberValue::LongString
+            } else {
+                MemberValue::String { raw, has_escapes }
+            };
             sink.value_end(end, value);
         }
     }
 
+    /// Ends a number or a literal, and reports it if the sink awaits it.
     #[inline(always)]
     fn end_value(&mut self, end: u64, sink: &mut impl Sink) {
         self.state = ScanState::AfterValue;
@@ -265,9 +295,9 @@ impl PlainScanner {
         }
     }
 
-    /// Reads a literal, or the rest of one.
+    /// Reads a literal, or the rest of one that the last chunk has cut. Returns an error at the first other byte.
     #[inline(always)]
-    fn literal(
+    fn read_literal(
         &mut self,
         literal: &'static [u8],
         cursor: &mut Cursor<'_>,
@@ -278,14 +308,16 @@ impl PlainScanner {
             self.end_value(cursor.offset(), sink);
             return Ok(());
         }
-        let len = literal.iter().zip(cursor.rest).take_while(|(expected, byte)| expected == byte).count();
-        cursor.advance(len);
-        self.state = ScanState::Literal(&literal[len..]);
+        let pairs = literal.iter().zip(cursor.rest);
+        let equal_len = pairs.take_while(|(expected, byte)| expected == byte).count();
+        cursor.advance(equal_len);
+        self.state = ScanState::Literal(&literal[equal_len..]);
         if cursor.rest.is_empty() { Ok(()) } else { Err(cursor.error()) }
     }
 
+    /// Opens a container. Returns an error if it is nested too deeply.
     #[inline(always)]
-    fn open(&mut self, is_object: bool, cursor: &mut Cursor<'_>) -> Result<(), ScanError> {
+    fn open_container(&mut self, is_object: bool, cursor: &mut Cursor<'_>) -> Result<(), ScanError> {
         if !self.containers.push(is_object) {
             return Err(ScanError::TooDeep { offset: cursor.offset() });
         }
@@ -295,8 +327,9 @@ impl PlainScanner {
         Ok(())
     }
 
+    /// Closes the innermost container. Never fails; the result is for callers that return it.
     #[inline(always)]
-    fn close(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    fn close_container(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
         cursor.advance(1);
         sink.container_end(cursor.offset(), self.containers.depth());
         self.containers.pop();

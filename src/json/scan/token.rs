@@ -52,7 +52,11 @@ pub(super) fn whole_string(bytes: &[u8]) -> Option<WholeString<'_>> {
     let (_, after_quote) = bytes.split_first()?;
     let len = ascii_text_len(after_quote);
     if *after_quote.get(len)? == b'"' {
-        return Some(WholeString { text: &after_quote[..len], has_escapes: false, rest: &after_quote[len + 1..] });
+        return Some(WholeString {
+            text: &after_quote[..len],
+            has_escapes: false,
+            rest: &after_quote[len + 1..],
+        });
     }
     whole_special_string(after_quote, len)
 }

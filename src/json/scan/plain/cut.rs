@@ -13,7 +13,7 @@ use crate::json::text::MAX_RAW_TEXT;
 const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
 
 impl PlainScanner {
-    /// Continues a token that the end of the last chunk has cut.
+    /// Continues a token that the end of the last chunk has cut. Does nothing if no token was cut.
     pub(in crate::json::scan) fn resume(
         &mut self,
         cursor: &mut Cursor<'_>,
@@ -21,15 +21,15 @@ impl PlainScanner {
     ) -> Result<(), ScanError> {
         match self.state {
             ScanState::String { is_name, has_escapes, part } => {
-                self.rest_of_string(is_name, has_escapes, part, cursor, sink)
+                self.read_rest_of_string(is_name, has_escapes, part, cursor, sink)
             }
-            ScanState::Number(part) => self.rest_of_number(part, cursor, sink),
-            ScanState::Literal(rest) => self.literal(rest, cursor, sink),
+            ScanState::Number(part) => self.read_rest_of_number(part, cursor, sink),
+            ScanState::Literal(rest) => self.read_literal(rest, cursor, sink),
             _ => Ok(()),
         }
     }
 
-    /// Reads a string that is invalid or goes on in the next chunk.
+    /// Reads a string that is invalid or continues in the next chunk.
     #[cold]
     pub(super) fn start_cut_string(
         &mut self,
@@ -39,10 +39,11 @@ impl PlainScanner {
     ) -> Result<(), ScanError> {
         cursor.advance(1);
         self.text_start = cursor.offset();
-        self.rest_of_string(is_name, false, StringPart::Text, cursor, sink)
+        self.read_rest_of_string(is_name, false, StringPart::Text, cursor, sink)
     }
 
-    fn rest_of_string(
+    /// Reads a string from a position in its text, as far as the chunk contains it.
+    fn read_rest_of_string(
         &mut self,
         is_name: bool,
         mut has_escapes: bool,
@@ -58,45 +59,57 @@ impl PlainScanner {
                 self.state = ScanState::String { is_name, has_escapes, part };
                 return Ok(());
             };
-            if (part, byte) == (StringPart::Text, b'"') {
-                break;
+            if part == StringPart::Text && byte == b'"' {
+                self.end_cut_string(is_name, has_escapes, cursor, sink);
+                return Ok(());
             }
-            has_escapes |= (part, byte) == (StringPart::Text, b'\\');
+            has_escapes |= part == StringPart::Text && byte == b'\\';
             part = part.then(byte).ok_or_else(|| cursor.error())?;
             cursor.advance(1);
         }
-        let (start, end) = (self.text_start, cursor.offset());
+    }
+
+    /// Ends a cut string at its closing quote.
+    fn end_cut_string(
+        &mut self,
+        is_name: bool,
+        has_escapes: bool,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink,
+    ) {
+        let start = self.text_start;
+        let end = cursor.offset();
         cursor.advance(1);
-        // A longer text is not used.
+        // The start of a longer text may no longer be in the tail.
         let raw = if end - start > MAX_RAW_TEXT as u64 {
             Cow::Borrowed(TOO_LONG)
         } else {
             cursor.bytes(&(start..end))
         };
         if is_name {
-            self.end_name(&raw, start, has_escapes, end + 1, sink);
+            self.end_name(&raw, start, has_escapes, end, sink);
         } else {
-            self.end_string(&raw, has_escapes, end + 1, sink);
+            self.end_string(&raw, has_escapes, cursor.offset(), sink);
         }
-        Ok(())
     }
 
+    /// Reads a number byte by byte, as far as the chunk contains it.
     #[cold]
-    pub(super) fn rest_of_number(
+    pub(super) fn read_rest_of_number(
         &mut self,
         mut part: NumberPart,
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), ScanError> {
         while let Some(byte) = cursor.peek() {
-            match part.then(byte) {
-                Some(next) => part = next,
-                None if part.may_end() => {
-                    self.end_value(cursor.offset(), sink);
-                    return Ok(());
+            let Some(next_part) = part.then(byte) else {
+                if !part.may_end() {
+                    return Err(cursor.error());
                 }
-                None => return Err(cursor.error()),
-            }
+                self.end_value(cursor.offset(), sink);
+                return Ok(());
+            };
+            part = next_part;
             cursor.advance(1);
         }
         self.state = ScanState::Number(part);
