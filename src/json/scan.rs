@@ -94,7 +94,7 @@ impl Scanner {
         let mut cursor = Cursor::new(&self.tail, chunk, self.scanned);
         self.plain.resume(&mut cursor, sink)?;
         while !cursor.rest.is_empty() {
-            self.templates.advance(&mut self.plain, &mut cursor, sink);
+            self.templates.scan(&mut self.plain, &mut cursor, sink);
             self.plain.scan(&mut cursor, sink, |plain, cursor| self.templates.is_ready(plain, cursor))?;
         }
         self.keep_tail(chunk);

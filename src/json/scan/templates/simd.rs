@@ -6,7 +6,7 @@ use wide::{u8x16, u8x32};
 pub(super) const HAS_SIMD: bool =
     cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128"));
 
-/// Quotes, backslashes, controls, and bytes that are not ASCII: the ends of a string's plain text.
+/// The mask of the bytes that end a string's plain text: quotes, backslashes, controls, and bytes that are not ASCII.
 #[inline(always)]
 pub(super) fn special(block: &[u8; 32]) -> u32 {
     let bytes = u8x32::new(*block);
@@ -17,6 +17,7 @@ pub(super) fn special(block: &[u8; 32]) -> u32 {
     (bytes | is_control | is_quote | is_backslash).to_bitmask()
 }
 
+/// The mask of the white space.
 #[inline(always)]
 pub(super) fn white_space(block: &[u8; 32]) -> u32 {
     let bytes = u8x32::new(*block);
@@ -33,12 +34,12 @@ fn vector(bytes: &[u8], at: usize) -> u8x16 {
 /// Counts up to 32 digits from a position on. Few numbers have more than 16.
 #[inline(always)]
 pub(super) fn digits_len(bytes: &[u8], at: usize) -> usize {
-    let len = |at: usize| {
-        let values = vector(bytes, at) - u8x16::splat(b'0');
+    let len_in_vector = |start: usize| {
+        let values = vector(bytes, start) - u8x16::splat(b'0');
         values.min(u8x16::splat(9)).simd_eq(values).to_bitmask().trailing_ones() as usize
     };
-    let first = len(at);
-    if first < 16 { first } else { 16 + len(at + 16) }
+    let len = len_in_vector(at);
+    if len < 16 { len } else { 16 + len_in_vector(at + 16) }
 }
 
 /// Compares the 16 bytes at a position: the equal ones have all bits set.

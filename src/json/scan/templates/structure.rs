@@ -57,11 +57,12 @@ impl Structure {
     /// True if the text has this meaning here: containers of the same kinds are open.
     #[inline(always)]
     pub(super) fn fits(&self, containers: &Containers) -> bool {
-        self.is_in_one_object() || {
-            let (closed, opened) = (usize::from(self.closed), usize::from(self.opened));
-            containers.ends_with(closed + 1, self.outer)
-                && containers.depth() - closed + opened <= MAX_SHALLOW_DEPTH
+        if self.is_in_one_object() {
+            return true;
         }
+        let closed = usize::from(self.closed);
+        containers.ends_with(closed + 1, self.outer)
+            && containers.depth() - closed + usize::from(self.opened) <= MAX_SHALLOW_DEPTH
     }
 
     /// Applies the text at this offset to the containers, and reports those that end.
@@ -69,8 +70,8 @@ impl Structure {
     pub(super) fn enter(&self, offset: u64, containers: &mut Containers, sink: &mut impl Sink) {
         if !self.is_in_one_object() {
             let closed = usize::from(self.closed);
-            for (nth, end) in self.ends.iter().take(closed).enumerate() {
-                sink.container_end(offset + u64::from(*end), containers.depth() - nth);
+            for (index, end) in self.ends.iter().take(closed).enumerate() {
+                sink.container_end(offset + u64::from(*end), containers.depth() - index);
             }
             containers.replace(closed, self.opened.into(), self.inner);
         }
@@ -83,12 +84,13 @@ impl Structure {
         MemberOffsets { start: at(self.member_start), name, colon: at(self.colon) }
     }
 
-    /// Applies the text at this offset and the scalar of `len` bytes behind it. The structure [fits](Self::fits).
+    /// Applies the text at the start of `window` and the scalar of `value_len` bytes after it. The structure
+    /// [fits](Self::fits), and `offset` is that of the text.
     #[inline(always)]
     pub(super) fn pass(
         &self,
         window: &[u8; WINDOW],
-        len: usize,
+        value_len: usize,
         offset: u64,
         containers: &mut Containers,
         sink: &mut impl Sink,
@@ -96,21 +98,22 @@ impl Structure {
         self.enter(offset, containers, sink);
         let Some(member) = self.wanted else { return };
         let (text, rest) = window.split_at(usize::from(self.len) & MAX_LEN);
-        let value = match &rest[..len] {
+        let value = match &rest[..value_len] {
             // A scalar of the fast path has no escapes.
             [b'"', raw @ .., _] => MemberValue::String { raw, has_escapes: false },
             _ => MemberValue::Other,
         };
-        let [start, name, name_end, colon] =
+        let [start, name_start, name_end, colon] =
             [self.member_start, self.name.0, self.name.1, self.colon].map(usize::from);
-        let white_space = [&text[start..name - 1], &text[name_end + 1..colon], &text[colon + 1..]];
-        let at = offset + u64::from(self.len);
-        sink.whole_member(member, containers.depth(), at..at + len as u64, white_space, value);
+        let white_space = [&text[start..name_start - 1], &text[name_end + 1..colon], &text[colon + 1..]];
+        let value_start = offset + u64::from(self.len);
+        let value_range = value_start..value_start + value_len as u64;
+        sink.whole_member(member, containers.depth(), value_range, white_space, value);
     }
 
-    /// Reads the text at the start of `window`; `None` if it is too long or not of this form.
+    /// Reads the text at the start of `window`. Returns `None` if the text is too long or not of this form.
     ///
-    /// It goes on behind each value of which `constant_len` returns the length.
+    /// The text includes each value of which `constant_len` returns the length, and the part after that value.
     #[inline(always)]
     pub(super) fn read(
         window: &[u8; WINDOW],
@@ -119,47 +122,48 @@ impl Structure {
         sink: &mut impl Sink,
     ) -> Option<Self> {
         let start = Self { outer: 1, ..Self::default() };
-        let mut structure = TextPart { window, start: 0 }.read(start, containers, sink)?;
-        while structure.wanted.is_none()
-            && let Some(value) = constant_len(&structure)
-            && let part = (TextPart { window, start: usize::from(structure.len) + value })
-            && let Some(longer) = part.read(structure, containers, sink)
-            // A value that is a container is often in another text, which starts later.
-            && !matches!(window[usize::from(longer.len)], b'{' | b'[')
-        {
+        let mut structure = TextPart { window, containers, start: 0 }.read(start, sink)?;
+        while let Some(value_len) = constant_len(&structure) {
+            let part = TextPart { window, containers, start: usize::from(structure.len) + value_len };
+            let Some(longer) = part.read(structure, sink) else { break };
+            // The text before a container is often another template, which starts after the constant.
+            if matches!(window[usize::from(longer.len)], b'{' | b'[') {
+                break;
+            }
             structure = longer;
         }
         structure.is_simple = structure.is_in_one_object() && structure.wanted.is_none();
-        structure.fits(containers).then_some(structure)
+        if structure.fits(containers) { Some(structure) } else { None }
     }
 }
 
 /// The text from one value to the next, of at most [`MAX_PART`] bytes.
 struct TextPart<'w> {
     window: &'w [u8; WINDOW],
+    /// The containers around the start of the text.
+    containers: &'w Containers,
     start: usize,
 }
 
 impl TextPart<'_> {
-    /// The first token from this position on, and its first byte.
+    /// Returns the position and first byte of the next token; `None` after much white space or the longest part.
     #[inline(always)]
-    fn token(&self, mut at: usize) -> Option<(usize, u8)> {
+    fn token(&self, start: usize) -> Option<(usize, u8)> {
+        let mut at = start;
         // Compact pages have no white space.
         if is_white_space(*self.window.get(at)?) {
-            let len = white_space(self.window[at..].first_chunk()?).trailing_ones();
-            at += Some(len as usize).filter(|len| *len < 32)?;
+            let white_space_len = white_space(self.window[at..].first_chunk()?).trailing_ones() as usize;
+            if white_space_len == 32 {
+                return None;
+            }
+            at += white_space_len;
         }
-        (at < self.start + MAX_PART).then_some((at, *self.window.get(at)?))
+        if at < self.start + MAX_PART { Some((at, *self.window.get(at)?)) } else { None }
     }
 
-    /// Reads this part behind the text that `structure` describes.
+    /// Reads the brackets that end containers, and adds them to `structure`. Returns the position of the comma after them.
     #[inline(always)]
-    fn read(
-        &self,
-        mut structure: Structure,
-        containers: &Containers,
-        sink: &mut impl Sink,
-    ) -> Option<Structure> {
+    fn read_ends(&self, structure: &mut Structure) -> Option<usize> {
         let (mut at, mut byte) = self.token(self.start)?;
         while matches!(byte, b'}' | b']') && structure.opened == 0 {
             if (byte == b'}') != (structure.outer & 1 == 1) {
@@ -167,26 +171,37 @@ impl TextPart<'_> {
             }
             *structure.ends.get_mut(usize::from(structure.closed))? = at as u8 + 1;
             structure.closed += 1;
-            let is_object = containers.is_object(containers.depth() - usize::from(structure.closed))?;
+            let depth = self.containers.depth() - usize::from(structure.closed);
+            let is_object = self.containers.is_object(depth)?;
             structure.outer = structure.outer << 1 | u8::from(is_object);
             (at, byte) = self.token(at + 1)?;
         }
-        if byte != b',' {
-            return None;
-        }
-        if structure.opened == 0 && structure.outer & 1 == 0 {
-            (at, _) = self.token(at + 1).filter(|(_, byte)| *byte == b'{')?;
-            (structure.opened, structure.inner) = (1, 1);
+        if byte == b',' { Some(at) } else { None }
+    }
+
+    /// Reads this part after the text that `structure` describes. Returns the structure of both.
+    #[inline(always)]
+    fn read(&self, mut structure: Structure, sink: &mut impl Sink) -> Option<Structure> {
+        let mut punctuation = self.read_ends(&mut structure)?;
+        let is_in_array = structure.opened == 0 && structure.outer & 1 == 0;
+        if is_in_array {
+            let (brace, b'{') = self.token(punctuation + 1)? else { return None };
+            punctuation = brace;
+            structure.opened = 1;
+            structure.inner = 0b1;
         }
         loop {
-            let member_start = at + 1;
+            let member_start = punctuation + 1;
             let (quote, b'"') = self.token(member_start)? else { return None };
             let name_end = string_end(self.window, quote + 1)?;
             let (colon, b':') = self.token(name_end + 1)? else { return None };
-            let (value, byte) = self.token(colon + 1).filter(|(at, _)| *at <= MAX_LEN)?;
+            let (value, byte) = self.token(colon + 1)?;
+            if value > MAX_LEN {
+                return None;
+            }
             let name = &self.window[quote + 1..name_end];
             let wanted = if name.len() <= MAX_RAW_NAME { sink.match_member(name, false) } else { None };
-            // An object, or an array of objects: the text goes on to the value of its first member.
+            // If the value is an object or an array of objects, the text continues to the value of its first member.
             let brace = if byte == b'[' { self.token(value + 1) } else { Some((value, byte)) };
             if let Some((brace, b'{')) = brace
                 && let Some((_, b'"')) = self.token(brace + 1)
@@ -196,26 +211,21 @@ impl TextPart<'_> {
                 let (kinds, count) = if byte == b'[' { (0b10, 2) } else { (0b1, 1) };
                 structure.inner |= kinds << structure.opened;
                 structure.opened += count;
-                at = brace;
+                punctuation = brace;
                 continue;
             }
-            let [len, member_start, name, name_end, colon, last_part] =
-                [value, member_start, quote + 1, name_end, colon, self.start].map(|at| at as u8);
-            return Some(Structure {
-                len,
-                member_start,
-                name: (name, name_end),
-                colon,
-                wanted,
-                last_part,
-                ..structure
-            });
+            structure.len = value as u8;
+            structure.member_start = member_start as u8;
+            structure.name = (quote as u8 + 1, name_end as u8);
+            structure.colon = colon as u8;
+            structure.wanted = wanted;
+            structure.last_part = self.start as u8;
+            return Some(structure);
         }
     }
 }
 
-/// The length of the scalar at this position, if it is at most about 60 bytes long; `None` if the plain scanner has
-/// to read the value.
+/// Returns the length of the scalar at this position, or `None` if the plain scanner has to read the value.
 #[inline(always)]
 pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
     let at = at & MAX_LEN;
@@ -229,20 +239,20 @@ pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
                 return None;
             }
             if window[at + len] == b'.' {
-                let fraction = digits_len(window, at + len + 1);
-                if fraction == 0 {
+                let fraction_len = digits_len(window, at + len + 1);
+                if fraction_len == 0 {
                     return None;
                 }
-                len += 1 + fraction;
+                len += 1 + fraction_len;
             }
-            let next = *window.get(at + len)?;
-            (matches!(next, b',' | b'}' | b']') || is_white_space(next)).then_some(len)
+            let is_end = matches!(window.get(at + len)?, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+            if is_end { Some(len) } else { None }
         }
         _ => literal_len(first),
     }
 }
 
-/// The position of the quote that ends a string, if it has no escapes, is ASCII, and ends within 64 bytes.
+/// Returns the position of a string's closing quote; `None` if it has escapes, is not ASCII, or is longer than 64 bytes.
 #[inline(always)]
 fn string_end(window: &[u8; WINDOW], start: usize) -> Option<usize> {
     let mut end = start;
@@ -252,15 +262,16 @@ fn string_end(window: &[u8; WINDOW], start: usize) -> Option<usize> {
         marks = special(window.get(end..)?.first_chunk()?);
     }
     end += marks.trailing_zeros() as usize;
-    (*window.get(end)? == b'"').then_some(end)
+    if *window.get(end)? == b'"' { Some(end) } else { None }
 }
 
-/// The length of a literal. The three are compared without a branch, since which one it is cannot be predicted.
+/// Returns the length of a literal. No branch depends on which of the three it is, since that cannot be predicted.
 #[inline(always)]
 fn literal_len(bytes: &[u8; 32]) -> Option<usize> {
     let word = u64::from_le_bytes(*bytes.first_chunk()?);
     let len = 4 + usize::from(bytes[0] == b'f');
     let text = word & (u64::MAX >> (64 - 8 * len));
     let is = |literal: &[u8; 8]| text == u64::from_le_bytes(*literal);
-    (is(b"null\0\0\0\0") | is(b"true\0\0\0\0") | is(b"false\0\0\0")).then_some(len)
+    let is_literal = is(b"null\0\0\0\0") | is(b"true\0\0\0\0") | is(b"false\0\0\0");
+    if is_literal { Some(len) } else { None }
 }

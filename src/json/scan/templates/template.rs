@@ -37,18 +37,18 @@ impl Template {
         &self.text[self.structure.len.into()..][..self.constant_len.into()]
     }
 
-    /// Keeps the value of `value_len` bytes behind the text if it is a constant that fits.
+    /// Stores the value of `value_len` bytes after the text in `window`, if the value is a constant that fits.
     pub(super) fn set_constant(&mut self, window: &[u8; WINDOW], value_len: usize) {
-        let start = usize::from(self.structure.len);
-        let value = &window[start..start + value_len];
+        let range = self.structure.len.into()..usize::from(self.structure.len) + value_len;
+        let value = &window[range.clone()];
         self.constant_len = 0;
-        if start + value_len <= MAX_LEN && is_constant(value) {
-            self.text[start..start + value_len].copy_from_slice(value);
+        if range.end <= MAX_LEN && is_constant(value) {
+            self.text[range].copy_from_slice(value);
             self.constant_len = value_len as u8;
         }
     }
 
-    /// Predicts a template after this one: as the first, or as the second.
+    /// Predicts a template after this one: as the second, or as the first. An existing first prediction of it stays.
     pub(super) fn predict(&mut self, index: u8, is_second: bool) {
         let [first, second, third] = self.followers;
         if first != index {
@@ -61,15 +61,16 @@ impl Template {
     #[inline(always)]
     pub(super) fn matches(&self, window: &[u8; WINDOW]) -> bool {
         let equal_at = |start: usize| equal(window, &self.text, start & MAX_LEN);
-        let (len, (tail, mask)) = (usize::from(self.structure.len), self.tail);
-        let ends = equal_at(0) & equal_at(tail.into());
+        let len = usize::from(self.structure.len);
+        let (tail_start, tail_mask) = self.tail;
+        let ends = equal_at(0) & equal_at(tail_start.into());
         // The vectors from the start and those from the end overlap, so that only a text shorter than one needs a mask.
         let is_equal = match len {
             ..=32 => ends,
             33..=64 => ends & equal_at(16) & equal_at(len - 32),
             _ => [16, 32, 48, len - 64, len - 48, len - 32].iter().fold(ends, |all, at| all & equal_at(*at)),
         };
-        !is_equal.to_bitmask() & mask == 0
+        !is_equal.to_bitmask() & tail_mask == 0
     }
 }
 
