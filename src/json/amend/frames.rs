@@ -141,6 +141,7 @@ impl FrameBuffer {
         }
         self.start += taken.len() as u64;
         self.len -= taken.len() as u64;
+        // The cursor counts from the start of the first frame, or of the frame with its index.
         let (cursor_index, from) = self.cursor;
         if cursor_index == 0 {
             self.cursor = (0, from.saturating_sub(taken.len()));

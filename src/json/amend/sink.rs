@@ -99,8 +99,8 @@ impl Sink for IdSink<'_> {
             // The edit is queued before the edits inside of the value, which come later in the body.
             Some(Member::Name) if object.name_count == 1 => {
                 let value = NewValue::Unchanged;
-                objects
-                    .push(Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None }, Member::Name);
+                let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None };
+                objects.push(edit, Member::Name);
             }
             _ => {}
         }

@@ -292,18 +292,16 @@ impl TemplateCache {
         if self.is_disabled {
             return Templates { paused_until: u64::MAX, ..Templates::new() };
         }
-        let cached = self.templates.try_lock().ok().and_then(|mut cached| cached.take());
-        cached.unwrap_or_else(Templates::new)
+        let Ok(mut cached) = self.templates.try_lock() else { return Templates::new() };
+        cached.take().unwrap_or_else(Templates::new)
     }
 
-    /// Puts templates in the cache.
+    /// Moves the templates to the cache, unless another body uses the cache.
     pub(super) fn store(&self, templates: &mut Templates) {
-        let templates = std::mem::replace(templates, Templates::new());
-        if !self.is_disabled
-            && let Ok(mut cached) = self.templates.try_lock()
-        {
-            let budget = templates.budget.max(BUDGET_AFTER_PAUSE);
-            *cached = Some(Templates { last: NONE, next: NONE, budget, paused_until: 0, ..templates });
+        let known = std::mem::take(&mut templates.known);
+        let budget = templates.budget.max(BUDGET_AFTER_PAUSE);
+        if let Ok(mut cached) = self.templates.try_lock() {
+            *cached = Some(Templates { known, budget, ..Templates::new() });
         }
     }
 }

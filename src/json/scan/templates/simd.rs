@@ -17,14 +17,6 @@ pub(super) fn special(block: &[u8; 32]) -> u32 {
     (bytes | is_control | is_quote | is_backslash).to_bitmask()
 }
 
-/// The mask of the white space.
-#[inline(always)]
-pub(super) fn white_space(block: &[u8; 32]) -> u32 {
-    let bytes = u8x32::new(*block);
-    let is = |byte: u8| bytes.simd_eq(u8x32::splat(byte));
-    (is(b' ') | is(b'\n') | is(b'\r') | is(b'\t')).to_bitmask()
-}
-
 /// The 16 bytes at a position.
 #[inline(always)]
 fn vector(bytes: &[u8], at: usize) -> u8x16 {
@@ -64,7 +56,6 @@ mod tests {
             assert_eq!(special(&block), mask(&block, is_special));
             let digits = block.iter().take_while(|byte| byte.is_ascii_digit()).count();
             assert_eq!(digits_len(&block, 0), digits);
-            assert_eq!(white_space(&block), mask(&block, |byte| b" \n\r\t".contains(&byte)));
             assert_eq!(equal(&block, &[first; 32], 0).to_bitmask(), 1);
         }
     }

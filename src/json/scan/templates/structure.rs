@@ -1,10 +1,10 @@
 //! The text between two values, and its meaning.
 
-use super::simd::{digits_len, special, white_space};
+use super::simd::{digits_len, special};
 use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
-use crate::json::scan::token::is_white_space;
+use crate::json::scan::token::white_space_len;
 use crate::json::text::MAX_RAW_NAME;
 
 /// The bytes that a step of the fast path looks at: a text, and the scalar behind it.
@@ -84,8 +84,7 @@ impl Structure {
         MemberOffsets { start: at(self.member_start), name, colon: at(self.colon) }
     }
 
-    /// Applies the text at the start of `window` and the scalar of `value_len` bytes after it. The structure
-    /// [fits](Self::fits), and `offset` is that of the text.
+    /// Applies the text at the start of `window`, which [fits](Self::fits), and the scalar of `value_len` bytes after it.
     #[inline(always)]
     pub(super) fn pass(
         &self,
@@ -146,18 +145,10 @@ struct TextPart<'w> {
 }
 
 impl TextPart<'_> {
-    /// Returns the position and first byte of the next token; `None` after much white space or the longest part.
+    /// Returns the position and first byte of the next token; `None` if the part would be too long.
     #[inline(always)]
     fn token(&self, start: usize) -> Option<(usize, u8)> {
-        let mut at = start;
-        // Compact pages have no white space.
-        if is_white_space(*self.window.get(at)?) {
-            let white_space_len = white_space(self.window[at..].first_chunk()?).trailing_ones() as usize;
-            if white_space_len == 32 {
-                return None;
-            }
-            at += white_space_len;
-        }
+        let at = start + white_space_len(self.window.get(start..)?);
         if at < self.start + MAX_PART { Some((at, *self.window.get(at)?)) } else { None }
     }
 
@@ -225,10 +216,10 @@ impl TextPart<'_> {
     }
 }
 
-/// Returns the length of the scalar at this position, or `None` if the plain scanner has to read the value.
+/// Returns the length of the scalar at `start`, or `None` if the plain scanner has to read the value.
 #[inline(always)]
-pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
-    let at = at & MAX_LEN;
+pub(super) fn scalar_len(window: &[u8; WINDOW], start: usize) -> Option<usize> {
+    let at = start & MAX_LEN;
     let first = window[at..].first_chunk()?;
     match first[0] {
         b'"' => Some(string_end(window, at + 1)? + 1 - at),
@@ -272,6 +263,5 @@ fn literal_len(bytes: &[u8; 32]) -> Option<usize> {
     let len = 4 + usize::from(bytes[0] == b'f');
     let text = word & (u64::MAX >> (64 - 8 * len));
     let is = |literal: &[u8; 8]| text == u64::from_le_bytes(*literal);
-    let is_literal = is(b"null\0\0\0\0") | is(b"true\0\0\0\0") | is(b"false\0\0\0");
-    if is_literal { Some(len) } else { None }
+    if is(b"null\0\0\0\0") | is(b"true\0\0\0\0") | is(b"false\0\0\0") { Some(len) } else { None }
 }

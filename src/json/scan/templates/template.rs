@@ -39,11 +39,12 @@ impl Template {
 
     /// Stores the value of `value_len` bytes after the text in `window`, if the value is a constant that fits.
     pub(super) fn set_constant(&mut self, window: &[u8; WINDOW], value_len: usize) {
-        let range = self.structure.len.into()..usize::from(self.structure.len) + value_len;
-        let value = &window[range.clone()];
+        let start = usize::from(self.structure.len);
+        let end = start + value_len;
+        let value = &window[start..end];
         self.constant_len = 0;
-        if range.end <= MAX_LEN && is_constant(value) {
-            self.text[range].copy_from_slice(value);
+        if end <= MAX_LEN && is_constant(value) {
+            self.text[start..end].copy_from_slice(value);
             self.constant_len = value_len as u8;
         }
     }
