@@ -4,14 +4,14 @@
 //! from which the next chunk continues it byte by byte; a string continues in one step after the cut character.
 
 mod cut;
+mod member;
 
-use std::ops::Range;
-
+pub(super) use self::member::MemberOffsets;
+use super::ScanError;
 use super::containers::Containers;
 use super::cursor::Cursor;
-use super::sink::{Member, MemberValue, Sink, WhiteSpace};
+use super::sink::{Member, MemberValue, Sink};
 use super::token::{NumberPart, StringPart, number_len, whole_string};
-use super::{MAX_WHITE_SPACE, ScanError};
 use crate::json::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 
 /// The next thing that the grammar allows.
@@ -37,23 +37,6 @@ pub(super) enum ScanState {
     Literal(&'static [u8]),
 }
 
-/// The offsets of a member's parts, between which its white space is.
-#[derive(Clone, Debug, Default)]
-pub(super) struct MemberOffsets {
-    /// The end of the comma or brace before the member.
-    pub(super) start: u64,
-    /// The name, without its quotes.
-    pub(super) name: Range<u64>,
-    pub(super) colon: u64,
-}
-
-impl MemberOffsets {
-    /// The white space before the name, before the colon, and before a value at this offset.
-    fn white_space(&self, value_start: u64) -> [Range<u64>; 3] {
-        [self.start..self.name.start - 1, self.name.end + 1..self.colon, self.colon + 1..value_start]
-    }
-}
-
 /// The state of the scan between two tokens, or within one at the end of a chunk.
 #[derive(Clone, Debug)]
 pub(super) struct PlainScanner {
@@ -61,7 +44,7 @@ pub(super) struct PlainScanner {
     pub(super) containers: Containers,
     /// The last member.
     member: MemberOffsets,
-    /// The member of the next value, if the sink wants it.
+    /// The member of the next value, if the sink has matched its name.
     wanted: Option<Member>,
     /// The offset of the text of a cut string.
     text_start: u64,
@@ -181,49 +164,6 @@ impl PlainScanner {
         Ok(())
     }
 
-    /// Reads the value of a wanted member, and reports the member.
-    ///
-    /// A short string that is whole in the chunk is reported in one call. The sink receives the end of any other value
-    /// later.
-    #[inline(never)]
-    fn read_wanted_value(
-        &mut self,
-        member: Member,
-        byte: u8,
-        cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
-    ) -> Result<(), ScanError> {
-        if !matches!(byte, b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
-            return Err(cursor.error());
-        }
-        let depth = self.containers.depth();
-        let value_start = cursor.offset();
-        let member_start = self.member.start;
-        let ranges = self.member.white_space(value_start);
-        let member_bytes;
-        let white_space: WhiteSpace<'_> =
-            if ranges.iter().any(|range| range.end - range.start > MAX_WHITE_SPACE as u64) {
-                [&[]; 3]
-            } else {
-                member_bytes = cursor.bytes(&(member_start..value_start));
-                let position = |offset: u64| (offset - member_start) as usize;
-                ranges.map(|range| &member_bytes[position(range.start)..position(range.end)])
-            };
-        if byte == b'"'
-            && let Some(string) = whole_string(cursor.rest)
-            && string.text.len() <= MAX_RAW_TEXT
-        {
-            cursor.rest = string.rest;
-            self.state = ScanState::AfterValue;
-            let value = MemberValue::String { raw: string.text, has_escapes: string.has_escapes };
-            sink.whole_member(member, depth, value_start..cursor.offset(), white_space, value);
-            return Ok(());
-        }
-        sink.member_start(member, depth);
-        sink.value_start(value_start, white_space);
-        self.read_value(byte, cursor, sink)
-    }
-
     /// Reads a scalar, as far as the chunk contains it, or the start of a container.
     #[inline(always)]
     fn read_value(
@@ -260,7 +200,7 @@ impl PlainScanner {
         }
     }
 
-    /// Ends a name, and stores its member if the sink wants it. `start` and `end` are the offsets around its text.
+    /// Ends a name, and stores its member if the sink matches the name. `start` and `end` are the offsets around its text.
     #[inline(always)]
     fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
         self.state = ScanState::Colon;

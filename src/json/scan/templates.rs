@@ -191,7 +191,7 @@ impl Templates {
         let known_index = self.position(&window[..structure.len.into()]);
         let index = known_index.unwrap_or_else(|| self.add(structure, window));
         self.known[index].set_constant(window, value_len.unwrap_or(0));
-        // A new text of one part may be followed by a constant, and then is only the start of a longer text.
+        // A new text of one part may be only the start of a longer text, with the constant after it.
         if known_index.is_some() || structure.last_part > 0 {
             self.predict_after_last(index);
         }
