@@ -80,6 +80,7 @@ struct Edited {
 
 /// Copies a frame that begins at the input offset `start` to the end of `chunk`, up to the last edit in it.
 ///
+/// Stops before an edit that has no room in the chunk, or whose position is in a later frame.
 /// The loop has a function of its own, because it is slower if it shares its registers with other code.
 #[inline(never)]
 fn copy_edited(frame: &[u8], start: u64, edits: &Edits, names: &KeyNames, chunk: &mut Vec<u8>) -> Edited {

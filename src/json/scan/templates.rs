@@ -162,7 +162,6 @@ impl Templates {
     }
 
     /// Returns the length of the constant after a text, if the last part of the text had the same constant before.
-    ///
     /// Returns `None` if the sink wants the value, or if another text was predicted: rows that change are read value by value.
     fn constant_len(&self, structure: &Structure, window: &[u8; WINDOW]) -> Option<usize> {
         let last = self.known.get(usize::from(self.last));
@@ -245,7 +244,6 @@ impl Run<'_> {
     }
 
     /// Skips the members that need no call of the sink. Returns the template after them, with the length of its scalar.
-    ///
     /// The loop has a function of its own, because calls of the sink would take the registers that the loop needs.
     #[inline(always)]
     fn skip_simple<'t>(&mut self, known: &'t [Template]) -> Option<(usize, &'t Template, Option<usize>)> {

@@ -93,7 +93,7 @@ impl PlainScanner {
         }
     }
 
-    /// Reads a number byte by byte, as far as the chunk contains it.
+    /// Reads a number byte by byte, as far as the chunk contains it. The byte after the number ends it.
     #[cold]
     pub(super) fn read_rest_of_number(
         &mut self,

@@ -152,12 +152,13 @@ impl TextPart<'_> {
         if at < self.start + MAX_PART { Some((at, *self.window.get(at)?)) } else { None }
     }
 
-    /// Reads the brackets that end containers, and adds them to `structure`. Returns the position of the comma after them.
+    /// Reads the brackets that end containers, and adds them to `structure`. Returns the position of the comma.
     #[inline(always)]
     fn read_ends(&self, structure: &mut Structure) -> Option<usize> {
         let (mut at, mut byte) = self.token(self.start)?;
         while matches!(byte, b'}' | b']') && structure.opened == 0 {
-            if (byte == b'}') != (structure.outer & 1 == 1) {
+            let is_in_object = structure.outer & 1 == 1;
+            if is_in_object != (byte == b'}') {
                 return None;
             }
             *structure.ends.get_mut(usize::from(structure.closed))? = at as u8 + 1;
