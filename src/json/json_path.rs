@@ -27,7 +27,7 @@ struct PathScanner {
     is_before_colon: bool,
 }
 
-/// Returns the path of the object around each of `offsets`, which ascend. An offset is that after a byte of the object.
+/// Returns the path of the object with the byte before each of `offsets`, which ascend.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut scanner = PathScanner::default();

@@ -75,8 +75,7 @@ impl FrameBuffer {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
-    /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices. Returns `None` if all
-    /// bytes are scanned.
+    /// Returns the next unscanned bytes, if there are any: a slice of a frame, or a copy of several short slices.
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();

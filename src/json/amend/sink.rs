@@ -33,8 +33,7 @@ impl IdSink<'_> {
         self.look_up_in_full(at, value)
     }
 
-    /// Looks up an id that is not a string, has escapes, or was not found. Adds a string without a name to the unmatched
-    /// ids.
+    /// Looks up an id that is not a string, has escapes, or is unmatched.
     #[inline(never)]
     fn look_up_in_full(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
