@@ -81,9 +81,8 @@ impl<B: Body> Body for ResponseBody<B> {
         match self.project().kind.project() {
             BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
-                if frame.is_none()
-                    && let Some(report) = report
-                {
+                let has_ended = frame.is_none();
+                if has_ended && let Some(report) = report {
                     report.send();
                 }
                 Poll::Ready(convert_data(frame))

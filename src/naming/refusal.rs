@@ -25,9 +25,8 @@ pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Respons
     let request = &report.request;
     let refusal = classify(error, &report.names);
     let mut message = explain(error, &report.names);
-    if report.settings.suggest_names
-        && let FilterError::UnknownName { name, .. } = error
-    {
+    let may_suggest = report.settings.suggest_names;
+    if may_suggest && let FilterError::UnknownName { name, .. } = error {
         message += &suggest(name, &report.names);
     }
     let mut response = match &report.settings.refusal_response {
@@ -123,9 +122,6 @@ fn quote(name: &str) -> String {
     if name.len() <= KeyNames::MAX_LEN {
         return format!("'{name}'");
     }
-    let mut end = KeyNames::MAX_LEN;
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
+    let end = (0..=KeyNames::MAX_LEN).rev().find(|at| name.is_char_boundary(*at)).unwrap_or_default();
     format!("'{}…'", &name[..end])
 }

@@ -48,7 +48,8 @@ fn edit_distance(from: &[char], to: &str) -> usize {
         for (j, to_char) in to.iter().enumerate() {
             let replaced = row[j] + usize::from(from_char != to_char);
             let mut distance = replaced.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *from_char == to[j - 1] && from[i - 1] == *to_char {
+            let is_swapped = i > 0 && j > 0 && *from_char == to[j - 1] && from[i - 1] == *to_char;
+            if is_swapped {
                 distance = distance.min(row_before[j - 1] + 1);
             }
             next.push(distance);

@@ -58,14 +58,14 @@ pub(super) fn parse(query: &str) -> impl Iterator<Item = Pair<'_>> {
 
 /// Splits a value at its commas, which may be percent-encoded.
 pub(super) fn items(value: &str) -> impl Iterator<Item = ListItem<'_>> {
-    // The comma before the rest of the list, and that rest. `None` after the last item.
-    let mut rest = Some(("", value));
+    // The rest of the list and the comma before it. `None` after the last item.
+    let mut unparsed = Some(("", value));
     std::iter::from_fn(move || {
-        let (comma, list) = rest.take()?;
+        let (comma, list) = unparsed.take()?;
         let Some(Range { start, end }) = find_comma(list) else {
             return Some(ListItem { comma, text: list });
         };
-        rest = Some((&list[start..end], &list[end..]));
+        unparsed = Some((&list[start..end], &list[end..]));
         Some(ListItem { comma, text: &list[..start] })
     })
 }

@@ -89,6 +89,7 @@ impl FrameBuffer {
 
     /// Copies the short slices at the cursor to `batch`, up to its maximum length.
     fn copy_short_slices(&mut self) {
+        // Taken out of `self`, from which the slices are borrowed.
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         loop {
@@ -129,7 +130,7 @@ impl FrameBuffer {
         self.frame(0)
     }
 
-    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at the same byte.
+    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at its byte.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let Some(front) = self.frames.front_mut() else { return Bytes::new() };
         let is_whole_frame = front.len() <= len;

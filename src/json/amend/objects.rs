@@ -56,7 +56,7 @@ impl OpenObject {
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
         let json = names.entries.json(entry);
-        // The native name has no quotes.
+        // `json` has quotes, and the native name has none.
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;

@@ -127,11 +127,11 @@ impl Sink for IdSink<'_> {
         match object.current.take() {
             Some(Member::Id) if object.ids == 1 => {
                 let (prefix, is_skipped) = (object.prefix, object.is_skipped);
-                let (mut value, mut result) = self.look_up(at, value);
+                let (mut new_value, mut result) = self.look_up(at, value);
                 if is_skipped {
-                    (value, result) = (NewValue::Unchanged, IdResult::Skipped);
+                    (new_value, result) = (NewValue::Unchanged, IdResult::Skipped);
                 }
-                let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };
+                let edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
                 self.objects.push(edit, Member::Id);
             }
             Some(Member::Name) if object.names == 1 => {
@@ -162,11 +162,13 @@ impl Sink for IdSink<'_> {
             self.value_end(at.end, value);
             return;
         }
-        let (at, prefix) = (at.end, self.objects.edits.prefixes.find_or_add(white_space));
-        let (value, result) = self.look_up(at, value);
+        let end = at.end;
+        let prefix = self.objects.edits.prefixes.find_or_add(white_space);
+        let (new_value, result) = self.look_up(end, value);
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
-        let number = edits.push(Edit { at, replaced: 0, prefix, value, result: Some(result) });
-        let (id_edit, first_edit, outer_awaited) = (Some(number), Some((at, number)), *awaited);
+        let edit = Edit { at: end, replaced: 0, prefix, value: new_value, result: Some(result) };
+        let number = edits.push(edit);
+        let (id_edit, first_edit, outer_awaited) = (Some(number), Some((end, number)), *awaited);
         open.push(OpenObject { depth, ids: 1, id_edit, first_edit, outer_awaited, ..OpenObject::default() });
     }
 

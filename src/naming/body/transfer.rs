@@ -54,8 +54,8 @@ pub(super) enum BodyEnd<E> {
 }
 
 impl<E> Transfer<E> {
-    /// Creates the transfer of a body that is buffered first. If it is streamed later, the part that stays buffered is its
-    /// undecided objects, so the window for them is the limit of the body.
+    /// Creates the transfer of a body that is buffered first. If it is streamed later, only undecided objects stay
+    /// buffered, so the window for them is the limit of the body.
     pub(super) fn new(report: Box<Report>) -> Self {
         let settings = &report.settings;
         let rules = Rules {
