@@ -14,14 +14,14 @@ use bytes::Bytes;
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
-use self::rows::{Dice, id, in_json, row};
+use self::rows::{Rng, id, in_json, row};
 
 /// The rows of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowKind {
-    /// Twenty-five rows a bucket.
+    /// Twenty-five rows per bucket.
     Completions,
-    /// Grouped by key alone: the other dimensions are null. Three rows a bucket; every fourth bucket is empty.
+    /// Grouped by key alone: the other dimensions are null. Three rows per bucket; every fourth bucket is empty.
     Daily,
     Costs,
     /// Members in any order, some missing, with escapes, nesting and text that is not ASCII.
@@ -33,7 +33,7 @@ pub enum RowKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
     Compact,
-    /// Two spaces a level.
+    /// Two spaces per level.
     Pretty,
 }
 
@@ -72,8 +72,8 @@ fn name(nth: u64) -> String {
 
 /// An endless sequence of the first `n` ids in random order.
 pub fn ids(n: u64) -> impl Iterator<Item = String> {
-    let mut dice = Dice(0x5EED);
-    std::iter::repeat_with(move || id(dice.below(n)))
+    let mut rng = Rng(0x5EED);
+    std::iter::repeat_with(move || id(rng.below(n)))
 }
 
 /// A map file of the first `n` ids, one per line.
@@ -109,28 +109,29 @@ impl Document {
         page.clone()
     }
 
-    /// The page for this map. Of its ids, 19 in 20 are among the first `ids`.
+    /// Generates the page and its output for this map. Of its ids, 19 in 20 are among the first `ids`.
     pub fn page_of(self, ids: u64, names: &KeyNames) -> ExpectedPage {
         const BUCKET: &str =
             r#"{"object":"bucket","start_time":1730419200,"end_time":1730505600,"results":["#;
-        let mut dice = Dice(0x0DDB_1A5E_5BAD_5EED);
+        let mut rng = Rng(0x0DDB_1A5E_5BAD_5EED);
         let mut plain = format!(r#"{{"object":"page","data":[{BUCKET}"#);
         let mut named = plain.clone();
         let mut counts = [0; 3];
         // White space makes a page about half as large again.
         let size = if self.style == Style::Pretty { self.size * 2 / 3 } else { self.size };
-        // The rows of a bucket, and the rows between two empty buckets.
-        let (bucket, empty) = if self.kind == RowKind::Daily { (3, Some(9)) } else { (25, None) };
+        let is_daily = self.kind == RowKind::Daily;
+        let rows_per_bucket = if is_daily { 3 } else { 25 };
         for nth in 0.. {
-            let between = match nth {
+            let separator = match nth {
                 0 => String::new(),
-                _ if empty.is_some_and(|empty| nth % empty == 0) => format!("]}},{BUCKET}]}},{BUCKET}"),
-                _ if nth % bucket == 0 => format!("]}},{BUCKET}"),
+                // An empty bucket follows every third bucket.
+                _ if is_daily && nth % 9 == 0 => format!("]}},{BUCKET}]}},{BUCKET}"),
+                _ if nth % rows_per_bucket == 0 => format!("]}},{BUCKET}"),
                 _ => ",".to_owned(),
             };
-            let row = row(self.kind, &mut dice, ids);
-            let _ = write!(plain, "{between}{{{}}}", row.members.join(","));
-            let _ = write!(named, "{between}{{{}}}", row.named(names, &mut counts));
+            let row = row(self.kind, &mut rng, ids);
+            let _ = write!(plain, "{separator}{{{}}}", row.members.join(","));
+            let _ = write!(named, "{separator}{{{}}}", row.named(names, &mut counts));
             if plain.len() >= size {
                 break;
             }
@@ -205,33 +206,37 @@ impl ExpectedPage {
     }
 }
 
-/// The page with two spaces a level.
+/// Formats a compact page with two spaces per level of nesting.
 fn indented(page: &str) -> String {
-    let (mut out, mut depth, mut in_text, mut escaped) = (String::new(), 0, false, false);
-    let line = |out: &mut String, depth: usize| {
+    let mut out = String::new();
+    let mut depth = 0;
+    let mut in_string = false;
+    let mut is_escaped = false;
+    let new_line = |out: &mut String, depth: usize| {
         let _ = write!(out, "\n{:1$}", "", depth * 2);
     };
     let mut characters = page.chars().peekable();
     while let Some(character) = characters.next() {
-        if in_text {
-            in_text = escaped || character != '"';
-            escaped = !escaped && character == '\\';
+        if in_string {
+            in_string = is_escaped || character != '"';
+            is_escaped = !is_escaped && character == '\\';
             out.push(character);
             continue;
         }
         if matches!(character, '}' | ']') {
             depth -= 1;
-            line(&mut out, depth);
+            new_line(&mut out, depth);
         }
         out.push(character);
         match character {
-            '"' => in_text = true,
+            '"' => in_string = true,
             ':' => out.push(' '),
-            ',' => line(&mut out, depth),
+            ',' => new_line(&mut out, depth),
+            // An empty container stays on its line.
             '{' | '[' if matches!(characters.peek(), Some('}' | ']')) => out.extend(characters.next()),
             '{' | '[' => {
                 depth += 1;
-                line(&mut out, depth);
+                new_line(&mut out, depth);
             }
             _ => {}
         }

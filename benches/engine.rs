@@ -2,7 +2,7 @@
 //! same pages: a validator, parsers and a search.
 //!
 //! All: `cargo bench --features _internal --bench engine`.
-//! Some: behind `--`, patterns of their names: `… --bench engine -- 'amended_held::costs/.*/1m' validator`.
+//! Some: behind `--`, patterns of their names: `… --bench engine -- 'amended_buffered::costs/.*/1m' validator`.
 //! Once each, without measuring: `cargo test --features _internal --bench engine`.
 #![allow(missing_docs, unreachable_pub)]
 
@@ -19,11 +19,12 @@ use tower_api_key_name::outcome::Counts;
 
 use self::documents::{Document, Framed, IDS, RowKind, Style, documents, snapshot};
 use self::engines::{
-    ABSENT, FrameFeed, amend, amended, keep_what_is_freed, miss, parse_and_print, parse_with_jiter, validate,
+    ABSENT, FrameFeed, amend, amended, is_absent, keep_freed_memory, parse_and_print, parse_with_jiter,
+    validate,
 };
 
 fn main() {
-    keep_what_is_freed();
+    keep_freed_memory();
     divan::main();
 }
 
@@ -51,10 +52,10 @@ fn bench(bencher: Bencher<'_, '_>, page: &Bytes, names: &Snapshot, feed: FrameFe
 }
 
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
-fn amended_held(bencher: Bencher<'_, '_>, case: Framed) {
+fn amended_buffered(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &NAMES, FrameFeed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &NAMES, FrameFeed::buffered(case.chunk), expected);
 }
 
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
@@ -69,17 +70,17 @@ fn amended_streamed(bencher: Bencher<'_, '_>, case: Framed) {
 fn unchanged(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page();
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.named, &NAMES, FrameFeed::held(case.chunk), expected);
+    bench(bencher, &page.named, &NAMES, FrameFeed::buffered(case.chunk), expected);
 }
 
 /// A page without its last bracket.
 #[divan::bench(args = Framed::all(), max_time = 0.2)]
 fn not_json(bencher: Bencher<'_, '_>, case: Framed) {
-    let page = case.document.page().plain.clone();
-    let page = page.slice(..page.len() - 1);
+    let complete = case.document.page().plain.clone();
+    let page = complete.slice(..complete.len() - 1);
     let nothing = |counts| counts == Counts::default();
     let expected = Expected { out: &page, counts: &nothing, valid: false };
-    bench(bencher, &page, &NAMES, FrameFeed::held(case.chunk), expected);
+    bench(bencher, &page, &NAMES, FrameFeed::buffered(case.chunk), expected);
 }
 
 /// A map of other ids.
@@ -89,7 +90,7 @@ fn all_unmatched(bencher: Bencher<'_, '_>, case: Framed) {
     let page = case.document.page_of(IDS, &OTHERS);
     assert_eq!(page.counts[0], 0, "ids that are named");
     let expected = Expected { out: &page.named, counts: &|counts| page.counts(counts), valid: true };
-    bench(bencher, &page.plain, &OTHERS, FrameFeed::held(case.chunk), expected);
+    bench(bencher, &page.plain, &OTHERS, FrameFeed::buffered(case.chunk), expected);
 }
 
 /// Maps with different numbers of names.
@@ -124,7 +125,8 @@ fn peer_jiter(bencher: Bencher<'_, '_>, document: Document) {
 
 #[divan::bench(args = documents().filter(|document| document.kind == RowKind::Keys), max_time = 0.2)]
 fn peer_memmem_miss(bencher: Bencher<'_, '_>, document: Document) {
-    let (page, finder) = (document.page(), Finder::new(ABSENT));
-    assert!(miss(&page.plain, &finder));
-    bencher.counter(BytesCount::of_slice(&*page.plain)).bench(|| miss(black_box(&page.plain), &finder));
+    let page = document.page();
+    let finder = Finder::new(ABSENT);
+    assert!(is_absent(&page.plain, &finder));
+    bencher.counter(BytesCount::of_slice(&*page.plain)).bench(|| is_absent(black_box(&page.plain), &finder));
 }

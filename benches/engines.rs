@@ -19,23 +19,23 @@ use super::documents::{WHOLE, frames};
 ///
 /// A new heap returns megabytes to the system and faults them in again for the next page, which doubles the time of a
 /// parser. With glibc, freeing one large block ends this.
-pub fn keep_what_is_freed() {
+pub fn keep_freed_memory() {
     drop(black_box(vec![1_u8; 30 << 20]));
 }
 
-/// The frames of a page, and the time of its output.
+/// The size of the frames of a page, and the time at which its output is taken.
 #[derive(Clone, Copy)]
 pub struct FrameFeed {
-    /// Bytes a frame.
+    /// The bytes per frame.
     pub chunk: usize,
-    /// True for output after each frame, as of a page longer than the limit; false for output at the end.
+    /// True for output after each frame, as for a page longer than the limit; false for output at the end.
     pub streams: bool,
 }
 
 impl FrameFeed {
-    pub const WHOLE: Self = Self::held(WHOLE);
+    pub const WHOLE: Self = Self::buffered(WHOLE);
 
-    pub const fn held(chunk: usize) -> Self {
+    pub const fn buffered(chunk: usize) -> Self {
         Self { chunk, streams: false }
     }
 
@@ -101,8 +101,8 @@ pub fn parse_with_jiter(page: &[u8]) -> jiter::JsonValue<'_> {
     jiter::JsonValue::parse(page, false).expect("a page is JSON")
 }
 
-/// Searches a page for a text that it does not contain.
-pub fn miss(page: &[u8], finder: &Finder<'_>) -> bool {
+/// Searches a page, and returns true if the text does not occur.
+pub fn is_absent(page: &[u8], finder: &Finder<'_>) -> bool {
     finder.find(page).is_none()
 }
 

@@ -55,7 +55,7 @@ fn look_up(bencher: Bencher<'_, '_>, entries: u64, ids: &[String], hits: usize) 
     bencher.counter(ItemsCount::new(ids.len())).bench(look_up);
 }
 
-/// The rate at which the map of 100,000 entries is replaced.
+/// The rate at which another thread replaces the map of 100,000 entries.
 #[derive(Clone, Copy, Debug)]
 enum Replaced {
     Never,
@@ -75,10 +75,10 @@ fn read(bencher: Bencher<'_, '_>, replaced: Replaced) {
         rows.iter().filter(|id| names.name(black_box(id)).is_some()).count()
     };
     let requests = || ids.chunks(ROWS).map(request).sum::<usize>();
-    let done = AtomicBool::new(false);
+    let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
+            while !is_done.load(Ordering::Relaxed) {
                 match replaced {
                     Replaced::Never => return,
                     Replaced::Every10Ms => thread::park_timeout(Duration::from_millis(10)),
@@ -89,7 +89,7 @@ fn read(bencher: Bencher<'_, '_>, replaced: Replaced) {
         });
         assert_eq!(requests(), LOOK_UPS);
         bencher.counter(ItemsCount::new(LOOK_UPS.div_ceil(ROWS))).bench_local(requests);
-        done.store(true, Ordering::Relaxed);
+        is_done.store(true, Ordering::Relaxed);
         writer.thread().unpark();
     });
 }

@@ -1,7 +1,7 @@
-//! The speed of the amender and of the layer, divided by that of another program for the same bytes.
+//! The speed of the amender and of the layer, divided by that of a baseline for the same bytes.
 //!
 //! The two sides of a line are measured in alternating turns, so that other load on the machine slows both. A line shows
-//! the median and the quartiles of the ratios; 1 is the speed of the other program. The last line is a difference in
+//! the median and the quartiles of the ratios; 1 is the speed of the baseline. The last line is a difference in
 //! nanoseconds.
 //!
 //! All: `cargo bench --features _internal --bench ratios`.
@@ -24,8 +24,8 @@ use tower_layer::Layer;
 
 use self::documents::{Document, ExpectedPage, IDS, RowKind, Size, Style, WHOLE, documents, names, snapshot};
 use self::engines::{
-    ABSENT, FrameFeed, amend, amend_without_templates, amended, keep_what_is_freed, miss, parse_and_print,
-    parse_name_and_print, validate,
+    ABSENT, FrameFeed, amend, amend_without_templates, amended, is_absent, keep_freed_memory,
+    parse_and_print, parse_name_and_print, validate,
 };
 use test_support::service::{BenchClient, COSTS, FixedService, MODELS};
 
@@ -33,41 +33,47 @@ const ROUNDS: usize = 21;
 /// The duration of a turn.
 const TURN: Duration = Duration::from_millis(10);
 
-/// Runs the work this number of times, and returns the duration.
+/// Runs one side's work a number of times, and returns the duration.
 type Side = Box<dyn FnMut(u32) -> Duration>;
 
 struct Comparison {
-    this: Side,
-    other: Side,
+    ours: Side,
+    baseline: Side,
     /// The number of bytes for a ratio of speeds; `None` for a difference of times.
     bytes: Option<usize>,
 }
 
 fn main() {
-    let mut parts: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let has_flag = |flag: &str| arguments.iter().any(|argument| argument == flag);
     // `cargo test` runs each side once, without a measurement.
-    let measures = parts.iter().any(|part| part == "--bench") && !parts.iter().any(|part| part == "--test");
-    parts.retain(|part| !part.starts_with('-'));
-    keep_what_is_freed();
-    println!("{:<58}{:>10}{:>12}{:>8}  quartiles", "", "this", "other", "ratio");
-    for (name, line) in lines() {
-        if parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str())) {
-            let mut line = line();
-            if measures {
-                println!("{name:<58}{}", line.measured());
-            } else {
-                black_box(((line.this)(1), (line.other)(1)));
-                println!("{name:<58} works");
-            }
+    let is_measured = has_flag("--bench") && !has_flag("--test");
+    arguments.retain(|argument| !argument.starts_with('-'));
+    let patterns = arguments;
+    keep_freed_memory();
+    println!("{:<58}{:>10}{:>12}{:>8}  quartiles", "", "ours", "baseline", "ratio");
+    for (name, create) in comparisons() {
+        let is_selected =
+            patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
+        if !is_selected {
+            continue;
+        }
+        let mut comparison = create();
+        if is_measured {
+            println!("{name:<58}{}", comparison.measure());
+        } else {
+            black_box((comparison.ours)(1));
+            black_box((comparison.baseline)(1));
+            println!("{name:<58} works");
         }
     }
 }
 
-/// The names of lines, with functions that create them.
-type Lines = Vec<(String, Box<dyn Fn() -> Comparison>)>;
+/// The names of the comparisons, with functions that create them.
+type Comparisons = Vec<(String, Box<dyn Fn() -> Comparison>)>;
 
-fn lines() -> Lines {
-    let mut lines = Lines::new();
+fn comparisons() -> Comparisons {
+    let mut comparisons = Comparisons::new();
     for (kind, style, size) in [
         (RowKind::Completions, Style::Compact, 64 << 10),
         (RowKind::Completions, Style::Compact, 1 << 20),
@@ -82,105 +88,106 @@ fn lines() -> Lines {
     ] {
         let document = Document::new(kind, style, size);
         let name = format!("{document} ÷ from_utf8 + IgnoredAny");
-        lines.push((name, Box::new(move || beside_validator(document))));
+        comparisons.push((name, Box::new(move || compare_with_validator(document))));
     }
     for document in documents().filter(|document| document.size == 1 << 20 && document.kind != RowKind::Keys)
     {
         let name = format!("{document} without templates ÷ from_utf8 + IgnoredAny");
-        lines.push((name, Box::new(move || plain_beside_validator(document))));
+        comparisons.push((name, Box::new(move || compare_plain_with_validator(document))));
     }
     for (size, is_first) in [(4 << 10, true), (4 << 10, false), (64 << 10, false)] {
         let document = Document::new(RowKind::Completions, Style::Compact, size);
         let page = if is_first { "first page" } else { "later pages" };
         let name = format!("{document}, layer, {page} ÷ from_utf8 + IgnoredAny");
-        lines.push((name, Box::new(move || layer_beside_validator(document, is_first))));
+        comparisons.push((name, Box::new(move || compare_layer_with_validator(document, is_first))));
     }
     for kind in [RowKind::Completions, RowKind::Costs, RowKind::Irregular] {
         let document = Document::new(kind, Style::Compact, 1 << 20);
         let name = format!("{document} ÷ Value round trip");
-        lines.push((name, Box::new(move || beside_value(document, parse_and_print))));
+        comparisons.push((name, Box::new(move || compare_with_value(document, parse_and_print))));
         let name = format!("{document} ÷ Value round trip that names");
-        lines.push((name, Box::new(move || beside_same_job(document))));
+        comparisons.push((name, Box::new(move || compare_with_naming_value(document))));
     }
     for size in [64 << 10, 1 << 20] {
         let document = Document::new(RowKind::Keys, Style::Compact, size);
         let name = format!("{document}, nothing to name, layer ÷ memmem miss");
-        lines.push((name, Box::new(move || beside_miss(document))));
+        comparisons.push((name, Box::new(move || compare_with_search(document))));
     }
-    for (how, feed) in
-        [("held", FrameFeed::held as fn(usize) -> FrameFeed), ("streamed", FrameFeed::streamed)]
+    for (mode, feed) in
+        [("buffered", FrameFeed::buffered as fn(usize) -> FrameFeed), ("streamed", FrameFeed::streamed)]
     {
         for chunk in [64 << 10, 16 << 10, 1 << 10] {
             let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
-            let name = format!("{document} in chunks of {}, {how} ÷ whole", Size(chunk));
-            lines.push((name, Box::new(move || beside_whole(document, feed(chunk)))));
+            let name = format!("{document} in chunks of {}, {mode} ÷ whole", Size(chunk));
+            comparisons.push((name, Box::new(move || compare_with_whole(document, feed(chunk)))));
         }
     }
-    lines.push(("completions/compact/1m, 100,000 names ÷ 10 names".into(), Box::new(beside_few_names)));
-    lines.push(("out of scope, layer over service − service".into(), Box::new(beside_service)));
-    lines
+    comparisons
+        .push(("completions/compact/1m, 100,000 names ÷ 10 names".into(), Box::new(compare_with_few_names)));
+    comparisons.push(("out of scope, layer over service − service".into(), Box::new(compare_with_service)));
+    comparisons
 }
 
-fn usual_names() -> &'static Snapshot {
+fn default_names() -> &'static Snapshot {
     static NAMES: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..IDS));
     &NAMES
 }
 
-fn beside_validator(document: Document) -> Comparison {
+fn compare_with_validator(document: Document) -> Comparison {
     let page = document.page();
-    let other = page.clone();
+    let same_page = page.clone();
     assert!(validate(&page.plain));
     Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(page, usual_names(), FrameFeed::WHOLE),
-        other: timed(move || assert!(validate(black_box(&other.plain)))),
+        ours: checked_amender(page, default_names(), FrameFeed::WHOLE),
+        baseline: timed(move || assert!(validate(black_box(&same_page.plain)))),
     }
 }
 
 /// The amender without templates, as on a machine without SIMD.
-fn plain_beside_validator(document: Document) -> Comparison {
+fn compare_plain_with_validator(document: Document) -> Comparison {
     let page = document.page();
     let plain = page.plain.clone();
-    let amend = move || assert!(amend_without_templates(black_box(&plain), usual_names()));
-    Comparison { this: timed(amend), ..beside_validator(document) }
+    let amend = move || assert!(amend_without_templates(black_box(&plain), default_names()));
+    Comparison { ours: timed(amend), ..compare_with_validator(document) }
 }
 
 /// The layer over a service that responds with the page: with empty templates, or with those of earlier pages.
-fn layer_beside_validator(document: Document, is_first: bool) -> Comparison {
+fn compare_layer_with_validator(document: Document, is_first: bool) -> Comparison {
     let page = document.page().plain.clone();
     let names = SharedKeyNames::new(names(0..IDS));
     let client = move || {
         BenchClient::new(ApiKeyNameLayer::new(names.clone()).layer(FixedService::json(&page, WHOLE)), COSTS)
     };
-    let this = if is_first {
+    let ours = if is_first {
         timed(move || client().call_and_drop())
     } else {
         let mut client = client();
         timed(move || client.call_and_drop())
     };
-    Comparison { this, ..beside_validator(document) }
+    Comparison { ours, ..compare_with_validator(document) }
 }
 
-fn beside_value(document: Document, round_trip: fn(&[u8]) -> String) -> Comparison {
+fn compare_with_value(document: Document, round_trip: fn(&[u8]) -> String) -> Comparison {
     let page = document.page();
-    let other = page.clone();
+    let same_page = page.clone();
     Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(page, usual_names(), FrameFeed::WHOLE),
-        other: timed(move || drop(black_box(round_trip(black_box(&other.plain))))),
+        ours: checked_amender(page, default_names(), FrameFeed::WHOLE),
+        baseline: timed(move || drop(black_box(round_trip(black_box(&same_page.plain))))),
     }
 }
 
-fn beside_same_job(document: Document) -> Comparison {
-    let named = |page: &[u8]| parse_name_and_print(page, usual_names());
+fn compare_with_naming_value(document: Document) -> Comparison {
+    let named = |page: &[u8]| parse_name_and_print(page, default_names());
     let page = document.page();
     let same: Value = serde_json::from_slice(&page.named).expect("a page is JSON");
     assert_eq!(named(&page.plain), same.to_string());
-    beside_value(document, named)
+    compare_with_value(document, named)
 }
 
 /// The layer for a body without ids, and a search in the frames of the bare service.
-fn beside_miss(document: Document) -> Comparison {
+fn compare_with_search(document: Document) -> Comparison {
     let page = document.page().plain.clone();
     let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names(0..IDS)));
     let mut named = BenchClient::new(layer.layer(FixedService::json(&page, WHOLE)), COSTS);
@@ -189,49 +196,49 @@ fn beside_miss(document: Document) -> Comparison {
     named.call(|frame| out.push(frame));
     assert!(out == [page.clone()], "the output differs from the input");
     let finder = Finder::new(ABSENT);
-    assert!(miss(&page, &finder));
+    assert!(is_absent(&page, &finder));
     Comparison {
         bytes: Some(page.len()),
-        this: timed(move || named.call_and_drop()),
-        other: timed(move || drop(black_box(bare.call(|frame| assert!(miss(&frame, &finder)))))),
+        ours: timed(move || named.call_and_drop()),
+        baseline: timed(move || drop(black_box(bare.call(|frame| assert!(is_absent(&frame, &finder)))))),
     }
 }
 
-fn beside_whole(document: Document, feed: FrameFeed) -> Comparison {
+fn compare_with_whole(document: Document, feed: FrameFeed) -> Comparison {
     let page = document.page();
     Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(page.clone(), usual_names(), feed),
-        other: engine(page, usual_names(), FrameFeed::WHOLE),
+        ours: checked_amender(page.clone(), default_names(), feed),
+        baseline: checked_amender(page, default_names(), FrameFeed::WHOLE),
     }
 }
 
-fn beside_few_names() -> Comparison {
+fn compare_with_few_names() -> Comparison {
     static FEW: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..10));
     static MANY: LazyLock<Snapshot> = LazyLock::new(|| snapshot(0..100_000));
     let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
     let page = document.page_of(100_000, &MANY);
     Comparison {
         bytes: Some(page.plain.len()),
-        this: engine(Arc::new(page), &MANY, FrameFeed::WHOLE),
-        other: engine(Arc::new(document.page_of(10, &FEW)), &FEW, FrameFeed::WHOLE),
+        ours: checked_amender(Arc::new(page), &MANY, FrameFeed::WHOLE),
+        baseline: checked_amender(Arc::new(document.page_of(10, &FEW)), &FEW, FrameFeed::WHOLE),
     }
 }
 
-fn beside_service() -> Comparison {
-    let answer = Bytes::from_static(br#"{"object":"list","data":[]}"#);
+fn compare_with_service() -> Comparison {
+    let body = Bytes::from_static(br#"{"object":"list","data":[]}"#);
     let layer = ApiKeyNameLayer::new(SharedKeyNames::default());
-    let mut named = BenchClient::new(layer.layer(FixedService::new(answer.clone(), WHOLE)), MODELS);
-    let mut bare = BenchClient::new(FixedService::new(answer, WHOLE), MODELS);
+    let mut named = BenchClient::new(layer.layer(FixedService::new(body.clone(), WHOLE)), MODELS);
+    let mut bare = BenchClient::new(FixedService::new(body, WHOLE), MODELS);
     Comparison {
         bytes: None,
-        this: timed(move || named.call_and_drop()),
-        other: timed(move || bare.call_and_drop()),
+        ours: timed(move || named.call_and_drop()),
+        baseline: timed(move || bare.call_and_drop()),
     }
 }
 
 /// The amender, after one run that checks its result.
-fn engine(page: Arc<ExpectedPage>, names: &'static Snapshot, feed: FrameFeed) -> Side {
+fn checked_amender(page: Arc<ExpectedPage>, names: &'static Snapshot, feed: FrameFeed) -> Side {
     let (out, counts, valid) = amended(&page.plain, names, feed);
     assert!(out == page.named && page.counts(counts) && valid, "the output is wrong");
     timed(move || assert!(amend(black_box(&page.plain), names, feed).1))
@@ -246,32 +253,41 @@ fn timed(mut work: impl FnMut() + 'static) -> Side {
 }
 
 impl Comparison {
-    fn measured(&mut self) -> String {
-        let sides = [&mut self.this, &mut self.other];
-        let mut sides = sides.map(|side| (runs_a_turn(side), side));
-        let rounds: Vec<[f64; 2]> = (0..ROUNDS)
-            .map(|_| sides.each_mut().map(|(runs, side)| side(*runs).as_secs_f64() / f64::from(*runs)))
-            .collect();
-        let of = |what: &dyn Fn(&[f64; 2]) -> f64| Quartiles::of(rounds.iter().map(what).collect());
-        let (this, other) = (of(&|round| round[0]).median, of(&|round| round[1]).median);
+    /// Measures both sides in turns, and returns the columns of the line.
+    fn measure(&mut self) -> String {
+        let our_runs = runs_per_turn(&mut self.ours);
+        let baseline_runs = runs_per_turn(&mut self.baseline);
+        let seconds_per_run = |side: &mut Side, runs: u32| side(runs).as_secs_f64() / f64::from(runs);
+        let mut our_times = Vec::new();
+        let mut baseline_times = Vec::new();
+        for _ in 0..ROUNDS {
+            our_times.push(seconds_per_run(&mut self.ours, our_runs));
+            baseline_times.push(seconds_per_run(&mut self.baseline, baseline_runs));
+        }
+        let rounds = || our_times.iter().zip(&baseline_times);
+        let our_median = Quartiles::of(our_times.clone()).median;
+        let baseline_median = Quartiles::of(baseline_times.clone()).median;
         match self.bytes {
             Some(bytes) => {
-                let [this, other] =
-                    [this, other].map(|time| format!("{:.2} GB/s", bytes as f64 / time / 1e9));
-                let ratio = of(&|[this, other]| other / this);
-                format!("{this:>10}{other:>12}{:>8.2}  {:.2}–{:.2}", ratio.median, ratio.lower, ratio.upper)
+                let speed = |seconds: f64| format!("{:.2} GB/s", bytes as f64 / seconds / 1e9);
+                let ratios = rounds().map(|(ours, baseline)| baseline / ours).collect();
+                let Quartiles { lower, median, upper } = Quartiles::of(ratios);
+                let columns = format!("{:>10}{:>12}", speed(our_median), speed(baseline_median));
+                format!("{columns}{median:>8.2}  {lower:.2}–{upper:.2}")
             }
             None => {
-                let [this, other] = [this, other].map(|time| format!("{:.1} ns", time * 1e9));
-                let more = of(&|[this, other]| (this - other) * 1e9);
-                format!("{this:>10}{other:>12}{:>8.1}  {:.1}–{:.1}", more.median, more.lower, more.upper)
+                let nanoseconds = |seconds: f64| format!("{:.1} ns", seconds * 1e9);
+                let differences = rounds().map(|(ours, baseline)| (ours - baseline) * 1e9).collect();
+                let Quartiles { lower, median, upper } = Quartiles::of(differences);
+                let columns = format!("{:>10}{:>12}", nanoseconds(our_median), nanoseconds(baseline_median));
+                format!("{columns}{median:>8.1}  {lower:.1}–{upper:.1}")
             }
         }
     }
 }
 
-/// Returns the number of runs in a turn. The search for it also warms the caches.
-fn runs_a_turn(side: &mut Side) -> u32 {
+/// Doubles the number of runs until they take a turn. This also warms the caches.
+fn runs_per_turn(side: &mut Side) -> u32 {
     let mut runs = 1;
     while side(runs) < TURN {
         runs *= 2;

@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 
     let names = SharedKeyNames::watch(&flags.names)?;
-    let gateway = gateway(names, GatewayUpstream::new(&flags.openai_base_url));
+    let gateway = build_gateway(names, GatewayUpstream::new(&flags.openai_base_url));
     let listener = TcpListener::bind(flags.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let interrupted = async { drop(tokio::signal::ctrl_c().await) };
@@ -68,24 +68,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn gateway(names: SharedKeyNames, api: GatewayUpstream) -> Router {
+/// Builds the routes of the gateway: its own pages, and the API with key names.
+fn build_gateway(names: SharedKeyNames, api: GatewayUpstream) -> Router {
     let openai = ServiceBuilder::new()
         // Inserts the names. The paths of this gateway have a prefix, so the default scope would match none of them.
         // (Under `Router::nest("/openai", …)` axum removes the prefix, and the default scope matches.)
         .layer(ApiKeyNameLayer::new(names).scope(|uri| uri.path().starts_with("/openai/v1/organization/")))
-        // Below the names: the layer above removes the client's `Accept-Encoding` and reads plain bytes. This one
-        // requests the codings that it can decode.
+        // Below the names: the layer above removes the client's `Accept-Encoding` and reads plain bytes. The
+        // decompression requests the codings that it can decode.
         .layer(DecompressionLayer::new())
-        // The API, or a 502 of this gateway, because a route must not fail.
+        // If the API fails, the response is a 502 of this gateway, because a route must not fail.
         .service(service_fn(move |request| api.clone().forward(request)));
 
     // Layers for all routes, from the client inwards.
     let layers = ServiceBuilder::new()
-        // Outermost, so that it traces the responses that the client receives.
+        // The outermost layer traces the responses that the client receives.
         .layer(TraceLayer::new_for_http())
-        // Above the names, so that they are compressed too, with a coding that the client accepts.
+        // The compression is above the names, so that it compresses them too, with a coding that the client accepts.
         .layer(CompressionLayer::new())
-        // Above a layer that buffers bodies, so that the timeout includes the buffering.
+        // The timeout is above the layer that buffers bodies, so that it includes the buffering.
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT));
 
     Router::new()
@@ -111,10 +112,11 @@ impl GatewayUpstream {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), base }
     }
 
+    /// Forwards a request to the API. The response is a 400 if the target is invalid, and a 502 if the API fails.
     async fn forward(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let target = target.strip_prefix("/openai").unwrap_or(target);
-        let Ok(uri) = format!("{}{target}", self.base).parse::<Uri>() else {
+        let gateway_target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let api_target = gateway_target.strip_prefix("/openai").unwrap_or(gateway_target);
+        let Ok(uri) = format!("{}{api_target}", self.base).parse::<Uri>() else {
             return Ok(StatusCode::BAD_REQUEST.into_response());
         };
         *request.uri_mut() = uri;
@@ -139,10 +141,7 @@ impl GatewayUpstream {
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
-    let named: Vec<HeaderName> =
-        lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok()).collect();
-    let hop_by_hop = [
+    let mut hop_by_hop = vec![
         CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -152,7 +151,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         TRANSFER_ENCODING,
         UPGRADE,
     ];
-    for name in named.into_iter().chain(hop_by_hop) {
+    // `Connection` lists other headers that are for this connection only.
+    for value in headers.get_all(CONNECTION) {
+        let names = value.to_str().unwrap_or_default().split(',');
+        hop_by_hop.extend(names.filter_map(|name| name.trim().parse::<HeaderName>().ok()));
+    }
+    for name in hop_by_hop {
         headers.remove(name);
     }
 }

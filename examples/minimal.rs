@@ -23,9 +23,9 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let path = env::args().nth(1).unwrap_or_else(|| "names.json".into());
-    let base = env::var("OPENAI_BASE_URL").unwrap_or_else(|_| "https://api.openai.com".into());
+    let base_url = env::var("OPENAI_BASE_URL").unwrap_or_else(|_| "https://api.openai.com".into());
     // By the SDKs' convention the base URL ends in `/v1`.
-    let base = base.trim_end_matches('/').trim_end_matches("/v1");
+    let base = base_url.trim_end_matches('/').trim_end_matches("/v1");
     let key = env::var("OPENAI_ADMIN_KEY").map_err(|_| "OPENAI_ADMIN_KEY is not set")?;
 
     let connector =

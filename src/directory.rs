@@ -125,6 +125,7 @@ impl Directory {
         Self::new(Api::Anthropic, key, ApiClient::new(service))
     }
 
+    /// Creates a directory with the default settings. The setters give their reasons.
     fn new(api: Api, key: AdminKey, client: ApiClient) -> Self {
         let limits = FetchLimits {
             timeout: Duration::from_secs(30),
@@ -142,8 +143,9 @@ impl Directory {
             limits,
             on_progress: Arc::new(|_| {}),
         };
-        let (interval, min_interval) = (Duration::from_secs(10 * 60), Duration::from_secs(30));
-        Self { lister: Lister::new(config), schedule: Schedule { interval, min_interval } }
+        let schedule =
+            Schedule { interval: Duration::from_secs(10 * 60), min_interval: Duration::from_secs(30) };
+        Self { lister: Lister::new(config), schedule }
     }
 
     /// Returns the directory with a changed configuration. It shares no listing with earlier clones.
@@ -232,14 +234,15 @@ impl Directory {
     /// If the file cannot be read, is not a map (it is not overwritten), or cannot be written. Missing lists are not an
     /// error.
     pub async fn sync(&self, file: impl AsRef<Path>) -> Result<Synced, DirectoryError> {
-        let path = file.as_ref().to_path_buf();
+        let path: Arc<Path> = file.as_ref().into();
+        let checked_path = path.clone();
         // An unusable file is reported before the first request.
-        let path = run_blocking(move || cache::load(&path).map(|_| path)).await?;
+        run_blocking(move || cache::load(&checked_path)).await?;
         let listing = self.list().await;
         run_blocking(move || {
             let saved = cache::save(&path, &listing.names, listing.is_complete())?;
-            let (changes, names) = (listing.changes(&saved.before), Arc::new(saved.names));
-            Ok(Synced { listing, names, changes, written: saved.written })
+            let changes = listing.changes(&saved.before);
+            Ok(Synced { listing, names: Arc::new(saved.names), changes, written: saved.written })
         })
         .await
     }
@@ -265,15 +268,22 @@ impl Directory {
     where
         I: IntoIterator<Item: Into<PathBuf>>,
     {
-        let (files, cache): (Vec<_>, _) = (files.into_iter().map(Into::into).collect(), cache.into());
-        let known = cache::load(&cache)?;
-        let (learned, names) = LearnedNames::with_handle(&files, &cache, known.clone()).map_err(|error| {
-            DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error)
-        })?;
-        let unmatched = names.unmatched_ids().expect("the receiver of a new handle was not taken");
-        let (lister, schedule, known) =
-            (self.lister.clone(), self.schedule, Arc::new(known.unwrap_or_default()));
-        Ok((names, Follower { lister, schedule, cache, known, learned, unmatched }))
+        let files: Vec<PathBuf> = files.into_iter().map(Into::into).collect();
+        let cache: PathBuf = cache.into();
+        let cached = cache::load(&cache)?;
+        let (learned, handle) =
+            LearnedNames::with_handle(&files, &cache, cached.clone()).map_err(|error| {
+                DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error)
+            })?;
+        let follower = Follower {
+            lister: self.lister.clone(),
+            schedule: self.schedule,
+            cache,
+            known: Arc::new(cached.unwrap_or_default()),
+            learned,
+            unmatched: handle.unmatched_ids().expect("the receiver of a new handle was not taken"),
+        };
+        Ok((handle, follower))
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use test_support::RULES;
 use test_support::cases::{CASES, naive};
-use test_support::choices::cut;
 use test_support::laws::amend::{Amended, snapshot};
+use test_support::unstructured::split_at_offsets;
 use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
@@ -42,7 +42,7 @@ fn cases_at_every_split_have_the_output_of_the_table() {
     for case in CASES {
         let body = case.input.as_bytes();
         let mut divisions = vec![vec![body], single_bytes(body)];
-        divisions.extend((0..=body.len()).map(|at| cut(body, &[at])));
+        divisions.extend((0..=body.len()).map(|at| split_at_offsets(body, &[at])));
         for chunks in divisions {
             let amended = buffered(&chunks, RULES);
             let text = String::from_utf8_lossy(&amended.output);
@@ -113,7 +113,9 @@ fn object_undecided_for_more_than_the_window_is_skipped() {
         assert_eq!(body.len() - id_end, padding + 35);
         let window = 51 + 35 + 2 * 40;
         let (expected, _) = naive::amend(body.as_bytes(), naive::Rules { window, ..Default::default() });
-        for chunks in [vec![body.as_bytes()], single_bytes(body.as_bytes()), cut(body.as_bytes(), &[40])] {
+        for chunks in
+            [vec![body.as_bytes()], single_bytes(body.as_bytes()), split_at_offsets(body.as_bytes(), &[40])]
+        {
             let amended = streamed(&chunks, Rules { window: window as u64, ..RULES });
             assert_eq!(amended.counts, counts, "{padding}");
             assert_eq!(String::from_utf8_lossy(&amended.output), String::from_utf8_lossy(&expected));
@@ -130,7 +132,8 @@ fn object_after_a_skipped_one_is_amended() {
     assert_eq!(counts, [2, 0, 0, 1]);
     for first in (0..body.len()).step_by(3) {
         for second in (first..body.len()).step_by(2) {
-            let amended = streamed(&cut(body, &[first, second]), Rules { window: window as u64, ..RULES });
+            let amended =
+                streamed(&split_at_offsets(body, &[first, second]), Rules { window: window as u64, ..RULES });
             assert_eq!(String::from_utf8_lossy(&amended.output), String::from_utf8_lossy(&expected));
             assert_eq!(amended.counts, counts);
         }
@@ -142,7 +145,7 @@ fn rows_in_an_object_longer_than_the_window_are_amended() {
     let row = r#"{"api_key_id":"key_1","n":12345678901234567890}"#;
     let body = format!(r#"{{"api_key_id":"key_1","rows":[{}]}}"#, vec![row; 500].join(","));
     let rules = Rules { window: 1000, ..RULES };
-    let amended = streamed(&cut(body.as_bytes(), &[7, 99, 4000]), rules);
+    let amended = streamed(&split_at_offsets(body.as_bytes(), &[7, 99, 4000]), rules);
     assert_eq!(amended.counts, [500, 0, 0, 1]);
     assert_eq!(amended, streamed(&single_bytes(body.as_bytes()), rules));
 }

@@ -16,7 +16,7 @@ fn laws() -> impl Iterator<Item = (&'static str, Law)> {
 }
 
 fn check_page(input: &[u8]) {
-    page::hold(input, |text| {
+    page::check(input, |text| {
         let (listing, file) = tower_api_key_name::_internal::read_page(text)?;
         Some(ParsedPage { keys: listing.keys(), names: listing.names, file })
     });

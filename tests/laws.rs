@@ -18,17 +18,17 @@ proptest! {
 
     #[test]
     fn law_of_amending_holds(input in bytes()) {
-        laws::amend::hold(&input);
+        laws::amend::check(&input);
     }
 
     #[test]
     fn law_of_the_layer_holds(input in bytes()) {
-        laws::layer::hold(&input);
+        laws::layer::check(&input);
     }
 
     #[test]
     fn law_of_scanning_holds(input in bytes()) {
-        laws::scan::hold(&input);
+        laws::scan::check(&input);
     }
 }
 
@@ -37,18 +37,18 @@ proptest! {
 
     #[test]
     fn law_of_maps_holds(input in bytes()) {
-        laws::map::hold(&input);
+        laws::map::check(&input);
     }
 
     #[cfg(feature = "directory")]
     #[test]
     fn law_of_pages_holds(input in bytes()) {
-        laws::page::hold(&input, parse_page);
+        laws::page::check(&input, parse_page);
     }
 
     #[test]
     fn law_of_queries_holds(input in prop::collection::vec(any::<u8>(), 0..24)) {
-        laws::query::hold(&input);
+        laws::query::check(&input);
     }
 }
 

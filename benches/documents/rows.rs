@@ -7,9 +7,10 @@ use tower_api_key_name::KeyNames;
 use super::RowKind;
 
 /// A generator of pseudo-random numbers (xorshift64*).
-pub struct Dice(pub u64);
+pub struct Rng(pub u64);
 
-impl Dice {
+impl Rng {
+    /// Returns a number below `n`.
     pub fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -24,14 +25,14 @@ impl Dice {
         word
     }
 
-    fn one_of<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
+    fn choose<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
     }
 }
 
 /// The `nth` id.
 pub fn id(nth: u64) -> String {
-    Dice(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1).word("key_", 16)
+    Rng(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1).word("key_", 16)
 }
 
 pub fn in_json(text: &str) -> String {
@@ -52,12 +53,15 @@ impl Row {
     pub fn named(&self, names: &KeyNames, counts: &mut [u64; 3]) -> String {
         let mut members = self.members.clone();
         if let Some(id) = members.iter_mut().find(|member| member.starts_with(ID)) {
-            let (count, name) = match self.key.as_deref().map(|key| names.name(key)) {
-                Some(Some(name)) => (0, in_json(name)),
-                Some(None) => (1, in_json("unknown")),
-                None => (2, "null".to_owned()),
+            let [named, unmatched, null] = counts;
+            let (count, name) = match &self.key {
+                None => (null, "null".to_owned()),
+                Some(key) => match names.name(key) {
+                    Some(name) => (named, in_json(name)),
+                    None => (unmatched, in_json("unknown")),
+                },
             };
-            counts[count] += 1;
+            *count += 1;
             let _ = write!(id, r#","api_key_name":{name}"#);
         }
         members.join(",")
@@ -65,14 +69,14 @@ impl Row {
 }
 
 /// Creates a random row of this kind.
-pub fn row(kind: RowKind, dice: &mut Dice, ids: u64) -> Row {
-    let key = match dice.below(100) {
+pub fn row(kind: RowKind, rng: &mut Rng, ids: u64) -> Row {
+    let key = match rng.below(100) {
         0 | 1 => None,
-        2..7 => Some(dice.word("key_", 16)),
-        _ => Some(id(dice.below(ids))),
+        2..7 => Some(rng.word("key_", 16)),
+        _ => Some(id(rng.below(ids))),
     };
     let id = format!("{ID}:{}", key.as_deref().map_or("null".to_owned(), in_json));
-    let model = dice.one_of(&[
+    let model = rng.choose(&[
         "gpt-4o-2024-08-06",
         "gpt-4o-mini-2024-07-18",
         "o3-2025-04-16",
@@ -80,38 +84,38 @@ pub fn row(kind: RowKind, dice: &mut Dice, ids: u64) -> Row {
     ]);
     let cents = format!(
         "{}.{:014}{:014}",
-        dice.below(100),
-        dice.below(100_000_000_000_000),
-        dice.below(100_000_000_000_000)
+        rng.below(100),
+        rng.below(100_000_000_000_000),
+        rng.below(100_000_000_000_000)
     );
-    let usage = |dice: &mut Dice| {
+    let usage = |rng: &mut Rng| {
         vec![
             r#""object":"organization.usage.completions.result""#.to_owned(),
-            format!(r#""input_tokens":{}"#, dice.below(10_000_000)),
-            format!(r#""output_tokens":{}"#, dice.below(1_000_000)),
-            format!(r#""input_cached_tokens":{}"#, dice.below(1_000_000)),
+            format!(r#""input_tokens":{}"#, rng.below(10_000_000)),
+            format!(r#""output_tokens":{}"#, rng.below(1_000_000)),
+            format!(r#""input_cached_tokens":{}"#, rng.below(1_000_000)),
             r#""input_audio_tokens":0"#.to_owned(),
-            format!(r#""num_model_requests":{}"#, dice.below(20_000)),
-            format!(r#""project_id":"{}""#, dice.word("proj_", 24)),
-            if dice.below(2) == 0 {
+            format!(r#""num_model_requests":{}"#, rng.below(20_000)),
+            format!(r#""project_id":"{}""#, rng.word("proj_", 24)),
+            if rng.below(2) == 0 {
                 r#""user_id":null"#.to_owned()
             } else {
-                format!(r#""user_id":"{}""#, dice.word("user-", 24))
+                format!(r#""user_id":"{}""#, rng.word("user-", 24))
             },
             id.clone(),
             format!(r#""model":"{model}""#),
-            format!(r#""batch":{}"#, dice.one_of(&["true", "false", "null"])),
+            format!(r#""batch":{}"#, rng.choose(&["true", "false", "null"])),
         ]
     };
     let members = match kind {
-        RowKind::Completions => usage(dice),
+        RowKind::Completions => usage(rng),
         RowKind::Daily => {
-            let mut members = usage(dice);
+            let mut members = usage(rng);
             for name in ["project_id", "user_id", "model", "batch"] {
                 let name = format!("\"{name}\":");
-                members.iter_mut().filter(|member| member.starts_with(&name)).for_each(|member| {
+                for member in members.iter_mut().filter(|member| member.starts_with(&name)) {
                     *member = format!("{name}null");
-                });
+                }
             }
             members.push(r#""service_tier":null"#.to_owned());
             members
@@ -119,30 +123,31 @@ pub fn row(kind: RowKind, dice: &mut Dice, ids: u64) -> Row {
         RowKind::Costs => vec![
             r#""object":"organization.costs.result""#.to_owned(),
             format!(r#""amount":{{"value":{cents},"currency":"usd"}}"#),
-            format!(r#""line_item":{}"#, dice.one_of(&["null", "\"Image models\"", "\"gpt-4o, input\""])),
-            format!(r#""project_id":"{}""#, dice.word("proj_", 24)),
+            format!(r#""line_item":{}"#, rng.choose(&["null", "\"Image models\"", "\"gpt-4o, input\""])),
+            format!(r#""project_id":"{}""#, rng.word("proj_", 24)),
             id,
         ],
         RowKind::Irregular => {
-            let mut members = usage(dice);
+            let mut members = usage(rng);
             members.push(format!(r#""amount":{{"value":"{cents}","currency":"usd"}}"#));
-            let len = dice.below(90);
-            members.push(format!(r#""line_item":"{}""#, dice.word("", len)));
-            let note = dice.one_of(&["", r#"a \"quoted\" \\ note"#, "données – 田中", r"tab\there"]);
+            let len = rng.below(90);
+            members.push(format!(r#""line_item":"{}""#, rng.word("", len)));
+            let note = rng.choose(&["", r#"a \"quoted\" \\ note"#, "données – 田中", r"tab\there"]);
             members.push(format!(r#""note":"{note}""#));
-            members.push(format!(r#""meta":{{"tags":["{}"],"empty":{{}}}}"#, dice.word("", 7)));
-            members.retain(|member| member.starts_with(ID) || dice.below(4) > 0);
+            members.push(format!(r#""meta":{{"tags":["{}"],"empty":{{}}}}"#, rng.word("", 7)));
+            members.retain(|member| member.starts_with(ID) || rng.below(4) > 0);
+            // A random order (Fisher–Yates).
             for last in (1..members.len()).rev() {
-                members.swap(last, dice.below(last as u64 + 1) as usize);
+                members.swap(last, rng.below(last as u64 + 1) as usize);
             }
             members
         }
         RowKind::Keys => vec![
             r#""object":"organization.project.api_key""#.to_owned(),
-            format!(r#""redacted_value":"{}****""#, dice.word("", 3)),
-            format!(r#""name":"service {} key""#, dice.below(1000)),
-            format!(r#""created_at":{}"#, 1_711_471_533 + dice.below(1_000_000)),
-            format!(r#""id":"{}""#, dice.word("key_", 16)),
+            format!(r#""redacted_value":"{}****""#, rng.word("", 3)),
+            format!(r#""name":"service {} key""#, rng.below(1000)),
+            format!(r#""created_at":{}"#, 1_711_471_533 + rng.below(1_000_000)),
+            format!(r#""id":"{}""#, rng.word("key_", 16)),
             r#""owner":{"type":"user","user":{"object":"organization.project.user","name":"Zoë Núñez","role":"owner"}}"#.to_owned(),
         ],
     };

@@ -41,7 +41,7 @@ impl AdminKey {
     /// If the file cannot be read, or does not contain a key.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
         let path = path.into();
-        read(&path)?;
+        read_key(&path)?;
         Ok(Self(KeySource::File(path)))
     }
 
@@ -60,20 +60,18 @@ impl AdminKey {
     /// assert!(error.to_string().starts_with("NOT_SET is not set"));
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, DirectoryError> {
-        let file_variable = format!("{variable}_FILE");
-        if let Some(key) = env::var_os(variable) {
-            let key = key.into_string().unwrap_or_default();
+        if let Some(value) = env::var_os(variable) {
+            let key = value.into_string().unwrap_or_default();
             return Self::new(key).map_err(|error| error.in_context(variable));
         }
-        match env::var_os(&file_variable) {
-            Some(path) => Self::from_file(path).map_err(|error| error.in_context(&file_variable)),
-            None => Err(DirectoryError::new(
-                DirectoryErrorKind::AdminKey,
-                format!(
-                    "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
-                ),
-            )),
+        let file_variable = format!("{variable}_FILE");
+        if let Some(path) = env::var_os(&file_variable) {
+            return Self::from_file(path).map_err(|error| error.in_context(&file_variable));
         }
+        let message = format!(
+            "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
+        );
+        Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message))
     }
 
     /// True if [`header`](Self::header) reads a file.
@@ -85,7 +83,7 @@ impl AdminKey {
     pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, DirectoryError> {
         let key = match &self.0 {
             KeySource::Text(key) => key.clone(),
-            KeySource::File(path) => read(path)?,
+            KeySource::File(path) => read_key(path)?,
         };
         let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
         let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
@@ -94,7 +92,8 @@ impl AdminKey {
     }
 }
 
-fn read(path: &Path) -> Result<SecretString, DirectoryError> {
+/// Reads a key from its file.
+fn read_key(path: &Path) -> Result<SecretString, DirectoryError> {
     let key = match fs::read(path).map(Zeroizing::new) {
         Ok(bytes) => parse(str::from_utf8(&bytes).unwrap_or_default()),
         Err(error) => {
@@ -102,14 +101,24 @@ fn read(path: &Path) -> Result<SecretString, DirectoryError> {
             Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(error))
         }
     };
-    // A user may give a key in place of its file, and not every key looks like one.
-    key.map_err(|error| match display_path(path) {
-        shown if shown == HIDDEN => error.in_context(HIDDEN),
-        _ if path.components().count() < 2 => error.in_context("(a path without a folder)"),
-        shown => error.in_context(&shown).at(path),
-    })
+    key.map_err(|error| add_path(error, path))
 }
 
+/// Adds the path of a key's file to an error, unless the path may be the key itself.
+///
+/// A user may give a key in place of its file. Not every key looks like one, but a path with a folder is no key.
+fn add_path(error: DirectoryError, path: &Path) -> DirectoryError {
+    let shown = display_path(path);
+    if shown == HIDDEN {
+        error.in_context(HIDDEN)
+    } else if path.components().count() < 2 {
+        error.in_context("(a path without a folder)")
+    } else {
+        error.in_context(&shown).at(path)
+    }
+}
+
+/// Parses a key: one word of visible ASCII, with white space around it.
 fn parse(text: &str) -> Result<SecretString, DirectoryError> {
     let key = text.trim();
     let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());

@@ -52,11 +52,11 @@ impl Api {
         }
     }
 
-    /// The headers of each request. Reads the key's file, if the key is in one.
+    /// Returns the headers of each request. Fails if the key is in a file that cannot be read.
     pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, DirectoryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        // If the header is absent, any coding is acceptable (RFC 9110 §12.5.3).
+        // A request without `Accept-Encoding` accepts any coding (RFC 9110 §12.5.3).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
@@ -75,7 +75,7 @@ impl Api {
 }
 
 impl KeyList {
-    /// The request target of the page after `cursor`, or of the first page. Pages have the API's maximum size.
+    /// Returns the request target of the page after `cursor`, or of the first page. Pages have the API's maximum size.
     pub(super) fn target(&self, cursor: Option<&str>) -> String {
         let mut target = match self {
             Self::Projects => "/v1/organization/projects?limit=100&include_archived=true".to_owned(),
@@ -87,7 +87,8 @@ impl KeyList {
             Self::WorkspaceKeys => "/v1/organizations/api_keys?limit=1000".to_owned(),
         };
         if let Some(cursor) = cursor {
-            target.push_str(if *self == Self::WorkspaceKeys { "&after_id=" } else { "&after=" });
+            let parameter = if *self == Self::WorkspaceKeys { "&after_id=" } else { "&after=" };
+            target.push_str(parameter);
             target.extend(utf8_percent_encode(cursor, RESERVED));
         }
         target
@@ -120,8 +121,8 @@ impl fmt::Display for KeyList {
 
 /// True if the id can be a path segment as it is. The id comes from the API, and must not change the path.
 pub(super) fn is_project_id(id: &str) -> bool {
-    (1..=256).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=256).contains(&id.len()) && id.bytes().all(is_allowed)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
@@ -65,13 +66,13 @@ impl BaseUrl {
         format!("{}://{}", self.scheme, self.authority)
     }
 
-    /// The URI of a request target below this address. `None` if it is longer than a [`Uri`] can be.
+    /// Returns the URI of a request target below this address. `None` if it is longer than a [`Uri`] can be.
     pub fn join(&self, target: &PathAndQuery) -> Option<Uri> {
-        let path = match self.prefix.as_str() {
-            "" => target.clone(),
-            prefix => {
-                PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{prefix}{target}"))).ok()?
-            }
+        let path = if self.prefix.is_empty() {
+            target.clone()
+        } else {
+            let prefixed = Bytes::from(format!("{}{target}", self.prefix));
+            PathAndQuery::from_maybe_shared(prefixed).ok()?
         };
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(path).build().ok()
@@ -94,6 +95,7 @@ impl FromStr for BaseUrl {
     }
 }
 
+/// Parses a base URL. The error continues a sentence that begins with "the base URL".
 fn parse(text: &str) -> Result<BaseUrl, &'static str> {
     const NOT_A_URL: &str = "is not an http or https URL; write it as https://api.openai.com/v1";
     // `Uri` discards a fragment without an error.
@@ -101,15 +103,19 @@ fn parse(text: &str) -> Result<BaseUrl, &'static str> {
         return Err("has a fragment (#…); remove it");
     }
     let uri: Uri = text.trim().parse().map_err(|_| NOT_A_URL)?;
-    let scheme =
-        uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme)).ok_or(NOT_A_URL)?;
-    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(NOT_A_URL)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return Err(NOT_A_URL) };
+    let is_http = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    if !is_http || authority.host().is_empty() {
+        return Err(NOT_A_URL);
+    }
     if authority.as_str().contains('@') {
         return Err("has a user name or a password; remove it: the key is sent in a header");
     }
+    let after_host = &authority.as_str()[authority.host().len()..];
     // `Authority` accepts `example.com:` and `example.com:99999`.
-    let port = authority.as_str()[authority.host().len()..].strip_prefix(':');
-    if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
+    if let Some(port) = after_host.strip_prefix(':')
+        && !matches!(port.parse::<u16>(), Ok(1..))
+    {
         return Err("has a port that is not a number from 1 to 65535");
     }
     if uri.query().is_some() {

@@ -1,10 +1,11 @@
 //! The file with learned names: reading, merging and atomic replacement.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::watch::{MAX_FILE, parse_file, read_file};
@@ -27,14 +28,15 @@ pub(super) struct Saved {
 
 /// Reads the names in the file. Returns `None` if the file is missing or empty.
 pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
-    let error = |cause: WatchError| {
+    let read_error = |cause: WatchError| {
         file_error(DirectoryErrorKind::ReadCache, path, cause.to_string()).caused_by(cause)
     };
-    let Some(bytes) = read_file(path, path).map_err(error)?.filter(|bytes| !bytes.is_empty()) else {
+    let bytes = read_file(path, path).map_err(read_error)?.unwrap_or_default();
+    if bytes.is_empty() {
         return Ok(None);
-    };
-    let names = parse_file(path, &bytes).map_err(error)?;
-    // A user may have saved a list page. Its unread pages and unusable items do not matter after a listing.
+    }
+    let names = parse_file(path, &bytes).map_err(read_error)?;
+    // A user may have saved one page of a list. A listing reads the other pages, so only the pairs are kept.
     if names.is_partial() || names.left_out() > 0 {
         return Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()));
     }
@@ -50,14 +52,10 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     let is_new = loaded.is_none();
     let before = loaded.unwrap_or_default();
     let names = KeyNames::merged([learned, &before]);
-    let written = !names.has_same_pairs(&before) || (is_new && is_complete);
+    let is_changed = !names.has_same_pairs(&before);
+    let written = is_changed || (is_new && is_complete);
     if written {
-        let text = render(&names);
-        let result = match text.len() as u64 > MAX_FILE {
-            true => Err(io::Error::other(format!("it would be longer than {} MiB", MAX_FILE >> 20))),
-            false => replace(path, text.as_bytes()),
-        };
-        result.map_err(|cause| {
+        write_map(path, &names).map_err(|cause| {
             let message = format!("{}: cannot be written: {cause}", display_path(path));
             file_error(DirectoryErrorKind::WriteCache, path, message).caused_by(cause)
         })?;
@@ -65,6 +63,7 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
     Ok(Saved { before, names, written })
 }
 
+/// Creates an error with the path of its file, unless the path looks like a secret.
 fn file_error(kind: DirectoryErrorKind, path: &Path, message: String) -> DirectoryError {
     let error = DirectoryError::new(kind, message);
     if looks_like_secret(&path.to_string_lossy()) { error } else { error.at(path) }
@@ -77,52 +76,73 @@ pub(super) fn render(names: &KeyNames) -> String {
     serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
 }
 
+/// Writes the map with these names, unless it would be too long to be read again.
+fn write_map(path: &Path, names: &KeyNames) -> io::Result<()> {
+    let text = render(names);
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it would be longer than {} MiB", MAX_FILE >> 20)));
+    }
+    replace(path, text.as_bytes())
+}
+
 /// Replaces the file with these bytes in one step. After a crash there is the old file or the new one.
 ///
 /// The new file has mode 0600, because names of keys may be confidential. A symbolic link is kept, and its target is
 /// replaced.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let link_target = || Ok::<_, io::Error>(path.with_file_name(fs::read_link(path)?));
-    let path = fs::canonicalize(path).or_else(|_| link_target()).or_else(|_| std::path::absolute(path))?;
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+    let target = resolve_link(path)?;
+    let (Some(folder), Some(name)) = (target.parent(), target.file_name().and_then(OsStr::to_str)) else {
         return Err(io::Error::other("the path has no file name"));
     };
     let prefix = format!(".{name}.");
     remove_abandoned(folder, &prefix);
-    // In the same folder, because a rename is atomic only within a file system. Dropping removes it after an error.
+    // The temporary file is in the same folder, because a rename is atomic only within a file system. After an error,
+    // dropping `temporary` removes the file.
     let mut temporary = tempfile::Builder::new().prefix(&prefix).suffix(TEMPORARY).tempfile_in(folder)?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
-    temporary.persist(&path).map_err(|error| error.error)?;
+    temporary.persist(&target).map_err(|error| error.error)?;
     sync_folder(folder)
 }
 
-/// Removes temporary files of killed writers.
-fn remove_abandoned(folder: &Path, prefix: &str) {
-    let is_abandoned = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let age = || SystemTime::now().duration_since(fs::metadata(path).ok()?.modified().ok()?).ok();
-        name.starts_with(prefix)
-            && name.ends_with(TEMPORARY)
-            && age().is_some_and(|age| age > MAX_TEMPORARY_AGE)
-    };
-    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    for path in paths.filter(is_abandoned) {
-        // Another process may have removed it, or own it.
-        let _ = fs::remove_file(path);
+/// Returns the absolute path of a file behind its symbolic links. The file need not exist.
+fn resolve_link(path: &Path) -> io::Result<PathBuf> {
+    if let Ok(existing) = fs::canonicalize(path) {
+        return Ok(existing);
+    }
+    match fs::read_link(path) {
+        // A relative link begins at its own folder. An absolute link replaces the whole path.
+        Ok(missing) => std::path::absolute(path.with_file_name(missing)),
+        Err(_) => std::path::absolute(path),
     }
 }
 
-/// Makes the rename survive a loss of power.
+/// Removes temporary files of killed writers, whose names begin with `prefix`.
+fn remove_abandoned(folder: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let name = file_name.to_str().unwrap_or_default();
+        let is_temporary = name.starts_with(prefix) && name.ends_with(TEMPORARY);
+        if is_temporary && is_abandoned(&entry.path()) {
+            // The removal fails if another process has removed the file, or owns it.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// True if the file was modified more than [`MAX_TEMPORARY_AGE`] ago.
+fn is_abandoned(path: &Path) -> bool {
+    let Ok(modified) = fs::metadata(path).and_then(|metadata| metadata.modified()) else { return false };
+    modified.elapsed().is_ok_and(|age| age > MAX_TEMPORARY_AGE)
+}
+
+/// Makes a rename in the folder survive a loss of power, if the file system can.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    match fs::File::open(folder)?.sync_all() {
-        // Some file systems cannot sync a folder.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        result => result,
-    }
+    let Err(error) = fs::File::open(folder)?.sync_all() else { return Ok(()) };
+    let is_unsupported = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
+    if is_unsupported { Ok(()) } else { Err(error) }
 }
 
 #[cfg(not(unix))]
@@ -132,6 +152,8 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) struct ApiClient(Box<Call>);
 type Call = dyn Fn(Request<()>, usize) -> BoxFuture<'static, Result<Vec<u8>, ListError>> + Send + Sync;
 
 impl ApiClient {
+    /// Erases the types of a service. Each request uses a clone of it.
     pub(super) fn new<S, B, R>(service: S) -> Self
     where
         S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -42,7 +43,7 @@ impl ApiClient {
         let service = Mutex::new(service);
         Self(Box::new(move |request, limit| {
             let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            Box::pin(call(service, request, limit))
+            Box::pin(send(service, request, limit))
         }))
     }
 
@@ -55,7 +56,8 @@ impl ApiClient {
     }
 }
 
-async fn call<S, B, R>(mut service: S, request: Request<()>, limit: usize) -> Result<Vec<u8>, ListError>
+/// Sends a request, and returns the body of its response if the status is 200. Reads at most `limit` bytes of a body.
+async fn send<S, B, R>(mut service: S, request: Request<()>, limit: usize) -> Result<Vec<u8>, ListError>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Error: Into<BoxError>,
@@ -63,28 +65,26 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    let key = request.headers().values().find(|value| value.is_sensitive()).cloned();
-    let transport = |error: BoxError| transport_error(error, key.as_ref());
-    poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| transport(error.into()))?;
-    let response =
-        service.call(request.map(|()| B::default())).await.map_err(|error| transport(error.into()))?;
+    let key_header = request.headers().values().find(|value| value.is_sensitive()).cloned();
+    let to_list_error = |error: BoxError| transport_error(error, key_header.as_ref());
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| to_list_error(error.into()))?;
+    let in_flight = service.call(request.map(|()| B::default()));
+    let response = in_flight.await.map_err(|error| to_list_error(error.into()))?;
     let (parts, body) = response.into_parts();
-    // Reads the body of an error response too, so that the connection can be used again.
-    let body = read_body(body, limit, transport).await;
-    match parts.status {
-        StatusCode::OK if is_encoded(&parts.headers) => Err(ListError::Encoded),
-        StatusCode::OK => body,
-        status => {
-            let retry_after = retry_after(&parts.headers, SystemTime::now());
-            Err(ListError::Status { status, retry_after })
-        }
+    // The body of an error response is read too, so that the connection can be used again.
+    let bytes = read_body(body, limit, to_list_error).await;
+    if parts.status != StatusCode::OK {
+        let retry_after = parse_retry_after(&parts.headers, SystemTime::now());
+        return Err(ListError::Status { status: parts.status, retry_after });
     }
+    if is_encoded(&parts.headers) { Err(ListError::Encoded) } else { bytes }
 }
 
+/// Reads a body to its end. Returns an error if it is longer than `limit` bytes, or if it fails.
 async fn read_body<R>(
     body: R,
     limit: usize,
-    transport: impl Fn(BoxError) -> ListError,
+    to_list_error: impl Fn(BoxError) -> ListError,
 ) -> Result<Vec<u8>, ListError>
 where
     R: Body,
@@ -92,9 +92,10 @@ where
 {
     let mut body = pin!(body);
     let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    while let Some(result) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let frame = result.map_err(|error| to_list_error(error.into()))?;
         // Trailers are ignored.
-        let Ok(data) = frame.map_err(|error| transport(error.into()))?.into_data() else { continue };
+        let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.remaining() > limit {
             return Err(ListError::PageTooLong(limit));
         }
@@ -107,25 +108,30 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Returns the delay that a response requests: seconds or a date (RFC 9110 §10.2.3), or OpenAI's milliseconds.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let delay = match text("retry-after-ms").and_then(|text| text.parse().ok()) {
-        Some(milliseconds) => Duration::from_millis(milliseconds),
-        None => match text(RETRY_AFTER.as_str())? {
-            // A number that is too long for `u64` is a long delay too.
-            digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
-            }
-            // The delay of a date in the past is zero.
-            date => httpdate::parse_http_date(date).ok()?.duration_since(now).unwrap_or_default(),
-        },
+/// Returns the delay that a response requests, at most [`MAX_RETRY_AFTER`]. `None` if it requests no valid delay.
+///
+/// OpenAI sends milliseconds. `Retry-After` contains seconds or a date (RFC 9110 §10.2.3).
+fn parse_retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let trimmed = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(milliseconds) = trimmed("retry-after-ms").and_then(|text| text.parse().ok()) {
+        return Some(Duration::from_millis(milliseconds).min(MAX_RETRY_AFTER));
+    }
+    let value = trimmed(RETRY_AFTER.as_str())?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let delay = if is_number {
+        // A number that is too long for `u64` is a long delay too.
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        // The delay of a date in the past is zero.
+        httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()
     };
     Some(delay.min(MAX_RETRY_AFTER))
 }
 
-/// Writes an error and its sources in one line, unless the text contains the key or looks like a secret.
-fn transport_error(error: BoxError, key: Option<&HeaderValue>) -> ListError {
+/// Creates a [`ListError::Transport`] with an error and its sources in one line of at most 300 characters.
+///
+/// A text that looks like a secret, or contains the key in `key_header`, is replaced.
+fn transport_error(error: BoxError, key_header: Option<&HeaderValue>) -> ListError {
     const MAX_CHARS: usize = 300;
     let mut message = error.to_string();
     let mut source = error.source();
@@ -133,14 +139,14 @@ fn transport_error(error: BoxError, key: Option<&HeaderValue>) -> ListError {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    // The key follows the scheme of the header's value, if there is one.
-    let key = key.and_then(|value| value.to_str().ok()?.rsplit(' ').next());
-    if looks_like_secret(&message) || key.is_some_and(|key| message.contains(key)) {
+    // The value is `Bearer …` or only the key.
+    let key = key_header.and_then(|value| value.to_str().ok()?.rsplit(' ').next());
+    let contains_key = key.is_some_and(|key| message.contains(key));
+    if contains_key || looks_like_secret(&message) {
         message = "(an error that seems to contain an API key)".into();
     }
-    ListError::Transport(
-        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_CHARS).collect(),
-    )
+    let one_line = message.replace(char::is_control, " ");
+    ListError::Transport(one_line.chars().take(MAX_CHARS).collect())
 }
 
 #[cfg(test)]

@@ -12,11 +12,13 @@ use crate::KeyNames;
 const DEFAULT_NAME: &str = "Secret Key";
 
 /// A listing in progress.
+#[derive(Default)]
 pub(super) struct Collector {
     name_by_account: bool,
+    /// The keys by id.
     keys: BTreeMap<String, ListedKey>,
-    projects: HashSet<String>,
-    left_out: usize,
+    project_ids: HashSet<String>,
+    left_out_count: usize,
     missing: Vec<MissingList>,
 }
 
@@ -27,22 +29,22 @@ struct ListedKey {
 
 impl Collector {
     pub(super) fn new(name_by_account: bool) -> Self {
-        let (keys, projects, missing) = (BTreeMap::new(), HashSet::new(), Vec::new());
-        Self { name_by_account, keys, projects, left_out: 0, missing }
+        Self { name_by_account, ..Self::default() }
     }
 
     /// The number of distinct keys so far.
-    pub(super) fn keys(&self) -> usize {
+    pub(super) fn key_count(&self) -> usize {
         self.keys.len()
     }
 
     /// Adds a project. Returns its id if it is new: a list that grows between two pages repeats an item.
     pub(super) fn add_project(&mut self, item: Item) -> Option<String> {
         let Some(id) = item.id.filter(|id| is_project_id(id)) else {
-            self.left_out += 1;
+            self.left_out_count += 1;
             return None;
         };
-        self.projects.insert(id.clone()).then_some(id)
+        let is_new = self.project_ids.insert(id.clone());
+        if is_new { Some(id) } else { None }
     }
 
     /// Adds a key from the list with this rank.
@@ -50,45 +52,67 @@ impl Collector {
     /// A key may be in several lists, which end in any order. The name in the list of the lowest rank is used.
     pub(super) fn add_key(&mut self, rank: usize, item: Item) {
         let Some(id) = item.id.filter(|id| KeyNames::is_valid_text(id)) else {
-            self.left_out += 1;
+            self.left_out_count += 1;
             return;
         };
-        let has_own_name = item.name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
-        let account = item
-            .account
-            .filter(|name| self.name_by_account && !has_own_name && KeyNames::is_valid_text(name));
-        let key =
-            ListedKey { rank, name: account.or(item.name.filter(|name| KeyNames::is_valid_text(name))) };
-        let preference = |key: &ListedKey| (key.name.is_none(), key.rank);
-        if self.keys.get(&id).is_none_or(|known| preference(&key) < preference(known)) {
+        let key = ListedKey { rank, name: self.choose_name(item.name, item.account) };
+        let is_better = match self.keys.get(&id) {
+            Some(known) => key.precedence() < known.precedence(),
+            None => true,
+        };
+        if is_better {
             self.keys.insert(id, key);
         }
+    }
+
+    /// Returns the account's name for a key that has no name of its own, otherwise the key's name. `None` if the name
+    /// is unusable.
+    fn choose_name(&self, key_name: Option<String>, account_name: Option<String>) -> Option<String> {
+        let is_usable = |text: &String| KeyNames::is_valid_text(text);
+        let has_own_name = key_name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
+        if self.name_by_account && !has_own_name {
+            let usable_name = account_name.filter(is_usable);
+            if usable_name.is_some() {
+                return usable_name;
+            }
+        }
+        key_name.filter(is_usable)
     }
 
     pub(super) fn add_missing(&mut self, list: KeyList, error: ListError) {
         self.missing.push(MissingList { list, error });
     }
 
+    /// Returns the listing. `requests` and `retries` are counted by the fetcher.
     pub(super) fn finish(mut self, requests: usize, retries: usize) -> Listing {
         // Lists end in any order. Sorting makes two listings with the same errors equal.
         self.missing.sort_by(|one, other| one.list.cmp(&other.list));
-        let (mut named, mut unnamed) = (Vec::new(), HashSet::new());
+        let mut named = Vec::new();
+        let mut unnamed = HashSet::new();
         for (id, key) in self.keys {
-            match key.name {
-                Some(name) => named.push((id, name)),
-                None => drop(unnamed.insert(id)),
+            if let Some(name) = key.name {
+                named.push((id, name));
+            } else {
+                unnamed.insert(id);
             }
         }
         Listing {
-            left_out: self.left_out + unnamed.len(),
+            left_out: self.left_out_count + unnamed.len(),
             // Each id and name was checked, and ids are unique.
             names: KeyNames::new(named).unwrap_or_default(),
             unnamed,
-            projects: self.projects.len(),
+            projects: self.project_ids.len(),
             requests,
             retries,
             missing: self.missing,
         }
+    }
+}
+
+impl ListedKey {
+    /// A key with a name precedes one without a name. Of two such keys, the one of the lower rank precedes.
+    fn precedence(&self) -> (bool, usize) {
+        (self.name.is_none(), self.rank)
     }
 }
 
@@ -103,7 +127,9 @@ mod tests {
 
     fn listing(items: impl IntoIterator<Item = (usize, Item)>) -> Listing {
         let mut collector = Collector::new(true);
-        items.into_iter().for_each(|(rank, item)| collector.add_key(rank, item));
+        for (rank, item) in items {
+            collector.add_key(rank, item);
+        }
         collector.finish(0, 0)
     }
 

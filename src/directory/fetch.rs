@@ -39,62 +39,76 @@ pub(super) struct PageFetcher<'a> {
     deadline: Instant,
     /// The end of the delay that the API requested last. Rate limits are per key, so all requests wait for it.
     paused_until: Mutex<Instant>,
-    pub(super) requests: AtomicUsize,
-    pub(super) retries: AtomicUsize,
+    pub(super) request_count: AtomicUsize,
+    pub(super) retry_count: AtomicUsize,
 }
 
 impl<'a> PageFetcher<'a> {
     /// Creates a fetcher whose deadline begins now.
     pub(super) fn new(client: &'a ApiClient, limits: &'a FetchLimits, headers: HeaderMap) -> Self {
         let now = Instant::now();
-        let (deadline, paused_until) = (now + limits.deadline, Mutex::new(now));
-        let (requests, retries) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { client, limits, headers, deadline, paused_until, requests, retries }
+        Self {
+            client,
+            limits,
+            headers,
+            deadline: now + limits.deadline,
+            paused_until: Mutex::new(now),
+            request_count: AtomicUsize::new(0),
+            retry_count: AtomicUsize::new(0),
+        }
     }
 
-    /// Fetches one page. Retries after transient errors, as long as the delay ends in time.
+    /// Fetches one page. Retries after a transient error, unless the delay would exceed the time for this page.
     pub(super) async fn fetch(&self, uri: &Uri) -> Result<ListPage, ListError> {
-        let give_up = self.deadline.min(Instant::now() + self.limits.retry_timeout);
-        // Jitter adds up to the same delay again, so that requests that failed together do not return together.
+        let give_up_at = self.deadline.min(Instant::now() + self.limits.retry_timeout);
+        // Jitter at most doubles a delay. It separates the retries of requests that failed together.
         let backoff = ExponentialBuilder::new()
             .with_min_delay(MIN_DELAY)
             .with_max_delay(MAX_DELAY)
             .with_factor(2.0)
             .with_jitter()
             .without_max_times();
-        (|| self.attempt(uri, give_up))
+        // Returns the delay before the next retry. `None` ends the retries.
+        let choose_delay = |error: &ListError, backoff_delay: Option<Duration>| {
+            let delay = match error.retry_after() {
+                Some(requested) => requested.max(MIN_DELAY),
+                None => backoff_delay?,
+            };
+            if Instant::now() + delay < give_up_at { Some(delay) } else { None }
+        };
+        (|| self.send_once(uri, give_up_at))
             .retry(backoff)
             .sleep(sleep)
             .when(ListError::is_transient)
-            .adjust(|error, backoff| {
-                let delay = error.retry_after().map(|requested| requested.max(MIN_DELAY)).or(backoff)?;
-                (Instant::now() + delay < give_up).then_some(delay)
-            })
-            .notify(|error, _| self.note_retry(error))
+            .adjust(choose_delay)
+            .notify(|error, _| self.record_retry(error))
             .await
     }
 
-    fn note_retry(&self, error: &ListError) {
-        self.retries.fetch_add(1, Relaxed);
+    /// Counts a retry, and pauses all requests for the delay that the API requested.
+    fn record_retry(&self, error: &ListError) {
+        self.retry_count.fetch_add(1, Relaxed);
         if let Some(delay) = error.retry_after() {
             let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
             *paused_until = (*paused_until).max(Instant::now() + delay);
         }
     }
 
-    async fn attempt(&self, uri: &Uri, give_up: Instant) -> Result<ListPage, ListError> {
-        self.wait_for_pause(give_up).await?;
-        self.requests.fetch_add(1, Relaxed);
-        let body = self.client.get(uri.clone(), self.headers.clone(), self.limits.page_limit);
-        match timeout_at(give_up.min(Instant::now() + self.limits.timeout), body).await {
-            Ok(body) => ListPage::parse(&body?),
+    /// Sends one request after the pause, and parses its response. Returns an error if one of the deadlines expires.
+    async fn send_once(&self, uri: &Uri, give_up_at: Instant) -> Result<ListPage, ListError> {
+        self.wait_for_pause(give_up_at).await?;
+        self.request_count.fetch_add(1, Relaxed);
+        let request = self.client.get(uri.clone(), self.headers.clone(), self.limits.page_limit);
+        let request_deadline = give_up_at.min(Instant::now() + self.limits.timeout);
+        match timeout_at(request_deadline, request).await {
+            Ok(result) => ListPage::parse(&result?),
             Err(_) if Instant::now() >= self.deadline => Err(ListError::DeadlineExceeded),
             Err(_) => Err(ListError::Timeout(self.limits.timeout)),
         }
     }
 
-    /// Waits until the end of the pause. Another request may extend the pause meanwhile.
-    async fn wait_for_pause(&self, give_up: Instant) -> Result<(), ListError> {
+    /// Waits until the end of the pause, which other requests may extend meanwhile. Fails if the pause is too long.
+    async fn wait_for_pause(&self, give_up_at: Instant) -> Result<(), ListError> {
         loop {
             let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -102,10 +116,10 @@ impl<'a> PageFetcher<'a> {
                 return Err(ListError::DeadlineExceeded);
             } else if now >= paused_until {
                 return Ok(());
-            } else if now >= give_up {
+            } else if now >= give_up_at {
                 return Err(ListError::Timeout(self.limits.retry_timeout));
             }
-            sleep_until(paused_until.min(give_up)).await;
+            sleep_until(paused_until.min(give_up_at)).await;
         }
     }
 }

@@ -74,30 +74,38 @@ impl Follower {
             let listing = self.lister.list().await;
             // A key that was first used during the listing may be on a page that was read before. These ids are
             // received now, because publishing discards them.
-            let late = self.unmatched.try_recv();
+            let late_ids = self.unmatched.try_recv();
             self.store(&listing, &mut on_event).await;
             ids.remove_listed(&self.known, &listing);
-            ids.add(late.into_iter().filter(|id| self.known.name(id).is_none()));
-            self.wait(&mut ids).await;
+            ids.add(late_ids.into_iter().filter(|id| self.known.name(id).is_none()));
+            self.wait_until_due(&mut ids).await;
         }
     }
 
-    /// Publishes the names, and then writes the cache file.
+    /// Publishes the names, writes the cache file, and reports both.
     async fn store(&mut self, listing: &Arc<Listing>, on_event: &mut impl FnMut(FollowerEvent)) {
         let (names, changes) = listing.merge_into(&self.known);
         self.publish(names, listing);
-        let (path, names, is_complete) = (self.cache.clone(), self.known.clone(), listing.is_complete());
-        let (written, error) = match run_blocking(move || save(&path, &names, is_complete)).await {
+        let path = self.cache.clone();
+        let published = self.known.clone();
+        let is_complete = listing.is_complete();
+        let result = run_blocking(move || save(&path, &published, is_complete)).await;
+
+        let mut synced =
+            Synced { listing: listing.clone(), names: self.known.clone(), changes, written: false };
+        match result {
             Ok(saved) => {
                 // The file may contain more names, which another process has written.
                 self.publish(saved.names, listing);
-                (saved.written, None)
+                synced.names = self.known.clone();
+                synced.written = saved.written;
+                on_event(FollowerEvent::Listed(synced));
             }
-            Err(error) => (false, Some(error)),
-        };
-        let (listing, names) = (listing.clone(), self.known.clone());
-        on_event(FollowerEvent::Listed(Synced { listing, names, changes, written }));
-        error.into_iter().for_each(|error| on_event(FollowerEvent::CacheFailed(error)));
+            Err(error) => {
+                on_event(FollowerEvent::Listed(synced));
+                on_event(FollowerEvent::CacheFailed(error));
+            }
+        }
     }
 
     fn publish(&mut self, names: KeyNames, listing: &Listing) {
@@ -105,14 +113,15 @@ impl Follower {
         self.learned.publish(self.known.clone(), listing.is_final());
     }
 
-    /// Waits until the next listing is due, and collects unmatched ids meanwhile.
-    async fn wait(&mut self, ids: &mut PendingIds) {
-        let (regular, early) =
-            (Instant::now() + self.schedule.interval, Instant::now() + self.schedule.min_interval);
+    /// Waits until the next listing is due, and collects unmatched ids meanwhile. A pending id shortens the wait.
+    async fn wait_until_due(&mut self, ids: &mut PendingIds) {
+        let now = Instant::now();
+        let regular = now + self.schedule.interval;
+        let early = regular.min(now + self.schedule.min_interval);
         loop {
-            let due = if ids.pending.is_empty() { regular } else { regular.min(early) };
+            let due = if ids.pending.is_empty() { regular } else { early };
             match timeout_at(due, self.unmatched.recv()).await {
-                Ok(unmatched) => ids.add(unmatched),
+                Ok(unmatched_ids) => ids.add(unmatched_ids),
                 Err(_) => return,
             }
         }
@@ -126,6 +135,7 @@ impl fmt::Debug for Follower {
 }
 
 impl PendingIds {
+    /// Adds ids without a name, except those that a listing did not find.
     fn add(&mut self, ids: impl IntoIterator<Item = String>) {
         self.pending.extend(ids.into_iter().filter(|id| !self.not_found.contains(id)));
     }
@@ -134,11 +144,13 @@ impl PendingIds {
     /// those that are in no list.
     fn remove_listed(&mut self, known: &KeyNames, listing: &Listing) {
         self.pending.retain(|id| known.name(id).is_none());
-        if listing.is_final() {
-            if self.not_found.len() + self.pending.len() > MAX_NOT_FOUND {
-                self.not_found.clear();
-            }
-            self.not_found.extend(self.pending.drain());
+        if !listing.is_final() {
+            return;
         }
+        // The remaining ids are in no list.
+        if self.not_found.len() + self.pending.len() > MAX_NOT_FOUND {
+            self.not_found.clear();
+        }
+        self.not_found.extend(self.pending.drain());
     }
 }

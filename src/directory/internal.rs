@@ -7,8 +7,11 @@ use super::page::ListPage;
 
 /// Returns the names in one page of keys, and the map file with them. `None` if the text is not a page.
 pub fn read_page(json: &[u8]) -> Option<(Listing, String)> {
+    let page = ListPage::parse(json).ok()?;
     let mut collector = Collector::new(true);
-    ListPage::parse(json).ok()?.items.into_iter().for_each(|item| collector.add_key(0, item));
+    for item in page.items {
+        collector.add_key(0, item);
+    }
     let listing = collector.finish(1, 0);
     let file = render(&listing.names);
     Some((listing, file))

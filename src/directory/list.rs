@@ -54,8 +54,10 @@ pub(super) struct ListConfig {
 struct ListQueue {
     collector: Collector,
     waiting: VecDeque<ListJob>,
-    lists: usize,
-    done: usize,
+    /// The number of lists found so far.
+    list_count: usize,
+    /// The number of lists that ended, or failed.
+    done_count: usize,
 }
 
 /// A list, and the position of the next page in it.
@@ -68,9 +70,9 @@ struct ListJob {
 }
 
 /// Reads all lists. A list that cannot be read is missing in the result.
-pub(super) async fn list(config: &ListConfig) -> Listing {
+pub(super) async fn read_lists(config: &ListConfig) -> Listing {
     let mut queue = ListQueue::new(config);
-    let headers = match headers(config).await {
+    let headers = match prepare_headers(config).await {
         Ok(headers) => headers,
         Err(error) => {
             queue.skip_waiting(&error);
@@ -85,81 +87,109 @@ pub(super) async fn list(config: &ListConfig) -> Listing {
         {
             in_flight.push(fetch_page(config, &fetcher, job));
         }
-        let Some((job, page)) = in_flight.next().await else { break };
-        queue.add_page(job, page);
-        let ListQueue { lists, done, ref collector, .. } = queue;
-        let (requests, retries) = (fetcher.requests.load(Relaxed), fetcher.retries.load(Relaxed));
-        (config.on_progress)(ListingProgress { lists, done, keys: collector.keys(), requests, retries });
+        let Some((job, result)) = in_flight.next().await else { break };
+        queue.add_result(job, result);
+        (config.on_progress)(queue.progress(&fetcher));
     }
-    queue.collector.finish(fetcher.requests.load(Relaxed), fetcher.retries.load(Relaxed))
+    queue.collector.finish(fetcher.request_count.load(Relaxed), fetcher.retry_count.load(Relaxed))
 }
 
-async fn headers(config: &ListConfig) -> Result<HeaderMap, ListError> {
-    let (api, key) = (config.api, config.key.clone());
+/// Returns the headers of all requests. Reads the key's file on another thread, if the key is in one.
+async fn prepare_headers(config: &ListConfig) -> Result<HeaderMap, ListError> {
+    let api = config.api;
+    let key = config.key.clone();
     let is_in_file = key.is_in_file();
-    let read = move || api.headers(&key).map_err(|error| ListError::AdminKey(error.to_string()));
-    if is_in_file { run_blocking(read).await } else { read() }
+    let read_headers = move || api.headers(&key).map_err(|error| ListError::AdminKey(error.to_string()));
+    if is_in_file { run_blocking(read_headers).await } else { read_headers() }
 }
 
+/// Fetches the next page of a list. Returns the job too, because pages of several lists arrive in any order.
 async fn fetch_page(
     config: &ListConfig,
     fetcher: &PageFetcher<'_>,
     job: ListJob,
 ) -> (ListJob, Result<ListPage, ListError>) {
-    let target = job.list.target(job.cursor.as_deref()).parse();
-    let page = match target.ok().and_then(|target| config.base.join(&target)) {
+    let target = job.list.target(job.cursor.as_deref());
+    let uri = target.parse().ok().and_then(|target| config.base.join(&target));
+    let result = match uri {
         Some(uri) => fetcher.fetch(&uri).await,
         None => Err(ListError::Transport("the URL is too long".into())),
     };
-    (job, page)
+    (job, result)
 }
 
 impl ListQueue {
+    /// Creates a queue of the lists that are known before the first page.
     fn new(config: &ListConfig) -> Self {
-        let lists = config.api.first_lists().into_iter();
-        let waiting: VecDeque<_> = lists.map(|list| ListJob::new(list, usize::MAX)).collect();
-        Self { collector: Collector::new(config.name_by_account), lists: waiting.len(), waiting, done: 0 }
+        // The names in a project's list have precedence over the names in these lists.
+        let lowest_rank = |list| ListJob::new(list, usize::MAX);
+        let waiting: VecDeque<_> = config.api.first_lists().into_iter().map(lowest_rank).collect();
+        let list_count = waiting.len();
+        Self { collector: Collector::new(config.name_by_account), waiting, list_count, done_count: 0 }
     }
 
-    /// Adds the items of a page, and queues the next page of the list.
-    fn add_page(&mut self, mut job: ListJob, page: Result<ListPage, ListError>) {
-        let has_more = page.and_then(|page| {
-            self.add_items(&job, page.items)?;
-            page.next.map_or(Ok(false), |cursor| job.advance(cursor).map(|()| true))
-        });
-        match has_more {
+    /// Adds the result of a request for a page. Queues the list again if it has more pages; otherwise it is done.
+    fn add_result(&mut self, mut job: ListJob, result: Result<ListPage, ListError>) {
+        match result.and_then(|page| self.add_page(&mut job, page)) {
             // At the front, so that few lists are partly read at a time.
-            Ok(true) => return self.waiting.push_front(job),
-            Ok(false) => {}
-            Err(error) if error.is_status(StatusCode::NOT_FOUND) && job.list.may_be_absent() => {}
-            Err(error) => {
-                if error.ends_listing() {
-                    self.skip_waiting(&error);
-                }
-                self.collector.add_missing(job.list, error);
-            }
+            Ok(true) => self.waiting.push_front(job),
+            Ok(false) => self.done_count += 1,
+            Err(error) => self.end_with_error(job.list, error),
         }
-        self.done += 1;
     }
 
-    fn add_items(&mut self, job: &ListJob, items: Vec<Item>) -> Result<(), ListError> {
-        for item in items {
-            if job.list != KeyList::Projects {
-                self.collector.add_key(job.rank, item);
-            } else if let Some(project) = self.collector.add_project(item) {
-                let rank = self.lists;
-                self.lists += 1;
-                self.waiting.push_back(ListJob::new(KeyList::ProjectKeys { project }, rank));
-            }
+    /// Adds the items of a page, and moves the job to the next page. Returns false if this is the last page.
+    fn add_page(&mut self, job: &mut ListJob, page: ListPage) -> Result<bool, ListError> {
+        for item in page.items {
+            self.add_item(job, item);
         }
-        if self.collector.keys() > MAX_KEYS { Err(ListError::TooManyKeys) } else { Ok(()) }
+        if self.collector.key_count() > MAX_KEYS {
+            return Err(ListError::TooManyKeys);
+        }
+        let Some(cursor) = page.next_cursor else { return Ok(false) };
+        job.advance(cursor)?;
+        Ok(true)
     }
 
-    /// Marks the waiting lists as missing.
+    /// Adds a key to the result. If the item is a project, queues the list of its keys instead.
+    fn add_item(&mut self, job: &ListJob, item: Item) {
+        if job.list != KeyList::Projects {
+            self.collector.add_key(job.rank, item);
+        } else if let Some(project) = self.collector.add_project(item) {
+            let list = KeyList::ProjectKeys { project };
+            self.waiting.push_back(ListJob::new(list, self.list_count));
+            self.list_count += 1;
+        }
+    }
+
+    /// Ends a list that failed. It is missing in the result, unless the organization has no such keys.
+    fn end_with_error(&mut self, list: KeyList, error: ListError) {
+        self.done_count += 1;
+        let is_absent = error.is_status(StatusCode::NOT_FOUND) && list.may_be_absent();
+        if is_absent {
+            return;
+        }
+        if error.ends_listing() {
+            self.skip_waiting(&error);
+        }
+        self.collector.add_missing(list, error);
+    }
+
+    /// Ends the waiting lists, which are missing in the result for this reason.
     fn skip_waiting(&mut self, error: &ListError) {
         for job in self.waiting.drain(..) {
             self.collector.add_missing(job.list, error.clone());
-            self.done += 1;
+            self.done_count += 1;
+        }
+    }
+
+    fn progress(&self, fetcher: &PageFetcher<'_>) -> ListingProgress {
+        ListingProgress {
+            lists: self.list_count,
+            done: self.done_count,
+            keys: self.collector.key_count(),
+            requests: fetcher.request_count.load(Relaxed),
+            retries: fetcher.retry_count.load(Relaxed),
         }
     }
 }
@@ -169,17 +199,19 @@ impl ListJob {
         Self { list, rank, cursor: None, used_cursors: HashSet::new() }
     }
 
-    /// Moves to the page after this cursor.
+    /// Moves to the page after this cursor. Returns an error if the cursor is unusable or repeated, or if the list is too
+    /// long.
     fn advance(&mut self, cursor: String) -> Result<(), ListError> {
-        // Each page but the first has a cursor.
-        let pages = 1 + self.used_cursors.len();
-        if cursor.is_empty() || cursor.len() > MAX_CURSOR || !self.used_cursors.insert(cursor.clone()) {
-            Err(ListError::RepeatedCursor)
-        } else if pages == MAX_PAGES {
-            Err(ListError::TooManyPages)
-        } else {
-            self.cursor = Some(cursor);
-            Ok(())
+        // The first page has no cursor.
+        let page_count = 1 + self.used_cursors.len();
+        if cursor.is_empty() || cursor.len() > MAX_CURSOR || self.used_cursors.contains(&cursor) {
+            return Err(ListError::RepeatedCursor);
         }
+        if page_count == MAX_PAGES {
+            return Err(ListError::TooManyPages);
+        }
+        self.used_cursors.insert(cursor.clone());
+        self.cursor = Some(cursor);
+        Ok(())
     }
 }

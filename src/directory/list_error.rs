@@ -57,7 +57,8 @@ impl ListError {
             Self::Status { status, .. } => {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
             }
-            error => matches!(error, Self::Transport(_) | Self::Timeout(_)),
+            Self::Transport(_) | Self::Timeout(_) => true,
+            _ => false,
         }
     }
 
@@ -104,6 +105,9 @@ impl fmt::Display for ListError {
     }
 }
 
+/// Writes the text of a [`ListError::Status`].
+///
+/// `delay` is the delay that the last response requested. There was no further retry, so the delay was too long.
 fn write_status(f: &mut fmt::Formatter<'_>, status: StatusCode, delay: Option<Duration>) -> fmt::Result {
     let code = status.as_u16();
     match (code, delay) {

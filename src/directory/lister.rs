@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use tokio::sync::Mutex;
 
-use super::list::{ListConfig, list};
+use super::list::{ListConfig, read_lists};
 use super::listing::Listing;
 
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub(super) struct Lister {
 #[derive(Default)]
 struct SharedListing {
     /// The number of listings that have begun.
-    begun: AtomicU64,
+    begun_count: AtomicU64,
     /// The number and the result of the last listing. Locked during a listing.
     last: Mutex<Option<(u64, Arc<Listing>)>>,
 }
@@ -30,18 +30,18 @@ impl Lister {
 
     /// Lists all keys, or waits for a listing that began after this call and returns its result.
     ///
-    /// A listing in progress does not count: it may have passed the page that contains a new key.
+    /// The result of a listing in progress is not enough: it may have passed the page that contains a new key.
     pub(super) async fn list(&self) -> Arc<Listing> {
-        let begun = self.shared.begun.load(SeqCst);
+        let begun_before = self.shared.begun_count.load(SeqCst);
         let mut last = self.shared.last.lock().await;
-        match &*last {
-            Some((number, listing)) if *number > begun => listing.clone(),
-            _ => {
-                let number = 1 + self.shared.begun.fetch_add(1, SeqCst);
-                let listing = Arc::new(list(&self.config).await);
-                *last = Some((number, listing.clone()));
-                listing
-            }
+        if let Some((number, listing)) = &*last
+            && *number > begun_before
+        {
+            return listing.clone();
         }
+        let number = 1 + self.shared.begun_count.fetch_add(1, SeqCst);
+        let listing = Arc::new(read_lists(&self.config).await);
+        *last = Some((number, listing.clone()));
+        listing
     }
 }

@@ -89,16 +89,21 @@ impl Listing {
         (KeyNames::merged([&self.names, known]), self.changes(known))
     }
 
+    /// Compares the listing with the known names.
     pub(super) fn changes(&self, known: &KeyNames) -> Changes {
         let mut changes = Changes::default();
         for (id, name) in self.names.iter() {
             match known.name(id) {
                 None => changes.new += 1,
-                Some(before) => changes.renamed += usize::from(before != name),
+                Some(before) if before != name => changes.renamed += 1,
+                Some(_) => {}
             }
         }
-        let is_gone = |id: &str| self.names.name(id).is_none() && !self.unnamed.contains(id);
-        changes.gone = self.is_complete().then(|| known.iter().filter(|(id, _)| is_gone(id)).count());
+        // A key that is in no list may be in a missing one.
+        if self.is_complete() {
+            let is_gone = |id: &str| self.names.name(id).is_none() && !self.unnamed.contains(id);
+            changes.gone = Some(known.iter().filter(|(id, _)| is_gone(id)).count());
+        }
         changes
     }
 }
@@ -111,19 +116,23 @@ impl MissingList {
 }
 
 impl fmt::Display for MissingList {
+    /// Writes the list and the reason, and for a rejected key the kind of key that is required.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.list, self.error)?;
-        match [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].iter().any(|&code| self.error.is_status(code))
-        {
-            true => write!(f, "; it requires {}", self.list.required_key()),
-            false => Ok(()),
+        let is_rejected =
+            self.error.is_status(StatusCode::UNAUTHORIZED) || self.error.is_status(StatusCode::FORBIDDEN);
+        if is_rejected {
+            write!(f, "; it requires {}", self.list.required_key())?;
         }
+        Ok(())
     }
 }
 
 impl fmt::Display for Synced {
+    /// Writes a summary, for example `250 projects, 12002 keys: 12002 new, 0 renamed, 0 gone`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (listing, Changes { new, renamed, gone }) = (&self.listing, self.changes);
+        let listing = &self.listing;
+        let Changes { new, renamed, gone } = self.changes;
         if listing.projects > 0 {
             write!(f, "{} projects, ", listing.projects)?;
         }
@@ -134,10 +143,10 @@ impl fmt::Display for Synced {
         if listing.left_out > 0 {
             write!(f, ", {} left out without a usable name", listing.left_out)?;
         }
-        match listing.missing.len() {
-            0 => Ok(()),
-            missing => write!(f, "; {missing} lists are missing"),
+        if !listing.missing.is_empty() {
+            write!(f, "; {} lists are missing", listing.missing.len())?;
         }
+        Ok(())
     }
 }
 

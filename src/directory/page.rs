@@ -19,7 +19,7 @@ const MAX_ITEMS: usize = 10_000;
 pub(super) struct ListPage {
     pub(super) items: Vec<Item>,
     /// The cursor of the next page, if there is one. Empty if the page contains no cursor.
-    pub(super) next: Option<String>,
+    pub(super) next_cursor: Option<String>,
 }
 
 /// The members of an item that are read. A member that is absent or not a string is `None`.
@@ -32,46 +32,53 @@ pub(super) struct Item {
 }
 
 impl ListPage {
+    /// Parses a page: an object with an array `data`. A malformed element of the array is an item without members.
     pub(super) fn parse(json: &[u8]) -> Result<Self, ListError> {
         let page: Object<'_> = serde_json::from_slice(json).map_err(|_| ListError::NotAPage)?;
         let data = page.get("data").ok_or(ListError::NotAPage)?;
-        let data: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| ListError::NotAPage)?;
-        if data.len() > MAX_ITEMS {
+        let elements: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| ListError::NotAPage)?;
+        if elements.len() > MAX_ITEMS {
             return Err(ListError::NotAPage);
         }
-        let items: Vec<Item> = data.into_iter().map(Item::parse).collect();
+        let items: Vec<Item> = elements.into_iter().map(Item::parse).collect();
         let has_more = page.get("has_more").is_some_and(|value| value.get() == "true");
-        let next = has_more.then(|| {
-            let last_item = || items.last().and_then(|item| item.id.clone());
-            string(&page, "last_id").or_else(last_item).unwrap_or_default()
-        });
-        Ok(Self { items, next })
+        let next_cursor = if has_more { Some(find_cursor(&page, &items)) } else { None };
+        Ok(Self { items, next_cursor })
     }
 }
 
 impl Item {
     fn parse(json: &RawValue) -> Self {
-        let item = object(json);
-        let account = item.get("owner").and_then(|owner| account_name(&object(owner)));
-        Self { id: string(&item, "id"), name: string(&item, "name"), account }
+        let item = parse_object(json);
+        let account = item.get("owner").and_then(|owner| find_account_name(&parse_object(owner)));
+        Self { id: parse_string(&item, "id"), name: parse_string(&item, "name"), account }
     }
 }
 
-/// The name of the service account in either form of an owner: nested in project keys, flat in admin keys.
-fn account_name(owner: &Object<'_>) -> Option<String> {
-    match owner.get("service_account") {
-        Some(account) => string(&object(account), "name"),
-        None if string(owner, "type").as_deref() == Some("service_account") => string(owner, "name"),
-        None => None,
-    }
+/// Returns the page's `last_id`, otherwise the id of its last item, otherwise an empty string.
+fn find_cursor(page: &Object<'_>, items: &[Item]) -> String {
+    parse_string(page, "last_id").or_else(|| items.last()?.id.clone()).unwrap_or_default()
 }
 
-/// The members of a JSON object. Empty if the value is not an object.
-fn object(json: &RawValue) -> Object<'_> {
+/// Returns the name of the service account that owns a key. `None` if the owner is no service account.
+///
+/// The owner of a project key contains the account in a member `service_account`. The owner of an admin key is the
+/// account itself, if its `type` is `service_account`.
+fn find_account_name(owner: &Object<'_>) -> Option<String> {
+    if let Some(account) = owner.get("service_account") {
+        return parse_string(&parse_object(account), "name");
+    }
+    let owner_type = parse_string(owner, "type")?;
+    if owner_type == "service_account" { parse_string(owner, "name") } else { None }
+}
+
+/// Parses the members of a JSON object. Returns no members if the value is not an object.
+fn parse_object(json: &RawValue) -> Object<'_> {
     serde_json::from_str(json.get()).unwrap_or_default()
 }
 
-fn string(object: &Object<'_>, member: &str) -> Option<String> {
+/// Parses a member of an object. Returns `None` if it is absent or not a string.
+fn parse_string(object: &Object<'_>, member: &str) -> Option<String> {
     serde_json::from_str(object.get(member)?.get()).ok()
 }
 
@@ -96,7 +103,7 @@ mod tests {
         let account = Item { account: Some("indexer".into()), ..item("key_b", "Secret Key") };
         assert_eq!(
             page,
-            Ok(ListPage { items: vec![item("key_a", "Ana ü"), account], next: Some("key_b".into()) })
+            Ok(ListPage { items: vec![item("key_a", "Ana ü"), account], next_cursor: Some("key_b".into()) })
         );
     }
 
@@ -116,7 +123,7 @@ mod tests {
             {"id":{"deep":[1]},"name":["x"],"owner":7}, {"id":"key_n","name":null,"owner":{"service_account":null}}"#;
         let json = format!(r#"{{"data":[{malformed},{{"id":"key_a","name":"a"}}]}}"#);
         let page = ListPage::parse(json.as_bytes()).unwrap();
-        assert_eq!((page.items.len(), page.next), (10, None));
+        assert_eq!((page.items.len(), page.next_cursor), (10, None));
         assert_eq!(page.items[9], item("key_a", "a"));
         assert_eq!(page.items[8], Item { id: Some("key_n".into()), ..Item::default() });
         assert_eq!(page.items.iter().filter(|item| item.name.is_some() && item.id.is_some()).count(), 1);
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn cursor_is_the_last_id_or_the_id_of_the_last_item() {
-        let next = |json: &str| ListPage::parse(json.as_bytes()).unwrap().next;
+        let next = |json: &str| ListPage::parse(json.as_bytes()).unwrap().next_cursor;
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":false,"last_id":"a"}"#), None);
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":true,"last_id":"z"}"#).as_deref(), Some("z"));
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":true,"last_id":null}"#).as_deref(), Some("a"));

@@ -57,8 +57,6 @@ pub enum KeyNamesErrorKind {
 pub(super) const ID: &str = "id";
 pub(super) const NAME: &str = "name";
 
-// === impl KeyNamesError ===
-
 impl KeyNamesError {
     pub(super) fn new(kind: KeyNamesErrorKind, subject: &'static str) -> Self {
         Self { kind, subject, bytes: 0, pair: None, position: None }
@@ -125,6 +123,7 @@ impl KeyNamesError {
 }
 
 impl fmt::Display for KeyNamesError {
+    /// Writes the number of the pair or the position in the text, if there is one, before the defect.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(number) = self.pair {
             write!(f, "pair {number}: ")?;

@@ -37,8 +37,6 @@ pub struct KeyNames {
     pub(super) partial: bool,
 }
 
-// === impl KeyNames ===
-
 impl KeyNames {
     /// The greatest length of an id or a name, in bytes.
     pub(crate) const MAX_LEN: usize = 256;
@@ -56,8 +54,9 @@ impl KeyNames {
     {
         let mut names = Self::default();
         for (index, (id, name)) in pairs.into_iter().enumerate() {
-            let added = names.add(id.as_ref(), name.as_ref());
-            added.map_err(|error| KeyNamesError { pair: Some(index + 1), ..error })?;
+            if let Err(error) = names.add(id.as_ref(), name.as_ref()) {
+                return Err(KeyNamesError { pair: Some(index + 1), ..error });
+            }
         }
         names.entries.finish();
         Ok(names)
@@ -105,7 +104,7 @@ impl KeyNames {
     /// True if this text can be an id or a name in a map.
     #[cfg(feature = "directory")]
     pub(crate) fn is_valid_text(text: &str) -> bool {
-        check(text, NAME).is_ok()
+        check_text(text, NAME).is_ok()
     }
 
     /// True if both maps contain the same pairs, in any order.
@@ -119,8 +118,7 @@ impl KeyNames {
         let mut merged = Self::default();
         for map in maps {
             for (id, name) in map.iter() {
-                // A duplicate id is dropped. The other error, more than 4 GiB, cannot occur with files of at most
-                // 64 MiB.
+                // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.
                 let _ = merged.entries.insert(id, name);
             }
             merged.left_out += map.left_out;
@@ -132,8 +130,8 @@ impl KeyNames {
 
     /// Checks and adds one entry. `Entries::finish` must follow the last one.
     pub(super) fn add(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
-        check(id, ID)?;
-        check(name, NAME)?;
+        check_text(id, ID)?;
+        check_text(name, NAME)?;
         self.entries.insert(id, name)
     }
 }
@@ -149,8 +147,8 @@ impl fmt::Debug for KeyNames {
     }
 }
 
-/// Checks an id or a name against the rules that do not depend on other entries.
-fn check(text: &str, subject: &'static str) -> Result<(), KeyNamesError> {
+/// Checks an id or a name against the rules that do not depend on other entries. Returns the first broken rule.
+fn check_text(text: &str, subject: &'static str) -> Result<(), KeyNamesError> {
     let kind = if text.trim().is_empty() {
         KeyNamesErrorKind::Blank
     } else if text.len() > KeyNames::MAX_LEN {

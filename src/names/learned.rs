@@ -1,6 +1,6 @@
 //! Handles with names that a directory learns, and the publisher of these names.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::store::Store;
@@ -22,29 +22,30 @@ pub(crate) struct LearnedNames {
     place: usize,
 }
 
-// === impl LearnedNames ===
-
 impl LearnedNames {
-    /// Creates a publisher, and its handle, which also follows these files.
+    /// Creates a publisher, and its handle, which also follows the files at these paths.
     ///
     /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
-    /// it is not watched. If it is among `files`, the learned names take its place in the order of precedence, and
-    /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `files` may be empty.
+    /// it is not watched. If it is among `paths`, the learned names take its place in the order of precedence, and
+    /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `paths` may be empty.
     pub(crate) fn with_handle(
-        files: &[PathBuf],
+        paths: &[PathBuf],
         cache: &Path,
         cached: Option<KeyNames>,
     ) -> Result<(Self, SharedKeyNames), WatchError> {
-        let absolute = |path: &Path| absolute(path).unwrap_or_else(|_| path.into());
-        let is_cache = |path: &PathBuf| absolute(path) == absolute(cache);
-        let place = files.iter().position(is_cache).unwrap_or(files.len());
-        let watched: Vec<_> = files.iter().filter(|path| !is_cache(path)).cloned().collect();
-        let mut files = MapFile::open_all(&watched)?;
+        let absolute_path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let is_cache = |path: &PathBuf| absolute_path(path) == absolute_path(cache);
+        let place = paths.iter().position(is_cache).unwrap_or(paths.len());
+        let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
+        let mut files = MapFile::open_all(&watched_paths)?;
         let mut sources = sources_of(&files);
-        let unknown = || KeyNames { partial: true, ..KeyNames::default() };
-        sources.files.insert(place, (display_path(cache), Arc::new(cached.unwrap_or_else(unknown))));
+        let learned = cached.unwrap_or_else(|| KeyNames { partial: true, ..KeyNames::default() });
+        sources.files.insert(place, (display_path(cache), Arc::new(learned)));
         sources.is_listing_awaited = true;
-        files.iter_mut().skip(place).for_each(|file| file.place += 1);
+        // The learned map is not a watched file, so it moves the files behind it by one place.
+        for file in &mut files[place..] {
+            file.place += 1;
+        }
         let names = follow(files, sources)?;
         Ok((Self { store: Arc::downgrade(&names.store), place }, names))
     }
@@ -61,7 +62,9 @@ impl LearnedNames {
             let is_changed = is_first_complete || !sources.files[self.place].1.has_same_pairs(&names);
             if is_changed {
                 sources.set(self.place, names);
-                sources.is_listing_awaited &= !is_complete;
+                if is_complete {
+                    sources.is_listing_awaited = false;
+                }
             }
             is_changed
         });
@@ -69,6 +72,7 @@ impl LearnedNames {
 }
 
 impl Drop for LearnedNames {
+    /// Makes the handle's map complete, as a new generation, if a listing was still awaited.
     fn drop(&mut self) {
         if let Some(store) = self.store.upgrade() {
             store.change(|sources| std::mem::take(&mut sources.is_listing_awaited));

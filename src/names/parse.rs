@@ -40,68 +40,72 @@ impl KeyNames {
     /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
     /// ```
     pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
-        let mut names = parse(json)?;
+        let text = decode(json)?;
+        let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+        if !value.get().starts_with('{') {
+            let start = text.len() - text.trim_start().len();
+            return Err(KeyNamesError::new(Kind::NotAMap, kind_of(value)).at(position(text, start)));
+        }
+        let RawObject(members) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+        // In a map written by hand, an array is an error, so an array in `data` means a list page.
+        let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
+        let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
+        let mut names = if is_page { from_page(&members) } else { from_map(text, &members)? };
         names.entries.finish();
         Ok(names)
     }
 }
 
-/// Parses a map that was written by hand, or a saved list page.
-fn parse(json: &[u8]) -> Result<KeyNames, KeyNamesError> {
-    let text = decode(json)?;
-    let syntax_error = |error| syntax_error(text, &error);
-    let value: &RawValue = serde_json::from_str(text).map_err(syntax_error)?;
-    if !value.get().starts_with('{') {
-        let error = KeyNamesError::new(Kind::NotAMap, kind(value));
-        return Err(error.at(position(text, text.len() - text.trim_start().len())));
-    }
-    let RawObject(members) = serde_json::from_str(text).map_err(syntax_error)?;
-    // In a map written by hand, an array is an error, so an array in `data` means a list page.
-    let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
-    let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
-    if is_page { Ok(from_page(&members)) } else { from_map(text, &members) }
-}
-
 /// Decodes the bytes as text. Rejects a blank text, and one that contains only an API key.
 fn decode(json: &[u8]) -> Result<&str, KeyNamesError> {
-    let error = |kind| KeyNamesError::new(kind, "");
     // RFC 8259 §8.1: a parser may ignore a byte order mark. Some editors still write one.
-    let json = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
-    if json.starts_with(b"\xFF\xFE") || json.starts_with(b"\xFE\xFF") {
-        return Err(error(Kind::Utf16));
+    let bytes = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return Err(KeyNamesError::new(Kind::Utf16, ""));
     }
-    let text = str::from_utf8(json).map_err(|utf8_error| {
-        let valid = str::from_utf8(&json[..utf8_error.valid_up_to()]).unwrap_or_default();
-        error(Kind::NotUtf8).at(position(valid, valid.len()))
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let valid = str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        KeyNamesError::new(Kind::NotUtf8, "").at(position(valid, valid.len()))
     })?;
-    let unquoted = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
     if text.trim().is_empty() {
-        Err(error(Kind::Empty))
-    } else if !unquoted.starts_with(['{', '[']) && looks_like_secret(unquoted) {
-        Err(error(Kind::Secret))
-    } else {
-        Ok(text)
+        return Err(KeyNamesError::new(Kind::Empty, ""));
     }
+    let unquoted = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let is_container = unquoted.starts_with(['{', '[']);
+    if !is_container && looks_like_secret(unquoted) {
+        return Err(KeyNamesError::new(Kind::Secret, ""));
+    }
+    Ok(text)
 }
 
-/// Builds the map of a text written by hand. Every entry must be valid.
+/// Builds the map of a text written by hand. Returns the first error of an entry, with its position in the text.
 fn from_map(text: &str, members: &[(&RawValue, &RawValue)]) -> Result<KeyNames, KeyNamesError> {
-    let error = |kind, subject| Err(KeyNamesError::new(kind, subject));
     let mut names = KeyNames::default();
     for (id, value) in members {
-        let added = match (string(id), string(value)) {
-            (Some(id), Some(name)) => names.add(&id, &name),
-            (None, _) => error(Kind::Syntax, ID),
-            (Some(id), _) if id == "error" && value.get().starts_with('{') => error(Kind::ErrorResponse, ID),
-            (_, None) if value.get().starts_with('"') => error(Kind::Syntax, ""),
-            (_, None) => error(Kind::NotAName, kind(value)),
-        };
-        added.map_err(|error| {
-            let part = if error.subject == ID { id } else { value };
-            error.at(position(text, part.get().as_ptr() as usize - text.as_ptr() as usize))
-        })?;
+        if let Err(error) = add_member(&mut names, id, value) {
+            let part = if error.subject == ID { id.get() } else { value.get() };
+            // The part is a slice of the text.
+            let offset = part.as_ptr() as usize - text.as_ptr() as usize;
+            return Err(error.at(position(text, offset)));
+        }
     }
     Ok(names)
+}
+
+/// Adds one member of a text written by hand to the map. The subject of an error is [`ID`] if the id is wrong.
+fn add_member(names: &mut KeyNames, raw_id: &RawValue, value: &RawValue) -> Result<(), KeyNamesError> {
+    let Some(id) = string(raw_id) else {
+        return Err(KeyNamesError::new(Kind::Syntax, ID));
+    };
+    if let Some(name) = string(value) {
+        return names.add(&id, &name);
+    }
+    Err(match value.get().as_bytes().first() {
+        Some(b'{') if id == "error" => KeyNamesError::new(Kind::ErrorResponse, ID),
+        // A string with an invalid escape.
+        Some(b'"') => KeyNamesError::new(Kind::Syntax, ""),
+        _ => KeyNamesError::new(Kind::NotAName, kind_of(value)),
+    })
 }
 
 /// Builds the map of a list page. Unusable items are counted.
@@ -111,7 +115,10 @@ fn from_page(members: &[(&RawValue, &RawValue)]) -> KeyNames {
         match string(name).as_deref() {
             Some("data") => {
                 let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-                names.left_out += items.iter().filter(|item| !add_item(&mut names, item)).count();
+                for item in items {
+                    let is_usable = add_item(&mut names, item);
+                    names.left_out += usize::from(!is_usable);
+                }
             }
             Some("has_more") => names.partial |= value.get() == "true",
             _ => {}
@@ -122,24 +129,26 @@ fn from_page(members: &[(&RawValue, &RawValue)]) -> KeyNames {
 
 /// Adds a list item to the map. Returns false if the item is unusable.
 fn add_item(names: &mut KeyNames, item: &RawValue) -> bool {
-    id_and_name(item).is_some_and(|(id, name)| match names.add(&id, &name) {
+    let Ok(RawObject(members)) = serde_json::from_str(item.get()) else { return false };
+    let (Some(id), Some(name)) = (unique_string(&members, "id"), unique_string(&members, "name")) else {
+        return false;
+    };
+    match names.add(&id, &name) {
         Ok(()) => true,
         // An item that repeats an earlier one loses nothing.
         Err(error) => error.kind() == Kind::DuplicateId && names.name(&id) == Some(&*name),
-    })
+    }
 }
 
-/// Returns the id and the name of a list item, if each occurs once and is a string.
-fn id_and_name(item: &RawValue) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let RawObject(members) = serde_json::from_str(item.get()).ok()?;
-    let only = |wanted: &str| {
-        let mut found = members.iter().filter(|(name, _)| string(name).as_deref() == Some(wanted));
-        match (found.next(), found.next()) {
-            (Some((_, value)), None) => string(value),
-            _ => None,
-        }
-    };
-    Some((only("id")?, only("name")?))
+/// Returns the string in the member with this name. Returns `None` if the member is absent, occurs twice or contains
+/// another value.
+fn unique_string<'a>(members: &[(&'a RawValue, &'a RawValue)], wanted: &str) -> Option<Cow<'a, str>> {
+    let mut found = members.iter().filter(|(name, _)| string(name).as_deref() == Some(wanted));
+    let (_, value) = found.next()?;
+    if found.next().is_some() {
+        return None;
+    }
+    string(value)
 }
 
 /// Returns the unescaped text of a JSON string, and `None` for another value or an invalid escape.
@@ -153,7 +162,7 @@ fn string(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// The kind of a value, for messages.
-fn kind(value: &RawValue) -> &'static str {
+fn kind_of(value: &RawValue) -> &'static str {
     match value.get().as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
@@ -165,23 +174,28 @@ fn kind(value: &RawValue) -> &'static str {
     }
 }
 
-/// Translates a syntax error. Only its position is used: its message may repeat the input.
-///
-/// serde_json reports the byte at which it stopped, as a line from 1 and a column in bytes. If that is inside a bare
-/// word, such as `nul`, the position is the start of the word.
+/// Translates a syntax error of serde_json. Only its position is used: its message may repeat the input.
 fn syntax_error(text: &str, error: &serde_json::Error) -> KeyNamesError {
     if error.is_eof() {
-        let end = position(text, text.trim_end().len());
-        return KeyNamesError::new(Kind::Truncated, "").at(end);
+        let end = text.trim_end().len();
+        return KeyNamesError::new(Kind::Truncated, "").at(position(text, end));
     }
-    let lines = text.split_inclusive('\n').map(str::len);
-    let line_start: usize = lines.take(error.line().saturating_sub(1)).sum();
-    let offset = (line_start + error.column()).saturating_sub(1).min(text.len());
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-');
-    let (before, after) = text.as_bytes().split_at(offset);
-    let is_inside_word = after.first().is_some_and(is_word);
-    let word_len = before.iter().rev().take_while(|byte| is_inside_word && is_word(byte)).count();
-    KeyNamesError::new(Kind::Syntax, "").at(position(text, offset - word_len))
+    // serde_json reports the byte at which it stopped, as a line from 1 and a column in bytes.
+    let earlier_lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    let line_start: usize = earlier_lines.map(str::len).sum();
+    let stop = (line_start + error.column()).saturating_sub(1).min(text.len());
+    KeyNamesError::new(Kind::Syntax, "").at(position(text, word_start(text.as_bytes(), stop)))
+}
+
+/// Returns the start of the bare word, such as `nul`, around an offset. Outside a word, returns the offset itself.
+fn word_start(text: &[u8], offset: usize) -> usize {
+    let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'+' | b'-');
+    match text.get(offset) {
+        Some(byte) if is_word_byte(byte) => {
+            offset - text[..offset].iter().rev().take_while(|byte| is_word_byte(byte)).count()
+        }
+        _ => offset,
+    }
 }
 
 /// Returns the line and column of a byte, from 1. Columns count characters, as editors do.
@@ -189,10 +203,10 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     let char_start = (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..char_start];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+    let line = before.matches('\n').count() + 1;
+    let column = before[line_start..].chars().count() + 1;
+    (line, column)
 }
-
-// === impl RawObject ===
 
 impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -23,16 +23,21 @@ const MIN_KEY_LEN: usize = 20;
 /// The value must not continue a word: `risk-adjusted` and `disk-usage-12345678` are names. So is `sk-bratislava`,
 /// which is too short for a key.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
-    let text = text.as_bytes();
-    let is_key_byte = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let is_key = |rest: &[u8]| {
-        KINDS.iter().any(|kind| rest.starts_with(kind))
-            || rest.iter().take_while(is_key_byte).take(MIN_KEY_LEN).count() == MIN_KEY_LEN
-    };
-    memchr_iter(PREFIX[0], text).any(|at| {
-        let continues_a_word = at > 0 && text[at - 1].is_ascii_alphanumeric();
-        !continues_a_word && text[at..].strip_prefix(PREFIX).is_some_and(is_key)
+    let bytes = text.as_bytes();
+    memchr_iter(PREFIX[0], bytes).any(|at| {
+        let continues_a_word = at > 0 && bytes[at - 1].is_ascii_alphanumeric();
+        !continues_a_word && starts_with_key(&bytes[at..])
     })
+}
+
+/// True if the text starts with an API key of a known kind, or with one of enough characters.
+fn starts_with_key(text: &[u8]) -> bool {
+    let Some(rest) = text.strip_prefix(PREFIX) else { return false };
+    if KINDS.iter().any(|kind| rest.starts_with(kind)) {
+        return true;
+    }
+    let is_key_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    rest.len() >= MIN_KEY_LEN && rest[..MIN_KEY_LEN].iter().all(is_key_byte)
 }
 
 /// Returns the text, or [`HIDDEN`] if it contains a secret.
@@ -41,13 +46,13 @@ pub(crate) fn mask(text: &str) -> &str {
     if looks_like_secret(text) { HIDDEN } else { text }
 }
 
-/// Returns the path as text for messages, or [`HIDDEN`] if an API key was passed in its place.
+/// Returns the path as text for messages: `""` for an empty path, and [`HIDDEN`] for an API key in place of a path.
 #[cfg(feature = "watch")]
 pub(crate) fn display_path(path: &Path) -> String {
     match path.display().to_string() {
-        path if path.is_empty() => "\"\"".into(),
-        path if looks_like_secret(&path) => HIDDEN.into(),
-        path => path,
+        shown if shown.is_empty() => "\"\"".into(),
+        shown if looks_like_secret(&shown) => HIDDEN.into(),
+        shown => shown,
     }
 }
 

@@ -34,8 +34,6 @@ pub struct SharedKeyNames {
     pub(super) watcher: Option<Arc<dyn Send + Sync>>,
 }
 
-// === impl SharedKeyNames ===
-
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {

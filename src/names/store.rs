@@ -57,7 +57,7 @@ pub(super) struct Store {
     /// Locked by each writer, before the status.
     sources: Mutex<Sources>,
     pub(super) status: watch::Sender<Status>,
-    pub(super) unmatched: UnmatchedQueue,
+    pub(super) unmatched: Arc<UnmatchedQueue>,
 }
 
 /// The maps that are merged into one.
@@ -70,8 +70,6 @@ pub(super) struct Sources {
     /// True until a complete listing of the keys is published, if there is a publisher.
     pub(super) is_listing_awaited: bool,
 }
-
-// === impl Snapshot ===
 
 impl Snapshot {
     /// The number of this generation of the handle's maps. The first is 1.
@@ -88,16 +86,16 @@ impl Deref for Snapshot {
     }
 }
 
-// === impl Status ===
-
 impl Status {
+    /// The status of a snapshot that was merged from these sources, without an error and a warning.
     fn new(snapshot: &Snapshot, sources: &Sources) -> Self {
         let paths: Vec<_> = sources.files.iter().map(|(path, _)| &**path).collect();
+        let source = if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") };
         Self {
             generation: snapshot.generation,
             entries: snapshot.len(),
             changed_at: SystemTime::now(),
-            source: if sources.replacement.is_some() { "memory".into() } else { paths.join(", ") },
+            source,
             #[cfg(feature = "watch")]
             last_error: None,
             #[cfg(feature = "watch")]
@@ -108,14 +106,13 @@ impl Status {
     }
 }
 
-// === impl Store ===
-
 impl Store {
     /// Creates a store whose first generation is merged from these sources.
     pub(super) fn new(sources: Sources) -> Arc<Self> {
         let mut first = sources.merge(1);
+        // An empty first map means that the names have not arrived yet.
         first.is_complete &= !first.is_empty();
-        let unmatched = UnmatchedQueue::default();
+        let unmatched = Arc::<UnmatchedQueue>::default();
         unmatched.restart(first.generation);
         Arc::new(Self {
             unmatched,
@@ -130,7 +127,8 @@ impl Store {
         self.change_with_status(change, |_| false);
     }
 
-    /// Changes the sources and the status in one step. Each closure returns true if it has changed something.
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. If the
+    /// sources have changed, their merged map is the next generation.
     pub(super) fn change_with_status(
         &self,
         change_sources: impl FnOnce(&mut Sources) -> bool,
@@ -138,13 +136,15 @@ impl Store {
     ) {
         // The sources are consistent even if another writer panics.
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_changed = change_sources(&mut sources);
-        let next = is_changed.then(|| sources.merge(self.current.load().generation + 1));
+        if !change_sources(&mut sources) {
+            self.status.send_if_modified(change_status);
+            return;
+        }
+        let next = sources.merge(self.current.load().generation + 1);
         // The status stays locked until the map is stored, so a reader that has seen a generation in the status loads
         // that generation or a later one.
-        self.status.send_if_modified(|status| {
-            let is_status_changed = change_status(status);
-            let Some(next) = next else { return is_status_changed };
+        self.status.send_modify(|status| {
+            change_status(status);
             *status = Status {
                 #[cfg(feature = "watch")]
                 last_error: status.last_error.take(),
@@ -154,12 +154,9 @@ impl Store {
             };
             self.unmatched.restart(next.generation);
             self.current.store(Arc::new(next));
-            true
         });
     }
 }
-
-// === impl Sources ===
 
 impl Sources {
     /// Replaces the map at one place of the order of precedence.
@@ -169,10 +166,11 @@ impl Sources {
         self.replacement = None;
     }
 
-    /// Merges all maps. The first map that contains an id names it.
+    /// Merges all maps into the snapshot of this generation. The first map that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
         let names = match (&self.replacement, &self.files[..]) {
-            (Some(only), _) | (None, [(_, only)]) => only.clone(),
+            (Some(replacement), _) => replacement.clone(),
+            (None, [(_, only)]) => only.clone(),
             (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
         };
         let is_complete = !names.is_partial() && !self.is_listing_awaited;

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::{KeyNames, looks_like_secret};
 
@@ -13,14 +15,19 @@ pub(super) const MAX_UNMATCHED: usize = 1024;
 
 /// The ids that were looked up without success in the current generation.
 #[derive(Default)]
-pub(super) struct UnmatchedQueue(watch::Sender<UnmatchedState>);
+pub(super) struct UnmatchedQueue {
+    state: Mutex<UnmatchedState>,
+    /// Wakes the receiver after an id was added.
+    id_added: Notify,
+    is_receiver_taken: AtomicBool,
+}
 
 #[derive(Default)]
 struct UnmatchedState {
     generation: u64,
+    /// All ids of this generation, received or not.
     seen: HashSet<Box<str>, RandomState>,
     unread: Vec<String>,
-    is_receiver_taken: bool,
 }
 
 /// The receiver of the ids that were looked up in vain, from
@@ -29,75 +36,66 @@ struct UnmatchedState {
 /// An id arrives once per generation of the map, and at most 1,024 ids arrive per generation, because the upstream
 /// decides which ids occur. Ids that are longer than 256 bytes or look like a secret never arrive. A new generation
 /// discards the ids that have not been received yet.
-pub struct UnmatchedReceiver(watch::Sender<UnmatchedState>);
-
-// === impl UnmatchedQueue ===
+pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
 
 impl UnmatchedQueue {
-    /// Notes an id and returns true if it is new in this generation and there is room for it.
-    ///
-    /// Ids of an older generation are ignored, as are those that are too long for a map or look like a secret.
+    /// Adds an id and wakes the receiver. Returns false if the id is ignored: it belongs to another generation, was
+    /// added before, is too long for a map or looks like a secret, or there are 1,024 ids already.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
-        self.0.send_if_modified(|state| {
-            // The cheapest checks come first: most unmatched ids have been seen before.
-            let is_new = state.generation == generation
-                && id.len() <= KeyNames::MAX_LEN
-                && !state.seen.contains(id)
-                && state.seen.len() < MAX_UNMATCHED
-                && !looks_like_secret(id);
-            if is_new {
-                state.seen.insert(id.into());
-                state.unread.push(id.into());
-            }
-            is_new
-        })
+        let mut state = self.lock();
+        // The cheapest checks come first: most unmatched ids have been seen before.
+        let is_accepted = state.generation == generation
+            && id.len() <= KeyNames::MAX_LEN
+            && !state.seen.contains(id)
+            && state.seen.len() < MAX_UNMATCHED
+            && !looks_like_secret(id);
+        if is_accepted {
+            state.seen.insert(id.into());
+            state.unread.push(id.into());
+            self.id_added.notify_one();
+        }
+        is_accepted
     }
 
-    /// Forgets all ids and accepts those of this generation only.
+    /// Discards all ids and accepts those of this generation only.
     pub(super) fn restart(&self, generation: u64) {
-        self.0.send_modify(|state| {
-            let is_receiver_taken = state.is_receiver_taken;
-            *state = UnmatchedState { generation, is_receiver_taken, ..Default::default() };
-        });
+        *self.lock() = UnmatchedState { generation, ..UnmatchedState::default() };
     }
 
     /// Returns the receiver on the first call, and `None` afterwards.
-    pub(super) fn take_receiver(&self) -> Option<UnmatchedReceiver> {
-        let is_first =
-            self.0.send_if_modified(|state| !std::mem::replace(&mut state.is_receiver_taken, true));
-        is_first.then(|| UnmatchedReceiver(self.0.clone()))
+    pub(super) fn take_receiver(self: &Arc<Self>) -> Option<UnmatchedReceiver> {
+        let was_taken = self.is_receiver_taken.swap(true, Ordering::Relaxed);
+        if was_taken { None } else { Some(UnmatchedReceiver(self.clone())) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnmatchedState> {
+        // The state is consistent even if another thread panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-// === impl UnmatchedReceiver ===
 
 impl UnmatchedReceiver {
     /// Waits for unmatched ids and returns all that have arrived, in their order. Never returns an empty list.
     /// Dropping the future loses no id.
     pub async fn recv(&mut self) -> Vec<String> {
-        let mut changes = self.0.subscribe();
         loop {
-            let unread = self.try_recv();
-            // `changed` cannot fail: `self` keeps a sender.
-            if !unread.is_empty() || changes.changed().await.is_err() {
-                return unread;
+            let ids = self.try_recv();
+            if !ids.is_empty() {
+                return ids;
             }
+            // Returns at once if an id was added since `try_recv`.
+            self.0.id_added.notified().await;
         }
     }
 
     /// Returns the unmatched ids that have arrived, in their order, without waiting.
     pub fn try_recv(&mut self) -> Vec<String> {
-        let mut unread = Vec::new();
-        self.0.send_if_modified(|state| {
-            unread = std::mem::take(&mut state.unread);
-            false
-        });
-        unread
+        std::mem::take(&mut self.0.lock().unread)
     }
 }
 
 impl fmt::Debug for UnmatchedReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.borrow().unread.len()).finish()
+        f.debug_struct("UnmatchedReceiver").field("unread", &self.0.lock().unread.len()).finish()
     }
 }

@@ -91,8 +91,8 @@ impl SharedKeyNames {
 }
 
 pub(super) fn sources_of(files: &[MapFile]) -> Sources {
-    let files = files.iter().map(|file| (display_path(&file.path), file.names.clone()));
-    Sources { files: files.collect(), ..Sources::default() }
+    let maps = files.iter().map(|file| (display_path(&file.path), file.names.clone()));
+    Sources { files: maps.collect(), ..Sources::default() }
 }
 
 /// Creates a handle with the sources. If there are files, a thread reloads them.
@@ -103,25 +103,27 @@ pub(super) fn follow(files: Vec<MapFile>, sources: Sources) -> Result<SharedKeyN
     start(files, sources, POLL_INTERVAL, native_watcher)
 }
 
-/// Starts the thread that reloads the files. `native_watcher` creates the watcher that sends signals to it.
+/// Starts the thread that reloads the files. `create_watcher` creates the system's watcher, which sends signals to the
+/// thread. Returns an error if the thread cannot be started.
 fn start(
     files: Vec<MapFile>,
     sources: Sources,
     poll_interval: Duration,
-    native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
+    create_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
     let store = Store::new(sources);
     let (sender, signals) = channel();
-    let directories = DirectoryWatcher::new(native_watcher(sender.clone()));
+    let directories = DirectoryWatcher::new(create_watcher(sender.clone()));
     let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store), signals };
     #[cfg(feature = "tracing")]
     reloader.warn_if_partial();
     reloader.watch_directories();
+    // Publishes the warning if there are no file events.
     reloader.publish(&store, false);
     let thread = thread::Builder::new().name("key names".into());
-    thread.spawn(move || reloader.run(poll_interval)).map_err(|error| {
+    if let Err(error) = thread.spawn(move || reloader.run(poll_interval)) {
         let message = format!("no thread can be started to watch files: {error}");
-        WatchError::new(WatchErrorKind::Thread, message).caused_by(error)
-    })?;
+        return Err(WatchError::new(WatchErrorKind::Thread, message).caused_by(error));
+    }
     Ok(SharedKeyNames { store, watcher: Some(Arc::new(StopOnDrop(sender))) })
 }

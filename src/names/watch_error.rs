@@ -40,8 +40,6 @@ pub enum WatchErrorKind {
     Thread,
 }
 
-// === impl WatchError ===
-
 impl WatchError {
     /// The kind of the error.
     pub fn kind(&self) -> WatchErrorKind {
@@ -65,7 +63,7 @@ impl WatchError {
     /// The error of one file. `message` follows the path and begins with a colon.
     pub(super) fn in_file(kind: WatchErrorKind, path: &Path, message: impl fmt::Display) -> Self {
         let shown = display_path(path);
-        let path = (shown == path.to_string_lossy()).then(|| path.to_path_buf());
+        let path = if shown == path.to_string_lossy() { Some(path.to_path_buf()) } else { None };
         Self { path, ..Self::new(kind, format!("{shown}{message}")) }
     }
 

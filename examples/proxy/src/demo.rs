@@ -6,8 +6,9 @@
 //! GET /v1/organizations/…                           anthropic: the same for Anthropic's API
 //! ```
 //!
-//! `params` parses the query of each request, and `response` has the form of responses.
+//! `endpoints` lists the reports, `params` parses the query of each request, and `response` has the form of responses.
 mod anthropic;
+mod endpoints;
 mod organization;
 mod params;
 mod reports;
@@ -36,7 +37,7 @@ use tower_http::compression::CompressionLayer;
 use super::server::limits::Limits;
 use super::server::{self, ShutdownSignal};
 use params::QueryParams;
-use response::{DAY, DemoResponse, error, now};
+use response::{DAY, DemoResponse, error_response, now};
 
 pub struct Demo {
     /// The address of the demo API.
@@ -47,13 +48,15 @@ pub struct Demo {
 
 /// Returns the names of all keys but the deleted one, as the API's lists contain them.
 pub fn names() -> Result<KeyNames, KeyNamesError> {
-    let openai = organization::KEYS.iter().filter(|k| !k.deleted);
-    KeyNames::new(openai.map(|k| (k.id, k.name)).chain(anthropic::KEYS.iter().map(|k| (k.id, k.name))))
+    let openai = organization::KEYS.iter().filter(|key| !key.deleted).map(|key| (key.id, key.name));
+    let anthropic = anthropic::KEYS.iter().map(|key| (key.id, key.name));
+    KeyNames::new(openai.chain(anthropic))
 }
 
 impl Demo {
+    /// Starts the demo API on a free port of the loopback interface.
     pub async fn start(limits: Limits) -> io::Result<Self> {
-        let (_stop, stop) = ShutdownSignal::channel();
+        let (stop_sender, stop_signal) = ShutdownSignal::channel();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let base = format!("http://{address}/v1").parse::<BaseUrl>().map_err(io::Error::other)?;
@@ -61,8 +64,8 @@ impl Demo {
             // The real API compresses too.
             .layer(CompressionLayer::new())
             .service(service_fn(async |request| Ok::<_, Infallible>(respond(&request))));
-        tokio::spawn(server::serve(listener, service, limits, stop));
-        Ok(Self { base, _stop })
+        tokio::spawn(server::serve(listener, service, limits, stop_signal));
+        Ok(Self { base, _stop: stop_sender })
     }
 
     /// Sends one request to the demo API and one to the proxy at `bound`. Returns both responses, and commands to try.
@@ -74,56 +77,57 @@ impl Demo {
             ip => ip,
         };
         let proxy = format!("http://{}", SocketAddr::new(ip, bound.port()));
-        let start = (now() / DAY - 7) * DAY;
-        let costs = format!("/v1/organization/costs?start_time={start}&group_by=");
+        let last_week = (now() / DAY - 7) * DAY;
+        let costs = format!("/v1/organization/costs?start_time={last_week}");
+        let before = format!("{}{costs}&group_by=api_key_id&limit=1", self.base);
+        let after = format!("{proxy}{costs}&group_by=api_key_name&limit=1");
 
         let mut text = String::new();
-        for (title, base, group) in [
-            ("before, from the demo upstream", self.base.to_string(), "api_key_id"),
-            ("after, through the proxy", proxy.clone(), "api_key_name"),
-        ] {
-            let target = format!("{costs}{group}&limit=1");
-            let body = get(&format!("{base}{target}")).await?;
-            writeln!(text, "\n{title}: GET {base}{target}")?;
-            text.push_str(&one_row_per_line(&body));
-            text.push('\n');
+        for (title, url) in [("before, from the demo upstream", before), ("after, through the proxy", after)]
+        {
+            let page = get_text(&url).await?;
+            let rows = page.replace("},{\"object\"", "},\n  {\"object\"");
+            writeln!(text, "\n{title}: GET {url}\n{rows}")?;
         }
-        write!(
-            text,
-            "\nto try (any key will do, sk-bad is refused; Ctrl-C ends the demo):\n  \
-             curl '{proxy}{costs}api_key_name'\n  \
-             curl -G {proxy}/v1/organization/usage/completions -d start_time={start} -d bucket_width=1h --data-urlencode 'group_by[]=api_key_name' -d 'group_by[]=model'\n  \
-             curl --compressed '{proxy}/v1/organization/costs?start_time={start}&group_by=api_key_name,line_item'\n  \
-             curl -G {proxy}/v1/organization/costs -d start_time={start} -d group_by=api_key_name --data-urlencode 'api_key_names[]=notebooks – Zürich'\n  \
-             curl {proxy}/v1/organization/projects/{}/api_keys\n  \
-             curl '{proxy}/v1/organizations/usage_report/messages?starting_at={}&group_by[]=api_key_name'\n  \
-             curl -i -H 'Authorization: Bearer sk-bad' '{proxy}{costs}api_key_name'\n  \
-             curl {proxy}/health\n\
-             or with an SDK: base_url=\"{proxy}/v1\"\n",
-            organization::PROJECTS[0].id,
-            anthropic::timestamp(start),
-        )?;
+        text.push_str(&example_commands(&proxy, last_week));
         Ok(text)
     }
 }
 
-fn one_row_per_line(page: &str) -> String {
-    page.replace("},{\"object\"", "},\n  {\"object\"")
+/// Returns commands for reports that begin at `start`, and for the other endpoints.
+fn example_commands(proxy: &str, start: u64) -> String {
+    let costs = format!("{proxy}/v1/organization/costs");
+    format!(
+        "\nto try (any key will do, sk-bad is refused; Ctrl-C ends the demo):\n  \
+         curl '{costs}?start_time={start}&group_by=api_key_name'\n  \
+         curl -G {proxy}/v1/organization/usage/completions -d start_time={start} -d bucket_width=1h --data-urlencode 'group_by[]=api_key_name' -d 'group_by[]=model'\n  \
+         curl --compressed '{costs}?start_time={start}&group_by=api_key_name,line_item'\n  \
+         curl -G {costs} -d start_time={start} -d group_by=api_key_name --data-urlencode 'api_key_names[]=notebooks – Zürich'\n  \
+         curl {proxy}/v1/organization/projects/{}/api_keys\n  \
+         curl '{proxy}/v1/organizations/usage_report/messages?starting_at={}&group_by[]=api_key_name'\n  \
+         curl -i -H 'Authorization: Bearer sk-bad' '{costs}?start_time={start}&group_by=api_key_name'\n  \
+         curl {proxy}/health\n\
+         or with an SDK: base_url=\"{proxy}/v1\"\n",
+        organization::PROJECTS[0].id,
+        anthropic::timestamp(start),
+    )
 }
 
-async fn get(url: &str) -> Result<String, BoxError> {
+/// Sends a GET request with a key, and returns the body of the response.
+async fn get_text(url: &str) -> Result<String, BoxError> {
     let client = Client::builder(TokioExecutor::new()).build_http();
     let request = Request::get(url).header(AUTHORIZATION, "Bearer demo").body(Empty::<Bytes>::new())?;
     let exchange = async {
-        let body = client.request(request).await?.into_body();
-        let body = body.collect().await?.to_bytes();
-        Ok::<_, BoxError>(String::from_utf8(body.into())?)
+        let response = client.request(request).await?;
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok::<_, BoxError>(String::from_utf8(bytes.into())?)
     };
     tokio::time::timeout(Duration::from_secs(10), exchange).await?
 }
 
 // === the API ===
 
+/// Returns the response to a request, with headers of the real API.
 fn respond(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let DemoResponse(status, body) = route(request);
     let mut response = Response::new(Full::from(body));
@@ -140,6 +144,7 @@ fn respond(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     response
 }
 
+/// Returns the status and JSON of an endpoint. The key `sk-bad` is refused; any other key is accepted, even none.
 fn route(request: &Request<Incoming>) -> DemoResponse {
     let path = request.uri().path();
     let has_header = |name: HeaderName, expected: &str| {
@@ -148,31 +153,38 @@ fn route(request: &Request<Incoming>) -> DemoResponse {
     let params = QueryParams::parse(request.uri().query());
     if let Some(below) = path.strip_prefix("/v1/organizations/") {
         if has_header(HeaderName::from_static("x-api-key"), "sk-bad") {
-            return anthropic::error(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key");
+            let message = "invalid x-api-key";
+            return anthropic::error_response(StatusCode::UNAUTHORIZED, "authentication_error", message);
         }
         return anthropic::respond(request.method(), below, &params);
     }
     if has_header(AUTHORIZATION, "Bearer sk-bad") {
-        return error(StatusCode::UNAUTHORIZED, "Incorrect API key provided.", None, "invalid_api_key");
+        let message = "Incorrect API key provided.";
+        return error_response(StatusCode::UNAUTHORIZED, message, None, "invalid_api_key");
     }
-    let Some(below) = path.strip_prefix("/v1/organization/") else {
-        return unknown_path(path);
-    };
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    match route_openai(request.method(), path, &params) {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+/// Returns the response of an endpoint of OpenAI's API, or the response to an invalid request as an error.
+fn route_openai(method: &Method, path: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    let Some(endpoint) = path.strip_prefix("/v1/organization/") else { return Err(unknown_path(path)) };
+    if !matches!(*method, Method::GET | Method::HEAD) {
         let message = "The demo supports only GET and HEAD.";
-        return error(StatusCode::METHOD_NOT_ALLOWED, message, None, "method_not_allowed");
+        return Err(error_response(StatusCode::METHOD_NOT_ALLOWED, message, None, "method_not_allowed"));
     }
-    let result = match below.split('/').collect::<Vec<_>>()[..] {
-        ["costs"] => reports::costs(&params),
-        ["usage", kind] => reports::usage(kind, &params),
-        ["projects"] => organization::projects(&params),
-        ["projects", project, "api_keys"] => organization::project_keys(project, &params),
-        ["admin_api_keys"] => organization::admin_keys(&params),
-        _ => return unknown_path(path),
-    };
-    result.unwrap_or_else(|error| error)
+    match endpoint.split('/').collect::<Vec<_>>()[..] {
+        ["costs"] => reports::costs(params),
+        ["usage", kind] => reports::usage(kind, params),
+        ["projects"] => organization::list_projects(params),
+        ["projects", project, "api_keys"] => organization::list_project_keys(project, params),
+        ["admin_api_keys"] => organization::list_admin_keys(params),
+        _ => Err(unknown_path(path)),
+    }
 }
 
 fn unknown_path(path: &str) -> DemoResponse {
-    error(StatusCode::NOT_FOUND, &format!("Invalid URL (GET {path})"), None, "unknown_url")
+    let message = format!("Invalid URL (GET {path})");
+    error_response(StatusCode::NOT_FOUND, &message, None, "unknown_url")
 }

@@ -15,11 +15,10 @@
 //! - [`stack`] lists the Tower layers in order, built from [`settings`]: log, route, [`coding`], errors, the naming layer,
 //!   and timeouts.
 //! - [`upstream`] at the bottom of the stack forwards requests to the API, with retries. [`hop_by_hop`] removes headers
-//!   of one connection, and [`base`] compares the API's address with the proxy's own.
+//!   of one connection.
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 
-pub mod base;
 pub mod coding;
 pub mod command;
 pub mod demo;

@@ -1,12 +1,11 @@
 //! The subcommand `serve`: starts the proxy, logs reloads of its names, and serves until a signal.
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread::available_parallelism;
 
 use tokio::runtime;
 use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::{SharedKeyNames, Status};
 
-use super::base;
 use super::demo::Demo;
 use super::flags::ServeFlags;
 use super::output::print_line;
@@ -85,7 +84,7 @@ async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), Sta
     let Ok(mut addresses) = tokio::net::lookup_host((base.host(), base.port())).await else {
         return Ok(());
     };
-    if addresses.any(|address| base::is_own(bound, address)) {
+    if addresses.any(|address| is_own(bound, address)) {
         return Err(StartError::CannotStart(format!(
             "--openai-base-url {} is this proxy's own address ({bound}): it would send requests to itself without \
              end. Set it to the API's address, or unset OPENAI_BASE_URL for https://api.openai.com.",
@@ -102,9 +101,37 @@ fn warn_about_exposure(base: &BaseUrl, bound: SocketAddr) {
              reaches it can send requests to the upstream, and sees the names of the keys."
         );
     }
-    if base::leaks_secrets(base) {
+    if leaks_secrets(base) {
         tracing::warn!("{} is not encrypted: keys are sent in plain text to another machine.", base.origin());
     }
+}
+
+/// True if requests, with their keys, leave this machine without encryption.
+pub fn leaks_secrets(base: &BaseUrl) -> bool {
+    let is_local = match base.host().parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
+        Err(_) => {
+            let host = base.host().trim_end_matches('.').to_ascii_lowercase();
+            // RFC 6761 §6.3: names under `localhost` are loopback.
+            host == "localhost" || host.ends_with(".localhost")
+        }
+    };
+    !base.is_https() && !is_local
+}
+
+/// True if a connection to `target` reaches a listener at `bound`.
+pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
+    let (bound_ip, target_ip) = (bound.ip().to_canonical(), target.ip().to_canonical());
+    bound.port() == target.port()
+        && (bound_ip == target_ip
+            // A connection to 0.0.0.0 goes to loopback.
+            || (target_ip.is_unspecified() && (bound_ip.is_unspecified() || bound_ip.is_loopback()))
+            || (bound_ip.is_unspecified() && is_this_machine(target_ip)))
+}
+
+/// True if the address can be bound, which only an address of this machine can.
+fn is_this_machine(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// Logs each change of the names or of their status.

@@ -3,11 +3,12 @@
 //! ```text
 //! listener ─▶ admission ─▶ connection (timeouts) ─▶ in_flight ─▶ stack
 //!               │                │                      │
-//!               └──────────▶ activity ◀─────────────────┴─ stream
+//!               └──────────▶ activity ◀─────┴────────────┘
 //! ```
 //!
 //! `admission` limits connections and calls; when full, it evicts a connection that waits for its client. `activity` is
-//! the state of one connection: `stream` and `in_flight` report bytes and calls to it, `connection` applies the timeouts.
+//! the state of one connection: `connection` reports received bytes to it and applies the timeouts, and `in_flight`
+//! reports calls.
 mod activity;
 mod admission;
 mod connection;
@@ -15,10 +16,8 @@ mod in_flight;
 pub mod limits;
 mod listener;
 mod shutdown;
-mod stream;
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,12 +34,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
-use tower::Service;
+use tower::{BoxError, Service};
 
 use activity::Activity;
 use admission::Admission;
+use connection::ClientStream;
 use limits::{HEADER_LIMIT, Limits};
-use stream::ClientStream;
 
 pub use admission::Overload;
 pub use in_flight::{UploadExtension, UploadGuard};
@@ -63,10 +62,9 @@ pub async fn serve<S, B>(
     mut shutdown: ShutdownSignal,
 ) -> usize
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     let mut server = Server::new(service, limits);
     server.accept_until_shutdown(listener, &mut shutdown).await;
@@ -75,10 +73,9 @@ where
 
 impl<S, B> Server<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>> + Send,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     pub fn new(service: S, limits: Limits) -> Self {
         let admission = Arc::new(Admission::new(limits));
@@ -99,7 +96,7 @@ where
                 },
                 () = shutdown.received(1) => break None,
             };
-            back_off.reset();
+            back_off = AcceptBackOff::default();
             tokio::select! {
                 Some(permit) = self.admit() => self.spawn(stream, permit),
                 () = shutdown.received(1) => break Some(stream),
@@ -181,8 +178,10 @@ where
             tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
         }
         let cut_before = admission.cut.load(Ordering::Relaxed);
+        admission.shutdown.send_replace(true);
+        let all = admission.limits.max_connections.try_into().unwrap_or(u32::MAX);
         let (unfinished, reason) = tokio::select! {
-            () = admission.shut_down() => (0, "their clients did not read the responses"),
+            _ = admission.permits.acquire_many(all) => (0, "their clients did not read the responses"),
             () = sleep(admission.limits.grace) => (in_flight(), "the time to finish is over (--grace)"),
             () = shutdown.received(2) => (in_flight(), "a second signal was received"),
         };

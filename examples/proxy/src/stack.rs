@@ -1,16 +1,12 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
 //!
-//! `log` writes the access log. `route` rejects paths and methods that are not forwarded, with `scope` for the paths, and
-//! responds to `/health` with `health`. `errors` makes responses of failures, in the form of `error_form`. `timeouts` limits
-//! the waits of a call, with `upload` for the progress of its content.
-mod error_form;
+//! `log` writes the access log. `route` responds to `/health`, and rejects methods and paths that are not forwarded, with
+//! `scope` for the paths. `errors` makes responses of failures. `timeouts` limits the waits of a call.
 pub mod errors;
-pub mod health;
 pub mod log;
 pub mod route;
 pub mod scope;
 pub mod timeouts;
-mod upload;
 
 use std::convert::Infallible;
 
@@ -59,7 +55,7 @@ pub fn stack(
     let (timeout, deadline) = (settings.timeout, settings.deadline);
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
-        .layer_fn(Log::new)
+        .layer_fn(Log)
         // Above all work: a path out of scope never reaches the upstream.
         .layer_fn(move |inner| Route::new(inner, names.clone()))
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
@@ -67,7 +63,7 @@ pub fn stack(
         .layer(coding::compression())
         // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
         // become a 502 or 504 (`Skip::BodyFailed`).
-        .layer_fn(Errors::new)
+        .layer_fn(Errors)
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
         // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.

@@ -1,20 +1,21 @@
 //! The error of a start that failed, with its exit code.
-use std::error::Error;
-use std::fmt;
+use std::fmt::Display;
 
 /// The reason why a subcommand could not begin its work.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The command line or the environment is wrong. Exit code 2, as for errors that clap finds.
+    #[error("{0}")]
     BadUse(String),
     /// The machine, the network or a file is not as required. Exit code 1.
+    #[error("{0}")]
     CannotStart(String),
 }
 
 impl StartError {
     /// Converts an error that the user cannot correct on the command line.
-    pub fn cannot_start(error: impl fmt::Display) -> Self {
+    pub fn cannot_start(error: impl Display) -> Self {
         Self::CannotStart(error.to_string())
     }
 
@@ -26,12 +27,3 @@ impl StartError {
         }
     }
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::BadUse(message) | Self::CannotStart(message)) = self;
-        f.write_str(message)
-    }
-}
-
-impl Error for StartError {}

@@ -1,4 +1,5 @@
 //! Names from the API's own lists, for `serve --sync` and for the demo. Requests never wait for a listing.
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -7,16 +8,15 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tower_api_key_name::directory::{AdminKey, Directory, DirectoryErrorKind, FollowerEvent};
+use tower_api_key_name::directory::{
+    AdminKey, BaseUrl, Directory, DirectoryErrorKind, FollowerEvent, MissingList,
+};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use super::output::print_line;
-use super::settings::ProxySettings;
+use super::settings::{ProxySettings, Roots};
 use super::start_error::StartError;
 use super::upstream;
-
-/// The most missing lists that are logged one by one.
-pub const MAX_REPORTED: usize = 10;
 
 /// Returns the names of `files` and of the API's lists, and keeps them current until the process ends.
 pub fn start(
@@ -26,7 +26,8 @@ pub fn start(
 ) -> Result<SharedKeyNames, StartError> {
     let key =
         AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
-    let directory = Directory::openai(client(settings)?, key).base_url(settings.base.clone());
+    let client = client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
+    let directory = Directory::openai(client, key).base_url(settings.base.clone());
     let (names, follower) = directory.watch(files, cache).map_err(|e| match e.kind() {
         DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
         _ => StartError::cannot_start(e),
@@ -41,10 +42,8 @@ pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Resu
     let key = AdminKey::new("demo".into()).map_err(StartError::cannot_start)?;
     let mut known = KeyNames::default();
     print_line("the names of the keys, from the demo's lists:");
-    for directory in [
-        Directory::openai(client(settings)?, key.clone()),
-        Directory::anthropic(client(settings)?, key.clone()),
-    ] {
+    let client = client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
+    for directory in [Directory::openai(client.clone(), key.clone()), Directory::anthropic(client, key)] {
         let listing = directory.base_url(settings.base.clone()).list().await;
         let (merged, changes) = listing.merge_into(&known);
         print_line(&format!("  {} keys, {} new names", listing.keys(), changes.new));
@@ -72,8 +71,7 @@ impl EventLog {
                 if synced.written {
                     self.cache_error = None;
                 }
-                let missing = synced.listing.missing.iter();
-                self.log_missing(missing.map(|list| format!("{list}; the known names stay")).collect());
+                self.log_missing(missing_lines(&synced.listing.missing));
             }
             FollowerEvent::CacheFailed(error) => {
                 let error = error.to_string();
@@ -90,11 +88,8 @@ impl EventLog {
         if missing == self.missing {
             return;
         }
-        for list in missing.iter().take(MAX_REPORTED) {
-            tracing::warn!("names from the API: {list}");
-        }
-        if missing.len() > MAX_REPORTED {
-            tracing::warn!("names from the API: {} more lists are missing", missing.len() - MAX_REPORTED);
+        for line in &missing {
+            tracing::warn!("names from the API: {line}; the known names stay");
         }
         if missing.is_empty() {
             tracing::info!("names from the API: all lists can be read again");
@@ -103,11 +98,22 @@ impl EventLog {
     }
 }
 
+/// Returns a line for each missing list, or for ten and the number of the others.
+pub fn missing_lines(missing: &[MissingList]) -> Vec<String> {
+    const MAX_LINES: usize = 10;
+    let mut lines: Vec<_> = missing.iter().take(MAX_LINES).map(MissingList::to_string).collect();
+    if missing.len() > MAX_LINES {
+        lines.push(format!("{} more lists", missing.len() - MAX_LINES));
+    }
+    lines
+}
+
 /// Creates a client with connections of its own, so that a listing takes none from the proxy's requests.
-fn client(
-    settings: &ProxySettings,
-) -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, StartError> {
-    let tls = upstream::tls::config(settings).map_err(StartError::cannot_start)?;
+pub fn client(
+    base: &BaseUrl,
+    roots: &Roots,
+) -> io::Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>> {
+    let tls = upstream::tls::config(base, roots)?;
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))

@@ -1,22 +1,17 @@
 //! The subcommand `sync`: writes the names from the API's own lists to a map file, once or regularly.
-use std::fmt;
-use std::future::pending;
-use std::io::{IsTerminal, stderr};
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{fmt, io};
 
-use bytes::Bytes;
 use clap::ValueEnum;
-use http_body_util::Empty;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use indicatif::{ProgressBar, ProgressStyle};
-use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory, DirectoryError, ListingProgress, Synced};
+use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory, ListingProgress, Synced};
 
-use super::sync::MAX_REPORTED;
+use super::server::ShutdownSignal;
+use super::settings::Roots;
+use super::sync;
 
 /// All lists were read, and the file contains their names.
 const COMPLETE: u8 = 0;
@@ -67,10 +62,9 @@ impl fmt::Debug for SyncFlags {
 
 /// Runs the subcommand. With `--every`, it ends at a signal.
 pub fn run(flags: SyncFlags) -> ExitCode {
-    let code = directory(&flags).map_err(|e| e.to_string()).and_then(|directory| {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().build().map_err(|e| format!("no runtime: {e}"))?;
-        Ok(runtime.block_on(sync(&directory, &flags)))
+    let code = directory(&flags).and_then(|directory| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(repeat_sync(&directory, &flags))?)
     });
     ExitCode::from(code.unwrap_or_else(|e| {
         eprintln!("error: {e}");
@@ -78,7 +72,7 @@ pub fn run(flags: SyncFlags) -> ExitCode {
     }))
 }
 
-fn directory(flags: &SyncFlags) -> Result<Directory, DirectoryError> {
+fn directory(flags: &SyncFlags) -> Result<Directory, Box<dyn Error>> {
     let (key_variable, url_variable, public) = match flags.api {
         Provider::Openai => ("OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", BaseUrl::openai()),
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", "ANTHROPIC_BASE_URL", BaseUrl::anthropic()),
@@ -88,7 +82,7 @@ fn directory(flags: &SyncFlags) -> Result<Directory, DirectoryError> {
         Some(url) => url.parse()?,
         None => public,
     };
-    let client = client(&base);
+    let client = sync::client(&base, &Roots::Platform)?;
     let directory = match flags.api {
         Provider::Openai => Directory::openai(client, key),
         Provider::Anthropic => Directory::anthropic(client, key),
@@ -96,24 +90,11 @@ fn directory(flags: &SyncFlags) -> Result<Directory, DirectoryError> {
     Ok(directory.base_url(base).concurrency(flags.concurrency))
 }
 
-fn client(base: &BaseUrl) -> Client<HttpsConnector<HttpConnector>, Empty<Bytes>> {
-    let builder = HttpsConnectorBuilder::new();
-    // Redirects are not followed, so an http:// base URL needs no certificates of the platform.
-    let builder = match base.is_https() {
-        // A platform without certificates uses Mozilla's.
-        true => {
-            builder.with_native_roots().unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots())
-        }
-        false => builder.with_webpki_roots(),
-    };
-    let connector = builder.https_or_http().enable_all_versions().build();
-    Client::builder(TokioExecutor::new()).build(connector)
-}
-
-async fn sync(directory: &Directory, flags: &SyncFlags) -> u8 {
+async fn repeat_sync(directory: &Directory, flags: &SyncFlags) -> io::Result<u8> {
     let Some(every) = flags.every else {
-        return sync_once(directory, flags).await;
+        return Ok(sync_once(directory, flags).await);
     };
+    let mut stop = ShutdownSignal::from_system()?;
     // A listing may be dropped at any time: the file is always complete.
     let repeated = async {
         loop {
@@ -122,17 +103,19 @@ async fn sync(directory: &Directory, flags: &SyncFlags) -> u8 {
         }
     };
     tokio::select! {
-        code = repeated => code,
-        () = stop_signal() => COMPLETE,
+        code = repeated => Ok(code),
+        () = stop.received(1) => Ok(COMPLETE),
     }
 }
 
 async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
-    let display = ProgressDisplay::new();
-    let callback = display.clone();
-    let directory = directory.clone().on_progress(move |progress| callback.show(progress));
+    let bar = ProgressBar::no_length().with_message("0 keys");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} lists, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let shown = bar.clone();
+    let directory = directory.clone().on_progress(move |progress| show_progress(&shown, progress));
     let result = directory.sync(&flags.file).await;
-    display.finish();
+    bar.finish_and_clear();
     match result {
         Ok(synced) => report(&synced),
         Err(error) => {
@@ -142,64 +125,28 @@ async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
     }
 }
 
+/// Shows the progress of a listing in a bar on a terminal, otherwise as a line per 100 lists.
+fn show_progress(bar: &ProgressBar, progress: ListingProgress) {
+    let ListingProgress { lists, done, keys, retries, .. } = progress;
+    let retried = if retries == 0 { String::new() } else { format!(", {retries} retries") };
+    bar.set_length(lists as u64);
+    bar.set_position(done as u64);
+    bar.set_message(format!("{keys} keys{retried}"));
+    if bar.is_hidden() && done > 0 && done.is_multiple_of(100) {
+        eprintln!("{done} of {lists} lists, {keys} keys{retried}");
+    }
+}
+
 /// Prints the result of a listing and its missing lists, and returns the exit code.
 fn report(synced: &Synced) -> u8 {
     println!("{synced}{}", if synced.written { "" } else { " (the file is unchanged)" });
-    let missing = &synced.listing.missing;
-    for missing in missing.iter().take(MAX_REPORTED) {
-        eprintln!("missing: {missing}");
-    }
-    if missing.len() > MAX_REPORTED {
-        eprintln!("missing: {} more", missing.len() - MAX_REPORTED);
+    for line in sync::missing_lines(&synced.listing.missing) {
+        eprintln!("missing: {line}");
     }
     match synced.listing.keys() {
-        _ if missing.is_empty() => COMPLETE,
+        _ if synced.listing.missing.is_empty() => COMPLETE,
         0 => FAILED,
         _ => INCOMPLETE,
-    }
-}
-
-/// The progress of a listing: a bar on a terminal, otherwise a line per 100 lists.
-#[derive(Clone)]
-enum ProgressDisplay {
-    Bar(ProgressBar),
-    Lines,
-}
-
-impl ProgressDisplay {
-    /// The number of lists per line.
-    const LISTS_PER_LINE: usize = 100;
-
-    fn new() -> Self {
-        if !stderr().is_terminal() {
-            return Self::Lines;
-        }
-        let bar = ProgressBar::no_length().with_message("0 keys");
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} lists, {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self::Bar(bar)
-    }
-
-    fn show(&self, progress: ListingProgress) {
-        let ListingProgress { lists, done, keys, retries, .. } = progress;
-        let retried = if retries == 0 { String::new() } else { format!(", {retries} retries") };
-        match self {
-            Self::Bar(bar) => {
-                bar.set_length(lists as u64);
-                bar.set_position(done as u64);
-                bar.set_message(format!("{keys} keys{retried}"));
-            }
-            Self::Lines if done > 0 && done.is_multiple_of(Self::LISTS_PER_LINE) => {
-                eprintln!("{done} of {lists} lists, {keys} keys{retried}");
-            }
-            Self::Lines => {}
-        }
-    }
-
-    fn finish(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
     }
 }
 
@@ -209,25 +156,4 @@ fn minutes(text: &str) -> Result<Duration, String> {
         Ok(minutes) if (0.01..=MAX_MINUTES).contains(&minutes) => Ok(Duration::from_secs_f64(minutes * 60.0)),
         _ => Err(format!("a number of minutes from 0.01 to {MAX_MINUTES}")),
     }
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                () = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    interrupt.await;
 }

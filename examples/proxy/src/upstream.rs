@@ -7,15 +7,18 @@
 //!
 //! `forward` changes the headers of both messages, with `framing` for their length. `retry` sends a request again if
 //! the upstream did not process it, and `replay` keeps the content for that. `client` contains hyper-util's clients,
-//! and `connector` opens their connections, with the configuration of `tls`.
+//! and `connector` opens their connections, with the configuration of `tls`. `upload` is the content of a request, which
+//! records its progress, and `failure` the reason why a call has no response.
 
 pub mod client;
 pub mod connector;
+pub mod failure;
 pub mod forward;
 pub mod framing;
 pub mod replay;
 pub mod retry;
 pub mod tls;
+pub mod upload;
 
 use std::io;
 use std::sync::Arc;
@@ -24,12 +27,12 @@ use http::{Request, Response};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::settings::ProxySettings;
-use super::stack::errors::Failure;
-use super::stack::timeouts::Upload;
 use client::{Clients, UpstreamBody};
+use failure::Failure;
 use forward::Gateway;
 use replay::ReplayBody;
 use retry::RetryPolicy;
+use upload::Upload;
 
 /// Returns the service that forwards requests to the upstream.
 ///

@@ -61,7 +61,7 @@ fn requested_delay(name: &'static str, value: &'static str) -> Option<Duration> 
     // 2026-11-21T13:00:00Z.
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_266_000);
     let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-    retry_after(&headers, now)
+    parse_retry_after(&headers, now)
 }
 
 #[test]
@@ -82,5 +82,5 @@ fn retry_after_that_is_invalid_is_ignored() {
     for invalid in ["", "soon", "-1", "1.5", "2026-11-21T13:00:30Z"] {
         assert_eq!(requested_delay("retry-after", invalid), None, "{invalid}");
     }
-    assert_eq!(retry_after(&HeaderMap::new(), SystemTime::now()), None);
+    assert_eq!(parse_retry_after(&HeaderMap::new(), SystemTime::now()), None);
 }

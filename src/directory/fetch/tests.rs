@@ -34,7 +34,7 @@ async fn fetch(
     let fetcher = PageFetcher::new(&client, &limits, HeaderMap::new());
     let start = Instant::now();
     let result = fetcher.fetch(&Uri::from_static("http://x/")).await;
-    (result, start.elapsed(), fetcher.retries.into_inner())
+    (result, start.elapsed(), fetcher.retry_count.into_inner())
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The start of an inserted member: comma, member name and colon, with the white space of the id member.
 
+use std::ops::Range;
+
 use crate::json::rules::NAME;
 use crate::json::scan::WhiteSpace;
 
@@ -26,10 +28,15 @@ impl Prefix {
 /// The prefixes of one body.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
-    /// The prefixes with white space.
-    spaced: Vec<Box<[u8]>>,
-    /// The buffer for the next candidate.
-    next: Vec<u8>,
+    spaced: Vec<SpacedPrefix>,
+}
+
+/// A prefix with white space.
+#[derive(Debug)]
+struct SpacedPrefix {
+    text: Box<[u8]>,
+    /// The positions of the white space in the text.
+    white_space: [Range<usize>; 3],
 }
 
 impl Prefixes {
@@ -43,19 +50,29 @@ impl Prefixes {
     }
 
     /// Returns the prefix with this white space, or the compact one if the body has too many already.
-    fn find_or_add_spaced(&mut self, [before_name, before_colon, before_value]: WhiteSpace<'_>) -> Prefix {
-        self.next.clear();
-        for part in [b",", before_name, b"\"", NAME.as_bytes(), b"\"", before_colon, b":", before_value] {
-            self.next.extend_from_slice(part);
-        }
+    fn find_or_add_spaced(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
+        let is_same = |prefix: &SpacedPrefix| {
+            prefix
+                .white_space
+                .iter()
+                .zip(white_space)
+                .all(|(range, part)| prefix.text[range.clone()] == *part)
+        };
         // From the newest to the oldest: most rows have the white space of the row before.
-        if let Some(index) = self.spaced.iter().rposition(|prefix| **prefix == *self.next) {
+        if let Some(index) = self.spaced.iter().rposition(is_same) {
             return Prefix(Prefix::SPACED + index as u8);
         }
         if self.spaced.len() == MAX_PREFIXES {
             return Prefix::COMPACT;
         }
-        self.spaced.push(self.next.as_slice().into());
+        let (mut text, name) = (Vec::new(), format!("\"{NAME}\""));
+        let mut tokens = [",", &name, ":"].into_iter();
+        let white_space = white_space.map(|part| {
+            text.extend_from_slice(tokens.next().unwrap_or_default().as_bytes());
+            text.extend_from_slice(part);
+            text.len() - part.len()..text.len()
+        });
+        self.spaced.push(SpacedPrefix { text: text.into(), white_space });
         Prefix(Prefix::SPACED + self.spaced.len() as u8 - 1)
     }
 
@@ -64,7 +81,7 @@ impl Prefixes {
         match prefix {
             Prefix::NONE => b"",
             Prefix::COMPACT => COMPACT,
-            Prefix(spaced) => &self.spaced[usize::from(spaced - Prefix::SPACED)],
+            Prefix(spaced) => &self.spaced[usize::from(spaced - Prefix::SPACED)].text,
         }
     }
 }

@@ -23,19 +23,8 @@ pub(super) struct IdSink<'a> {
 
 impl IdSink<'_> {
     /// Returns the value to insert beside an id that ends before `at`.
-    #[inline(always)]
-    fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
-        if let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(entry) = self.names.entries.find(id)
-        {
-            return (NewValue::Name(entry), IdResult::Named);
-        }
-        self.look_up_in_full(at, value)
-    }
-
-    /// Looks up an id that is not a string, has escapes, or is unmatched.
     #[inline(never)]
-    fn look_up_in_full(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+    fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
         let id = match value {
             MemberValue::Other if rules.null_as_unmatched => {
@@ -145,7 +134,7 @@ impl Sink for IdSink<'_> {
         }
     }
 
-    /// Handles the first member of an object in one step if it is an id, as in most rows.
+    /// Handles the first member of an object in one step if it is an id with a name, as in most rows.
     #[inline(always)]
     fn whole_member(
         &mut self,
@@ -155,21 +144,29 @@ impl Sink for IdSink<'_> {
         white_space: WhiteSpace<'_>,
         value: MemberValue<'_>,
     ) {
-        let is_first = self.objects.open.last().is_none_or(|object| object.depth != depth);
-        if member == Member::Name || !is_first {
-            self.member_start(member, depth);
-            self.value_start(at.start, white_space);
-            self.value_end(at.end, value);
+        let Objects { edits, open, awaited, .. } = &mut *self.objects;
+        if member == Member::Id
+            && open.last().is_none_or(|object| object.depth != depth)
+            && let MemberValue::String { raw: id, has_escapes: false } = value
+            && let Some(entry) = self.names.entries.find(id)
+        {
+            let prefix = edits.prefixes.find_or_add(white_space);
+            let (value, result) = (NewValue::Name(entry), Some(IdResult::Named));
+            let number = edits.push(Edit { at: at.end, replaced: 0, prefix, value, result });
+            let (id_edit, first_edit, outer_awaited) = (Some(number), Some((at.end, number)), *awaited);
+            open.push(OpenObject {
+                depth,
+                ids: 1,
+                id_edit,
+                first_edit,
+                outer_awaited,
+                ..OpenObject::default()
+            });
             return;
         }
-        let end = at.end;
-        let prefix = self.objects.edits.prefixes.find_or_add(white_space);
-        let (new_value, result) = self.look_up(end, value);
-        let Objects { edits, open, awaited, .. } = &mut *self.objects;
-        let edit = Edit { at: end, replaced: 0, prefix, value: new_value, result: Some(result) };
-        let number = edits.push(edit);
-        let (id_edit, first_edit, outer_awaited) = (Some(number), Some((end, number)), *awaited);
-        open.push(OpenObject { depth, ids: 1, id_edit, first_edit, outer_awaited, ..OpenObject::default() });
+        self.member_start(member, depth);
+        self.value_start(at.start, white_space);
+        self.value_end(at.end, value);
     }
 
     /// Decides the object if it contains an id or a name.

@@ -108,18 +108,20 @@ impl Templates {
             let predicted =
                 self.follow(plain, cursor, sink).map(|index| (index, &self.known[usize::from(index)]));
             let Some(window) = cursor.rest.first_chunk() else { break };
-            let structure = if let Some((index, template)) = predicted {
+            let offset = cursor.offset();
+            let (structure, value) = if let Some((index, template)) = predicted {
                 (self.last, self.next) = (index, template.followers[0]);
-                template.structure
+                (template.structure, scalar_len(window, template.structure.len.into()))
             } else {
                 let constant_len = |structure: &_| self.constant_len(structure, window);
                 let read = Structure::read(window, &plain.containers, constant_len, sink);
                 let Some(structure) = read else { break };
-                self.learn(structure, window, cursor.offset());
-                structure
+                let value = scalar_len(window, structure.len.into());
+                self.learn(structure, window, value, offset);
+                (structure, value)
             };
-            let (len, offset) = (usize::from(structure.len), cursor.offset());
-            let Some(value) = scalar_len(window, len) else {
+            let len = usize::from(structure.len);
+            let Some(value) = value else {
                 structure.enter(offset, &mut plain.containers, sink);
                 plain.start_value(structure.member(offset), structure.wanted);
                 cursor.advance(len);
@@ -175,19 +177,20 @@ impl Templates {
             return None;
         }
         let (start, len) = (usize::from(structure.last_part), usize::from(structure.len));
-        let known = &self.known[self.position(&window[start..len])?];
-        let value = scalar_len(window, len)?;
-        let constant = known.text[len - start..].get(..value)?;
-        (*constant == window[len..len + value]).then_some(value)
+        let constant = self.known[self.position(&window[start..len])?].constant();
+        (!constant.is_empty() && window[len..].starts_with(constant)).then_some(constant.len())
     }
 
     fn position(&self, text: &[u8]) -> Option<usize> {
-        self.known.iter().position(|known| known.text() == text)
+        // The comparison of the lengths comes first, because it is inlined and rules most templates out.
+        let is_same =
+            |known: &Template| usize::from(known.structure.len) == text.len() && known.text() == text;
+        self.known.iter().position(is_same)
     }
 
     /// Keeps the template of a text that was not predicted, and predicts it after the last one.
     #[inline(never)]
-    fn learn(&mut self, structure: Structure, window: &[u8; WINDOW], offset: u64) {
+    fn learn(&mut self, structure: Structure, window: &[u8; WINDOW], value: Option<usize>, offset: u64) {
         let text = &window[..structure.len.into()];
         let known = self.position(text);
         if known.is_none() && self.known.len() == MAX_TEMPLATES {
@@ -196,9 +199,11 @@ impl Templates {
         }
         let index = known.unwrap_or(self.known.len());
         if known.is_none() {
+            // The first allocation has room for a usual page.
+            self.known.reserve(if self.known.is_empty() { 20 } else { 1 });
             self.known.push(Template::new(structure, window));
         }
-        self.known[index].set_constant(window);
+        self.known[index].set_constant(window, value.unwrap_or(0));
         // If one text continues the other, then the longer one is compared first.
         let first = self.known.get(usize::from(self.last)).map_or(NONE, |last| last.followers[0]);
         let is_second =

@@ -33,10 +33,13 @@ pub(super) enum Signal {
 }
 
 /// Returns the device and inode of a directory, on systems that have them.
-fn identity(_directory: &Path) -> Option<(u64, u64)> {
-    #[cfg(unix)]
-    return std::fs::metadata(_directory).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    #[cfg(not(unix))]
+#[cfg(unix)]
+fn identity(directory: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(directory).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
@@ -45,15 +48,16 @@ pub(super) fn native_watcher(signals: Sender<Signal>) -> notify::Result<NativeWa
     Ok(Box::new(notify::recommended_watcher(event_handler(signals))?))
 }
 
-/// Sends a signal for every event except an access: reading the files is one.
+/// Creates the callback of the system's watcher, which sends signals for every event except an access: reading the files
+/// is an access. Each removed or renamed path is sent, and then [`Signal::Changed`].
 pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Result<notify::Event>) + Send {
-    move |event| {
-        // An error can mean that events were lost, so it counts as a change.
-        let event = event.unwrap_or_default();
+    move |result| {
+        // An error can mean that events were lost. The default event counts as a change.
+        let event = result.unwrap_or_default();
         if event.kind.is_access() {
             return;
         }
-        // `send` fails only if the thread has ended.
+        // The results of `send` are ignored: `send` fails only if the thread has ended.
         if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
             for path in event.paths {
                 let _ = signals.send(Signal::Removed(path));
@@ -63,40 +67,46 @@ pub(super) fn event_handler(signals: Sender<Signal>) -> impl FnMut(notify::Resul
     }
 }
 
-// === impl DirectoryWatcher ===
-
 impl DirectoryWatcher {
-    /// Creates a watcher that watches no directory yet.
+    /// Creates a watcher that watches no directory yet. If `native` is an error, it becomes the warning.
     pub(super) fn new(native: notify::Result<NativeWatcher>) -> Self {
         let mut watcher = Self { native: None, watched: BTreeMap::new(), warning: None };
-        watcher.set_warning(native.as_ref().err());
-        watcher.native = native.ok();
+        match native {
+            Ok(native) => watcher.native = Some(native),
+            Err(error) => watcher.set_warning(Some(&error)),
+        }
         watcher
     }
 
-    /// Watches these directories and no others. Returns true if some of them are new.
+    /// Watches these directories and no others. Returns true if some of them are new. The warning is the error of a
+    /// directory that cannot be watched.
     pub(super) fn set_directories(&mut self, directories: BTreeSet<PathBuf>) -> bool {
         if self.native.is_none() {
             return false;
         }
-        for (path, known_identity) in self.watched.clone() {
-            if !directories.contains(&path) || identity(&path) != known_identity {
-                self.unwatch(&path);
+        for (directory, known_identity) in self.watched.clone() {
+            if !directories.contains(&directory) || identity(&directory) != known_identity {
+                self.unwatch(&directory);
             }
         }
-        let (known, mut last_error) = (self.watched.len(), None);
-        for path in directories {
-            if !self.watched.contains_key(&path) {
-                let identity = identity(&path);
-                // Not recursive: a directory may contain a whole disk.
-                match self.call(|native| native.watch(&path, RecursiveMode::NonRecursive)) {
-                    Ok(()) => _ = self.watched.insert(path, identity),
-                    Err(error) => last_error = Some(error),
+        let mut any_new = false;
+        let mut last_error = None;
+        for directory in directories {
+            if self.watched.contains_key(&directory) {
+                continue;
+            }
+            let identity = identity(&directory);
+            // Not recursive: a directory may contain a whole disk.
+            match self.call(|native| native.watch(&directory, RecursiveMode::NonRecursive)) {
+                Ok(()) => {
+                    self.watched.insert(directory, identity);
+                    any_new = true;
                 }
+                Err(error) => last_error = Some(error),
             }
         }
         self.set_warning(last_error.as_ref());
-        self.watched.len() > known
+        any_new
     }
 
     /// Ends the watch of this directory, if it is watched.
@@ -107,20 +117,22 @@ impl DirectoryWatcher {
         }
     }
 
-    /// Calls the native watcher. It panics if notify's own thread could not be started; the panic becomes an error,
-    /// so that polling continues.
+    /// Calls the native watcher. Returns an error if the call fails or panics, or if an earlier call panicked.
+    ///
+    /// The native watcher panics if notify's own thread could not be started. Polling must continue then.
     fn call(&mut self, run: impl FnOnce(&mut NativeWatcher) -> notify::Result<()>) -> notify::Result<()> {
         if let Some(mut native) = self.native.take() {
             if let Ok(result) = catch_unwind(AssertUnwindSafe(|| run(&mut native))) {
                 self.native = Some(native);
                 return result;
             }
-            // Dropping it would panic again.
+            // Dropping the native watcher would panic again.
             std::mem::forget(native);
         }
         Err(notify::Error::generic("its thread has ended"))
     }
 
+    /// Sets the warning to this error, or removes it. The first of several warnings is logged.
     fn set_warning(&mut self, error: Option<&notify::Error>) {
         let warning = error.map(|error| {
             format!(
@@ -129,8 +141,8 @@ impl DirectoryWatcher {
             )
         });
         #[cfg(feature = "tracing")]
-        if let (None, Some(warning)) = (&self.warning, &warning) {
-            tracing::warn!("{warning}");
+        if let (None, Some(text)) = (&self.warning, &warning) {
+            tracing::warn!("{text}");
         }
         self.warning = warning;
     }

@@ -26,12 +26,13 @@ pub(crate) struct MapFile {
     pub(super) error: Option<WatchError>,
 }
 
-/// Parses the content of a file.
+/// Parses the content of a file. An error begins with the path and the position, in the form that compilers use.
 pub(crate) fn parse_file(path: &Path, content: &[u8]) -> Result<KeyNames, WatchError> {
     KeyNames::from_json(content).map_err(|error| {
-        // Compilers write positions in this form.
-        let position = error.position.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-        let message = format!("{position}: {}", error.text());
+        let message = match error.position {
+            Some((line, column)) => format!(":{line}:{column}: {}", error.text()),
+            None => format!(": {}", error.text()),
+        };
         WatchError::in_file(WatchErrorKind::InvalidMap, path, message).caused_by(error)
     })
 }
@@ -40,71 +41,88 @@ pub(crate) fn parse_file(path: &Path, content: &[u8]) -> Result<KeyNames, WatchE
 pub(crate) fn read_file(path: &Path, shown: &Path) -> Result<Option<Vec<u8>>, WatchError> {
     // The metadata are read first, because opening a pipe would wait for its writer.
     let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        metadata => metadata.map_err(|error| unreadable(shown, error))?,
+        Err(error) => return Err(unreadable(shown, error)),
     };
     if !metadata.is_file() {
         let message = ": is not a file; a directory or a pipe cannot be watched";
         return Err(WatchError::in_file(WatchErrorKind::NotAFile, shown, message));
     }
-    if metadata.len() <= MAX_FILE {
-        let mut content = Vec::with_capacity(metadata.len() as usize + 1);
-        let reading = fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content));
-        if reading.map_err(|error| unreadable(shown, error))? as u64 <= MAX_FILE {
-            return Ok(Some(content));
-        }
+    if metadata.len() > MAX_FILE {
+        return Err(too_large(shown));
     }
+    let mut content = Vec::with_capacity(metadata.len() as usize + 1);
+    // The file may grow while it is read.
+    let reading = fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut content));
+    match reading {
+        Ok(len) if len as u64 > MAX_FILE => Err(too_large(shown)),
+        Ok(_) => Ok(Some(content)),
+        Err(error) => Err(unreadable(shown, error)),
+    }
+}
+
+fn too_large(path: &Path) -> WatchError {
     let message = format_args!(": is over {} MiB long, too long for a map of names", MAX_FILE >> 20);
-    Err(WatchError::in_file(WatchErrorKind::TooLarge, shown, message))
+    WatchError::in_file(WatchErrorKind::TooLarge, path, message)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> WatchError {
     WatchError::in_file(WatchErrorKind::Io, path, format_args!(": cannot be read: {error}")).caused_by(error)
 }
 
-// === impl MapFile ===
-
 impl MapFile {
-    /// Reads these files for the first time. All must be valid.
+    /// Reads these files for the first time. Returns the errors of all invalid files as one error.
     pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, WatchError> {
         let mut files = Vec::new();
         for (place, path) in paths.iter().enumerate() {
-            let absolute_path = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
-            let (path, names) = (path.clone(), Arc::default());
-            let mut file = Self { path, absolute_path, content: None, names, place, error: None };
+            let mut file = Self {
+                path: path.clone(),
+                absolute_path: std::path::absolute(path).map_err(|error| unreadable(path, error))?,
+                content: None,
+                names: Arc::default(),
+                place,
+                error: None,
+            };
             file.error = file.try_reload().err();
             files.push(file);
         }
-        Self::error_of(&files).map_or(Ok(files), Err)
+        match Self::joined_error(&files) {
+            Some(error) => Err(error),
+            None => Ok(files),
+        }
     }
 
-    /// The errors of these files as one.
-    pub(super) fn error_of(files: &[Self]) -> Option<WatchError> {
-        files.iter().filter_map(|file| file.error.clone()).reduce(|mut all, next| {
-            all.message += &format!("; {}", next.message);
-            all
-        })
+    /// Returns the errors of these files as one error, or `None` if all files are valid.
+    pub(super) fn joined_error(files: &[Self]) -> Option<WatchError> {
+        let mut errors = files.iter().filter_map(|file| file.error.as_ref());
+        let mut joined = errors.next()?.clone();
+        for error in errors {
+            joined.message += &format!("; {}", error.message);
+        }
+        Some(joined)
     }
 
     /// Reads the file again and returns true if it has a new valid content. An invalid file keeps its last valid map.
     pub(super) fn reload(&mut self) -> bool {
-        #[cfg(feature = "tracing")]
-        let was_valid = self.error.is_none();
         let result = self.try_reload();
-        self.error = result.as_ref().err().cloned();
+        let is_changed = matches!(result, Ok(true));
+        let error = result.err();
         #[cfg(feature = "tracing")]
-        match (was_valid, &self.error) {
-            (true, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
-            (false, None) => tracing::info!("{}: valid again", crate::names::display_path(&self.path)),
+        match (&self.error, &error) {
+            (None, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
+            (Some(_), None) => tracing::info!("{}: valid again", crate::names::display_path(&self.path)),
             _ => {}
         }
-        result.unwrap_or(false)
+        self.error = error;
+        is_changed
     }
 
+    /// Reads the file again. Returns true if the content has changed, and an error if the file is missing or invalid.
     fn try_reload(&mut self) -> Result<bool, WatchError> {
-        let not_found =
-            || WatchError::in_file(WatchErrorKind::NotFound, &self.path, ": there is no such file");
-        let content = read_file(&self.absolute_path, &self.path)?.ok_or_else(not_found)?;
+        let Some(content) = read_file(&self.absolute_path, &self.path)? else {
+            return Err(WatchError::in_file(WatchErrorKind::NotFound, &self.path, ": there is no such file"));
+        };
         if self.content.as_ref() == Some(&content) {
             return Ok(false);
         }

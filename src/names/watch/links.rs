@@ -14,21 +14,42 @@ const MAX_LINKS: usize = 40;
 /// `..data` → `..2026_08_21`, and replaces `..data`: the result is the mount and `..2026_08_21`. The returned paths
 /// contain no links, so that no directory is watched twice.
 pub(super) fn directories_of(path: &Path) -> BTreeSet<PathBuf> {
-    let (mut found, mut path) = (BTreeSet::new(), path.to_path_buf());
+    let mut directories = BTreeSet::new();
+    let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
-        let mut prefixes: Vec<_> = path.ancestors().collect();
-        prefixes.reverse();
-        let first_link = prefixes.into_iter().find_map(|prefix| Some((prefix, fs::read_link(prefix).ok()?)));
-        let Some((link, target)) = first_link else { break };
-        let (directory, rest) = (link.parent().unwrap_or(link), path.strip_prefix(link).unwrap_or(&path));
-        // The links in the root directory belong to the system (`/var` on macOS). They are not replaced, and watching
-        // the root can mean watching the whole disk.
-        found.extend(directory.canonicalize().ok().filter(|directory| directory.parent().is_some()));
-        // `join` of an absolute target replaces the directory, and `join` of an empty rest would add a slash.
-        let resolved = directory.join(target);
-        path = if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) };
+        let Some((link_directory, followed_path)) = follow_first_link(&path) else { break };
+        if let Ok(directory) = link_directory.canonicalize() {
+            // The links in the root directory belong to the system (`/var` on macOS). They are not replaced, and
+            // watching the root can mean watching the whole disk.
+            if directory.parent().is_some() {
+                directories.insert(directory);
+            }
+        }
+        path = followed_path;
     }
-    let existing = path.ancestors().skip(1).find(|directory| directory.is_dir());
-    found.extend(existing.and_then(|directory| directory.canonicalize().ok()));
-    found
+    let nearest_existing = path.ancestors().skip(1).find(|ancestor| ancestor.is_dir());
+    if let Some(Ok(directory)) = nearest_existing.map(Path::canonicalize) {
+        directories.insert(directory);
+    }
+    directories
+}
+
+/// Follows the first link on a path. Returns the link's directory, and the path with the link's target in its place.
+///
+/// For `/etc/app/names.json` with a link `app` → `app-2`, the result is `/etc` and `/etc/app-2/names.json`. Returns
+/// `None` if the path contains no link.
+fn follow_first_link(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let mut prefix = PathBuf::new();
+    let mut rest = path.components();
+    while let Some(component) = rest.next() {
+        prefix.push(component);
+        if let Ok(target) = fs::read_link(&prefix) {
+            let directory = prefix.parent()?.to_path_buf();
+            // `join` returns the target alone if the target is absolute.
+            let mut followed_path = directory.join(target);
+            followed_path.extend(rest);
+            return Some((directory, followed_path));
+        }
+    }
+    None
 }

@@ -41,40 +41,43 @@ pub(super) struct Reloader {
     pub(super) signals: Receiver<Signal>,
 }
 
-// === impl Reloader ===
-
 impl Reloader {
     /// Reloads the files until the last handle is dropped.
     pub(super) fn run(mut self, poll_interval: Duration) {
         // The first reading is due at once: a file may have changed before it was watched.
-        let (mut timeout, mut not_before) = (Duration::ZERO, Instant::now());
+        let mut timeout = Duration::ZERO;
+        let mut not_before = Instant::now();
         while self.wait_for_change(timeout, not_before) {
             let start = Instant::now();
             let Some(store) = self.store.upgrade() else { return };
-            // The directories are watched before the files are read, so that a change in between causes an event. A
-            // link may have changed before its directory was watched, so new directories cause another reading.
-            let any_new = self.watch_directories();
+            // The directories are watched before the files are read, so that a change in between causes an event.
+            let any_new_directory = self.watch_directories();
             self.reload(&store);
-            timeout = if any_new { Duration::ZERO } else { poll_interval };
+            // A link may have changed before its directory was watched, so a new directory causes another reading.
+            timeout = if any_new_directory { Duration::ZERO } else { poll_interval };
             not_before = Instant::now() + pause_after(start.elapsed());
         }
     }
 
-    /// Waits until events have arrived and ceased or the timeout has passed, but not less than until `not_before`.
-    /// Returns false if the thread has to stop.
+    /// Waits until the next reading is due. Returns false if the thread has to stop.
+    ///
+    /// A reading is due after the timeout, or after an event that no other follows for the quiet period, and at the
+    /// latest [`MAX_DELAY`] after the first event. It is never due before `not_before`.
     pub(super) fn wait_for_change(&mut self, timeout: Duration, not_before: Instant) -> bool {
-        let pause = || not_before.saturating_duration_since(Instant::now());
-        let (mut wait, mut deadline) = (timeout.max(pause()), None);
+        let mut due = not_before.max(Instant::now() + timeout);
+        let mut first_event = None;
         loop {
+            let wait = due.saturating_duration_since(Instant::now());
             match self.signals.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => return true,
                 Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
                 Ok(Signal::Removed(path)) => self.directories.unwatch(&path),
                 Ok(Signal::Changed) => {}
             }
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + MAX_DELAY);
-            wait = QUIET_PERIOD.min(deadline.saturating_duration_since(Instant::now())).max(pause());
-            if wait.is_zero() {
+            let now = Instant::now();
+            let latest = *first_event.get_or_insert(now) + MAX_DELAY;
+            due = latest.min(now + QUIET_PERIOD).max(not_before);
+            if due <= now {
                 return true;
             }
         }
@@ -95,22 +98,25 @@ impl Reloader {
         self.publish(store, any_changed);
     }
 
-    /// Publishes the maps if some of them have changed, and the error and the warning. The error is updated even if no
-    /// map has changed: a file that becomes invalid and then has its old content again has no error left.
+    /// Publishes the maps if some of them have changed, and the error and the warning in any case: a file that becomes
+    /// invalid and then has its old content again has no error left.
     pub(super) fn publish(&self, store: &Store, any_changed: bool) {
-        let error = MapFile::error_of(&self.files);
+        let error = MapFile::joined_error(&self.files);
         let warning = self.directories.warning.clone();
         store.change_with_status(
             |sources| {
                 if any_changed {
-                    self.files.iter().for_each(|file| sources.set(file.place, file.names.clone()));
+                    for file in &self.files {
+                        sources.set(file.place, file.names.clone());
+                    }
                 }
                 any_changed
             },
             |status| {
-                let is_changed = (&status.last_error, &status.warning) != (&error, &warning);
-                (status.last_error, status.warning) = (error, warning);
-                is_changed
+                let is_same = status.last_error == error && status.warning == warning;
+                status.last_error = error;
+                status.warning = warning;
+                !is_same
             },
         );
         #[cfg(feature = "tracing")]

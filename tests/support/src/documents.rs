@@ -1,37 +1,45 @@
 //! A generator of bodies: hostile JSON with many ids, and JSON with an error.
 //!
-//! A page is built from decisions, so that a mutation of the input mostly makes another page. Rows repeat, unchanged or
+//! Each byte of the input decides one step, so a mutated input mostly gives another page. Rows repeat, unchanged or
 //! with one changed byte, because the scanner predicts a row from earlier ones.
 
 use super::cases::{CASES, naive};
-use super::choices::Choices;
+use super::unstructured::Unstructured;
 
 /// The length of a page before its closing brackets. Few are long enough for an object to exceed the window.
-fn longest(choices: &mut Choices<'_>) -> usize {
-    match choices.byte() {
-        0..=249 => choices.of(&[128, 256, 512, 512, 1 << 10, 1 << 10, 2 << 10, 4 << 10]),
+fn max_len(source: &mut Unstructured<'_>) -> usize {
+    match source.byte() {
+        0..=249 => source.choose(&[128, 256, 512, 512, 1 << 10, 1 << 10, 2 << 10, 4 << 10]),
         _ => 24 << 10,
     }
 }
 
 /// Returns the input bytes, a page, or a page with a changed, removed or inserted byte, or a truncated page.
-pub(crate) fn body(choices: &mut Choices<'_>) -> Vec<u8> {
-    match choices.byte() % 4 {
-        0 => choices.rest().to_vec(),
-        1 | 2 => page(choices),
-        _ => {
-            let (how, at, byte) = (choices.byte(), choices.number(), choices.byte());
-            let mut text = page(choices);
-            let at = at % text.len().max(1);
-            match how % 4 {
-                0 => text.truncate(at),
-                1 => text.insert(at, byte),
-                2 if !text.is_empty() => drop(text.remove(at)),
-                _ => text.splice(at..text.len().min(at + 1), [byte]).for_each(drop),
-            }
-            text
-        }
+pub(crate) fn body(source: &mut Unstructured<'_>) -> Vec<u8> {
+    match source.byte() % 4 {
+        0 => source.take_rest().to_vec(),
+        1 | 2 => page(source),
+        _ => damaged_page(source),
     }
+}
+
+/// Returns a page with one changed, removed or inserted byte, or a truncated page.
+fn damaged_page(source: &mut Unstructured<'_>) -> Vec<u8> {
+    let kind = source.byte();
+    let number = source.number();
+    let byte = source.byte();
+    let mut text = page(source);
+    let offset = number % text.len().max(1);
+    match kind % 4 {
+        0 => text.truncate(offset),
+        1 => text.insert(offset, byte),
+        _ if text.is_empty() => text.push(byte),
+        2 => {
+            text.remove(offset);
+        }
+        _ => text[offset] = byte,
+    }
+    text
 }
 
 /// Names of members: the two relevant ones, similar ones, and others.
@@ -87,7 +95,7 @@ const SCALARS: &[&str] = &[
     "\"\\ud83d\\udddd\\\\\\\"\"",
     "\"\\uD83D\\uDD11\"",
     "\"a \\\"b\\\" \\u00e9 – 田中\"",
-    "\"a text that is longer than what is looked at in one go, which is sixty-four bytes\"",
+    "\"a text that is longer than one block of a SIMD search, which has sixty-four bytes\"",
     "\"api_key_id\"",
     "[]",
     "{}",
@@ -100,102 +108,105 @@ const LENGTHS: &[usize] = &[
     1537,
 ];
 
-/// An open container.
-struct Open {
-    object: bool,
+/// An open container and its last element.
+struct OpenContainer {
+    is_object: bool,
     last: Option<Element>,
 }
 
-/// The offsets of an element with its white space and name, of its value, and of its end.
+/// The offsets of an element: its start with white space and name, its value, and its end.
 #[derive(Clone, Copy)]
 struct Element {
-    from: usize,
-    value: usize,
-    to: usize,
+    start: usize,
+    value_start: usize,
+    end: usize,
 }
 
-struct Page<'c, 'b> {
-    choices: &'c mut Choices<'b>,
+struct PageGenerator<'s, 'b> {
+    source: &'s mut Unstructured<'b>,
     text: Vec<u8>,
-    longest: usize,
-    open: Vec<Open>,
-    whole: Vec<Element>,
+    max_len: usize,
+    open: Vec<OpenContainer>,
+    finished: Vec<Element>,
     /// White space before a name or an element, before a colon, behind it, and before a bracket or comma.
     gaps: [Vec<u8>; 4],
 }
 
-fn page(choices: &mut Choices<'_>) -> Vec<u8> {
-    let longest = longest(choices);
+fn page(source: &mut Unstructured<'_>) -> Vec<u8> {
+    let max_len = max_len(source);
     let gaps = std::array::from_fn(|_| Vec::new());
-    let mut page = Page { choices, text: Vec::new(), longest, open: Vec::new(), whole: Vec::new(), gaps };
-    let object = page.choices.yes();
-    page.begin(None, object);
-    while !page.choices.is_over() && page.text.len() < longest {
-        page.step();
+    let mut page =
+        PageGenerator { source, text: Vec::new(), max_len, open: Vec::new(), finished: Vec::new(), gaps };
+    let is_object = page.source.boolean();
+    page.open_container(None, is_object);
+    while !page.source.is_empty() && page.text.len() < max_len {
+        page.write_step();
     }
     while !page.open.is_empty() {
-        page.close();
+        page.close_container();
     }
     page.text
 }
 
-impl Page<'_, '_> {
-    fn step(&mut self) {
-        match self.choices.byte() % 32 {
-            0..=2 if self.open.len() > 1 => self.close(),
-            0..=6 => self.begin(None, true),
-            7..=8 => self.begin(None, false),
+impl PageGenerator<'_, '_> {
+    /// Writes the start or the end of a container, or some elements.
+    fn write_step(&mut self) {
+        match self.source.byte() % 32 {
+            0..=2 if self.open.len() > 1 => self.close_container(),
+            0..=6 => self.open_container(None, true),
+            7..=8 => self.open_container(None, false),
             9..=18 => {
-                let scalar = self.choices.of(SCALARS);
-                self.element(None, scalar.as_bytes());
+                let scalar = self.source.choose(SCALARS);
+                self.write_element(None, scalar.as_bytes());
             }
-            19..=20 => self.element(Some("api_key_id"), b"\"key_1\""),
-            21..=24 => self.repeat(),
-            25 => self.nearly_repeat(),
-            26 => self.transplant(),
+            19..=20 => self.write_element(Some("api_key_id"), b"\"key_1\""),
+            21..=24 => self.repeat_last(),
+            25 => self.repeat_with_changed_byte(),
+            26 => self.repeat_earlier(),
             27 => self.set_gap(),
             28 => {
-                let text = self.choices.byte();
-                let text = String::from_utf8_lossy(self.choices.take((text % 32).into()));
+                let len = self.source.byte() % 32;
+                let text = String::from_utf8_lossy(self.source.bytes(len.into()));
                 let quoted = serde_json::Value::from(text.as_ref()).to_string();
-                self.element(None, quoted.as_bytes());
+                self.write_element(None, quoted.as_bytes());
             }
             29 => {
-                let text = format!("\"{}\"", "x".repeat(self.choices.of(LENGTHS)));
-                self.element(None, text.as_bytes());
+                let quoted = format!("\"{}\"", "x".repeat(self.source.choose(LENGTHS)));
+                self.write_element(None, quoted.as_bytes());
             }
             30 => {
-                let case = CASES[usize::from(self.choices.byte()) % CASES.len()].input.trim();
+                let case = CASES[usize::from(self.source.byte()) % CASES.len()].input.trim();
                 if naive::is_json(case.as_bytes()) {
-                    self.element(None, case.as_bytes());
+                    self.write_element(None, case.as_bytes());
                 }
             }
-            _ => match self.choices.byte() {
-                0..=99 => self.rows(),
-                _ => self.nest(),
+            _ => match self.source.byte() {
+                0..=99 => self.write_rows(),
+                _ => self.open_nested(),
             },
         }
     }
 
-    fn comma(&mut self) {
+    /// Writes a comma if the open container has an element.
+    fn write_comma(&mut self) {
         if self.open.last().is_some_and(|open| open.last.is_some()) {
             self.text.extend_from_slice(&self.gaps[3]);
             self.text.push(b',');
         }
     }
 
-    /// Writes the comma, the white space and, in an object, the name before a value.
-    fn lead(&mut self, name: Option<&str>) {
-        self.comma();
-        let from = self.text.len();
-        let Some(Open { object, .. }) = self.open.last() else { return };
+    /// Writes the comma, the white space and, in an object, the name before a value. Without `name`, draws a name.
+    fn write_prefix(&mut self, name: Option<&str>) {
+        self.write_comma();
+        let start = self.text.len();
+        let Some(OpenContainer { is_object, .. }) = self.open.last() else { return };
         self.text.extend_from_slice(&self.gaps[0]);
-        if *object {
+        if *is_object {
             let name = match name {
                 Some(name) => name.to_owned(),
-                None => match usize::from(self.choices.byte()) % (MEMBERS.len() + 2) {
+                None => match usize::from(self.source.byte()) % (MEMBERS.len() + 2) {
                     nth if nth < MEMBERS.len() => MEMBERS[nth].to_owned(),
-                    _ => "n".repeat(self.choices.of(LENGTHS)),
+                    _ => "n".repeat(self.source.choose(LENGTHS)),
                 },
             };
             self.text.push(b'"');
@@ -205,58 +216,59 @@ impl Page<'_, '_> {
             self.text.push(b':');
             self.text.extend_from_slice(&self.gaps[2]);
         }
-        self.begun(from, self.text.len());
+        self.start_element(start, self.text.len());
     }
 
-    fn begun(&mut self, from: usize, value: usize) {
+    fn start_element(&mut self, start: usize, value_start: usize) {
         if let Some(open) = self.open.last_mut() {
-            open.last = Some(Element { from, value, to: value });
+            open.last = Some(Element { start, value_start, end: value_start });
         }
     }
 
-    fn ended(&mut self) {
-        if let Some(Open { last: Some(element), .. }) = self.open.last_mut() {
-            element.to = self.text.len();
-            self.whole.push(*element);
+    fn end_element(&mut self) {
+        if let Some(OpenContainer { last: Some(element), .. }) = self.open.last_mut() {
+            element.end = self.text.len();
+            self.finished.push(*element);
         }
     }
 
-    fn element(&mut self, name: Option<&str>, value: &[u8]) {
-        self.lead(name);
+    fn write_element(&mut self, name: Option<&str>, value: &[u8]) {
+        self.write_prefix(name);
         self.text.extend_from_slice(value);
-        self.ended();
+        self.end_element();
     }
 
-    fn begin(&mut self, name: Option<&str>, object: bool) {
-        self.lead(name);
-        self.text.push(if object { b'{' } else { b'[' });
-        self.open.push(Open { object, last: None });
+    fn open_container(&mut self, name: Option<&str>, is_object: bool) {
+        self.write_prefix(name);
+        self.text.push(if is_object { b'{' } else { b'[' });
+        self.open.push(OpenContainer { is_object, last: None });
     }
 
-    fn close(&mut self) {
-        let Some(Open { object, last }) = self.open.pop() else { return };
+    fn close_container(&mut self) {
+        let Some(OpenContainer { is_object, last }) = self.open.pop() else { return };
         if last.is_some() {
             self.text.extend_from_slice(&self.gaps[3]);
         }
-        self.text.push(if object { b'}' } else { b']' });
-        self.ended();
+        self.text.push(if is_object { b'}' } else { b']' });
+        self.end_element();
     }
 
-    /// Repeats the last element.
-    fn repeat(&mut self) {
-        for _ in 0..=self.choices.byte() % 24 {
-            let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
-            self.again(*last, |_| {});
+    /// Repeats the last element up to 24 times.
+    fn repeat_last(&mut self) {
+        for _ in 0..=self.source.byte() % 24 {
+            let Some(OpenContainer { last: Some(last), .. }) = self.open.last() else { return };
+            self.copy_element(*last, |_| {});
         }
     }
 
     /// Repeats the last element with one byte changed to a similar one.
-    fn nearly_repeat(&mut self) {
-        let Some(Open { last: Some(last), .. }) = self.open.last() else { return };
-        let (last, at) = (*last, self.choices.number());
-        self.again(last, |element| {
-            let at = at % element.len();
-            match &mut element[at] {
+    fn repeat_with_changed_byte(&mut self) {
+        let Some(OpenContainer { last: Some(last), .. }) = self.open.last() else { return };
+        let last = *last;
+        let number = self.source.number();
+        self.copy_element(last, |element| {
+            let offset = number % element.len();
+            match &mut element[offset] {
                 byte @ (b'a'..=b'y' | b'1'..=b'8') => *byte += 1,
                 byte @ b'{' => *byte = b'[',
                 byte @ b'}' => *byte = b']',
@@ -267,61 +279,66 @@ impl Page<'_, '_> {
     }
 
     /// Repeats an earlier element, possibly with a name in an array or without one in an object.
-    fn transplant(&mut self) {
-        let (nth, bare) = (self.choices.byte(), self.choices.yes());
-        let Some(element) = self.whole.iter().rev().nth(usize::from(nth) % self.whole.len().max(1)) else {
-            return;
-        };
-        let from = if bare { element.value } else { element.from };
-        self.again(Element { from, ..*element }, |_| {});
+    fn repeat_earlier(&mut self) {
+        let nth = usize::from(self.source.byte());
+        let is_without_name = self.source.boolean();
+        let earlier = self.finished.iter().rev().nth(nth % self.finished.len().max(1));
+        let Some(mut element) = earlier.copied() else { return };
+        if is_without_name {
+            element.start = element.value_start;
+        }
+        self.copy_element(element, |_| {});
     }
 
-    fn again(&mut self, Element { from, value, to }: Element, change: impl FnOnce(&mut [u8])) {
-        if self.text.len() + (to - from) > self.longest {
+    /// Appends a copy of an element, which `change` changes. Does nothing if the page would be too long.
+    fn copy_element(&mut self, element: Element, change: impl FnOnce(&mut [u8])) {
+        let Element { start, value_start, end } = element;
+        if self.text.len() + (end - start) > self.max_len {
             return;
         }
-        self.comma();
-        let begin = self.text.len();
-        self.text.extend_from_within(from..to);
-        change(&mut self.text[begin..]);
-        self.begun(begin, begin + (value - from));
-        self.ended();
+        self.write_comma();
+        let copy_start = self.text.len();
+        self.text.extend_from_within(start..end);
+        change(&mut self.text[copy_start..]);
+        self.start_element(copy_start, copy_start + (value_start - start));
+        self.end_element();
     }
 
     /// Sets the white space of one position from here on; mostly none, so that a page contains more than white space.
     fn set_gap(&mut self) {
-        let which = usize::from(self.choices.byte()) % self.gaps.len();
-        self.gaps[which] = match self.choices.byte() % 8 {
+        let index = usize::from(self.source.byte()) % self.gaps.len();
+        self.gaps[index] = match self.source.byte() % 8 {
             0..=2 => Vec::new(),
             3 => b" ".to_vec(),
             4 => b"\n  ".to_vec(),
             5 => b"\t\r\n".to_vec(),
-            6 => vec![b' '; self.choices.byte().into()],
-            _ => vec![b'\n'; self.choices.of(LENGTHS)],
+            6 => vec![b' '; self.source.byte().into()],
+            _ => vec![b'\n'; self.source.choose(LENGTHS)],
         };
     }
 
     /// Writes rows, about as many as the bound on different kinds of white space.
-    fn rows(&mut self) {
-        let count = self.choices.of(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
-        let (id, differ) = (self.choices.of(SCALARS), self.choices.yes());
+    fn write_rows(&mut self) {
+        let count = self.source.choose(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
+        let id = self.source.choose(SCALARS);
+        let differ_in_white_space = self.source.boolean();
         for nth in 0..count {
-            self.begin(Some("row"), true);
-            if differ {
+            self.open_container(Some("row"), true);
+            if differ_in_white_space {
                 self.gaps[2] = vec![b' '; nth];
             }
-            self.element(Some("api_key_id"), id.as_bytes());
+            self.write_element(Some("api_key_id"), id.as_bytes());
             self.gaps[2].clear();
-            self.close();
+            self.close_container();
         }
     }
 
     /// Nests containers, up to about the maximum depth.
-    fn nest(&mut self) {
-        let depth = self.choices.of(&[2, 3, 4, 62, 126, 1021, 1022, 1023, 1024, 1025]);
-        let object = self.choices.yes();
-        while self.open.len() < depth && self.text.len() < self.longest.max(8 * depth) {
-            self.begin(Some("d"), object);
+    fn open_nested(&mut self) {
+        let depth = self.source.choose(&[2, 3, 4, 62, 126, 1021, 1022, 1023, 1024, 1025]);
+        let is_object = self.source.boolean();
+        while self.open.len() < depth && self.text.len() < self.max_len.max(8 * depth) {
+            self.open_container(Some("d"), is_object);
         }
     }
 }

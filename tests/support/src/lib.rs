@@ -2,12 +2,12 @@
 //! Test code that several packages of the workspace use: the table of cases, generators, oracles and the laws.
 
 pub mod cases;
-pub mod choices;
 mod documents;
 pub mod laws;
 #[cfg(feature = "organization")]
 pub mod organization;
 pub mod service;
+pub mod unstructured;
 
 use std::sync::Arc;
 

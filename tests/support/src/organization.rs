@@ -148,19 +148,22 @@ impl Organization {
     /// The names that a listing should learn.
     pub fn names(&self) -> HashMap<String, String> {
         let state = self.state();
-        let keys = state.projects.iter().flat_map(|project| &project.keys).chain(&state.admin_keys);
-        keys.filter_map(|key| {
-            let name = match (key.name.as_str()?, key.account) {
-                ("Secret Key", Some(account)) => account,
-                (name, _) if name.trim().is_empty() || name.contains(char::is_control) => return None,
-                (name, _) => name,
+        let mut names = HashMap::new();
+        for key in state.projects.iter().flat_map(|project| &project.keys).chain(&state.admin_keys) {
+            let Some(own_name) = key.name.as_str() else { continue };
+            let name = match key.account {
+                Some(account) if own_name == "Secret Key" => account,
+                _ => own_name,
             };
-            Some((key.id.clone(), name.to_owned()))
-        })
-        .collect()
+            let is_unusable = name.trim().is_empty() || name.contains(char::is_control);
+            if !is_unusable {
+                names.insert(key.id.clone(), name.to_owned());
+            }
+        }
+        names
     }
 
-    /// Responds to one request, without a socket.
+    /// Responds to one request, without a socket. Returns an injected failure, or a page of the list at the path.
     pub async fn respond(&self, request: Parts) -> Result<Response<OrganizationBody>, io::Error> {
         let in_flight = self.0.in_flight.fetch_add(1, SeqCst) + 1;
         self.0.max_in_flight.fetch_max(in_flight, SeqCst);
@@ -209,6 +212,7 @@ impl Organization {
     }
 }
 
+/// The key with this number. Seven of a hundred have an unusual name or owner.
 fn nth_key(nth: usize) -> TestKey {
     let id = format!("key_{nth:05}");
     match nth % 100 {
@@ -224,6 +228,7 @@ fn nth_key(nth: usize) -> TestKey {
 }
 
 impl OrganizationState {
+    /// Checks the headers and the limit of a request, and returns the requested page.
     fn route(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<OrganizationBody> {
         assert_eq!((method, &headers[ACCEPT_ENCODING]), (&Method::GET, &"identity".parse().unwrap()));
         let query: HashMap<_, _> =
@@ -305,12 +310,13 @@ fn page<T: ListItem>(items: &[&T], limit: usize, after: Option<&str>) -> Respons
     let end = items.len().min(start + limit);
     let data: Vec<_> = items[start..end].iter().map(|item| item.json()).collect();
     let id = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
-    let (first, last) = (id(data.first()), id(data.last()));
+    let first_id = id(data.first());
+    let last_id = id(data.last());
     let has_more = end < items.len();
-    json_response(
-        json!({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more})
-            .to_string(),
-    )
+    let page = json!({
+        "object": "list", "data": data, "first_id": first_id, "last_id": last_id, "has_more": has_more,
+    });
+    json_response(page.to_string())
 }
 
 fn json_response(body: String) -> Response<OrganizationBody> {
@@ -330,6 +336,7 @@ fn status_response(status: u16, retry_after: Option<&str>) -> Response<Organizat
 }
 
 impl InjectedFailure {
+    /// Returns the response with this failure, or the error of the connection. [`InjectedFailure::Hang`] never returns.
     async fn respond(self) -> Result<Response<OrganizationBody>, io::Error> {
         match self {
             Self::Status(code) => Ok(status_response(code, None)),
@@ -348,7 +355,7 @@ impl InjectedFailure {
     }
 }
 
-/// A body that repeats this chunk and then does not end.
+/// A body that repeats this chunk and then stalls.
 fn unfinished(chunk: &'static [u8], times: usize) -> OrganizationBody {
     let chunks = (0..times).map(move |_| Ok(Frame::data(Bytes::from_static(chunk))));
     StreamBody::new(stream::iter(chunks).chain(stream::pending())).boxed_unsync()

@@ -30,16 +30,16 @@ pub struct Frames {
 }
 
 impl FixedService {
-    /// Creates a service with this body.
-    pub fn new(rest: Bytes, chunk: usize) -> Self {
-        Self { headers: HeaderMap::new(), frames: Frames { rest, chunk } }
+    /// Creates a service with this body, in frames of `chunk` bytes.
+    pub fn new(body: Bytes, chunk: usize) -> Self {
+        Self { headers: HeaderMap::new(), frames: Frames { rest: body, chunk } }
     }
 
-    /// Creates a service with this JSON page.
+    /// Creates a service with this JSON page, in frames of `chunk` bytes.
     pub fn json(page: &Bytes, chunk: usize) -> Self {
-        let mut bare = Self::new(page.clone(), chunk);
-        bare.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        bare
+        let mut service = Self::new(page.clone(), chunk);
+        service.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        service
     }
 }
 
@@ -70,7 +70,7 @@ impl Body for Frames {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let size = self.chunk.min(self.rest.len());
         let frame = self.rest.split_to(size);
-        Poll::Ready((size > 0).then(|| Ok(Frame::data(frame))))
+        Poll::Ready(if frame.is_empty() { None } else { Some(Ok(Frame::data(frame))) })
     }
 }
 
@@ -89,8 +89,8 @@ where
         Self { service, uri: Uri::from_static(uri) }
     }
 
-    /// Sends the request, passes each frame of the response to `read`, and returns the headers.
-    pub fn call(&mut self, mut read: impl FnMut(Bytes)) -> Response<()> {
+    /// Sends the request, passes the data of each frame to `on_data`, and returns the response without its body.
+    pub fn call(&mut self, mut on_data: impl FnMut(Bytes)) -> Response<()> {
         let mut request = Request::new(());
         request.uri_mut().clone_from(&self.uri);
         let mut context = Context::from_waker(Waker::noop());
@@ -100,16 +100,17 @@ where
         let Poll::Ready(Ok(response)) = pin!(self.service.call(request)).poll(&mut context) else {
             unreachable!("the response is always ready")
         };
-        let (head, body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         let mut body = pin!(body);
         while let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut context) {
-            read(frame.into_data().unwrap_or_default());
+            on_data(frame.into_data().unwrap_or_default());
         }
-        Response::from_parts(head, ())
+        Response::from_parts(parts, ())
     }
 
     /// Sends the request and drops the response.
     pub fn call_and_drop(&mut self) {
-        drop(black_box(self.call(|frame| drop(black_box(frame)))));
+        let response = self.call(|data| drop(black_box(data)));
+        black_box(response);
     }
 }

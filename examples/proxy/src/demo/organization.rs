@@ -1,9 +1,9 @@
 //! Projects and keys of the demo organization, and the API's lists of them.
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::params::{QueryParams, invalid};
-use super::response::{DAY, DemoResponse, error};
+use super::params::{QueryParams, invalid_parameter};
+use super::response::{DAY, DemoResponse, error_response};
 
 pub(super) struct Project {
     pub id: &'static str,
@@ -25,10 +25,10 @@ pub(super) struct OpenaiKey {
 }
 
 pub(super) const PROJECTS: [Project; 4] = [
-    project("proj_Hq2mWbXoSaT1", "Storefront", false),
-    project("proj_Vd8kRzYpLcN4", "Search", false),
-    project("proj_Tj5nEuGiKfB7", "Research", false),
-    project("proj_Ax3cMwDvPhJ9", "Old pilot", true),
+    Project { id: "proj_Hq2mWbXoSaT1", name: "Storefront", archived: false },
+    Project { id: "proj_Vd8kRzYpLcN4", name: "Search", archived: false },
+    Project { id: "proj_Tj5nEuGiKfB7", name: "Research", archived: false },
+    Project { id: "proj_Ax3cMwDvPhJ9", name: "Old pilot", archived: true },
 ];
 
 pub(super) const KEYS: [OpenaiKey; 11] = [
@@ -48,10 +48,7 @@ pub(super) const KEYS: [OpenaiKey; 11] = [
 const ADMIN_KEYS: [(&str, Option<&str>); 2] =
     [("key_AdmN2bVxRq5w", Some("finops-dashboard")), ("key_AdmT7kYsLc3e", None)];
 
-const fn project(id: &'static str, name: &'static str, archived: bool) -> Project {
-    Project { id, name, archived }
-}
-
+/// Creates a key of the project at this index of [`PROJECTS`].
 const fn key(
     id: &'static str,
     name: &'static str,
@@ -65,52 +62,60 @@ const fn key(
 // 2025-01-01T00:00:00Z
 const CREATED: u64 = 1_735_689_600;
 
-pub(super) fn projects(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+/// Returns a page of the list of projects. Archived ones are listed if the query includes them.
+pub(super) fn list_projects(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
     let with_archived = params.first("include_archived") == Some("true");
-    let items = PROJECTS.iter().filter(|p| with_archived || !p.archived).map(|p| {
-        json!({
-            "id": p.id,
+    let mut items = Vec::new();
+    for project in PROJECTS.iter().filter(|project| with_archived || !project.archived) {
+        let archived_at = if project.archived { Some(CREATED + 90 * DAY) } else { None };
+        items.push(json!({
+            "id": project.id,
             "object": "organization.project",
-            "name": p.name,
+            "name": project.name,
             "created_at": CREATED,
-            "archived_at": p.archived.then_some(CREATED + 90 * DAY),
-            "status": if p.archived { "archived" } else { "active" },
-        })
-    });
-    list(items.collect(), params)
-}
-
-pub(super) fn project_keys(project: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
-    if !PROJECTS.iter().any(|p| p.id == project) {
-        return Err(error(StatusCode::NOT_FOUND, "No such project.", None, "not_found"));
+            "archived_at": archived_at,
+            "status": if project.archived { "archived" } else { "active" },
+        }));
     }
-    let any = params.first("owner_project_access") == Some("any");
-    let items = KEYS.iter().filter(|k| k.project == project && !k.deleted && (any || !k.orphaned)).map(|k| {
-        json!({
-            "object": "organization.project.api_key",
-            "redacted_value": format!("sk-...{}", &k.id[k.id.len() - 3..]),
-            "name": k.name,
-            "created_at": CREATED,
-            "last_used_at": CREATED + 200 * DAY,
-            "id": k.id,
-            "owner": {
-                "type": "user",
-                "user": {
-                    "object": "organization.project.user",
-                    "id": k.user,
-                    "name": k.user,
-                    "email": format!("{}@example.com", k.user),
-                    "role": "member",
-                    "added_at": CREATED,
-                }
-            }
-        })
-    });
-    list(items.collect(), params)
+    page_of(&items, params)
 }
 
-pub(super) fn admin_keys(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
-    let items = ADMIN_KEYS.iter().map(|(id, name)| {
+/// Returns a page of the keys of one project, or a 404 if there is no such project.
+pub(super) fn list_project_keys(project: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    if !PROJECTS.iter().any(|known| known.id == project) {
+        return Err(error_response(StatusCode::NOT_FOUND, "No such project.", None, "not_found"));
+    }
+    let with_orphaned = params.first("owner_project_access") == Some("any");
+    let mut items = Vec::new();
+    for key in KEYS.iter().filter(|key| key.project == project && !key.deleted) {
+        if with_orphaned || !key.orphaned {
+            items.push(project_key_item(key));
+        }
+    }
+    page_of(&items, params)
+}
+
+fn project_key_item(key: &OpenaiKey) -> Value {
+    json!({
+        "object": "organization.project.api_key",
+        "redacted_value": format!("sk-...{}", &key.id[key.id.len() - 3..]),
+        "name": key.name,
+        "created_at": CREATED,
+        "last_used_at": CREATED + 200 * DAY,
+        "id": key.id,
+        "owner": {
+            "type": "user",
+            "user": {
+                "object": "organization.project.user", "id": key.user, "name": key.user,
+                "email": format!("{}@example.com", key.user), "role": "member", "added_at": CREATED,
+            }
+        }
+    })
+}
+
+/// Returns a page of the list of admin keys.
+pub(super) fn list_admin_keys(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+    let items = ADMIN_KEYS.map(|(id, name)| {
         json!({
             "object": "organization.admin_api_key",
             "id": id,
@@ -124,27 +129,27 @@ pub(super) fn admin_keys(params: &QueryParams) -> Result<DemoResponse, DemoRespo
             }
         })
     });
-    list(items.collect(), params)
+    page_of(&items, params)
 }
 
-fn list(items: Vec<serde_json::Value>, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+/// Returns the page that begins after the item with the id `after`, or the first page if the query has no `after`.
+fn page_of(items: &[Value], params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
     let limit = params.limit(20, 100)?;
-    let id = |item: &serde_json::Value| item["id"].as_str().unwrap_or_default().to_owned();
-    let from = match params.first("after") {
+    let start = match params.first("after") {
         None => 0,
-        Some(after) => items
-            .iter()
-            .position(|item| item["id"] == after)
-            .map(|at| at + 1)
-            .ok_or_else(|| invalid("after", after, "the id of an item"))?,
+        Some(id) => match items.iter().position(|item| item["id"] == id) {
+            Some(index) => index + 1,
+            None => return Err(invalid_parameter("after", id, "the id of an item")),
+        },
     };
-    let page = &items[from..items.len().min(from + limit)];
+    let end = items.len().min(start + limit);
+    let page = &items[start..end];
     let body = json!({
         "object": "list",
         "data": page,
-        "first_id": page.first().map(id),
-        "last_id": page.last().map(id),
-        "has_more": from + page.len() < items.len(),
+        "first_id": page.first().map(|item| &item["id"]),
+        "last_id": page.last().map(|item| &item["id"]),
+        "has_more": end < items.len(),
     });
     // The real API indents its lists.
     Ok(DemoResponse(StatusCode::OK, format!("{body:#}")))

@@ -1,30 +1,31 @@
-//! Query parameters, with lists in each form that clients use.
+//! Query parameters, with lists in each form that clients use, and cursors.
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
-use super::response::{DemoResponse, error};
+use super::response::{DemoResponse, error_response};
 
 /// The end of the year 9999 in seconds. Sums of smaller times do not overflow.
-pub(super) const MAX_TIME: u64 = 253_402_300_800;
+const MAX_TIME: u64 = 253_402_300_800;
 
 pub(super) struct QueryParams {
     pairs: Vec<(String, String)>,
 }
 
 impl QueryParams {
+    /// Parses a query. `group_by[]` and `group_by[0]` mean `group_by`.
     pub(super) fn parse(query: Option<&str>) -> Self {
-        let pairs = query
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let mut name = decode(name);
-                // `group_by[]` and `group_by[0]` mean `group_by`.
-                name.truncate(name.find('[').unwrap_or(name.len()));
-                (name, decode(value))
-            })
-            .collect();
+        let mut pairs = Vec::new();
+        for pair in query.unwrap_or_default().split('&') {
+            if pair.is_empty() {
+                continue;
+            }
+            let (encoded_name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let mut name = decode(encoded_name);
+            if let Some(bracket) = name.find('[') {
+                name.truncate(bracket);
+            }
+            pairs.push((name, decode(value)));
+        }
         Self { pairs }
     }
 
@@ -34,39 +35,49 @@ impl QueryParams {
 
     /// Returns the values of a list: a repeated parameter, values between commas, or both.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
-        self.pairs
-            .iter()
-            .filter(|(n, _)| n == name)
-            .flat_map(|(_, value)| value.split(','))
-            .filter(|value| !value.is_empty())
-            .collect()
+        let mut values = Vec::new();
+        for (pair_name, text) in &self.pairs {
+            if pair_name == name {
+                values.extend(text.split(',').filter(|value| !value.is_empty()));
+            }
+        }
+        values
     }
 
+    /// Returns a number below [`MAX_TIME`]. `None` if the parameter is absent.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, DemoResponse> {
-        self.first(name)
-            .map(|text| {
-                let number = text.parse().ok().filter(|n| *n < MAX_TIME);
-                number.ok_or_else(|| invalid(name, text, "an integer"))
-            })
-            .transpose()
+        let Some(text) = self.first(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if number < MAX_TIME => Ok(Some(number)),
+            _ => Err(invalid_parameter(name, text, "an integer")),
+        }
     }
 
     /// Returns the page size, from 1 to `max`.
     pub(super) fn limit(&self, default: u64, max: u64) -> Result<usize, DemoResponse> {
-        match self.number("limit")?.unwrap_or(default) {
-            limit if (1..=max).contains(&limit) => Ok(limit as usize),
-            limit => Err(invalid("limit", &limit.to_string(), &format!("an integer from 1 to {max}"))),
+        let limit = self.number("limit")?.unwrap_or(default);
+        if (1..=max).contains(&limit) {
+            return Ok(limit as usize);
         }
+        let expected = format!("an integer from 1 to {max}");
+        Err(invalid_parameter("limit", &limit.to_string(), &expected))
     }
 }
 
-pub(super) fn invalid(param: &str, value: &str, expected: &str) -> DemoResponse {
-    error(
-        StatusCode::BAD_REQUEST,
-        &format!("Invalid value: '{value}' for '{param}'. Expected {expected}."),
-        Some(param),
-        "invalid_value",
-    )
+/// Returns OpenAI's response to an invalid value of a parameter.
+pub(super) fn invalid_parameter(param: &str, value: &str, expected: &str) -> DemoResponse {
+    let message = format!("Invalid value: '{value}' for '{param}'. Expected {expected}.");
+    error_response(StatusCode::BAD_REQUEST, &message, Some(param), "invalid_value")
+}
+
+/// Returns a cursor that clients have to escape: `=` comes back as `%3D`.
+pub(super) fn format_cursor(time: u64) -> String {
+    format!("page_{time:016x}=")
+}
+
+pub(super) fn parse_cursor(cursor: &str) -> Option<u64> {
+    let hex = cursor.strip_prefix("page_")?.strip_suffix('=')?;
+    u64::from_str_radix(hex, 16).ok().filter(|time| *time < MAX_TIME)
 }
 
 /// Decodes `application/x-www-form-urlencoded` text. Broken escapes stay as they are.

@@ -10,11 +10,14 @@ pub(super) const DAY: u64 = 24 * 60 * 60;
 pub(super) struct DemoResponse(pub(super) StatusCode, pub(super) String);
 
 /// Returns an error in OpenAI's form, which has all four members.
-pub(super) fn error(status: StatusCode, message: &str, param: Option<&str>, code: &str) -> DemoResponse {
+pub(super) fn error_response(
+    status: StatusCode,
+    message: &str,
+    param: Option<&str>,
+    code: &str,
+) -> DemoResponse {
     let body = serde_json::json!({
-        "error": {
-            "message": message, "type": "invalid_request_error", "param": param, "code": code
-        }
+        "error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     });
     DemoResponse(status, body.to_string())
 }

@@ -21,9 +21,10 @@ pub(super) struct ActivityState {
     next_id: u64,
     is_http2: bool,
     /// The number of requests whose content is incomplete. It may arrive after the response.
-    uploads: usize,
-    is_reading_headers: bool,
-    /// The start of the present phase, unless calls are in flight.
+    pub(super) uploads: usize,
+    /// True from the first byte of request headers, or the start of the connection, until they are complete.
+    pub(super) is_reading_headers: bool,
+    /// The latest start of the connection or of request headers, or end of a call or of an upload.
     pub(super) since: Instant,
 }
 
@@ -33,17 +34,6 @@ pub(super) struct Call {
     pub(super) since: Instant,
     /// The time since which the client has not read what it could; `None` while it waits for the upstream.
     pub(super) stalled_since: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Phase {
-    /// It receives request headers, or is new.
-    Headers,
-    InFlight,
-    /// All responses are sent; request content still arrives.
-    Upload,
-    /// It waits for another request.
-    Idle,
 }
 
 impl Activity {
@@ -57,7 +47,7 @@ impl Activity {
             is_reading_headers: true,
             since: Instant::now(),
         };
-        Self { state: Mutex::new(state), evicted: Notify::new() }
+        Self { state: state.into(), evicted: Notify::new() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, ActivityState> {
@@ -66,20 +56,6 @@ impl Activity {
 }
 
 impl ActivityState {
-    pub(super) fn phase(&self) -> Phase {
-        match (self.calls.len(), self.uploads, self.is_reading_headers) {
-            (1.., _, _) => Phase::InFlight,
-            (0, 1.., _) => Phase::Upload,
-            (0, 0, true) => Phase::Headers,
-            (0, 0, false) => Phase::Idle,
-        }
-    }
-
-    /// Returns the time since which the connection has had no call in flight.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        self.calls.is_empty().then_some(self.since)
-    }
-
     /// Returns the time of the oldest stall if every response is stalled: a client may read one before another.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
         // `None` is less than any `Some`.
@@ -89,7 +65,7 @@ impl ActivityState {
     /// Records that bytes have arrived.
     pub(super) fn on_read(&mut self) {
         // HTTP/2 has other frames than headers.
-        if !self.is_http2 && self.phase() == Phase::Idle {
+        if !self.is_http2 && !self.is_reading_headers && self.calls.is_empty() && self.uploads == 0 {
             self.is_reading_headers = true;
             self.since = Instant::now();
         }

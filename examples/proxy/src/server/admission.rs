@@ -1,11 +1,11 @@
 //! Admission: the limits on connections and on calls in flight, and eviction to make room.
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use super::activity::{Activity, ActivityState};
 use super::limits::Limits;
@@ -41,76 +41,58 @@ struct Candidates {
     next_search: Instant,
 }
 
-/// A call in flight.
-pub(super) struct InFlightGuard(Arc<Admission>);
-
-/// A request extension: the limit on calls in flight is exceeded.
-///
-/// The router rejects the call unless it costs the upstream nothing.
+/// A request extension of a call that exceeds the limit on calls in flight. The router rejects it or makes room.
 #[derive(Clone)]
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
     pub(super) fn new(limits: Limits) -> Self {
-        let idle = Candidates::new(ActivityState::idle_since);
-        let stalled = Candidates::new(ActivityState::stalled_since);
         Self {
             limits,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            connections: Mutex::new(Connections { all: Vec::new(), idle, stalled }),
+            connections: Mutex::new(Connections {
+                all: Vec::new(),
+                idle: Candidates::new(|state| state.calls.is_empty().then_some(state.since)),
+                stalled: Candidates::new(ActivityState::stalled_since),
+            }),
             in_flight: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             shutdown: watch::Sender::new(false),
         }
     }
 
-    fn connections(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for a permit for one more connection. When full, it evicts idle connections, or else stalled ones.
     pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        let evict = async {
-            loop {
-                self.connections().evict_idle_or_stalled();
-                sleep(EVICTION_INTERVAL).await;
+        loop {
+            if self.permits.available_permits() == 0 {
+                self.evict(true);
             }
-        };
-        tokio::select! {
-            biased;
-            permit = self.permits.clone().acquire_owned() => permit.ok(),
-            never = evict => never,
+            if let Ok(permit) = timeout(EVICTION_INTERVAL, self.permits.clone().acquire_owned()).await {
+                return permit.ok();
+            }
         }
+    }
+
+    /// Evicts the longest-idle connection, if permitted, or else the longest-stalled one. Returns false if there is none.
+    fn evict(&self, may_be_idle: bool) -> bool {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let Connections { all, idle, stalled } = &mut *connections;
+        (may_be_idle && idle.evict_longest(all)) || stalled.evict_longest(all)
     }
 
     /// Adds a connection to those that may be evicted.
     pub(super) fn add(&self, activity: &Arc<Activity>) {
-        let mut connections = self.connections();
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if connections.all.len() >= 2 * self.limits.max_connections {
             connections.all.retain(|activity| activity.strong_count() > 0);
         }
         connections.all.push(Arc::downgrade(activity));
     }
 
-    /// Counts a call, with an [`Overload`] if it exceeds the limit.
-    pub(super) fn begin_call(self: &Arc<Self>) -> (Arc<InFlightGuard>, Option<Overload>) {
+    /// Counts a call. Returns an [`Overload`] if it exceeds the limit.
+    pub(super) fn begin_call(self: &Arc<Self>) -> Option<Overload> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let overload = (before >= self.limits.max_in_flight).then(|| Overload(self.clone()));
-        (Arc::new(InFlightGuard(self.clone())), overload)
-    }
-
-    /// Starts a graceful shutdown of all connections, and waits until the last one has ended.
-    pub(super) async fn shut_down(&self) {
-        self.shutdown.send_replace(true);
-        let all = self.limits.max_connections.try_into().unwrap_or(u32::MAX);
-        // Fails only for a closed semaphore, which this one never is.
-        let _ = self.permits.acquire_many(all).await;
-    }
-}
-
-impl Connections {
-    fn evict_idle_or_stalled(&mut self) -> bool {
-        self.idle.evict_longest(&self.all) || self.stalled.evict_longest(&self.all)
+        (before >= self.limits.max_in_flight).then(|| Overload(self.clone()))
     }
 }
 
@@ -144,18 +126,9 @@ impl Candidates {
     }
 }
 
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Overload {
-    /// Evicts the connection that has been stalled longest, so that this call replaces one of its calls.
-    ///
-    /// Returns false if no connection is stalled. The call is then to be rejected.
+    /// Makes room by evicting the connection that has been stalled longest. Returns false if there is none.
     pub fn evict_stalled(&self) -> bool {
-        let Connections { all, stalled, .. } = &mut *self.0.connections();
-        stalled.evict_longest(all)
+        self.0.evict(false)
     }
 }

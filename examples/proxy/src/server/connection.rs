@@ -1,19 +1,30 @@
 //! The life of one connection: hyper serves it, and a timeout, an eviction or a shutdown ends it.
 use std::fmt;
-use std::future::ready;
-use std::pin::pin;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::time::{Instant, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::activity::{Activity, ActivityState, Phase};
+use super::activity::{Activity, ActivityState};
 use super::admission::Admission;
 use super::limits::Limits;
 
 /// The time after a deadline in which the stack can still send a 504, and after a shutdown in which a client can close.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Reports received bytes to the connection's activity, and resets the socket after an incomplete response.
+pub(super) struct ClientStream<I> {
+    pub(super) inner: I,
+    pub(super) activity: Arc<Activity>,
+    /// Makes the system discard unsent bytes when the stream is dropped. Otherwise it keeps them for minutes.
+    pub(super) reset: fn(&I),
+}
 
 enum ConnectionStep {
     WaitUntil(Instant),
@@ -24,8 +35,7 @@ enum ConnectionStep {
 /// Serves a connection until it ends.
 pub(super) async fn drive<C>(connection: C, activity: &Activity, admission: &Admission)
 where
-    C: GracefulConnection,
-    C::Error: fmt::Display,
+    C: GracefulConnection<Error: fmt::Display>,
 {
     let mut shutdown = admission.shutdown.subscribe();
     let mut shutdown_since = None;
@@ -36,34 +46,26 @@ where
             // The connection first: a request that has already arrived is served, also during a shutdown.
             biased;
             result = connection.as_mut() => {
-                if let Err(e) = result {
-                    tracing::debug!("a connection ended: {e}");
-                }
-                return;
+                return result.unwrap_or_else(|e| tracing::debug!("a connection ended: {e}"));
             }
-            _ = shutdown.wait_for(|is_ordered| *is_ordered), if shutdown_since.is_none() => ConnectionStep::ShutDown,
+            _ = shutdown.wait_for(|is_stopping| *is_stopping), if shutdown_since.is_none() => ConnectionStep::ShutDown,
             () = activity.evicted.notified() => ConnectionStep::Close,
             () = timer.as_mut() => next_step(&activity.state(), &admission.limits, shutdown_since),
         };
         match step {
             ConnectionStep::WaitUntil(limit) => timer.as_mut().reset(limit),
             ConnectionStep::ShutDown => {
-                let now = Instant::now();
-                shutdown_since = Some(now);
+                shutdown_since = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
-                timer.as_mut().reset(now);
+                timer.as_mut().reset(Instant::now());
             }
             ConnectionStep::Close => break,
         }
     }
 
-    // In HTTP/2 this sends GOAWAY, if the socket has room for it.
+    // Polled once more: in HTTP/2 this sends GOAWAY, if the socket has room for it.
     connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        biased;
-        _ = connection => {}
-        () = ready(()) => {}
-    }
+    let _ = timeout(Duration::ZERO, connection).await;
     let mut state = activity.state();
     let cut = state.calls.len();
     if cut > 0 {
@@ -76,32 +78,76 @@ where
 /// Returns the step that is due, or the time of the next check.
 fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Instant>) -> ConnectionStep {
     let now = Instant::now();
-    let since = state.since;
-    let (limit, step) = match (state.phase(), shutdown_since) {
-        (Phase::InFlight, _) => {
-            let ends = state.calls.iter().map(|call| {
-                let deadline = call.since + limits.deadline + LINGER;
-                call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
-            });
-            let (first, last) = (ends.clone().min().unwrap_or(now), ends.max().unwrap_or(now));
-            // Without new calls as soon as one has reached its end, and closed when all have.
-            match shutdown_since {
-                None if now < last => (first, ConnectionStep::ShutDown),
-                _ => (last, ConnectionStep::Close),
-            }
+    let (limit, step) = if !state.calls.is_empty() {
+        let ends = state.calls.iter().map(|call| {
+            let deadline = call.since + limits.deadline + LINGER;
+            call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
+        });
+        let (first, last) = (ends.clone().min().unwrap_or(now), ends.max().unwrap_or(now));
+        // Without new calls as soon as one has reached its end, and closed when all have.
+        match shutdown_since {
+            None if now < last => (first, ConnectionStep::ShutDown),
+            _ => (last, ConnectionStep::Close),
         }
+    } else if state.uploads > 0 {
         // The timeouts of the stack apply to the content.
-        (Phase::Upload, _) => (since + limits.deadline, ConnectionStep::Close),
-        (Phase::Headers | Phase::Idle, Some(shutdown)) => {
-            (since.max(shutdown) + LINGER, ConnectionStep::Close)
-        }
-        (Phase::Headers, None) => (since + limits.header_timeout, ConnectionStep::Close),
-        (Phase::Idle, None) => (since + limits.idle_timeout, ConnectionStep::ShutDown),
+        (state.since + limits.deadline, ConnectionStep::Close)
+    } else if let Some(shutdown) = shutdown_since {
+        (state.since.max(shutdown) + LINGER, ConnectionStep::Close)
+    } else if state.is_reading_headers {
+        (state.since + limits.header_timeout, ConnectionStep::Close)
+    } else {
+        (state.since + limits.idle_timeout, ConnectionStep::ShutDown)
     };
     if limit <= now {
         return step;
     }
-    // Phases change without notice. A check in each shortest timeout applies every timeout in time.
+    // The state changes without notice. A check in each shortest timeout applies every timeout in time.
     let interval = if shutdown_since.is_some() { LINGER } else { limits.shortest_timeout() };
     ConnectionStep::WaitUntil(limit.min(now + interval))
+}
+
+impl<I> Drop for ClientStream<I> {
+    fn drop(&mut self) {
+        if self.activity.state().is_reset {
+            (self.reset)(&self.inner);
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for ClientStream<I> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (this, before) = (self.get_mut(), buf.filled().len());
+        let result = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.activity.state().on_read();
+        }
+        result
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for ClientStream<I> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }

@@ -1,5 +1,6 @@
 //! Calls in flight: each counts until the last byte of its response is written and the last byte of its content read.
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,26 +14,27 @@ use tokio::time::{Sleep, sleep};
 use tower::{Service, ServiceExt};
 
 use super::activity::Activity;
-use super::admission::{Admission, InFlightGuard};
+use super::admission::Admission;
+use crate::hop_by_hop;
 
 /// The delay of a body's error. hyper discards what it has not written when a body fails.
 const FLUSH_TIME: Duration = Duration::from_millis(10);
 
-/// A response that is not completely written.
-struct ResponseGuard {
+/// A call in flight: its response is not completely written, or its content is not completely read.
+struct CallGuard {
+    admission: Arc<Admission>,
     activity: Arc<Activity>,
     id: u64,
-    _in_flight: Arc<InFlightGuard>,
 }
 
-/// A request extension with the guard of the request's content. Its reader takes the guard out, since extensions are
-/// cloned, and keeps it until the content is read, which may be after the response.
+/// A response that is not completely written.
+struct ResponseGuard(Arc<CallGuard>);
+
+/// Request content that is not completely read.
+pub struct UploadGuard(Arc<CallGuard>);
+
+/// A request extension. The reader of the content takes the guard out, because extensions are cloned.
 pub type UploadExtension = Arc<Mutex<Option<UploadGuard>>>;
-
-pub struct UploadGuard {
-    activity: Arc<Activity>,
-    _in_flight: Arc<InFlightGuard>,
-}
 
 /// Bytes of a response, which keep it in flight until they are written.
 struct GuardedChunk {
@@ -52,7 +54,7 @@ pin_project! {
 }
 
 /// Calls the stack.
-pub(super) async fn call<S, B>(
+pub(super) async fn call<S, B: Body>(
     stack: S,
     mut request: Request<Incoming>,
     activity: Arc<Activity>,
@@ -60,34 +62,39 @@ pub(super) async fn call<S, B>(
 ) -> Result<Response<InFlightBody<B>>, S::Error>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
-    B: Body,
 {
     let has_content = !request.body().is_end_stream();
     let id = activity.state().begin_call(request.version() == Version::HTTP_2, has_content);
-    let (in_flight, overload) = admission.begin_call();
-    let guard = Arc::new(ResponseGuard { activity: activity.clone(), id, _in_flight: in_flight.clone() });
-    if let Some(overload) = overload {
+    if let Some(overload) = admission.begin_call() {
         request.extensions_mut().insert(overload);
     }
+    let guard = Arc::new(CallGuard { admission, activity, id });
     if has_content {
-        let guard = UploadGuard { activity, _in_flight: in_flight };
+        let guard = UploadGuard(guard.clone());
         request.extensions_mut().insert::<UploadExtension>(Arc::new(Mutex::new(Some(guard))));
     }
+    let guard = Arc::new(ResponseGuard(guard));
     let ends_with_connection = request.version() < Version::HTTP_11;
     let response = stack.oneshot(request).await?;
-    guard.activity.state().on_chunk(id, 0);
+    guard.0.activity.state().on_chunk(id, 0);
     Ok(response.map(|inner| InFlightBody { inner, guard, ends_with_connection, error: None }))
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        self.admission.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.activity.state().end_call(self.id);
+        self.0.activity.state().end_call(self.0.id);
     }
 }
 
 impl Drop for UploadGuard {
     fn drop(&mut self) {
-        self.activity.state().end_upload();
+        self.0.activity.state().end_upload();
     }
 }
 
@@ -106,21 +113,22 @@ impl<B: Body<Data = Bytes>> Body for InFlightBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        let (activity, id) = (&this.guard.activity, this.guard.id);
+        let CallGuard { activity, id, .. } = &*this.guard.0;
         if this.error.is_none() {
             match this.inner.poll_frame(cx) {
                 Poll::Pending => {
-                    activity.state().on_drained(id);
+                    activity.state().on_drained(*id);
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Err(error))) => *this.error = Some((error, Box::pin(sleep(FLUSH_TIME)))),
-                Poll::Ready(frame) => {
-                    let hold = |bytes: Bytes| {
-                        activity.state().on_chunk(id, bytes.len());
+                Poll::Ready(Some(Ok(frame))) => {
+                    let frame = hop_by_hop::strip_frame(frame).map_data(|bytes| {
+                        activity.state().on_chunk(*id, bytes.len());
                         Bytes::from_owner(GuardedChunk { bytes, _guard: this.guard.clone() })
-                    };
-                    return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))));
+                    });
+                    return Poll::Ready(Some(Ok(frame)));
                 }
+                Poll::Ready(None) => return Poll::Ready(None),
             }
         }
         if let Some((_, delay)) = this.error {

@@ -53,10 +53,6 @@ pub struct AcceptBackOff {
 }
 
 impl AcceptBackOff {
-    pub fn reset(&mut self) {
-        self.delay = Duration::ZERO;
-    }
-
     /// Waits after an error, if another `accept` would fail as well.
     ///
     /// Without file descriptors or memory, an immediate retry would use the processor and free nothing.

@@ -42,7 +42,7 @@ impl ShutdownSignal {
     }
 
     /// Completes after that many signals; never, if the sender is dropped before.
-    pub(super) async fn received(&mut self, count: u8) {
+    pub async fn received(&mut self, count: u8) {
         if self.count.wait_for(|n| *n >= count).await.is_err() {
             std::future::pending().await
         }

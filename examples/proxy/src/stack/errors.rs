@@ -1,136 +1,96 @@
-//! Error responses in place of an upstream response that failed.
+//! Error responses of the proxy itself, in the form of the API whose path was requested, so that its SDKs parse them.
 use std::convert::Infallible;
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
+use std::iter::successors;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
+use serde_json::Value;
 use tower::{BoxError, Service};
 use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
 
-pub use super::error_form::{ErrorForm, overloaded, proxy_error};
-
-/// The reason why no upstream response can be sent.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Failure {
-    /// The request contains the Via of this proxy.
-    Loop,
-    /// The request target does not fit into a URI.
-    TooLong,
-    /// The request content has a transfer coding other than chunked.
-    Coded,
-    /// The upstream sent no headers, or no more of a body, for this duration.
-    UpstreamTimeout(Duration),
-    /// The call reached its deadline.
-    DeadlineExceeded,
-    /// The client stopped sending the request content.
-    RequestTimeout,
-    /// The request content ended early or is not valid HTTP.
-    ClientBroke,
-    /// No connection to the upstream.
-    Unreachable(BoxError),
-    /// The connection failed, or the response is not valid HTTP.
-    Transport(BoxError),
-    /// The response body failed while it was buffered.
-    BodyFailed(BoxError),
-    /// The response does not fit the request.
-    Unusable,
-}
+use crate::upstream::failure::Failure;
 
 /// Makes a response of each [`Failure`].
 #[derive(Clone)]
-pub struct Errors<S> {
-    inner: S,
+pub struct Errors<S>(pub S);
+
+/// The error format of an API.
+#[derive(Clone, Copy)]
+pub enum ErrorForm {
+    OpenAi,
+    Anthropic,
 }
 
-// === impl Failure ===
+impl ErrorForm {
+    /// Returns the form of the API that a path belongs to; OpenAI's for a path of neither.
+    pub fn for_path(path: &str) -> Self {
+        if path.starts_with("/v1/organizations/") { Self::Anthropic } else { Self::OpenAi }
+    }
 
-impl Failure {
-    /// Returns the status, and the code in the response's body.
-    fn status_and_code(&self) -> (StatusCode, &'static str) {
+    /// The header with which the upstream's support finds a call.
+    fn request_id_header(self) -> &'static str {
         match self {
-            Self::Loop => (StatusCode::LOOP_DETECTED, "loop_detected"), // RFC 5842 §7.2
-            Self::TooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
-            Self::Coded => (StatusCode::NOT_IMPLEMENTED, "transfer_coding_unsupported"), // RFC 9112 §6.1
-            Self::UpstreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
-            Self::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
-            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
-            Self::ClientBroke => (StatusCode::BAD_REQUEST, "request_broken"),
-            Self::Unreachable(_) | Self::Transport(_) | Self::BodyFailed(_) | Self::Unusable => {
-                (StatusCode::BAD_GATEWAY, "upstream_transport_error")
-            }
+            Self::OpenAi => "x-request-id",
+            Self::Anthropic => "request-id",
         }
     }
 
-    /// Finds the timeout inside a body's error, which the decoder has boxed.
-    fn from_body_error(error: BoxError) -> Self {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
-        while let Some(e) = cause {
-            match e.downcast_ref() {
-                Some(Self::UpstreamTimeout(timeout)) => return Self::UpstreamTimeout(*timeout),
-                Some(Self::DeadlineExceeded) => return Self::DeadlineExceeded,
-                _ => cause = e.source(),
+    /// Returns a response to a call that did not reach the upstream.
+    pub fn response(self, status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+        self.response_with_id(status, code, message, None)
+    }
+
+    fn response_with_id(
+        self,
+        status: StatusCode,
+        code: &str,
+        message: &str,
+        request_id: Option<HeaderValue>,
+    ) -> Response<Full<Bytes>> {
+        let message = Value::from(message);
+        let body = match self {
+            // The SDK's model requires all four members.
+            Self::OpenAi => format!(
+                r#"{{"error":{{"message":{message},"type":"proxy_error","param":null,"code":"{code}"}}}}"#
+            ),
+            Self::Anthropic => {
+                let kind = anthropic_error_type(status);
+                let id = Value::from(request_id.as_ref().and_then(|id| id.to_str().ok()));
+                format!(
+                    r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":{id}}}"#
+                )
             }
+        };
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::LOOP_DETECTED {
+            // The SDKs retry every 5xx without this header. A retry of a loop would double it.
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
-        Self::BodyFailed(error)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Loop => "The upstream's address leads back to this proxy",
-            Self::TooLong => "The request target is too long to be forwarded",
-            Self::Coded => "The only transfer coding supported is chunked",
-            Self::UpstreamTimeout(timeout) => {
-                return write!(f, "The upstream sent nothing for {} s (--timeout)", timeout.as_secs_f64());
-            }
-            Self::DeadlineExceeded => "The call did not end before its deadline (--deadline)",
-            Self::RequestTimeout => "The rest of the request body did not arrive",
-            Self::ClientBroke => "The request body ended early or is not valid HTTP",
-            Self::Unreachable(_) => "The upstream cannot be reached",
-            Self::Transport(_) | Self::BodyFailed(_) => {
-                "The upstream's response ended early or is not valid HTTP"
-            }
-            Self::Unusable => "The upstream's response does not fit the request",
-        })
-    }
-}
-
-impl Error for Failure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Unreachable(e) | Self::Transport(e) | Self::BodyFailed(e) => Some(&**e),
-            _ => None,
+        if let Some(id) = request_id {
+            headers.insert(self.request_id_header(), id);
         }
+        response
     }
 }
 
-/// Returns an error and its sources in one line.
-///
-/// The sources come from hyper, rustls and the system; they contain no header and no body.
-fn chain(failure: &Failure) -> String {
-    let mut line = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(e) = cause {
-        line += &format!(": {e}");
-        cause = e.source();
-    }
-    line
-}
-
-// === impl Errors ===
-
-impl<S> Errors<S> {
-    pub fn new(inner: S) -> Self {
-        Self { inner }
+/// Returns the error type of Anthropic's API that is closest to a status.
+fn anthropic_error_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+        StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "api_error",
     }
 }
 
@@ -145,12 +105,12 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The client is always ready. Its failures come from the call.
-        self.inner.poll_ready(cx).map(|_| Ok(()))
+        self.0.poll_ready(cx).map(|_| Ok(()))
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let form = ErrorForm::for_path(request.uri().path());
-        let response = self.inner.call(request);
+        let response = self.0.call(request);
         Box::pin(async move {
             let (failure, request_id) = match response.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),
@@ -160,9 +120,11 @@ where
                 }
                 Err(failure) => (failure, None),
             };
-            tracing::warn!("{}", chain(&failure));
-            let (status, code) = failure.status_and_code();
-            let response = form.response(status, code, &format!("{failure}."), request_id);
+            // The causes come from hyper, rustls and the system. They contain no header and no body.
+            let causes = successors(failure.source(), |cause| (*cause).source());
+            tracing::warn!("{}", causes.fold(failure.to_string(), |line, cause| format!("{line}: {cause}")));
+            let (status, code) = status_and_code(&failure);
+            let response = form.response_with_id(status, code, &format!("{failure}."), request_id);
             Ok(response.map(Either::Left))
         })
     }
@@ -179,9 +141,32 @@ fn failed_while_buffered<B>(response: &Response<B>) -> bool {
 async fn body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
-        if let Err(e) = frame {
-            return Failure::from_body_error(e);
+        if let Err(error) = frame {
+            // The decoder boxes a timeout.
+            let mut causes = successors(Some(&*error as &(dyn Error + 'static)), |cause| (*cause).source());
+            return match causes.find_map(|cause| cause.downcast_ref()) {
+                Some(Failure::UpstreamTimeout(timeout)) => Failure::UpstreamTimeout(*timeout),
+                Some(Failure::DeadlineExceeded) => Failure::DeadlineExceeded,
+                _ => Failure::BodyFailed(error),
+            };
         }
     }
-    Failure::Unusable
+    Failure::InvalidResponse
+}
+
+/// Returns the status of the response to a failure, and the code in its body.
+fn status_and_code(failure: &Failure) -> (StatusCode, &'static str) {
+    match failure {
+        Failure::Loop => (StatusCode::LOOP_DETECTED, "loop_detected"), // RFC 5842 §7.2
+        Failure::TargetTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
+        Failure::UnsupportedCoding => (StatusCode::NOT_IMPLEMENTED, "transfer_coding_unsupported"), // RFC 9112 §6.1
+        Failure::UpstreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        Failure::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
+        Failure::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
+        Failure::BrokenRequest => (StatusCode::BAD_REQUEST, "request_broken"),
+        Failure::Unreachable(_)
+        | Failure::Transport(_)
+        | Failure::BodyFailed(_)
+        | Failure::InvalidResponse => (StatusCode::BAD_GATEWAY, "upstream_transport_error"),
+    }
 }

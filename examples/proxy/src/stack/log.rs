@@ -3,13 +3,12 @@
 //!
 //! A line costs more than half of the CPU time of a small response. Successful requests therefore have a line only with
 //! `--access-log`, at INFO; failed ones have one at WARN. Both use the target `access`.
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,7 +16,6 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::MapErr;
-use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 use tower_api_key_name::outcome::{Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
@@ -42,31 +40,18 @@ pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
     }
 }
 
-/// Returns the part of a request's URI that may be logged: the path without segments that look like a secret key.
+/// Returns the path of a request, without segments that look like a secret key.
 ///
 /// The query is left out as a whole, because any parameter may contain a secret. A user may have pasted a key (`sk-…`)
 /// into the path in place of its id.
-pub fn masked_path(uri: &Uri) -> Cow<'_, str> {
-    let path = uri.path();
-    if !path.contains("/sk-") {
-        return path.into();
-    }
-    let masked = path.split('/').map(|segment| if segment.starts_with("sk-") { "…" } else { segment });
-    masked.collect::<Vec<_>>().join("/").into()
+pub fn masked_path(uri: &Uri) -> String {
+    let segments =
+        uri.path().split('/').map(|segment| if segment.starts_with("sk-") { "…" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 #[derive(Clone)]
-pub struct Log<S> {
-    inner: S,
-}
-
-pin_project! {
-    pub struct LogFuture<F> {
-        #[pin]
-        inner: F,
-        line: Option<LineHandle>,
-    }
-}
+pub struct Log<S>(pub S);
 
 /// A response body whose error hook owns the line. The hook is dropped after the inner body, which has reported its
 /// outcome by then.
@@ -91,8 +76,6 @@ struct LineOfResponse {
     status: StatusCode,
     body_failed: bool,
 }
-
-// === impl LineOfResponse ===
 
 impl Drop for LineOfResponse {
     fn drop(&mut self) {
@@ -132,25 +115,17 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     write!(f, " named={} unmatched={} null={}", counts.named, counts.unmatched, counts.not_a_string)
 }
 
-// === impl Log ===
-
-impl<S> Log<S> {
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
 impl<S, A, B> Service<Request<A>> for Log<S>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<A>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
     B: Body<Data = Bytes, Error = BoxError>,
 {
     type Response = Response<LogBody<B>>;
     type Error = Infallible;
-    type Future = LogFuture<S::Future>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+        self.0.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
@@ -164,32 +139,18 @@ where
             request.extensions_mut().insert(line.clone());
             line
         });
-        LogFuture { inner: self.inner.call(request), line }
-    }
-}
-
-// === impl LogFuture ===
-
-impl<F, B> Future for LogFuture<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-    B: Body<Data = Bytes, Error = BoxError>,
-{
-    type Output = Result<Response<LogBody<B>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Ok(response) = ready!(this.inner.poll(cx));
-        let Some(request) = this.line.take() else {
-            return Poll::Ready(Ok(response.map(|body| body.map_err(Box::new(|e| e) as _))));
-        };
-        let mut line = LineOfResponse { request, status: response.status(), body_failed: false };
-        let hook = move |e| {
-            // The reference moves the whole line into the closure, not only this field.
-            let line = &mut line;
-            line.body_failed = true;
-            e
-        };
-        Poll::Ready(Ok(response.map(|body| body.map_err(Box::new(hook) as _))))
+        let response = self.0.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            let status = response.status();
+            let mut line = line.map(|request| LineOfResponse { request, status, body_failed: false });
+            let hook = move |error| {
+                if let Some(line) = &mut line {
+                    line.body_failed = true;
+                }
+                error
+            };
+            Ok(response.map(|body| body.map_err(Box::new(hook) as _)))
+        })
     }
 }

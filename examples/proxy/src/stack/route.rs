@@ -1,23 +1,22 @@
 //! Routing: organization paths are forwarded; `/health` and errors are local responses.
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, MAX_FORWARDS, RETRY_AFTER,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use pin_project_lite::pin_project;
 use tower::Service;
 use tower_api_key_name::SharedKeyNames;
 
-use crate::server::Overload;
-
-use super::errors::{self, ErrorForm};
-use super::health;
+use super::errors::ErrorForm;
 use super::scope::is_in_scope;
+use crate::server::Overload;
 
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
@@ -25,22 +24,6 @@ const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 pub struct Route<S> {
     inner: S,
     names: SharedKeyNames,
-}
-
-pin_project! {
-    pub struct RouteFuture<F> {
-        #[pin]
-        state: RouteState<F>,
-        is_head: bool,
-    }
-}
-
-pin_project! {
-    #[project = RouteStateProj]
-    enum RouteState<F> {
-        Local { response: Option<Response<Full<Bytes>>> },
-        Forwarded { #[pin] future: F },
-    }
 }
 
 // === local responses ===
@@ -51,17 +34,17 @@ fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Re
     let form = ErrorForm::for_path(path);
     if !has_one_host(request) {
         let message = "A request needs exactly one Host header.";
-        return Some(errors::proxy_error(form, StatusCode::BAD_REQUEST, "bad_request", message));
+        return Some(form.response(StatusCode::BAD_REQUEST, "bad_request", message));
     }
     if path == "/health" {
         return Some(match *request.method() {
-            Method::GET | Method::HEAD => health::respond(names),
+            Method::GET | Method::HEAD => health(names),
             _ => method_not_allowed(form, "GET, HEAD"),
         });
     }
     if !is_in_scope(path) {
         let message = "Only /health, /v1/organization/* and /v1/organizations/* are served here.";
-        return Some(errors::proxy_error(form, StatusCode::NOT_FOUND, "not_found", message));
+        return Some(form.response(StatusCode::NOT_FOUND, "not_found", message));
     }
     match *request.method() {
         Method::OPTIONS if is_last_hop(request) => return Some(allowed_methods()),
@@ -71,7 +54,7 @@ fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Re
     }
     // Checked last, so that local responses do not depend on the load.
     let overload = request.extensions().get::<Overload>()?;
-    (!overload.evict_stalled()).then(|| errors::overloaded(form))
+    (!overload.evict_stalled()).then(|| overloaded(form))
 }
 
 /// RFC 9112 §3.2: HTTP/1.1 requires one Host header. HTTP/2 has `:authority`, and HTTP/1.0 requires none.
@@ -80,6 +63,23 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
         0 => request.version() != Version::HTTP_11,
         count => count == 1,
     }
+}
+
+/// Returns the number of names, their generation, and the error of the last reload.
+fn health(names: &SharedKeyNames) -> Response<Full<Bytes>> {
+    let status = names.status();
+    // The status is "ok" after a failed reload too, because the last good names stay in use.
+    let body = format!(
+        r#"{{"status":"ok","entries":{},"generation":{},"last_error":{}}}"#,
+        status.entries,
+        status.generation,
+        serde_json::Value::from(status.last_error.map(|error| error.to_string())),
+    );
+    let mut response = Response::new(Full::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// RFC 9110 §7.6.2: the recipient of `OPTIONS` with `Max-Forwards: 0` is its final one.
@@ -97,11 +97,21 @@ fn allowed_methods() -> Response<Full<Bytes>> {
 /// RFC 9110 §15.5.6: a 405 lists the allowed methods.
 fn method_not_allowed(form: ErrorForm, allowed: &'static str) -> Response<Full<Bytes>> {
     let message = "This method is not forwarded.";
-    let mut response =
-        errors::proxy_error(form, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+    let mut response = form.response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
+
+/// Returns the response to a call that exceeds the limit on calls in flight.
+fn overloaded(form: ErrorForm) -> Response<Full<Bytes>> {
+    let message = "Too many calls are in flight (--max-in-flight); retry in one second.";
+    let mut response = form.response(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
+    // The SDKs retry after this number of seconds.
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+// === forwarded requests ===
 
 /// RFC 9110 §7.6.2: each hop decrements `Max-Forwards`.
 fn decrement_max_forwards<A>(request: &mut Request<A>) {
@@ -112,7 +122,14 @@ fn decrement_max_forwards<A>(request: &mut Request<A>) {
     }
 }
 
-// === impl Route ===
+/// Empties the response to HEAD. hyper leaves out its body in HTTP/1, but not in HTTP/2.
+fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<Either<Full<Bytes>, B>> {
+    if let Either::Left(body) = response.body() {
+        let length = body.size_hint().exact().unwrap_or_default();
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    response.map(|_| Either::Left(Full::default()))
+}
 
 impl<S> Route<S> {
     pub fn new(inner: S, names: SharedKeyNames) -> Self {
@@ -122,11 +139,12 @@ impl<S> Route<S> {
 
 impl<S, A, B> Service<Request<A>> for Route<S>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<A>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+    B: Send + 'static,
 {
     type Response = Response<Either<Full<Bytes>, B>>;
     type Error = Infallible;
-    type Future = RouteFuture<S::Future>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -135,7 +153,8 @@ where
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let is_head = *request.method() == Method::HEAD;
         if let Some(response) = respond_locally(&request, &self.names) {
-            return RouteFuture { state: RouteState::Local { response: Some(response) }, is_head };
+            let response = response.map(Either::Left);
+            return Box::pin(ready(Ok(if is_head { without_body(response) } else { response })));
         }
         if is_head {
             // There is no body to compress. RFC 9110 §9.3.2 allows leaving out Content-Encoding.
@@ -143,36 +162,10 @@ where
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }
-        RouteFuture { state: RouteState::Forwarded { future: self.inner.call(request) }, is_head }
-    }
-}
-
-// === impl RouteFuture ===
-
-impl<F, B> Future for RouteFuture<F>
-where
-    F: Future<Output = Result<Response<B>, Infallible>>,
-{
-    type Output = Result<Response<Either<Full<Bytes>, B>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = match this.state.project() {
-            // A second poll after completion breaks the contract of `Future`, but does not have to panic.
-            RouteStateProj::Local { response } => response.take().unwrap_or_default().map(Either::Left),
-            RouteStateProj::Forwarded { future } => {
-                let Ok(response) = ready!(future.poll(cx));
-                response.map(Either::Right)
-            }
-        };
-        if *this.is_head {
-            if let Either::Left(body) = response.body() {
-                let length = body.size_hint().exact().unwrap_or_default();
-                response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            }
-            // hyper leaves out the body of a response to HEAD in HTTP/1, but not in HTTP/2.
-            response = response.map(|_| Either::Left(Full::default()));
-        }
-        Poll::Ready(Ok(response))
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let response = response.await?.map(Either::Right);
+            Ok(if is_head { without_body(response) } else { response })
+        })
     }
 }

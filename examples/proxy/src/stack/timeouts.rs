@@ -16,10 +16,9 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, Service};
 
-use super::errors::Failure;
-use super::upload::{CallBounds, UploadState};
-pub use super::upload::{Upload, UploadProgress};
 use crate::server::UploadExtension;
+use crate::upstream::failure::Failure;
+use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
 
 /// Applies the timeout and the deadline to calls.
 #[derive(Clone)]
@@ -45,8 +44,6 @@ struct CallTimer {
     sleep: Pin<Box<Sleep>>,
     bounds: CallBounds,
 }
-
-// === impl Timeouts ===
 
 impl<S> Timeouts<S> {
     pub fn new(inner: S, timeout: Duration, deadline: Duration) -> Self {
@@ -91,7 +88,7 @@ async fn wait_for_headers<B>(
             result = response.as_mut() => return match result {
                 Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_armed: false })),
                 // For the upstream's client, broken request content is one more failed connection.
-                Err(_) if is_broken() => Err(Failure::ClientBroke),
+                Err(_) if is_broken() => Err(Failure::BrokenRequest),
                 Err(failure) => Err(failure),
             },
             failure = poll_fn(|cx| timer.poll(cx)) => failure,
@@ -101,7 +98,7 @@ async fn wait_for_headers<B>(
         if timer.bounds.limit(last_frame) <= Instant::now() {
             return Err(match state {
                 UploadState::WaitsForClient => Failure::RequestTimeout,
-                UploadState::Failed => Failure::ClientBroke,
+                UploadState::Failed => Failure::BrokenRequest,
                 UploadState::WaitsForUpstream | UploadState::Done => failure,
             });
         }
@@ -109,8 +106,6 @@ async fn wait_for_headers<B>(
         timer.restart(last_frame);
     }
 }
-
-// === impl CallTimer ===
 
 impl CallTimer {
     fn new(bounds: CallBounds) -> Self {
@@ -128,8 +123,6 @@ impl CallTimer {
         })
     }
 }
-
-// === impl TimeoutsBody ===
 
 impl<B> Body for TimeoutsBody<B>
 where

@@ -1,17 +1,16 @@
 //! hyper-util's clients: one for each protocol, and one for each upload.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper_util::client::legacy::{self, Client};
@@ -19,10 +18,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{oneshot, watch};
 
 use super::connector::{Connector, Origin, Protocol};
+use super::failure::Failure;
 use super::replay::ReplayBody;
-use crate::hop_by_hop;
 use crate::settings::ProxySettings;
-use crate::stack::errors::Failure;
 
 /// Time after which an idle connection is not used again. hyper-util closes idle connections at this interval, so
 /// after twice this time at most. Gateways close them after 60 s or more.
@@ -54,23 +52,15 @@ pub struct Clients {
     http2: Client<Connector, ReplayBody>,
 }
 
-/// The body of an upstream's response.
-pub struct UpstreamBody {
-    inner: Incoming,
-    /// Reports to the task of an upload that the response is no longer read.
-    _reader: Option<oneshot::Sender<Infallible>>,
-}
+/// The body of an upstream's response. The hook of an upload's response owns a sender, which is dropped with the body.
+pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
 
 /// Runs the tasks of a connection until the sender is dropped.
 #[derive(Clone)]
 struct UploadExecutor(watch::Receiver<()>);
 
-// === impl Clients ===
-
 impl Clients {
-    /// # Errors
-    ///
-    /// If the TLS configuration cannot be made.
+    /// Creates clients without connections. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
         let client = |protocol| builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
@@ -99,7 +89,7 @@ impl Clients {
             Protocol::Http2 => &self.http2,
         };
         let response = client.request(request).await.map_err(failure)?;
-        Ok(response.map(|inner| UpstreamBody { inner, _reader: None }))
+        Ok(response.map(|body| body.map_err(Box::new(|e| e) as _)))
     }
 
     async fn upload(
@@ -115,14 +105,18 @@ impl Clients {
             .build(self.origin.connector(protocol));
         let response = client.request(request).await.map_err(failure)?;
         // After an early response the rest of the content is sent, unless it stalls.
-        let (reader, response_ended) = oneshot::channel();
+        let (reader, response_ended) = oneshot::channel::<()>();
         tokio::spawn(async move {
             tokio::select! {
                 () = connection.closed() => {}
                 () = async { _ = response_ended.await; stalled.await } => {}
             }
         });
-        Ok(response.map(|inner| UpstreamBody { inner, _reader: Some(reader) }))
+        let hook = move |error| {
+            let _ = &reader;
+            error
+        };
+        Ok(response.map(|body| body.map_err(Box::new(hook) as _)))
     }
 }
 
@@ -158,30 +152,6 @@ fn add_http1_headers(request: &mut Request<ReplayBody>) {
 fn failure(error: legacy::Error) -> Failure {
     if error.is_connect() { Failure::Unreachable(error.into()) } else { Failure::Transport(error.into()) }
 }
-
-// === impl UpstreamBody ===
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(cx).map_ok(hop_by_hop::strip_frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-// === impl UploadExecutor ===
 
 impl Executor<Task> for UploadExecutor {
     fn execute(&self, task: Task) {

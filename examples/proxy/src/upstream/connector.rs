@@ -61,7 +61,7 @@ impl Origin {
         // Divided among the addresses of a name: an address that does not respond leaves time for the others.
         tcp.set_connect_timeout(Some(settings.timeout));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::config(settings)?)
+            .with_tls_config(tls::config(&settings.base, &settings.roots)?)
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);

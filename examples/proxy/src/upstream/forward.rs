@@ -6,42 +6,27 @@ use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use tower_api_key_name::directory::BaseUrl;
 
+use super::failure::Failure;
 use super::framing;
 use crate::hop_by_hop;
-use crate::stack::errors::Failure;
 
 static SECRETS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SET_COOKIE, HeaderName::from_static("x-api-key")];
 
 /// Prepares requests for the upstream and its responses for the client.
 pub struct Gateway {
     base: BaseUrl,
+    /// Random for each process, so that two proxies in a row are not a loop. A pseudonym does not reveal the host name
+    /// (RFC 9110 §7.6.3).
     pseudonym: String,
-    via_1_0: HeaderValue,
-    via_1_1: HeaderValue,
-    via_2: HeaderValue,
 }
 
 impl Gateway {
     /// Forwards to this base URL.
     pub fn new(base: &BaseUrl) -> Self {
-        // Random for each process, so that two proxies in a row are not a loop. A pseudonym does not reveal the host
-        // name (RFC 9110 §7.6.3).
-        let pseudonym = format!("api-key-name-{:016x}", RandomState::new().hash_one(0));
-        let via = |protocol: &str| {
-            HeaderValue::try_from(format!("{protocol} {pseudonym}"))
-                .unwrap_or_else(|_| HeaderValue::from_static("1.1 api-key-name"))
-        };
-        Self { base: base.clone(), via_1_0: via("1.0"), via_1_1: via("1.1"), via_2: via("2.0"), pseudonym }
-    }
-
-    /// Returns the Via value for a message that was received in this version (RFC 9110 §7.6.3).
-    fn via(&self, received: Version) -> HeaderValue {
-        match received {
-            Version::HTTP_2 => &self.via_2,
-            Version::HTTP_11 => &self.via_1_1,
-            _ => &self.via_1_0,
+        Self {
+            base: base.clone(),
+            pseudonym: format!("api-key-name-{:016x}", RandomState::new().hash_one(0)),
         }
-        .clone()
     }
 
     /// Replaces the target by the upstream's, and changes the headers.
@@ -51,8 +36,8 @@ impl Gateway {
     /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
     pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let received = request.version();
-        let target = request.uri().path_and_query().ok_or(Failure::TooLong)?;
-        *request.uri_mut() = self.base.join(target).ok_or(Failure::TooLong)?;
+        let target = request.uri().path_and_query().ok_or(Failure::TargetTooLong)?;
+        *request.uri_mut() = self.base.join(target).ok_or(Failure::TargetTooLong)?;
         // The client chooses the version of the connection.
         *request.version_mut() = Version::HTTP_11;
 
@@ -61,10 +46,10 @@ impl Gateway {
             return Err(Failure::Loop);
         }
         if !framing::is_plain(headers) {
-            return Err(Failure::Coded);
+            return Err(Failure::UnsupportedCoding);
         }
         if !framing::merge_lengths(headers) {
-            return Err(Failure::ClientBroke);
+            return Err(Failure::BrokenRequest);
         }
         hop_by_hop::strip(headers);
         // The client derives it from the target.
@@ -75,7 +60,7 @@ impl Gateway {
         mark_secrets(headers);
         // Trailers are passed on (RFC 9110 §6.5.1, §10.1.4).
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.append(VIA, self.via(received));
+        self.append_via(headers, received);
         Ok(())
     }
 
@@ -87,7 +72,7 @@ impl Gateway {
     pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
         if response.status().is_informational() {
             // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
-            return Err(Failure::Unusable);
+            return Err(Failure::InvalidResponse);
         }
         framing::correct_response(response.status(), response.headers_mut())?;
         let received = response.version();
@@ -96,8 +81,20 @@ impl Gateway {
         let headers = response.headers_mut();
         hop_by_hop::strip(headers);
         mark_secrets(headers);
-        headers.append(VIA, self.via(received));
+        self.append_via(headers, received);
         Ok(())
+    }
+
+    /// Adds the version in which a message was received (RFC 9110 §7.6.3).
+    fn append_via(&self, headers: &mut HeaderMap, received: Version) {
+        let protocol = match received {
+            Version::HTTP_2 => "2.0",
+            Version::HTTP_11 => "1.1",
+            _ => "1.0",
+        };
+        if let Ok(via) = HeaderValue::try_from(format!("{protocol} {}", self.pseudonym)) {
+            headers.append(VIA, via);
+        }
     }
 
     /// True if this proxy has forwarded the request before.

@@ -6,7 +6,7 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::stack::errors::Failure;
+use super::failure::Failure;
 
 /// True if the message has no transfer coding but `chunked`. The proxy requests no other (`TE: trailers`) and cannot
 /// remove it.
@@ -24,35 +24,27 @@ pub fn is_plain(headers: &HeaderMap) -> bool {
 pub fn correct_response(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Failure> {
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
     if is_chunked && !is_plain(headers) {
-        return Err(Failure::Unusable);
+        return Err(Failure::InvalidResponse);
     }
     // RFC 9112 §6.3: Transfer-Encoding overrides a length. RFC 9110 §8.6: 204 has no length, and that of a 304 is the
     // length of a body without names.
     if is_chunked || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         headers.remove(CONTENT_LENGTH);
     }
-    if merge_lengths(headers) { Ok(()) } else { Err(Failure::Unusable) }
+    if merge_lengths(headers) { Ok(()) } else { Err(Failure::InvalidResponse) }
 }
 
-/// Replaces equal values of Content-Length by one. Returns false if they differ or are not numbers (RFC 9110 §8.6).
+/// Replaces equal values of Content-Length, as in `5, 5`, by one. Returns false if they differ or are not numbers
+/// (RFC 9110 §8.6).
 pub fn merge_lengths(headers: &mut HeaderMap) -> bool {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    if values.next().is_none_or(is_number) && values.next().is_none() {
-        return true;
-    }
-    let Some(length) = repeated_length(headers) else { return false };
-    headers.insert(CONTENT_LENGTH, length);
-    true
-}
-
-fn is_number(value: &HeaderValue) -> bool {
-    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
-}
-
-/// Returns the length that all values repeat, as in `5, 5`.
-fn repeated_length(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(CONTENT_LENGTH).iter();
     let mut lengths = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
-    let first = HeaderValue::from_bytes(lengths.next()?).ok().filter(is_number)?;
-    lengths.all(|length| length == first.as_bytes()).then_some(first)
+    let Some(first) = lengths.next() else { return true };
+    let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.any(|length| length != first) {
+        return false;
+    }
+    let Ok(length) = HeaderValue::from_bytes(first) else { return false };
+    headers.insert(CONTENT_LENGTH, length);
+    true
 }

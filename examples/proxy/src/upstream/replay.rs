@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-use crate::stack::timeouts::Upload;
+use super::upload::Upload;
 
 /// Bytes of content that are kept until the response arrives. Larger content is sent again only if none of it was
 /// read.
@@ -39,12 +39,10 @@ struct SharedContent {
     attempt: usize,
 }
 
-// === impl ReplayBody ===
-
 impl ReplayBody {
     pub fn new(upload: Upload) -> Self {
         let size = upload.size_hint();
-        let content = upload.has_content().then(|| {
+        let content = (!upload.is_end_stream()).then(|| {
             let kept = Some(Vec::new());
             Arc::new(Mutex::new(SharedContent { upload, read: 0, kept, attempt: 0 }))
         });
@@ -111,8 +109,6 @@ impl Body for ReplayBody {
         if self.sent == 0 { self.size } else { SizeHint::default() }
     }
 }
-
-// === impl SharedContent ===
 
 impl SharedContent {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {

@@ -19,8 +19,8 @@ use h2::Reason;
 use http::{Method, Request};
 use tower::retry::Policy;
 
+use super::failure::Failure;
 use super::replay::ReplayBody;
-use crate::stack::errors::Failure;
 
 /// Retries at once, before the first with back-off.
 const IMMEDIATE: u32 = 2;
@@ -50,8 +50,6 @@ enum Retryable {
     /// The connection broke. The request may have been processed.
     Broken,
 }
-
-// === impl RetryPolicy ===
 
 impl RetryPolicy {
     /// Returns the wait before the request is sent again, or `None` if it is not.

@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser};
 use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
 
-use api_key_name_proxy::base::{is_own, leaks_secrets};
 use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
+use api_key_name_proxy::serve::{is_own, leaks_secrets};
 
 #[test]
 fn base_url_in_common_forms_is_normalized() {

@@ -19,8 +19,10 @@ use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
 use api_key_name_proxy::server::limits::Limits;
-use api_key_name_proxy::stack::errors::{Errors, Failure};
-use api_key_name_proxy::stack::timeouts::{Timeouts, Upload};
+use api_key_name_proxy::stack::errors::Errors;
+use api_key_name_proxy::stack::timeouts::Timeouts;
+use api_key_name_proxy::upstream::failure::Failure;
+use api_key_name_proxy::upstream::upload::Upload;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,7 +45,7 @@ enum Upstream {
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
-        .layer_fn(Errors::new)
+        .layer_fn(Errors)
         .layer_fn(|inner| Timeouts::new(inner, TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
@@ -52,7 +54,7 @@ fn connect(upstream: Upstream) -> DuplexStream {
                     // Like hyper's client: a broken body fails the request.
                     match request.into_body().collect().await {
                         Ok(body) => body.to_bytes().len(),
-                        Err(_) => return Err(Failure::Unusable),
+                        Err(_) => return Err(Failure::InvalidResponse),
                     }
                 }
             };

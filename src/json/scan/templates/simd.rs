@@ -1,6 +1,6 @@
-//! Tests of 32 bytes at once. Bit `n` of a result is for byte `n`.
+//! Tests of 16 or 32 bytes at once. Bit `n` of a mask is for byte `n`.
 
-use wide::u8x32;
+use wide::{u8x16, u8x32};
 
 /// True if the target has vectors of 16 bytes. Without them the templates are slower than the plain scanner.
 pub(super) const HAS_SIMD: bool =
@@ -18,21 +18,33 @@ pub(super) fn special(block: &[u8; 32]) -> u32 {
 }
 
 #[inline(always)]
-pub(super) fn digits(block: &[u8; 32]) -> u32 {
-    let values = u8x32::new(*block) - u8x32::splat(b'0');
-    values.min(u8x32::splat(9)).simd_eq(values).to_bitmask()
-}
-
-#[inline(always)]
 pub(super) fn white_space(block: &[u8; 32]) -> u32 {
     let bytes = u8x32::new(*block);
     let is = |byte: u8| bytes.simd_eq(u8x32::splat(byte));
     (is(b' ') | is(b'\n') | is(b'\r') | is(b'\t')).to_bitmask()
 }
 
+/// The 16 bytes at a position.
 #[inline(always)]
-pub(super) fn equal(a: &[u8; 32], b: &[u8; 32]) -> u32 {
-    u8x32::new(*a).simd_eq(u8x32::new(*b)).to_bitmask()
+fn vector(bytes: &[u8], at: usize) -> u8x16 {
+    bytes[at..].first_chunk().map_or(u8x16::ZERO, |block| u8x16::new(*block))
+}
+
+/// Counts up to 32 digits from a position on. Few numbers have more than 16.
+#[inline(always)]
+pub(super) fn digits_len(bytes: &[u8], at: usize) -> usize {
+    let len = |at: usize| {
+        let values = vector(bytes, at) - u8x16::splat(b'0');
+        values.min(u8x16::splat(9)).simd_eq(values).to_bitmask().trailing_ones() as usize
+    };
+    let first = len(at);
+    if first < 16 { first } else { 16 + len(at + 16) }
+}
+
+/// Compares the 16 bytes at a position: the equal ones have all bits set.
+#[inline(always)]
+pub(super) fn equal(a: &[u8], b: &[u8], at: usize) -> u8x16 {
+    vector(a, at).simd_eq(vector(b, at))
 }
 
 #[cfg(test)]
@@ -49,9 +61,10 @@ mod tests {
             let block = std::array::from_fn(|at| first.wrapping_add(at as u8));
             let is_special = |byte| !matches!(byte, b' '..0x80) || matches!(byte, b'"' | b'\\');
             assert_eq!(special(&block), mask(&block, is_special));
-            assert_eq!(digits(&block), mask(&block, |byte| byte.is_ascii_digit()));
+            let digits = block.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            assert_eq!(digits_len(&block, 0), digits);
             assert_eq!(white_space(&block), mask(&block, |byte| b" \n\r\t".contains(&byte)));
-            assert_eq!(equal(&block, &[first; 32]), 1);
+            assert_eq!(equal(&block, &[first; 32], 0).to_bitmask(), 1);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The text between two values, and its meaning.
 
-use super::simd::{digits, special, white_space};
+use super::simd::{digits_len, special, white_space};
 use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
@@ -119,10 +119,10 @@ impl Structure {
         sink: &mut impl Sink,
     ) -> Option<Self> {
         let start = Self { outer: 1, ..Self::default() };
-        let mut structure = TextPart::new(window, 0)?.read(start, containers, sink)?;
+        let mut structure = TextPart { window, start: 0 }.read(start, containers, sink)?;
         while structure.wanted.is_none()
             && let Some(value) = constant_len(&structure)
-            && let Some(part) = TextPart::new(window, usize::from(structure.len) + value)
+            && let part = (TextPart { window, start: usize::from(structure.len) + value })
             && let Some(longer) = part.read(structure, containers, sink)
             // A value that is a container is often in another text, which starts later.
             && !matches!(window[usize::from(longer.len)], b'{' | b'[')
@@ -134,35 +134,22 @@ impl Structure {
     }
 }
 
-/// The text from one value to the next.
+/// The text from one value to the next, of at most [`MAX_PART`] bytes.
 struct TextPart<'w> {
     window: &'w [u8; WINDOW],
     start: usize,
-    /// Bits of the bytes from `start` on.
-    white_space: u64,
-    special: u64,
 }
 
-impl<'w> TextPart<'w> {
+impl TextPart<'_> {
+    /// The first token from this position on, and its first byte.
     #[inline(always)]
-    fn new(window: &'w [u8; WINDOW], start: usize) -> Option<Self> {
-        let (low, high) = window.get(start..start + MAX_PART)?.split_at(MAX_PART / 2);
-        let (low, high) = (low.first_chunk()?, high.first_chunk()?);
-        let both = |test: fn(&[u8; 32]) -> u32| u64::from(test(low)) | u64::from(test(high)) << 32;
-        Some(Self { window, start, white_space: both(white_space), special: both(special) })
-    }
-
-    /// The first marked byte from this position on.
-    #[inline(always)]
-    fn first(&self, marks: u64, from: usize) -> Option<(usize, u8)> {
-        let marks = marks & u64::MAX.checked_shl((from - self.start) as u32)?;
-        let at = self.start + marks.trailing_zeros() as usize;
-        (marks != 0).then(|| (at, self.window[at]))
-    }
-
-    #[inline(always)]
-    fn token(&self, from: usize) -> Option<(usize, u8)> {
-        self.first(!self.white_space, from)
+    fn token(&self, mut at: usize) -> Option<(usize, u8)> {
+        // Compact pages have no white space.
+        if is_white_space(*self.window.get(at)?) {
+            let len = white_space(self.window[at..].first_chunk()?).trailing_ones();
+            at += Some(len as usize).filter(|len| *len < 32)?;
+        }
+        (at < self.start + MAX_PART).then_some((at, *self.window.get(at)?))
     }
 
     /// Reads this part behind the text that `structure` describes.
@@ -194,7 +181,7 @@ impl<'w> TextPart<'w> {
         loop {
             let member_start = at + 1;
             let (quote, b'"') = self.token(member_start)? else { return None };
-            let (name_end, b'"') = self.first(self.special, quote + 1)? else { return None };
+            let name_end = string_end(self.window, quote + 1)?;
             let (colon, b':') = self.token(name_end + 1)? else { return None };
             let (value, byte) = self.token(colon + 1).filter(|(at, _)| *at <= MAX_LEN)?;
             let name = &self.window[quote + 1..name_end];
@@ -232,26 +219,17 @@ impl<'w> TextPart<'w> {
 #[inline(always)]
 pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
     let at = at & MAX_LEN;
-    let block = |at: usize| window[at..].first_chunk::<32>();
-    let (first, second) = (block(at)?, block(at + 32)?);
+    let first = window[at..].first_chunk()?;
     match first[0] {
-        b'"' => {
-            let stops = special(first) & !1;
-            if stops != 0 {
-                let len = stops.trailing_zeros() as usize;
-                return (first[len] == b'"').then_some(len + 1);
-            }
-            let len = special(second).trailing_zeros() as usize;
-            (*second.get(len)? == b'"').then_some(32 + len + 1)
-        }
+        b'"' => Some(string_end(window, at + 1)? + 1 - at),
         b'0'..=b'9' => {
-            let mut len = digits(first).trailing_ones() as usize;
+            let mut len = digits_len(window, at);
             // One test for all numbers: it cannot be predicted which of them are 0 (RFC 8259 §6).
             if (first[0] == b'0') & (len > 1) {
                 return None;
             }
             if window[at + len] == b'.' {
-                let fraction = digits(block(at + len + 1)?).trailing_ones() as usize;
+                let fraction = digits_len(window, at + len + 1);
                 if fraction == 0 {
                     return None;
                 }
@@ -262,6 +240,19 @@ pub(super) fn scalar_len(window: &[u8; WINDOW], at: usize) -> Option<usize> {
         }
         _ => literal_len(first),
     }
+}
+
+/// The position of the quote that ends a string, if it has no escapes, is ASCII, and ends within 64 bytes.
+#[inline(always)]
+fn string_end(window: &[u8; WINDOW], start: usize) -> Option<usize> {
+    let mut end = start;
+    let mut marks = special(window[end..].first_chunk()?);
+    if marks == 0 {
+        end += 32;
+        marks = special(window.get(end..)?.first_chunk()?);
+    }
+    end += marks.trailing_zeros() as usize;
+    (*window.get(end)? == b'"').then_some(end)
 }
 
 /// The length of a literal. The three are compared without a branch, since which one it is cannot be predicted.

@@ -29,7 +29,7 @@ pub fn edit_charge(edits: usize) -> usize {
 }
 
 /// The number of different kinds of white space that are repeated around inserted members.
-const MAX_LEADS: usize = 62;
+const MAX_GAPS: usize = 62;
 
 /// Named, unmatched, not a string, skipped.
 pub type Counts = [u64; 4];
@@ -47,38 +47,41 @@ pub fn amend(text: &[u8], rules: Rules) -> (Vec<u8>, Counts) {
 /// Returns the output of a streamed body that is invalid or truncated at `end`. The bytes before `end` must be the
 /// beginning of a document. Undecided objects and the bytes after `end` are unchanged.
 pub fn amend_until(text: &[u8], end: usize, rules: Rules) -> (Vec<u8>, Counts) {
-    NaiveParser::through(text, end, rules).write()
+    NaiveParser::parse_until(text, end, rules).write()
 }
 
 /// The number of id and name members before `end`.
 pub fn edits(text: &[u8], end: usize) -> usize {
-    NaiveParser::through(text, end, Rules::default()).edits.len()
+    NaiveParser::parse_until(text, end, Rules::default()).edits.len()
 }
 
 struct NaiveParser<'a> {
     text: &'a [u8],
     end: usize,
     rules: Rules,
+    /// The offset of the next byte.
     at: usize,
     /// In the order of the ranges that they replace.
     edits: Vec<Edit>,
-    leads: Vec<[String; 3]>,
+    /// The different kinds of white space so far, each before a name, before a colon and after it.
+    gaps: Vec<[String; 3]>,
+    /// The edits before this offset are applied.
     settled: usize,
 }
 
 /// A range, its replacement if there is one, and the index of its counter.
 #[derive(Default)]
 struct Edit {
-    place: Range<usize>,
-    put: Option<String>,
-    kind: Option<usize>,
+    range: Range<usize>,
+    replacement: Option<String>,
+    counter: Option<usize>,
 }
 
 /// The occurrences of each member in an object, and the edits of the first one.
 #[derive(Default)]
 struct Object {
-    ids: usize,
-    natives: usize,
+    id_count: usize,
+    name_count: usize,
     id: Option<Id>,
     native: Option<usize>,
 }
@@ -89,10 +92,11 @@ struct Id {
     value: Range<usize>,
 }
 
-/// Methods return `None` at the end of the text.
+/// The methods that parse advance `at` and return `None` if the text ends too early.
 impl<'a> NaiveParser<'a> {
-    fn through(text: &'a [u8], end: usize, rules: Rules) -> Self {
-        let mut parser = Self { text, end, rules, at: 0, edits: Vec::new(), leads: Vec::new(), settled: end };
+    /// Parses the text before `end` and decides the edits.
+    fn parse_until(text: &'a [u8], end: usize, rules: Rules) -> Self {
+        let mut parser = Self { text, end, rules, at: 0, edits: Vec::new(), gaps: Vec::new(), settled: end };
         let _ = parser.white_space().and_then(|_| parser.value());
         parser
     }
@@ -119,14 +123,14 @@ impl<'a> NaiveParser<'a> {
     }
 
     /// Parses a number or a literal. A number at the end of the text may continue.
-    fn bare(&mut self) -> Option<()> {
+    fn scalar(&mut self) -> Option<()> {
         let from = self.at;
         while self.byte().is_some_and(|byte| !b",]} \n\r\t".contains(&byte)) {
             self.at += 1;
         }
-        let bare = &self.text[from..self.at];
-        let is_whole = self.at < self.text.len() || bare[0].is_ascii_alphabetic();
-        (is_whole && is_json(bare)).then_some(())
+        let token = &self.text[from..self.at];
+        let is_complete = self.at < self.text.len() || token[0].is_ascii_alphabetic();
+        if is_complete && is_json(token) { Some(()) } else { None }
     }
 
     fn value(&mut self) -> Option<()> {
@@ -134,9 +138,9 @@ impl<'a> NaiveParser<'a> {
             b'"' => self.string(),
             b'{' => {
                 let mut object = Object::default();
-                let whole = self.object(&mut object);
-                self.decide(&object, whole.is_some());
-                whole
+                let end = self.object(&mut object);
+                self.decide(&object, end.is_some());
+                end
             }
             b'[' => loop {
                 self.at += 1;
@@ -150,40 +154,42 @@ impl<'a> NaiveParser<'a> {
                     return Some(());
                 }
             },
-            _ => self.bare(),
+            _ => self.scalar(),
         }
     }
 
+    /// Parses an object. Notes its ids and names in `object`, even if the text ends in it.
     fn object(&mut self, object: &mut Object) -> Option<()> {
         loop {
             self.at += 1;
             let before = self.white_space()?;
             if self.byte()? != b'}' {
-                let from = self.at;
+                let name_start = self.at;
                 self.string()?;
-                let name = serde_json::from_slice::<String>(&self.text[from..self.at]).unwrap_or_default();
+                let raw_name = &self.text[name_start..self.at];
+                let name = serde_json::from_slice::<String>(raw_name).unwrap_or_default();
                 let colon = self.white_space()?;
                 self.at += 1;
                 let after = self.white_space()?;
-                let from = self.at;
+                let value_start = self.at;
                 self.byte()?;
                 match name.as_str() {
                     "api_key_id" => {
-                        let gaps = self.lead([before, colon, after]);
-                        object.ids += 1;
+                        let gaps = self.repeated_gaps([before, colon, after]);
+                        object.id_count += 1;
                         self.value()?;
-                        if object.ids == 1 {
-                            let edit = self.edit(self.at..self.at);
-                            object.id = Some(Id { edit, gaps, value: from..self.at });
+                        if object.id_count == 1 {
+                            let edit = self.push_edit(self.at..self.at);
+                            object.id = Some(Id { edit, gaps, value: value_start..self.at });
                         }
                     }
                     "api_key_name" => {
-                        object.natives += 1;
-                        if object.natives == 1 {
-                            let edit = self.edit(from..from);
+                        object.name_count += 1;
+                        if object.name_count == 1 {
+                            let edit = self.push_edit(value_start..value_start);
                             object.native = Some(edit);
                             self.value()?;
-                            self.edits[edit].place.end = self.at;
+                            self.edits[edit].range.end = self.at;
                         } else {
                             self.value()?;
                         }
@@ -199,38 +205,40 @@ impl<'a> NaiveParser<'a> {
         }
     }
 
-    fn edit(&mut self, place: Range<usize>) -> usize {
-        self.edits.push(Edit { place, ..Edit::default() });
+    /// Adds an edit without a replacement and returns its index.
+    fn push_edit(&mut self, range: Range<usize>) -> usize {
+        self.edits.push(Edit { range, ..Edit::default() });
         self.edits.len() - 1
     }
 
     /// Returns the white space that is repeated for an id with these gaps.
-    fn lead(&mut self, gaps: [String; 3]) -> [String; 3] {
-        let is_known = self.leads.contains(&gaps);
-        if gaps.iter().any(|gap| gap.len() > 256) || !is_known && self.leads.len() == MAX_LEADS {
+    fn repeated_gaps(&mut self, gaps: [String; 3]) -> [String; 3] {
+        let is_known = self.gaps.contains(&gaps);
+        let is_too_long = gaps.iter().any(|gap| gap.len() > 256);
+        let is_full = self.gaps.len() == MAX_GAPS;
+        if is_too_long || (is_full && !is_known) {
             return Default::default();
         }
         if !is_known && gaps.iter().any(|gap| !gap.is_empty()) {
-            self.leads.push(gaps.clone());
+            self.gaps.push(gaps.clone());
         }
         gaps
     }
 
     /// Decides an object that ends or is truncated here.
-    fn decide(&mut self, object: &Object, whole: bool) {
-        let Object { ids, natives, id, native } = object;
-        let Some(first) = [id.as_ref().map(|id| id.edit), *native].into_iter().flatten().min() else {
-            return;
-        };
-        let at = self.edits[first].place.start;
-        let waits = self.at.min(self.end) - at + edit_charge(self.edits.len() - first);
-        let overdue = waits > self.rules.window;
-        if !whole && !overdue {
-            self.settled = self.settled.min(at);
+    fn decide(&mut self, object: &Object, is_complete: bool) {
+        let Object { id_count, name_count, id, native } = object;
+        let id_edit = id.as_ref().map(|id| id.edit);
+        let Some(first_edit) = id_edit.into_iter().chain(*native).min() else { return };
+        let start = self.edits[first_edit].range.start;
+        let pending_bytes = self.at.min(self.end) - start + edit_charge(self.edits.len() - first_edit);
+        let is_over_window = pending_bytes > self.rules.window;
+        if !is_complete && !is_over_window {
+            self.settled = self.settled.min(start);
         }
         let Some(Id { edit, gaps, value }) = id else { return };
-        if overdue || *ids > 1 || *natives > 1 {
-            self.edits[*edit].kind = Some(3);
+        if is_over_window || *id_count > 1 || *name_count > 1 {
+            self.edits[*edit].counter = Some(3);
             return;
         }
         let value = &self.text[value.clone()];
@@ -241,17 +249,20 @@ impl<'a> NaiveParser<'a> {
         } else {
             None
         };
-        let (kind, put) = match &name {
+        let (counter, inserted) = match &name {
             Some(name) => (0, Some(name.as_str())),
             None if value[0] == b'"' => (1, self.rules.unmatched),
             None => (2, self.rules.null),
         };
-        self.edits[*edit].kind = Some(kind);
-        match (native, put) {
-            (Some(native), Some(put)) if kind == 0 => self.edits[*native].put = Some(put.to_owned()),
-            (None, Some(put)) => {
+        self.edits[*edit].counter = Some(counter);
+        match (native, inserted) {
+            (Some(native), Some(inserted)) if counter == 0 => {
+                self.edits[*native].replacement = Some(inserted.to_owned());
+            }
+            (None, Some(inserted)) => {
                 let [before, colon, after] = gaps;
-                self.edits[*edit].put = Some(format!(",{before}\"api_key_name\"{colon}:{after}{put}"));
+                self.edits[*edit].replacement =
+                    Some(format!(",{before}\"api_key_name\"{colon}:{after}{inserted}"));
             }
             _ => {}
         }
@@ -259,18 +270,21 @@ impl<'a> NaiveParser<'a> {
 
     /// Applies the settled edits. Edits within a replaced value are dropped with it.
     fn write(&self) -> (Vec<u8>, Counts) {
-        let (mut out, mut counts, mut at) = (Vec::new(), [0; 4], 0);
-        for Edit { place, put, kind } in self.edits.iter().filter(|edit| edit.place.start < self.settled) {
-            if place.start < at {
+        let mut out = Vec::new();
+        let mut counts = [0; 4];
+        let mut at = 0;
+        for edit in self.edits.iter().filter(|edit| edit.range.start < self.settled) {
+            let Edit { range, replacement, counter } = edit;
+            if range.start < at {
                 continue;
             }
-            if let Some(put) = put {
-                out.extend_from_slice(&self.text[at..place.start]);
-                out.extend_from_slice(put.as_bytes());
-                at = place.end;
+            if let Some(replacement) = replacement {
+                out.extend_from_slice(&self.text[at..range.start]);
+                out.extend_from_slice(replacement.as_bytes());
+                at = range.end;
             }
-            if let Some(kind) = kind {
-                counts[*kind] += 1;
+            if let Some(counter) = counter {
+                counts[*counter] += 1;
             }
         }
         out.extend_from_slice(&self.text[at..]);

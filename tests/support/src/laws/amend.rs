@@ -5,44 +5,48 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cases::{NAMES, naive};
-use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
+use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal;
 use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
-/// The amender and the naive oracle have the same output, buffered and streamed, for every division into chunks. The
-/// output is JSON exactly if the input is. Templates of earlier bodies change nothing. Twice equals once.
-pub fn hold(input: &[u8]) {
-    let mut choices = Choices::new(input);
-    let (rules, naive_rules) = rules(&mut choices);
-    let cuts = choices.cuts(6);
-    let body = documents::body(&mut choices);
+/// Checks that the amender and the naive oracle have the same output, buffered and streamed, in any chunks.
+///
+/// The output is JSON exactly if the input is. Templates of earlier bodies change nothing. Amending the output again
+/// changes nothing.
+pub fn check(input: &[u8]) {
+    let mut source = Unstructured::new(input);
+    let (rules, naive_rules) = rules(&mut source);
+    let offsets = source.offsets(6);
+    let body = documents::body(&mut source);
 
     let snapshot = snapshot();
     let amended = |chunks: &[&[u8]], streams| Amended::of(chunks, &snapshot, rules, streams);
-    let buffered = amended(&cut(&body, &cuts), false);
-    let streamed = amended(&cut(&body, &cuts), true);
+    let chunks = split_at_offsets(&body, &offsets);
+    let buffered = amended(&chunks, false);
+    let streamed = amended(&chunks, true);
     assert_eq!(buffered.error, streamed.error);
-    is_judged_right(&body, buffered.error);
+    check_error(&body, buffered.error);
 
-    let (output, counts) = match buffered.error {
-        Some(_) => (body.clone(), [0; 4]),
-        None => naive::amend_until(&body, body.len(), naive_rules),
-    };
-    buffered.assert_is(&output, counts);
+    match buffered.error {
+        Some(_) => buffered.assert_is(&body, [0; 4]),
+        None => {
+            let (output, counts) = naive::amend_until(&body, body.len(), naive_rules);
+            buffered.assert_is(&output, counts);
+        }
+    }
     let end = buffered.error.map_or(body.len(), |error| error.offset() as usize);
     let (output, counts) = naive::amend_until(&body, end, naive_rules);
     streamed.assert_is(&output, counts);
     assert_eq!(naive::is_json(&output), naive::is_json(&body), "{}", String::from_utf8_lossy(&output));
 
-    let crumbs = crumbs(&body);
-    assert_eq!(amended(&crumbs, false), buffered, "in crumbs");
-    assert_eq!(amended(&crumbs, true), streamed, "in crumbs, streamed");
+    let smallest = smallest_chunks(&body);
+    assert_eq!(amended(&smallest, false), buffered, "in the smallest chunks");
+    assert_eq!(amended(&smallest, true), streamed, "in the smallest chunks, streamed");
 
-    let cuts = cut(&body, &cuts);
     let templates = Arc::default();
     for earlier in [&output, &body] {
         Amended::with(&templates, &[earlier], &snapshot, rules, false);
@@ -51,14 +55,14 @@ pub fn hold(input: &[u8]) {
         [(templates, "after other bodies"), (TemplateCache::disabled().into(), "without templates")]
     {
         let with_templates = |chunks, streams| Amended::with(&templates, chunks, &snapshot, rules, streams);
-        assert_eq!(with_templates(&cuts, false), buffered, "{name}");
-        assert_eq!(with_templates(&crumbs, true), streamed, "{name}, streamed");
+        assert_eq!(with_templates(&chunks, false), buffered, "{name}");
+        assert_eq!(with_templates(&smallest, true), streamed, "{name}, streamed");
     }
-    twice_is_once(&body, &snapshot, rules);
+    check_twice_is_once(&body, &snapshot, rules);
 }
 
-/// Law 3, with a window that no object exceeds: the inserted names can push an object over a smaller one.
-fn twice_is_once(body: &[u8], snapshot: &Snapshot, rules: Rules) {
+/// Checks law 3 with a window that no object exceeds: the inserted names can push an object over a smaller one.
+fn check_twice_is_once(body: &[u8], snapshot: &Snapshot, rules: Rules) {
     let rules = Rules { window: 1 << 20, ..rules };
     for streams in [false, true] {
         let once = Amended::of(&[body], snapshot, rules, streams);
@@ -67,8 +71,8 @@ fn twice_is_once(body: &[u8], snapshot: &Snapshot, rules: Rules) {
     }
 }
 
-/// Law 2: there is an error exactly if the body is not JSON or is nested too deep.
-pub(super) fn is_judged_right(body: &[u8], error: Option<ScanError>) {
+/// Checks law 2: there is an error exactly if the body is not JSON or is nested too deep.
+pub(super) fn check_error(body: &[u8], error: Option<ScanError>) {
     let is_right = match error {
         None => naive::is_json(body) && depth(body) <= MAX_DEPTH,
         Some(ScanError::NotJson { .. }) => !naive::is_json(body),
@@ -81,12 +85,15 @@ pub(super) fn is_judged_right(body: &[u8], error: Option<ScanError>) {
 }
 
 /// The deepest nesting in the beginning of a document.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0, 0, false, false);
+pub(super) fn depth(text: &[u8]) -> usize {
+    let mut depth = 0;
+    let mut deepest = 0;
+    let mut in_string = false;
+    let mut is_escaped = false;
     for byte in text {
         match byte {
             _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
+            b'\\' => is_escaped = in_string,
             b'"' => in_string = !in_string,
             b'[' | b'{' if !in_string => depth += 1,
             b']' | b'}' if !in_string => depth -= 1,
@@ -98,14 +105,14 @@ fn depth(text: &[u8]) -> usize {
 }
 
 /// Draws rules, in the form of the amender and in that of the oracle.
-pub(super) fn rules(choices: &mut Choices<'_>) -> (Rules, naive::Rules) {
-    let (unmatched, text) = choices.of(&[
+pub(super) fn rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
+    let (unmatched, text) = source.choose(&[
         (Unmatched::Unknown, Some("\"unknown\"")),
         (Unmatched::Null, Some("null")),
         (Unmatched::Omit, None),
     ]);
-    let null_as_unmatched = choices.yes();
-    let window = match choices.byte() {
+    let null_as_unmatched = source.boolean();
+    let window = match source.byte() {
         window @ 0..=199 => window.into(),
         // Larger than some rows and smaller than others.
         200..=219 => 8 << 10,
@@ -136,7 +143,7 @@ pub struct Amended {
 }
 
 impl Amended {
-    /// Amends a body in these chunks. If it `streams`, the output is taken after each chunk, else at the end.
+    /// Amends a body in these chunks. If `streams`, the output is taken after each chunk, and otherwise at the end.
     pub fn of(chunks: &[&[u8]], snapshot: &Snapshot, rules: Rules, streams: bool) -> Self {
         Self::with(&Arc::default(), chunks, snapshot, rules, streams)
     }

@@ -15,9 +15,10 @@ use tower_service::Service;
 
 use self::upstream::{Failed, Script, ScriptedService, Step};
 use super::amend::{Amended, names, rules, snapshot};
+use super::scan::may_contain_an_id;
 use crate::cases::naive;
-use crate::choices::{Choices, crumbs, cut};
 use crate::documents;
+use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::ScanError;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
@@ -25,21 +26,23 @@ use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
 /// Checks one exchange: bytes, headers, trailers, error and outcome are those that the laws require, for any frames; the
 /// hints are correct; and the outcome is reported once, even if the body is dropped early.
-pub fn hold(input: &[u8]) {
-    let mut choices = Choices::new(input);
-    let mut exchange = Exchange::drawn(&mut choices);
-    let (cuts, pends, left_at) = (choices.cuts(6), choices.byte(), choices.byte());
-    let limit = (choices.byte(), choices.byte());
-    let body = documents::body(&mut choices);
+pub fn check(input: &[u8]) {
+    let mut source = Unstructured::new(input);
+    let mut exchange = Exchange::generate(&mut source);
+    let offsets = source.offsets(6);
+    let pending_polls = source.byte();
+    let frame_count = source.byte() % 8;
+    let limit = (source.byte(), source.byte());
+    let body = documents::body(&mut source);
     exchange.set_limit(limit, &body);
 
     let expected = exchange.expected(&body);
-    for chunks in [vec![&*body], cut(&body, &cuts), crumbs(&body)] {
-        let result = exchange.run(&chunks, pends, usize::MAX);
+    for chunks in [vec![&*body], split_at_offsets(&body, &offsets), smallest_chunks(&body)] {
+        let result = exchange.run(&chunks, pending_polls, usize::MAX);
         assert_eq!(result, expected, "{exchange:?} {:?}", String::from_utf8_lossy(&body));
     }
-    let left = exchange.run(&cut(&body, &cuts), pends, usize::from(left_at % 8));
-    assert!(expected.data.starts_with(&left.data), "{exchange:?}");
+    let partial = exchange.run(&split_at_offsets(&body, &offsets), pending_polls, frame_count.into());
+    assert!(expected.data.starts_with(&partial.data), "{exchange:?}");
 }
 
 // === The request and the upstream response ===
@@ -70,12 +73,13 @@ enum BodyEnd {
 const MIN_WINDOW: usize = 16 << 10;
 
 impl Exchange {
-    fn drawn(choices: &mut Choices<'_>) -> Self {
-        let (rules, naive) = rules(choices);
-        let method = choices.of(&["GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
+    /// Draws a request and a response. The limit is set by `set_limit`, when the body is known.
+    fn generate(source: &mut Unstructured<'_>) -> Self {
+        let (rules, naive) = rules(source);
+        let method = source.choose(&["GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
         let mut headers = Vec::new();
         let mut header = |name, all: &[&'static str]| {
-            let value = choices.of(all);
+            let value = source.choose(all);
             if !value.is_empty() {
                 headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
             }
@@ -96,18 +100,18 @@ impl Exchange {
         header("x-request-id", &["", "1"]);
         Self {
             method: method.parse().unwrap_or_default(),
-            uri: choices.of(&[
+            uri: source.choose(&[
                 "/v1/organization/costs",
                 "/v1/organizations/usage?group_by=api_key_name",
                 "/v1/models",
             ]),
-            status: StatusCode::from_u16(choices.of(&[200, 200, 200, 200, 404, 204, 206, 304]))
+            status: StatusCode::from_u16(source.choose(&[200, 200, 200, 200, 404, 204, 206, 304]))
                 .unwrap_or_default(),
             headers,
-            end: choices.of(&[BodyEnd::Complete, BodyEnd::Complete, BodyEnd::Trailers, BodyEnd::Error]),
-            has_hints: choices.yes(),
+            end: source.choose(&[BodyEnd::Complete, BodyEnd::Complete, BodyEnd::Trailers, BodyEnd::Error]),
+            has_hints: source.boolean(),
             limit: 0,
-            honor_no_transform: choices.yes(),
+            honor_no_transform: source.boolean(),
             rules,
             naive,
         }
@@ -122,7 +126,7 @@ impl Exchange {
             2 => MIN_WINDOW,
             3..=4 => 2 << 20,
             5 => around(body.len()),
-            _ => around(self.fault(body).map_or(body.len(), |fault| fault.offset() as usize)),
+            _ => around(self.error(body).map_or(body.len(), |error| error.offset() as usize)),
         };
         let window = self.limit.max(MIN_WINDOW);
         self.rules.window = window as u64;
@@ -162,6 +166,7 @@ struct ExchangeResult {
 }
 
 impl Exchange {
+    /// Computes the result that the laws require, with the oracle.
     fn expected(&self, body: &[u8]) -> ExchangeResult {
         let unchanged = || ExchangeResult {
             headers: self.headers(),
@@ -184,20 +189,21 @@ impl Exchange {
             return ExchangeResult { headers: self.corrected(None), ..skipped(Skip::NoBody) };
         }
 
-        let fault = self.fault(body);
-        let end = fault.map_or(body.len(), |fault| fault.offset() as usize);
+        let error = self.error(body);
+        let end = error.map_or(body.len(), |error| error.offset() as usize);
         let (data, counts) = naive::amend_until(body, end, self.naive);
-        let (changed, counts) = (data != body, self::counts(counts));
-        let charge = naive::edit_charge(naive::edits(body, end));
+        let changed = data != body;
+        let counts = named_counts(counts);
+        let edit_charge = naive::edit_charge(naive::edits(body, end));
         // A body without an id is not scanned, so its names are not charged.
-        let counted = if may_contain_an_id(body) { charge } else { 0 };
-        let is_long = body.len() + counted > self.limit;
+        let charged = if may_contain_an_id(body) { edit_charge } else { 0 };
+        let is_long = body.len() + charged > self.limit;
         // A body with an error before any edit is not buffered any longer.
-        let has_early_error = fault.is_some() && !changed;
-        if is_long && (!has_early_error || end + charge >= self.limit) {
-            let outcome = match fault {
+        let has_early_error = error.is_some() && !changed;
+        if is_long && (!has_early_error || end + edit_charge >= self.limit) {
+            let outcome = match error {
                 _ if self.end == BodyEnd::Error => Outcome::Skipped { skip: Skip::BodyFailed, counts },
-                Some(fault) => Outcome::Skipped { skip: fault.into(), counts },
+                Some(error) => Outcome::Skipped { skip: error.into(), counts },
                 None if changed => Outcome::Amended { counts },
                 None => Outcome::Unchanged { counts },
             };
@@ -211,9 +217,9 @@ impl Exchange {
             };
         }
         // A body that cannot contain an id is not parsed.
-        let fault = fault.filter(|_| is_long || may_contain_an_id(body));
-        match fault {
-            Some(fault) if self.end != BodyEnd::Error || has_early_error => return skipped(fault.into()),
+        let error = error.filter(|_| is_long || may_contain_an_id(body));
+        match error {
+            Some(error) if self.end != BodyEnd::Error || has_early_error => return skipped(error.into()),
             _ if self.end == BodyEnd::Error => return skipped(Skip::BodyFailed),
             _ if !changed => {
                 let outcome = Outcome::Unchanged { counts };
@@ -258,9 +264,9 @@ impl Exchange {
     }
 
     /// Returns the error of the body. If it fails, an unexpected end is not an error.
-    fn fault(&self, body: &[u8]) -> Option<ScanError> {
-        let fault = Amended::of(&[body], &snapshot(), self.rules, false).error;
-        fault.filter(|fault| self.end != BodyEnd::Error || fault.offset() < body.len() as u64)
+    fn error(&self, body: &[u8]) -> Option<ScanError> {
+        let error = Amended::of(&[body], &snapshot(), self.rules, false).error;
+        error.filter(|error| self.end != BodyEnd::Error || error.offset() < body.len() as u64)
     }
 
     /// Returns the headers without those of the original bytes.
@@ -286,32 +292,29 @@ fn without_digests(mut fields: HeaderMap) -> HeaderMap {
     fields
 }
 
-fn counts([named, unmatched, not_a_string, skipped]: naive::Counts) -> Counts {
+fn named_counts([named, unmatched, not_a_string, skipped]: naive::Counts) -> Counts {
     let mut counts = Counts::default();
-    (counts.named, counts.unmatched, counts.not_a_string, counts.skipped) =
-        (named, unmatched, not_a_string, skipped);
+    counts.named = named;
+    counts.unmatched = unmatched;
+    counts.not_a_string = not_a_string;
+    counts.skipped = skipped;
     counts
-}
-
-fn may_contain_an_id(body: &[u8]) -> bool {
-    let contains = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
-    contains(b"api_key_id") || contains(b"\\u00")
 }
 
 // === The actual result ===
 
 impl Exchange {
     /// Sends the body in these chunks, and reads up to `frames` frames.
-    fn run(&self, chunks: &[&[u8]], pends: u8, frames: usize) -> ExchangeResult {
+    fn run(&self, chunks: &[&[u8]], pending_polls: u8, frames: usize) -> ExchangeResult {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
-        let writer = outcomes.clone();
+        let recorded = outcomes.clone();
         let layer = ApiKeyNameLayer::new(SharedKeyNames::new(names()))
             .limit(self.limit)
             .unmatched(self.rules.unmatched)
             .null_as_unmatched(self.rules.null_as_unmatched)
             .honor_no_transform(self.honor_no_transform)
-            .on_outcome(move |outcome, _| writer.lock().iter_mut().for_each(|all| all.push(*outcome)));
-        let mut service = layer.layer(ScriptedService(Some(self.response(chunks, pends))));
+            .on_outcome(move |outcome, _| recorded.lock().iter_mut().for_each(|all| all.push(*outcome)));
+        let mut service = layer.layer(ScriptedService(Some(self.response(chunks, pending_polls))));
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = http::Uri::from_static(self.uri);
@@ -319,16 +322,17 @@ impl Exchange {
         let mut result = ExchangeResult::default();
         {
             let Ok(response) = run_to_end(pin!(service.call(request)), |future, cx| future.poll(cx));
-            let (head, body) = response.into_parts();
-            result.headers = head.headers;
-            result.state = head.extensions.get().copied();
+            let (parts, body) = response.into_parts();
+            result.headers = parts.headers;
+            result.state = parts.extensions.get().copied();
             read_body(pin!(body), frames, &mut result);
         }
         result.outcomes = outcomes.lock().map(|outcomes| outcomes.clone()).unwrap_or_default();
         result
     }
 
-    fn response(&self, chunks: &[&[u8]], pends: u8) -> Response<Script> {
+    /// The upstream response with the body in these chunks.
+    fn response(&self, chunks: &[&[u8]], pending_polls: u8) -> Response<Script> {
         let mut steps: Vec<Step> =
             chunks.iter().map(|chunk| Step::Data(Bytes::copy_from_slice(chunk))).collect();
         match self.end {
@@ -337,7 +341,8 @@ impl Exchange {
             BodyEnd::Error => steps.push(Step::Error),
         }
         steps.reverse();
-        let mut response = Response::new(Script { steps, has_hints: self.has_hints, pends, polls: 0 });
+        let mut response =
+            Response::new(Script { steps, has_hints: self.has_hints, pending_polls, polls: 0 });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers();
         response

@@ -2,19 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::choices::Choices;
+use crate::unstructured::Unstructured;
 use tower_api_key_name::{KeyNames, KeyNamesError};
 
 /// Checks that a parsed map is valid and contains the pairs of the text in their order, and that an
 /// error has the position of the defect and does not repeat the text.
-pub fn hold(input: &[u8]) {
-    let mut choices = Choices::new(input);
-    let kind = choices.byte();
-    let at = choices.number();
+pub fn check(input: &[u8]) {
+    let mut source = Unstructured::new(input);
+    let kind = source.byte();
+    let at = source.number();
     let (mut text, expected) = match kind % 3 {
-        0 => (choices.rest().to_vec(), Expected::Anything),
-        1 => written(&mut choices),
-        _ => saved(&mut choices),
+        0 => (source.take_rest().to_vec(), Expected::Anything),
+        1 => hand_written_map(&mut source),
+        _ => saved_page(&mut source),
     };
     let parsed = KeyNames::from_json(&text);
     assert_sound(&text, &parsed);
@@ -31,7 +31,7 @@ const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 fn assert_sound(text: &[u8], parsed: &Result<KeyNames, KeyNamesError>) {
     let output = match parsed {
         Ok(names) => {
-            is_valid(names);
+            assert_valid(names);
             format!("{names:?}")
         }
         Err(error) => {
@@ -42,17 +42,19 @@ fn assert_sound(text: &[u8], parsed: &Result<KeyNames, KeyNamesError>) {
     assert!(!output.contains("sk-") && !output.contains("Zq3Xy"), "{output}");
 }
 
-pub(super) fn is_valid(names: &KeyNames) {
+/// Checks the rules of `KeyNames` and its look-ups.
+pub(super) fn assert_valid(names: &KeyNames) {
     let mut ids = HashSet::new();
     for (id, name) in names.iter() {
         assert!(ids.insert(id), "{id} twice");
-        assert_eq!((flaw(id), flaw(name)), (None, None), "{id}: {name}");
+        assert_eq!((defect_of(id), defect_of(name)), (None, None), "{id}: {name}");
         assert_eq!(names.name(id), Some(name));
         assert!(names.ids(name).any(|of_name| of_name == id));
-        let (longer, shorter) =
-            (format!("{id}x"), &id[..id.len() - id.chars().last().map_or(0, char::len_utf8)]);
-        for other in [&longer, shorter] {
-            assert_eq!(names.name(other).is_some(), names.iter().any(|(id, _)| id == other));
+        let longer = format!("{id}x");
+        let mut shorter = id.to_owned();
+        shorter.pop();
+        for other in [&longer, &shorter] {
+            assert_eq!(names.name(other).is_some(), names.iter().any(|(id, _)| id == other.as_str()));
         }
     }
     assert_eq!(ids.len(), names.len());
@@ -68,7 +70,7 @@ fn assert_position_in(text: &[u8], error: &KeyNamesError) {
 }
 
 /// The defect of an id or a name, as a part of the error's text.
-pub(super) fn flaw(label: &str) -> Option<&'static str> {
+pub(super) fn defect_of(label: &str) -> Option<&'static str> {
     let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let is_secret = |(at, _): (usize, &str)| {
         let (before, key) = (&label[..at], &label[at + 3..]);
@@ -93,6 +95,7 @@ pub(super) enum Expected {
 }
 
 impl Expected {
+    /// Checks that the result is the expected one, with the position of an error.
     fn assert_matches(&self, text: &[u8], parsed: &Result<KeyNames, KeyNamesError>) {
         let shown = || String::from_utf8_lossy(text);
         match (self, parsed) {
@@ -141,32 +144,32 @@ const LABELS: &[&str] = &[
     "old: sk-ant-a",
 ];
 
-/// An id or a name, valid in most cases, and its JSON string.
-fn label(choices: &mut Choices<'_>) -> (String, String) {
-    let label = match choices.byte() {
+/// Draws an id or a name, valid in most cases. Returns the text and its JSON string.
+fn label(source: &mut Unstructured<'_>) -> (String, String) {
+    let label = match source.byte() {
         byte @ 0..=199 => LABELS[usize::from(byte) % 8].to_owned(),
-        200..=209 => "é".repeat(127 + usize::from(choices.byte() % 4)),
+        200..=209 => "é".repeat(127 + usize::from(source.byte() % 4)),
         210..=229 => {
-            let count = usize::from(choices.byte() % 16);
-            String::from_utf8_lossy(choices.take(count)).into_owned()
+            let count = usize::from(source.byte() % 16);
+            String::from_utf8_lossy(source.bytes(count)).into_owned()
         }
         byte => LABELS[usize::from(byte) % LABELS.len()].to_owned(),
     };
     let plain = serde_json::Value::from(label.as_str()).to_string();
-    let quoted = match choices.byte() % 8 {
+    let quoted = match source.byte() % 8 {
         0 => format!("\"{}\"", label.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>()),
         _ => plain,
     };
     (label, quoted)
 }
 
-/// White space between two tokens.
-fn space(choices: &mut Choices<'_>) -> &'static str {
-    choices.of(&["", "", "", " ", "\n", "\r\n  ", "\t"])
+/// Draws white space between two tokens.
+fn space(source: &mut Unstructured<'_>) -> &'static str {
+    source.choose(&["", "", "", " ", "\n", "\r\n  ", "\t"])
 }
 
-/// Values that are no strings, and their kinds in messages.
-const OTHERS: &[(&str, &str)] = &[
+/// Values that are not strings, and their kinds in messages.
+const NON_STRINGS: &[(&str, &str)] = &[
     ("null", "null"),
     ("7", "a number"),
     ("-1.5e3", "a number"),
@@ -177,40 +180,41 @@ const OTHERS: &[(&str, &str)] = &[
     ("{}", "an object"),
 ];
 
-/// A map written by hand.
-fn written(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
-    let mut text = format!("{}{{", space(choices));
+/// Draws a map written by hand, and the expected result.
+fn hand_written_map(source: &mut Unstructured<'_>) -> (Vec<u8>, Expected) {
+    let mut text = format!("{}{{", space(source));
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut defect = None;
     let mut is_list = false;
     for index in 0.. {
-        if choices.is_over() {
+        if source.is_empty() {
             break;
         }
         text += if index == 0 { "" } else { "," };
-        text += space(choices);
+        text += space(source);
         let id_at = text.len();
-        let (id, quoted) = label(choices);
-        text = text + &quoted + space(choices) + ":" + space(choices);
+        let (id, quoted) = label(source);
+        text = text + &quoted + space(source) + ":" + space(source);
         let name_at = text.len();
-        if choices.byte().is_multiple_of(16) {
-            let (value, kind) = choices.of(OTHERS);
+        if source.byte().is_multiple_of(16) {
+            let (value, kind) = source.choose(NON_STRINGS);
             text += value;
             is_list |= id == "data" && kind == "an array";
             let is_error = id == "error" && kind == "an object";
             let own = if is_error { (id_at, "error response of the API") } else { (name_at, kind) };
             defect = defect.or(Some(own));
         } else {
-            let (name, quoted) = label(choices);
+            let (name, quoted) = label(source);
             text += &quoted;
-            let own = flaw(&id).map(|words| (id_at, words)).or(flaw(&name).map(|words| (name_at, words)));
+            let own =
+                defect_of(&id).map(|words| (id_at, words)).or(defect_of(&name).map(|words| (name_at, words)));
             let duplicate = pairs.iter().any(|(known, _)| *known == id).then_some((id_at, "twice"));
             defect = defect.or(own).or(duplicate);
             pairs.push((id, name));
         }
-        text += space(choices);
+        text += space(source);
     }
-    text = text + "}" + space(choices);
+    text = text + "}" + space(source);
     let expected = match defect {
         _ if is_list => Expected::Anything,
         Some((at, words)) => Expected::Error { at, words },
@@ -219,22 +223,26 @@ fn written(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
     (text.into_bytes(), expected)
 }
 
-/// A list page of the API, with usable and unusable items.
-pub(super) fn saved(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
-    let (has_more, partial) = choices.of(&[
+/// Draws a list page of the API with usable and unusable items, and the expected result.
+pub(super) fn saved_page(source: &mut Unstructured<'_>) -> (Vec<u8>, Expected) {
+    let (has_more, partial) = source.choose(&[
         ("", false),
         (",\"has_more\":true", true),
         (",\"has_more\":false", false),
         (",\"has_more\":1", false),
     ]);
-    let (mut items, mut pairs, mut left_out) = (Vec::new(), Vec::<(String, String)>::new(), 0);
-    while !choices.is_over() {
-        let (form, (id, quoted_id), (name, quoted_name)) = (choices.byte(), label(choices), label(choices));
-        let both = format!("\"id\":{quoted_id},{}\"name\":{quoted_name}", space(choices));
-        let (item, is_whole) = match form % 16 {
-            0 => (choices.of(OTHERS).0.to_owned(), false),
-            1 => (format!("{{\"id\":{quoted_id},\"name\":{}}}", choices.of(OTHERS).0), false),
-            2 => (format!("{{\"id\":{},\"name\":{quoted_name}}}", choices.of(OTHERS).0), false),
+    let mut items = Vec::new();
+    let mut pairs = Vec::<(String, String)>::new();
+    let mut left_out = 0;
+    while !source.is_empty() {
+        let form = source.byte();
+        let (id, quoted_id) = label(source);
+        let (name, quoted_name) = label(source);
+        let both = format!("\"id\":{quoted_id},{}\"name\":{quoted_name}", space(source));
+        let (item, is_complete) = match form % 16 {
+            0 => (source.choose(NON_STRINGS).0.to_owned(), false),
+            1 => (format!("{{\"id\":{quoted_id},\"name\":{}}}", source.choose(NON_STRINGS).0), false),
+            2 => (format!("{{\"id\":{},\"name\":{quoted_name}}}", source.choose(NON_STRINGS).0), false),
             3 => (format!("{{{both},\"name\":{quoted_name}}}"), false),
             4 => (format!("{{{both},\"id\":{quoted_id}}}"), false),
             5 => (format!("{{\"owner\":{{\"id\":\"x\",\"name\":\"sk-x\"}},{both},\"value\":\"sk-\"}}"), true),
@@ -242,7 +250,7 @@ pub(super) fn saved(choices: &mut Choices<'_>) -> (Vec<u8>, Expected) {
         };
         items.push(item);
         match pairs.iter().find(|(known, _)| *known == id) {
-            _ if !is_whole || flaw(&id).is_some() || flaw(&name).is_some() => left_out += 1,
+            _ if !is_complete || defect_of(&id).is_some() || defect_of(&name).is_some() => left_out += 1,
             Some((_, known)) => left_out += usize::from(*known != name),
             None => pairs.push((id, name)),
         }

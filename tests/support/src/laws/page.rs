@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::map::{flaw, is_valid, saved};
-use crate::choices::Choices;
+use super::map::{assert_valid, defect_of, saved_page};
+use crate::unstructured::Unstructured;
 use tower_api_key_name::KeyNames;
 
 /// The result of parsing a page of keys.
@@ -19,11 +19,11 @@ pub struct ParsedPage {
 
 /// Checks that `parse` accepts a page exactly if it is a list, that a malformed item affects no other item, and that the
 /// map file of the learned names parses to the same names.
-pub fn hold(input: &[u8], parse: impl Fn(&[u8]) -> Option<ParsedPage>) {
-    let mut choices = Choices::new(input);
-    let text = match choices.byte() % 3 {
-        0 => choices.rest().to_vec(),
-        _ => saved(&mut choices).0,
+pub fn check(input: &[u8], parse: impl Fn(&[u8]) -> Option<ParsedPage>) {
+    let mut source = Unstructured::new(input);
+    let text = match source.byte() % 3 {
+        0 => source.take_rest().to_vec(),
+        _ => saved_page(&mut source).0,
     };
     let parsed = serde_json::from_slice::<Value>(&text).ok();
     let Some(ParsedPage { names, keys, file }) = parse(&text) else {
@@ -31,7 +31,7 @@ pub fn hold(input: &[u8], parse: impl Fn(&[u8]) -> Option<ParsedPage>) {
         assert!(!is_list, "{}", String::from_utf8_lossy(&text));
         return;
     };
-    is_valid(&names);
+    assert_valid(&names);
     match KeyNames::from_json(file.as_bytes()) {
         Ok(reparsed) => assert!(reparsed.iter().eq(names.iter()), "{file}"),
         Err(error) => panic!("{error}: {file}"),
@@ -47,7 +47,7 @@ pub fn hold(input: &[u8], parse: impl Fn(&[u8]) -> Option<ParsedPage>) {
 
 /// Each key of a page with its first usable name, ordered by id.
 fn expected(page: &Value) -> BTreeMap<String, Option<String>> {
-    let usable = |value: &Value| value.as_str().filter(|text| flaw(text).is_none()).map(str::to_owned);
+    let usable = |value: &Value| value.as_str().filter(|text| defect_of(text).is_none()).map(str::to_owned);
     let mut keys = BTreeMap::new();
     for item in page["data"].as_array().into_iter().flatten() {
         let Some(id) = usable(&item["id"]) else { continue };

@@ -2,19 +2,19 @@
 
 use std::collections::HashSet;
 
-use crate::choices::Choices;
+use crate::unstructured::Unstructured;
 use tower_api_key_name::_internal::query::{FilterError, rewrite};
 use tower_api_key_name::KeyNames;
 
 /// Checks one query: `group_by` contains the id in place of the name, `api_key_ids` contains the ids of all requested
 /// names, other pairs are unchanged, and a second rewriting changes nothing.
-pub fn hold(input: &[u8]) {
-    let mut choices = Choices::new(input);
-    let max_length = match choices.byte() {
+pub fn check(input: &[u8]) {
+    let mut source = Unstructured::new(input);
+    let max_length = match source.byte() {
         length @ 0..=99 => 4 * usize::from(length),
         _ => MAX_LENGTH,
     };
-    let query = query(&mut choices);
+    let query = query(&mut source);
     let names = names();
     let has_name =
         query.split('&').flat_map(dimensions).any(|dimension| decode(&dimension) == "api_key_name");
@@ -125,13 +125,13 @@ const PARTS: &[&str] = &[
 ];
 
 /// Draws a query of these pieces, or any text.
-fn query(choices: &mut Choices<'_>) -> String {
-    if choices.byte().is_multiple_of(4) {
-        return String::from_utf8_lossy(choices.rest()).into_owned();
+fn query(source: &mut Unstructured<'_>) -> String {
+    if source.byte().is_multiple_of(4) {
+        return String::from_utf8_lossy(source.take_rest()).into_owned();
     }
     let mut query = String::new();
-    while !choices.is_over() {
-        query += choices.of(PARTS);
+    while !source.is_empty() {
+        query += source.choose(PARTS);
     }
     query
 }
@@ -140,6 +140,7 @@ fn query(choices: &mut Choices<'_>) -> String {
 
 type Pairs = Vec<(String, String)>;
 
+/// Returns the decoded parameter and value of each pair.
 fn pairs(query: &str) -> Pairs {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.map(|(name, value)| (decode(name), decode(&value.replace('+', " ")))).collect()
@@ -147,13 +148,19 @@ fn pairs(query: &str) -> Pairs {
 
 /// Decodes percent-encoding. A `%` without two hexadecimal digits after it is literal.
 fn decode(text: &str) -> String {
-    let is_triplet = |bytes: &[u8]| bytes.len() > 2 && bytes[1..3].iter().all(u8::is_ascii_hexdigit);
-    let (mut rest, mut out) = (text.as_bytes(), Vec::new());
-    while let [first, after @ ..] = rest {
-        let digits = (*first == b'%' && is_triplet(rest)).then(|| String::from_utf8_lossy(&after[..2]));
-        let byte = digits.and_then(|digits| u8::from_str_radix(&digits, 16).ok());
-        out.push(byte.unwrap_or(*first));
-        rest = &after[if byte.is_some() { 2 } else { 0 }..];
+    let is_triplet =
+        |bytes: &[u8]| bytes.len() > 2 && bytes[0] == b'%' && bytes[1..3].iter().all(u8::is_ascii_hexdigit);
+    let mut rest = text.as_bytes();
+    let mut out = Vec::new();
+    while let Some(first) = rest.first() {
+        if is_triplet(rest) {
+            let digits = String::from_utf8_lossy(&rest[1..3]);
+            out.extend(u8::from_str_radix(&digits, 16));
+            rest = &rest[3..];
+        } else {
+            out.push(*first);
+            rest = &rest[1..];
+        }
     }
     String::from_utf8_lossy(&out).into_owned()
 }
@@ -161,17 +168,17 @@ fn decode(text: &str) -> String {
 /// Returns the form (`""`, `"[]"`, `"[7]"` or another suffix) and the value of each pair whose parameter begins with
 /// `name`, unless the name continues as a word.
 fn list<'a>(pairs: &'a Pairs, name: &str) -> Vec<(&'a str, &'a str)> {
-    let found = pairs.iter().filter_map(|(parameter, value)| {
-        let start = parameter.as_bytes().get(..name.len())?;
-        let suffix = parameter.get(name.len()..).filter(|_| start.eq_ignore_ascii_case(name.as_bytes()))?;
-        // Another letter case is an unknown form.
-        Some((if parameter.starts_with(name) { suffix } else { "?" }, suffix, value.as_str()))
-    });
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    found
-        .filter(|(_, suffix, _)| !suffix.starts_with(is_word))
-        .map(|(form, _, value)| (form, value))
-        .collect()
+    let mut list = Vec::new();
+    for (parameter, value) in pairs {
+        let Some((start, suffix)) = parameter.split_at_checked(name.len()) else { continue };
+        if start.eq_ignore_ascii_case(name) && !suffix.starts_with(is_word) {
+            // Another letter case is an unknown form.
+            let form = if start == name { suffix } else { "?" };
+            list.push((form, value.as_str()));
+        }
+    }
+    list
 }
 
 fn is_unknown_form(form: &str) -> bool {
@@ -198,9 +205,13 @@ fn values(list: &[(&str, &str)], is_name: impl Fn(&str) -> bool) -> Vec<String> 
 
 /// Returns the dimensions in a pair, as they are written. A pair without an equals sign has none.
 fn dimensions(pair: &str) -> Vec<String> {
-    let is_list = pair.contains('=') && !known_list(&pairs(pair), "group_by").is_empty();
-    let Some((_, value)) = pair.split_once('=').filter(|_| is_list) else { return Vec::new() };
-    value.replace("%2C", ",").replace("%2c", ",").split(',').map(Into::into).collect()
+    let is_list = !known_list(&pairs(pair), "group_by").is_empty();
+    match pair.split_once('=') {
+        Some((_, value)) if is_list => {
+            value.replace("%2C", ",").replace("%2c", ",").split(',').map(Into::into).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Checks all pairs except those of names and ids. The first name becomes the id, unless the id is requested too. Other
@@ -211,18 +222,21 @@ fn check_other_pairs(query: &str, after: &str) {
         !known_list(&pair, "api_key_names").is_empty() || !known_list(&pair, "api_key_ids").is_empty()
     };
     let others = |query| str::split(query, '&').filter(|pair| !is_key_list(pair));
-    let is = |dimension: &String, name| decode(dimension) == name;
-    let mut has_id = query.split('&').flat_map(dimensions).any(|dimension| is(&dimension, "api_key_id"));
+    let is_named = |dimension: &String, name| decode(dimension) == name;
+    let mut has_id =
+        query.split('&').flat_map(dimensions).any(|dimension| is_named(&dimension, "api_key_id"));
     let mut rest = others(after);
     for pair in others(query) {
         let requested = dimensions(pair);
         let mut expected = requested.clone();
         expected.retain_mut(|dimension| {
-            if !is(dimension, "api_key_name") {
+            if !is_named(dimension, "api_key_name") {
                 return true;
             }
             *dimension = "api_key_id".into();
-            !std::mem::replace(&mut has_id, true)
+            let is_first_id = !has_id;
+            has_id = true;
+            is_first_id
         });
         if requested == expected {
             assert_eq!(rest.next(), Some(pair), "{query} became {after}");
@@ -279,9 +293,10 @@ fn requested_ids(query: &str, names: &KeyNames) -> Result<Option<Vec<String>>, F
 
 /// Checks that the rewritten query contains exactly these ids, in one list.
 fn check_ids(query: &str, after: &str, expected: &[String]) {
-    let (pairs_after, pairs_before) = (pairs(after), pairs(query));
-    let (list_after, list_before) =
-        (known_list(&pairs_after, "api_key_ids"), known_list(&pairs_before, "api_key_ids"));
+    let pairs_before = pairs(query);
+    let pairs_after = pairs(after);
+    let list_before = known_list(&pairs_before, "api_key_ids");
+    let list_after = known_list(&pairs_after, "api_key_ids");
     let mut ids = values(&list_after, |_| false);
     ids.sort();
     assert_eq!(ids, expected, "{query}");

@@ -1,7 +1,9 @@
 //! The law of the scanner and of the prefilter.
 
-use crate::choices::{Choices, crumbs, cut};
+use crate::cases::naive::is_json;
 use crate::documents;
+use crate::laws::amend::depth;
+use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::prefilter::Prefilter;
 use tower_api_key_name::_internal::scan::{
     MAX_DEPTH, Member, MemberValue, ScanError, Scanner, Sink, TemplateCache, WhiteSpace,
@@ -10,28 +12,29 @@ use tower_api_key_name::_internal::scan::{
 /// Checks that the scanner accepts exactly the JSON that serde_json accepts, and reports the right offset of an error.
 ///
 /// Neither the chunks nor the templates change the events. The prefilter finds exactly the two texts.
-pub fn hold(input: &[u8]) {
-    let mut choices = Choices::new(input);
-    let cuts = choices.cuts(6);
-    let body = documents::body(&mut choices);
+pub fn check(input: &[u8]) {
+    let mut source = Unstructured::new(input);
+    let offsets = source.offsets(6);
+    let body = documents::body(&mut source);
 
     let plain = Recorder::scan(&[&body], &TemplateCache::disabled());
     check_verdict(&body, plain.error);
     let learned = TemplateCache::default();
-    let cuts = cut(&body, &cuts);
-    let crumbs = crumbs(&body);
-    for chunks in [&[&*body][..], &cuts, &crumbs] {
+    let split = split_at_offsets(&body, &offsets);
+    let smallest = smallest_chunks(&body);
+    for chunks in [&[&*body][..], &split, &smallest] {
         for templates in [&TemplateCache::disabled(), &TemplateCache::default(), &learned, &learned] {
             assert_eq!(Recorder::scan(chunks, templates), plain, "{chunks:?}");
         }
         let mut prefilter = Prefilter::default();
         let finds = chunks.iter().any(|chunk| prefilter.finds(chunk));
-        assert_eq!(finds, contains_an_id(&body), "{chunks:?}");
+        assert_eq!(finds, may_contain_an_id(&body), "{chunks:?}");
     }
     check_long_chunk(&body, &learned);
 }
 
-/// Templates are not used near the end of a chunk: the white space behind the body allows them in all of it.
+/// Checks the body with white space behind it. Templates are not used near the end of a chunk, and the white space
+/// allows them in the whole body.
 fn check_long_chunk(body: &[u8], learned: &TemplateCache) {
     let long = [body, &[b' '; 256]].concat();
     let plain = Recorder::scan(&[&long], &TemplateCache::disabled());
@@ -40,11 +43,13 @@ fn check_long_chunk(body: &[u8], learned: &TemplateCache) {
     }
 }
 
-fn contains_an_id(body: &[u8]) -> bool {
+/// True if the body contains the name of the id's member, or an escape that may be a part of the name.
+pub(super) fn may_contain_an_id(body: &[u8]) -> bool {
     let contains = |text: &[u8]| body.windows(text.len()).any(|window| window == text);
     contains(b"api_key_id") || contains(b"\\u00")
 }
 
+/// Checks that the error, its kind and its offset are right.
 fn check_verdict(body: &[u8], error: Option<ScanError>) {
     let text = String::from_utf8_lossy(body);
     match error {
@@ -60,37 +65,14 @@ fn check_verdict(body: &[u8], error: Option<ScanError>) {
     }
 }
 
-fn is_json(text: &[u8]) -> bool {
-    std::str::from_utf8(text).is_ok() && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
-}
-
-/// The deepest nesting in the start of a document.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut is_escaped) = (0, 0, false, false);
-    for byte in text {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth -= 1,
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
-}
-
 /// Checks that some document starts with the bytes before `offset`, and none with those and the next one.
 fn check_error_offset(body: &[u8], offset: usize) {
-    // serde_json calls a sign at the end an invalid number; with a digit it is none.
-    let is_start = |text: &[u8]| {
-        let may_go_on = |text: &[u8]| {
-            serde_json::from_slice::<serde::de::IgnoredAny>(text)
-                .map_or_else(|error| error.is_eof(), |_| true)
-        };
-        may_go_on(text) || may_go_on(&[text, b"0"].concat())
+    let may_continue = |text: &[u8]| match serde_json::from_slice::<serde::de::IgnoredAny>(text) {
+        Ok(_) => true,
+        Err(error) => error.is_eof(),
     };
+    // serde_json rejects a number that ends with its sign, so the text is also tried with a digit behind it.
+    let is_start = |text: &[u8]| may_continue(text) || may_continue(&[text, b"0"].concat());
     let is_start_in_utf8 = |text: &[u8]| match std::str::from_utf8(text) {
         Ok(_) => is_start(text),
         // A truncated character is replaced by a complete one.
@@ -101,18 +83,19 @@ fn check_error_offset(body: &[u8], offset: usize) {
     };
     let text = String::from_utf8_lossy(body);
     assert!(is_start_in_utf8(&body[..offset]), "{offset}: {text}");
-    // serde_json reads the four digits of an escape before it judges one, and takes NUL for the end.
-    if body.get(offset).is_some_and(|byte| *byte != 0) && body.len() >= offset + 4 {
+    // serde_json reads all four digits of an escape before it checks one of them, and treats NUL as the end.
+    let is_nul_or_end = body.get(offset).is_none_or(|byte| *byte == 0);
+    if !is_nul_or_end && body.len() >= offset + 4 {
         assert!(!is_start_in_utf8(&body[..offset + 4]), "{offset}: {text}");
     }
 }
 
-/// A sink that wants ids, names and some other members, and records its events.
+/// A sink that matches ids, names and some other members, and records its events.
 #[derive(Debug, Default, PartialEq)]
 struct Recorder {
     events: Vec<Event>,
     error: Option<ScanError>,
-    /// The depths of the open objects with a wanted member, and of the wanted values that are open.
+    /// The depths of the open objects with a matched member, and of the open values of matched members.
     objects: Vec<usize>,
     values: Vec<usize>,
 }
@@ -129,7 +112,8 @@ enum Event {
 
 impl Recorder {
     fn scan(chunks: &[&[u8]], cache: &TemplateCache) -> Self {
-        let (mut scanner, mut recorder) = (Scanner::new(), Self::default());
+        let mut scanner = Scanner::new();
+        let mut recorder = Self::default();
         scanner.take_templates(cache);
         let result = chunks.iter().try_for_each(|chunk| scanner.feed(chunk, &mut recorder));
         recorder.error = result.and_then(|()| scanner.finish()).err();

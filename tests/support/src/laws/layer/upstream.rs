@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 
+/// A service that returns this response to its only request.
 pub(super) struct ScriptedService(pub(super) Option<Response<Script>>);
 
 impl Service<Request<()>> for ScriptedService {
@@ -27,21 +28,23 @@ impl Service<Request<()>> for ScriptedService {
     }
 }
 
+/// The error of a scripted body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Failed;
 
+/// A frame of a scripted body, or its error.
 pub(super) enum Step {
     Data(Bytes),
     Trailers(HeaderMap),
     Error,
 }
 
-/// A body of these steps, in reverse order. Some polls are pending.
+/// A body of these steps, of which the last comes first. Some polls are pending.
 pub(super) struct Script {
     pub(super) steps: Vec<Step>,
     pub(super) has_hints: bool,
     /// A bit for each of eight polls, repeated. At least one poll of eight is ready.
-    pub(super) pends: u8,
+    pub(super) pending_polls: u8,
     pub(super) polls: u32,
 }
 
@@ -55,7 +58,7 @@ impl Body for Script {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Failed>>> {
         self.polls += 1;
-        if self.pends & 0x7F & 1 << (self.polls % 8) != 0 {
+        if self.pending_polls & 0x7F & 1 << (self.polls % 8) != 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -74,7 +77,10 @@ impl Body for Script {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let length = |step: &Step| if let Step::Data(data) = step { data.len() as u64 } else { 0 };
+        let length = |step: &Step| match step {
+            Step::Data(data) => data.len() as u64,
+            Step::Trailers(_) | Step::Error => 0,
+        };
         if self.has_hints {
             SizeHint::with_exact(self.steps.iter().map(length).sum())
         } else {

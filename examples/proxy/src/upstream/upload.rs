@@ -28,7 +28,7 @@ pub struct UploadProgress {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum UploadState {
+pub enum UploadState {
     WaitsForUpstream,
     WaitsForClient,
     Failed,
@@ -38,24 +38,20 @@ pub(super) enum UploadState {
 
 /// The limits on the waits of a call.
 #[derive(Clone, Copy)]
-pub(super) struct CallBounds {
-    pub(super) timeout: Duration,
-    pub(super) deadline: Instant,
+pub struct CallBounds {
+    pub timeout: Duration,
+    pub deadline: Instant,
 }
-
-// === impl CallBounds ===
 
 impl CallBounds {
     /// Returns the end of a wait that began at `since`.
-    pub(super) fn limit(&self, since: Instant) -> Instant {
+    pub fn limit(&self, since: Instant) -> Instant {
         self.deadline.min(since + self.timeout)
     }
 }
 
-// === impl UploadProgress ===
-
 impl UploadProgress {
-    pub(super) fn last(&self) -> (UploadState, Instant) {
+    pub fn last(&self) -> (UploadState, Instant) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,19 +80,13 @@ impl UploadProgress {
     }
 }
 
-// === impl Upload ===
-
 impl Upload {
-    pub(super) fn new(inner: Incoming, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
+    pub fn new(inner: Incoming, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
         let progress = (!inner.is_end_stream()).then(|| {
             let last = Mutex::new((UploadState::WaitsForUpstream, Instant::now()));
             Arc::new(UploadProgress { bounds, last })
         });
         Self { inner, progress, guard }
-    }
-
-    pub fn has_content(&self) -> bool {
-        self.progress.is_some()
     }
 
     /// Returns the progress, or `None` for a request without content.
