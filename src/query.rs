@@ -47,11 +47,8 @@ pub fn rewrite(query: &str, names: &KeyNames, max_length: usize) -> Result<Optio
     let mut rewritten: Vec<Cow<'_, str>> = Vec::with_capacity(pairs.len());
     for pair in &pairs {
         match pair.parameter {
-            Parameter::GroupBy => {
-                if let Some(text) = dimensions.rewrite(pair) {
-                    rewritten.push(text);
-                }
-            }
+            // `None`, if no dimension remains, adds no pair.
+            Parameter::GroupBy => rewritten.extend(dimensions.rewrite(pair)),
             // The first name is replaced by all new pairs, and the other names by nothing.
             Parameter::KeyNames(_) => rewritten.extend(filter.take_new_pairs().map(Cow::from)),
             Parameter::KeyIds(_) => rewritten.push(filter.extend_list(pair)),

@@ -23,7 +23,7 @@ struct PathScanner {
     steps: Vec<Step>,
     in_string: bool,
     is_escaped: bool,
-    /// True if the next string of the object is a name.
+    /// True if the next string is a name, when the innermost container is an object.
     is_before_colon: bool,
 }
 
@@ -61,20 +61,15 @@ impl PathScanner {
                 self.steps.pop();
             }
             b':' => self.is_before_colon = false,
-            b',' => self.start_next_element(),
-            _ => {}
-        }
-    }
-
-    /// Counts the comma of an array, or clears the name of an object's last member.
-    fn start_next_element(&mut self) {
-        match self.steps.last_mut() {
-            Some(Step::Index(index)) => *index += 1,
-            Some(Step::Name(name)) => {
-                name.clear();
+            b',' => {
                 self.is_before_colon = true;
+                match self.steps.last_mut() {
+                    Some(Step::Index(index)) => *index += 1,
+                    Some(Step::Name(name)) => name.clear(),
+                    None => {}
+                }
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -112,7 +107,6 @@ impl PathScanner {
     }
 }
 
-/// Returns true if a name is not too long and has only letters, digits and underscores.
 fn is_plain(name: &[u8]) -> bool {
     let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_word_byte)

@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pub(crate) use self::amended::AmendedBody;
-use self::transfer::convert_data;
+use self::transfer::into_bytes;
 use crate::naming::report::Report;
 
 pin_project! {
@@ -85,7 +85,7 @@ impl<B: Body> Body for ResponseBody<B> {
                 if has_ended && let Some(report) = report {
                     report.send();
                 }
-                Poll::Ready(convert_data(frame))
+                Poll::Ready(frame.map(|result| result.map(|frame| frame.map_data(into_bytes))))
             }
             BodyKindProj::Amend { body } => body.as_mut().poll_frame(cx),
             BodyKindProj::Own { data, report } => {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::Extensions;
-
 use crate::Snapshot;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
@@ -24,7 +22,7 @@ impl Report {
     pub(crate) fn new<B>(settings: &Arc<LayerSettings>, request: &http::Request<B>) -> Self {
         // Only the callbacks can access the extensions.
         let has_callback = settings.on_outcome.is_some() || settings.refusal_response.is_some();
-        let extensions = if has_callback { request.extensions().clone() } else { Extensions::new() };
+        let extensions = if has_callback { request.extensions().clone() } else { Default::default() };
         let context =
             RequestContext { method: request.method().clone(), uri: request.uri().clone(), extensions };
         let names = settings.names.snapshot();

@@ -51,7 +51,6 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Takes the new pairs. A second call returns nothing.
     pub(super) fn take_new_pairs(&mut self) -> impl Iterator<Item = String> {
         std::mem::take(&mut self.new_pairs).into_iter()
     }
@@ -84,10 +83,9 @@ impl<'a> ListParameter<'a> {
     fn of_names(pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterError> {
         let mut found = Vec::new();
         for pair in pairs {
-            match pair.parameter {
-                Parameter::KeyNames(Some(form)) => found.push((form, pair.value)),
-                Parameter::KeyNames(None) => return Err(FilterError::InvalidParameter),
-                _ => {}
+            if let Parameter::KeyNames(form) = pair.parameter {
+                let known_form = form.ok_or(FilterError::InvalidParameter)?;
+                found.push((known_form, pair.value));
             }
         }
         Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
@@ -104,7 +102,6 @@ impl<'a> ListParameter<'a> {
         Self::new(found)
     }
 
-    /// Returns the elements of the list, percent-encoded.
     fn values(&self) -> Vec<&'a str> {
         match self.comma {
             Some(_) => pair::items(self.pairs[0].1).map(|item| item.text).collect(),

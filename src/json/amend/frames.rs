@@ -95,8 +95,7 @@ impl FrameBuffer {
         loop {
             let slice = self.next_slice();
             let len = slice.len();
-            let is_short = len > 0 && len < SHORT_SLICE;
-            if !is_short || batch.len() + len > MAX_BATCH {
+            if len == 0 || len >= SHORT_SLICE || batch.len() + len > MAX_BATCH {
                 break;
             }
             batch.extend_from_slice(slice);

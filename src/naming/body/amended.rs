@@ -62,14 +62,11 @@ impl<B: Body> AmendedBody<B> {
                     let frame = ready!(this.upstream.as_mut().poll_frame(cx));
                     return Poll::Ready(transfer.pass(frame));
                 }
-                TransferState::Buffering(_) | TransferState::Draining { .. } | TransferState::Done => {
-                    return Poll::Ready(transfer.take_end());
-                }
+                _ => return Poll::Ready(transfer.take_end()),
             }
         }
     }
 
-    /// True if neither data nor trailers nor an error will follow.
     pub(super) fn is_end_stream(&self) -> bool {
         match self.transfer.state {
             TransferState::Draining { end: BodyEnd::Complete(None), .. } => self.transfer.buffered_len() == 0,

@@ -111,7 +111,6 @@ impl<E> Transfer<E> {
         charged <= self.allowed() && self.amender.scan_batch()
     }
 
-    /// Reserves the held bytes in the budget of the layer, up to the limit of one body.
     fn reserve(&mut self) {
         self.reservation.grow(self.amender.held().min(self.report.settings.limit as u64));
     }
@@ -142,11 +141,9 @@ impl<E> Transfer<E> {
     /// True if the body exceeds the limit, unless it is unchanged because of an error before the limit. One large frame
     /// can contain both.
     fn must_stream(&self) -> bool {
-        let is_error_first = self.amender.error().is_some_and(|error| {
-            let held_at_error = error.offset() + self.amender.edit_charge();
-            self.is_invalid_and_unchanged() && held_at_error < self.allowed()
-        });
-        self.is_over_limit() && !is_error_first
+        let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
+        let is_error_first = held_at_error.is_some_and(|held| held < self.allowed());
+        self.is_over_limit() && !(is_error_first && self.is_invalid_and_unchanged())
     }
 
     /// Corrects the headers and starts to send the body, which is streamed if it exceeds the limit.
@@ -252,7 +249,7 @@ impl<E> Transfer<E> {
         if !is_data {
             self.take_end();
         }
-        convert_data(frame)
+        frame.map(|result| result.map(|frame| frame.map_data(into_bytes)))
     }
 
     /// Sends the report, and returns the trailers or the error after all data, if there are any.
@@ -303,15 +300,8 @@ impl<E> Transfer<E> {
     }
 }
 
-/// Converts the data of a polled frame to `Bytes`.
-pub(super) fn convert_data<D: Buf, E>(
-    polled: Option<Result<Frame<D>, E>>,
-) -> Option<Result<Frame<Bytes>, E>> {
-    polled.map(|result| result.map(|frame| frame.map_data(into_bytes)))
-}
-
 /// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
-fn into_bytes(mut data: impl Buf) -> Bytes {
+pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
     data.copy_to_bytes(data.remaining())
 }
 
