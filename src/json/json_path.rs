@@ -27,19 +27,17 @@ struct PathScanner {
     is_before_colon: bool,
 }
 
-/// Returns the path of the object around each of `offsets`, which ascend. An offset is that after a byte of the object.
+/// Returns the path of the object with the byte before each of `offsets`, which ascend.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut scanner = PathScanner::default();
     let mut bytes = document.flatten();
     let mut scanned = 0;
     for offset in offsets {
-        while scanned < *offset
-            && let Some(byte) = bytes.next()
-        {
+        for byte in bytes.by_ref().take((offset - scanned) as usize) {
             scanner.scan_byte(*byte);
-            scanned += 1;
         }
+        scanned = *offset;
         paths.push(scanner.path());
     }
     paths
@@ -93,9 +91,10 @@ impl PathScanner {
         }
     }
 
-    /// Returns the path of the innermost container, which ends with the step of the container around it.
+    /// Returns the path of the innermost container.
     fn path(&self) -> String {
         let mut path = String::from("$");
+        // The last step leads from the innermost container to a value in it.
         let step_count = self.steps.len().saturating_sub(1);
         for step in self.steps.iter().take(step_count.min(MAX_STEPS)) {
             // Writing to a string does not fail.

@@ -50,14 +50,13 @@ impl OpenObject {
         }
     }
 
-    /// Moves the new name from the edit of the id to the edit of the native name, which is then replaced. If both names
-    /// are the same, neither edit changes anything.
+    /// Replaces the native name instead of inserting a second one, or leaves it if it is the same already.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = value else { return };
         let json = names.entries.json(entry);
-        // `json` has quotes, and the native names do not.
+        // `json` has quotes, and the native name has none.
         let is_same = self.native_name.is_some_and(|start| native_names[start..] == json[1..json.len() - 1]);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = value;
@@ -106,7 +105,7 @@ impl Objects {
         }
     }
 
-    /// Decides the innermost object, which ends before `at`. The edit of an object with one id and no name stays as it is.
+    /// Decides the innermost object, which ends before `at`. With one id and no name, its edit stays as it is.
     #[inline(always)]
     pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
         let Some(object) = self.open.last() else { return };
@@ -117,8 +116,7 @@ impl Objects {
         self.open.pop();
     }
 
-    /// Decides an object with a name, with duplicates, or open for too long. An object that has two ids, or an id and two
-    /// names, is ambiguous and stays unchanged.
+    /// Decides an object that has a name or duplicates, or that is overdue. An ambiguous one stays unchanged.
     #[inline(never)]
     fn decide_in_full(&mut self, at: u64, names: &KeyNames) {
         let Self { rules, edits, open, native_names, .. } = self;
