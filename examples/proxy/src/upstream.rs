@@ -27,7 +27,7 @@ use http::{Request, Response};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::settings::ProxySettings;
-use client::{Clients, UpstreamBody};
+use client::{UpstreamBody, UpstreamClients};
 use failure::Failure;
 use forward::Gateway;
 use replay::ReplayBody;
@@ -48,15 +48,16 @@ pub fn service(
     + use<>,
 > {
     let gateway = Arc::new(Gateway::new(&settings.base));
-    let clients = Arc::new(Clients::new(settings)?);
-    let client = ServiceBuilder::new()
+    let clients = Arc::new(UpstreamClients::new(settings)?);
+    let sender = ServiceBuilder::new()
         .retry(RetryPolicy::default())
         .service_fn(move |request: Request<ReplayBody>| clients.clone().send(request));
     Ok(service_fn(move |mut request: Request<Upload>| {
-        let (gateway, client) = (gateway.clone(), client.clone());
+        let gateway = gateway.clone();
+        let sender = sender.clone();
         async move {
             gateway.prepare_request(&mut request)?;
-            let mut response = client.oneshot(request.map(ReplayBody::new)).await?;
+            let mut response = sender.oneshot(request.map(ReplayBody::new)).await?;
             gateway.prepare_response(&mut response)?;
             Ok(response)
         }

@@ -48,7 +48,7 @@ struct OriginState {
 }
 
 impl Origin {
-    /// Opens no connection yet.
+    /// Creates the connector without opening a connection.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Origin {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
-        // Divided among the addresses of a name: an address that does not respond leaves time for the others.
+        // hyper divides this time among the addresses of a name, so that one silent address leaves time for the others.
         tcp.set_connect_timeout(Some(settings.timeout));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::config(&settings.base, &settings.roots)?)
@@ -66,10 +66,11 @@ impl Origin {
             .enable_all_versions()
             .wrap_connector(tcp);
         let uri = settings.base.join(&PathAndQuery::from_static("/")).unwrap_or_default();
-        // Without TLS there is no ALPN.
-        let protocol = (!settings.base.is_https()).then_some(Protocol::Http1);
+        // Without TLS there is no ALPN, so the protocol is HTTP/1.1.
+        let protocol = if settings.base.is_https() { None } else { Some(Protocol::Http1) };
         let state = Mutex::new(OriginState { protocol, unused: None });
-        // A call ends after `timeout`. This limit ends attempts whose call is gone.
+        // A call ends after `settings.timeout`, but hyper's pool may continue its connection attempt. Twice the timeout
+        // ends that.
         Ok(Self { connector, uri, timeout: 2 * settings.timeout, state })
     }
 
@@ -84,12 +85,13 @@ impl Origin {
             return Ok(protocol);
         }
         let stream = self.connect().await?;
-        let protocol = negotiated(&stream);
+        let protocol = negotiated_protocol(&stream);
         *state = OriginState { protocol: Some(protocol), unused: Some(stream) };
         Ok(protocol)
     }
 
-    /// Returns a connector that fails if ALPN negotiates another protocol. The next call then uses that.
+    /// Returns a connector for one protocol. If ALPN negotiates the other one, the connector fails, and the next call
+    /// uses the other protocol.
     pub fn connector(self: &Arc<Self>, protocol: Protocol) -> Connector {
         let origin = self.clone();
         BoxCloneSyncService::new(service_fn(move |_| {
@@ -100,7 +102,7 @@ impl Origin {
                     Some(stream) => stream,
                     None => origin.connect().await?,
                 };
-                let negotiated = negotiated(&stream);
+                let negotiated = negotiated_protocol(&stream);
                 if negotiated == protocol {
                     return Ok(stream);
                 }
@@ -116,6 +118,6 @@ impl Origin {
     }
 }
 
-fn negotiated(stream: &UpstreamStream) -> Protocol {
+fn negotiated_protocol(stream: &UpstreamStream) -> Protocol {
     if stream.connected().is_negotiated_h2() { Protocol::Http2 } else { Protocol::Http1 }
 }
