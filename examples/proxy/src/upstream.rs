@@ -34,11 +34,7 @@ use replay::ReplayBody;
 use retry::RetryPolicy;
 use upload::Upload;
 
-/// Returns the service that forwards requests to the upstream.
-///
-/// # Errors
-///
-/// If the TLS configuration cannot be made.
+/// Returns the service that forwards requests to the upstream. An error means that the TLS configuration cannot be made.
 pub fn service(
     settings: &ProxySettings,
 ) -> io::Result<

@@ -55,6 +55,8 @@ pub struct UpstreamClients {
 /// The body of an upstream's response. Dropping the body drops its error hook, and with that a guard of the upload.
 pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
 
+type UpstreamResult = Result<Response<UpstreamBody>, Failure>;
+
 /// Runs the tasks of one connection until the guard of the connection is dropped.
 #[derive(Clone)]
 struct UploadExecutor {
@@ -72,23 +74,15 @@ impl UpstreamClients {
         Ok(Self { origin, http1, http2 })
     }
 
-    /// Sends a request and returns the response headers with the unread body.
-    ///
-    /// The future owns the clients, because tower's retry layer needs a `'static` one.
-    ///
-    /// # Errors
-    ///
-    /// If no connection can be opened, or the connection fails before the response headers.
-    pub async fn send(
-        self: Arc<Self>,
-        mut request: Request<ReplayBody>,
-    ) -> Result<Response<UpstreamBody>, Failure> {
+    /// Sends a request and returns the response headers with the unread body. An error means that no connection can be
+    /// opened, or that it fails before the response headers. The future of a Tower service cannot borrow, so it owns `self`.
+    pub async fn send(self: Arc<Self>, mut request: Request<ReplayBody>) -> UpstreamResult {
         let protocol = self.origin.protocol().await.map_err(|error| Failure::Unreachable(error.into()))?;
         if protocol == Protocol::Http1 {
             add_http1_headers(&mut request);
         }
         if request.body().has_content() {
-            // Boxed, because requests without content would pay for the size of this future.
+            // Boxed, so that the future of a request without content stays small.
             return Box::pin(self.send_upload(request, protocol)).await;
         }
         let client = match protocol {
@@ -101,11 +95,7 @@ impl UpstreamClients {
 
     /// Sends a request with content over its own connection. The connection ends after the response and the content,
     /// or when the content stalls after the response.
-    async fn send_upload(
-        &self,
-        request: Request<ReplayBody>,
-        protocol: Protocol,
-    ) -> Result<Response<UpstreamBody>, Failure> {
+    async fn send_upload(&self, request: Request<ReplayBody>, protocol: Protocol) -> UpstreamResult {
         // Dropping `connection_guard` ends all tasks of the connection.
         let (connection_guard, guard_dropped) = watch::channel(());
         let stalled = request.body().stalled();

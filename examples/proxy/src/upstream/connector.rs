@@ -48,11 +48,7 @@ struct OriginState {
 }
 
 impl Origin {
-    /// Creates the connector without opening a connection.
-    ///
-    /// # Errors
-    ///
-    /// If the TLS configuration cannot be made.
+    /// Creates the connector and opens no connection. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -69,16 +65,12 @@ impl Origin {
         // Without TLS there is no ALPN, so the protocol is HTTP/1.1.
         let protocol = if settings.base.is_https() { None } else { Some(Protocol::Http1) };
         let state = Mutex::new(OriginState { protocol, unused: None });
-        // A call ends after `settings.timeout`, but hyper's pool may continue its connection attempt. Twice the timeout
-        // ends that.
+        // A call ends after the timeout, but hyper's pool may continue the attempt. Twice the timeout limits that.
         Ok(Self { connector, uri, timeout: 2 * settings.timeout, state })
     }
 
-    /// Returns the protocol of the latest connection. The first call opens one, and the others wait for it.
-    ///
-    /// # Errors
-    ///
-    /// If no connection can be opened.
+    /// Returns the protocol of the latest connection. The first call opens a connection, and the others wait for that.
+    /// An error means that no connection can be opened.
     pub async fn protocol(&self) -> io::Result<Protocol> {
         let mut state = self.state.lock().await;
         if let Some(protocol) = state.protocol {
@@ -94,22 +86,22 @@ impl Origin {
     /// uses the other protocol.
     pub fn connector(self: &Arc<Self>, protocol: Protocol) -> Connector {
         let origin = self.clone();
-        BoxCloneSyncService::new(service_fn(move |_| {
-            let origin = origin.clone();
-            async move {
-                let unused = origin.state.lock().await.unused.take();
-                let stream = match unused {
-                    Some(stream) => stream,
-                    None => origin.connect().await?,
-                };
-                let negotiated = negotiated_protocol(&stream);
-                if negotiated == protocol {
-                    return Ok(stream);
-                }
-                origin.state.lock().await.protocol = Some(negotiated);
-                Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
-            }
-        }))
+        BoxCloneSyncService::new(service_fn(move |_| origin.clone().connect_with(protocol)))
+    }
+
+    /// Returns the unused connection or opens one. If it has another protocol, returns an error and stores the protocol.
+    async fn connect_with(self: Arc<Self>, expected: Protocol) -> Result<UpstreamStream, BoxError> {
+        let unused = self.state.lock().await.unused.take();
+        let stream = match unused {
+            Some(stream) => stream,
+            None => self.connect().await?,
+        };
+        let negotiated = negotiated_protocol(&stream);
+        if negotiated == expected {
+            return Ok(stream);
+        }
+        self.state.lock().await.protocol = Some(negotiated);
+        Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
     }
 
     async fn connect(&self) -> io::Result<UpstreamStream> {

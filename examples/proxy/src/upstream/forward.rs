@@ -29,11 +29,8 @@ impl Gateway {
         }
     }
 
-    /// Replaces the target by the upstream's, and changes the headers.
-    ///
-    /// # Errors
-    ///
-    /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
+    /// Replaces the target by the upstream's, and changes the headers. An error means that the request has passed this
+    /// proxy before, is too long, or has a length or a coding that is not supported.
     pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
         let received_version = request.version();
         let target = request.uri().path_and_query().ok_or(Failure::TargetTooLong)?;
@@ -64,11 +61,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Changes the headers of a response.
-    ///
-    /// # Errors
-    ///
-    /// If the response is informational, or has lengths that differ or a transfer coding but `chunked`.
+    /// Changes the headers of a response. An error means that the response is informational, or has lengths that differ
+    /// or a transfer coding other than `chunked`.
     pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
         if response.status().is_informational() {
             // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.

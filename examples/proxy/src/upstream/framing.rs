@@ -17,11 +17,8 @@ pub fn has_unsupported_coding(headers: &HeaderMap) -> bool {
     !is_chunked || codings.next().is_some()
 }
 
-/// Corrects the length of a response. Hop-by-hop headers must still be present.
-///
-/// # Errors
-///
-/// If the response has a transfer coding but `chunked`, or lengths that differ.
+/// Corrects the length of a response. Hop-by-hop headers must still be present. An error means that the response has a
+/// transfer coding other than `chunked`, or lengths that differ.
 pub fn correct_response_length(status: StatusCode, headers: &mut HeaderMap) -> Result<(), Failure> {
     if has_unsupported_coding(headers) {
         return Err(Failure::InvalidResponse);

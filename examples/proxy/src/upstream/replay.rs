@@ -120,13 +120,12 @@ impl Body for ReplayBody {
 impl SharedContent {
     /// Reads a frame from the client, and keeps its data for later attempts.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(result) = ready!(Pin::new(&mut self.upload).poll_frame(cx)) else {
-            return Poll::Ready(None);
-        };
-        self.read_count += 1;
-        let data = result.as_ref().ok().and_then(Frame::data_ref);
-        self.keep(data);
-        Poll::Ready(Some(result.map_err(BoxError::from)))
+        let frame = ready!(Pin::new(&mut self.upload).poll_frame(cx));
+        if let Some(result) = &frame {
+            self.read_count += 1;
+            self.keep(result.as_ref().ok().and_then(Frame::data_ref));
+        }
+        Poll::Ready(frame.map(|result| result.map_err(BoxError::from)))
     }
 
     /// Keeps the data of a frame. Discards all kept frames if the frame has no data, or if a limit is exceeded.

@@ -10,11 +10,8 @@ use tower_api_key_name::directory::BaseUrl;
 
 use crate::settings::Roots;
 
-/// Returns the configuration with the certificate authorities of `roots`. The connector adds ALPN.
-///
-/// # Errors
-///
-/// If the TLS versions are not supported by the cryptography provider.
+/// Returns the configuration with the certificate authorities of `roots`. The connector adds ALPN. An error means that
+/// the cryptography provider does not support the TLS versions.
 pub fn config(base: &BaseUrl, roots: &Roots) -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

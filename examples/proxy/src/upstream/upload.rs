@@ -36,12 +36,6 @@ pub enum UploadState {
     Done,
 }
 
-impl UploadState {
-    fn has_ended(self) -> bool {
-        matches!(self, Self::Failed | Self::Done)
-    }
-}
-
 /// The limits on the waits of a call.
 #[derive(Clone, Copy)]
 pub struct CallBounds {
@@ -112,7 +106,7 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(progress) = &self.progress else { return };
         let (state, _) = progress.last();
-        if !state.has_ended() {
+        if !matches!(state, UploadState::Failed | UploadState::Done) {
             progress.set(UploadState::Done);
         }
     }
@@ -138,7 +132,7 @@ impl Body for Upload {
         if let Some(progress) = &self.progress {
             progress.set(state);
         }
-        if state.has_ended() {
+        if matches!(state, UploadState::Failed | UploadState::Done) {
             self.guard = None;
         }
         frame.map_ok(hop_by_hop::strip_frame)
