@@ -52,11 +52,8 @@ impl Prefixes {
     /// Returns the prefix with this white space, or the compact one if the body has too many already.
     fn find_or_add_spaced(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
         let is_same = |prefix: &SpacedPrefix| {
-            prefix
-                .white_space
-                .iter()
-                .zip(white_space)
-                .all(|(range, part)| prefix.text[range.clone()] == *part)
+            let mut parts = prefix.white_space.iter().zip(white_space);
+            parts.all(|(range, part)| prefix.text[range.clone()] == *part)
         };
         // From the newest to the oldest: most rows have the white space of the row before.
         if let Some(index) = self.spaced.iter().rposition(is_same) {
@@ -65,13 +62,15 @@ impl Prefixes {
         if self.spaced.len() == MAX_PREFIXES {
             return Prefix::COMPACT;
         }
-        let (mut text, name) = (Vec::new(), format!("\"{NAME}\""));
-        let mut tokens = [",", &name, ":"].into_iter();
-        let white_space = white_space.map(|part| {
-            text.extend_from_slice(tokens.next().unwrap_or_default().as_bytes());
+        let name = format!("\"{NAME}\"");
+        let mut text = Vec::new();
+        let mut add = |token: &str, part: &[u8]| {
+            text.extend_from_slice(token.as_bytes());
             text.extend_from_slice(part);
             text.len() - part.len()..text.len()
-        });
+        };
+        let [before_name, before_colon, before_value] = white_space;
+        let white_space = [add(",", before_name), add(&name, before_colon), add(":", before_value)];
         self.spaced.push(SpacedPrefix { text: text.into(), white_space });
         Prefix(Prefix::SPACED + self.spaced.len() as u8 - 1)
     }

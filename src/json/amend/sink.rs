@@ -22,7 +22,7 @@ pub(super) struct IdSink<'a> {
 }
 
 impl IdSink<'_> {
-    /// Returns the value to insert beside an id that ends before `at`.
+    /// Returns the value to insert beside an id that ends before `at`. Adds an id without a name to the unmatched ids.
     #[inline(never)]
     fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
@@ -116,11 +116,11 @@ impl Sink for IdSink<'_> {
         match object.current.take() {
             Some(Member::Id) if object.ids == 1 => {
                 let (prefix, is_skipped) = (object.prefix, object.is_skipped);
-                let (mut new_value, mut result) = self.look_up(at, value);
+                let (mut value, mut result) = self.look_up(at, value);
                 if is_skipped {
-                    (new_value, result) = (NewValue::Unchanged, IdResult::Skipped);
+                    (value, result) = (NewValue::Unchanged, IdResult::Skipped);
                 }
-                let edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
+                let edit = Edit { at, replaced: 0, prefix, value, result: Some(result) };
                 self.objects.push(edit, Member::Id);
             }
             Some(Member::Name) if object.names == 1 => {
@@ -145,21 +145,22 @@ impl Sink for IdSink<'_> {
         value: MemberValue<'_>,
     ) {
         let Objects { edits, open, awaited, .. } = &mut *self.objects;
+        // Most rows: the first relevant member of the object is an id with a name.
         if member == Member::Id
             && open.last().is_none_or(|object| object.depth != depth)
             && let MemberValue::String { raw: id, has_escapes: false } = value
             && let Some(entry) = self.names.entries.find(id)
         {
             let prefix = edits.prefixes.find_or_add(white_space);
-            let (value, result) = (NewValue::Name(entry), Some(IdResult::Named));
+            let value = NewValue::Name(entry);
+            let result = Some(IdResult::Named);
             let number = edits.push(Edit { at: at.end, replaced: 0, prefix, value, result });
-            let (id_edit, first_edit, outer_awaited) = (Some(number), Some((at.end, number)), *awaited);
             open.push(OpenObject {
                 depth,
                 ids: 1,
-                id_edit,
-                first_edit,
-                outer_awaited,
+                id_edit: Some(number),
+                first_edit: Some((at.end, number)),
+                outer_awaited: *awaited,
                 ..OpenObject::default()
             });
             return;
