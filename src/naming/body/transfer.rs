@@ -165,6 +165,7 @@ impl<E> Transfer<E> {
             response_headers::amend(headers, None);
             return ResponseState::Streaming;
         }
+        // After an error in its text, the body stays unchanged, and a later failure has no effect on the outcome.
         let has_failed = matches!(end, Some(BodyEnd::Failed(_))) && !self.is_invalid_and_unchanged();
         let skip = if has_failed { Some(Skip::BodyFailed) } else { self.amender.error().map(Skip::from) };
         match skip {
@@ -201,8 +202,8 @@ impl<E> Transfer<E> {
 
     // === After the headers ===
 
-    /// Returns the next chunk of the output, or `None` if no further byte is settled. A streamed body is scanned batch by
-    /// batch, because one frame can contain any number of edits.
+    /// Returns the next chunk of the output, or `None` if no further byte is settled. A streamed body is scanned batch
+    /// by batch, because one frame can contain any number of edits.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
         let mut chunk = self.amender.next_chunk();
         while chunk.is_none() && self.is_streaming() && self.amender.scan_batch() {
