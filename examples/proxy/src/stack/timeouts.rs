@@ -70,8 +70,7 @@ where
     }
 }
 
-/// Waits for the response headers. The wait ends at the deadline, or if neither the upload nor the upstream makes
-/// progress for the timeout.
+/// Waits for the response headers. Fails at the deadline, or after the timeout without headers or upload progress.
 async fn wait_for_headers<B>(
     response: impl Future<Output = Result<Response<B>, Failure>>,
     mut timer: CallTimer,
