@@ -133,7 +133,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>>> Body for TimeoutsBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        // Frames before the timer: while a slow client does not poll this body, frames arrive and the limit passes.
+        // Frames come before the timer, because a slow client may poll this body only after the limit.
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             *this.is_waiting = false;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
