@@ -21,7 +21,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Removes all hop-by-hop headers, including those that `Connection` names.
 pub fn strip(headers: &mut HeaderMap) {
-    // Most messages have at most one of them, so a pass over the headers is cheaper than a removal of each name.
+    // Most messages have at most one such header, so one pass is cheaper than a removal of each name.
     let is_listed = |name: &&HeaderName| HOP_BY_HOP.contains(&name.as_str());
     let mut removed: Vec<HeaderName> = headers.keys().filter(is_listed).cloned().collect();
     for value in headers.get_all(CONNECTION) {

@@ -62,8 +62,7 @@ pub fn stack(
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
         .map_response(coding::finish_compression)
         .layer(coding::compression())
-        // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
-        // become a 502 or 504 (`Skip::BodyFailed`).
+        // Above the naming layer: a body that fails while it is buffered becomes a 502 or 504 (`Skip::BodyFailed`).
         .layer_fn(Errors)
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)

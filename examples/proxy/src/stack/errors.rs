@@ -112,9 +112,9 @@ where
     /// Replaces a failure, or a response whose body failed while it was buffered, by an error response.
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let form = ErrorForm::for_path(request.uri().path());
-        let response = self.0.call(request);
+        let future = self.0.call(request);
         Box::pin(async move {
-            let (failure, request_id) = match response.await {
+            let (failure, request_id) = match future.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),
                 Ok(mut response) => {
                     let request_id = response.headers_mut().remove(form.request_id_header());
@@ -124,8 +124,8 @@ where
             };
             log_failure(&failure);
             let (status, code) = status_and_code(&failure);
-            let response = form.response_with_id(status, code, &format!("{failure}."), request_id);
-            Ok(response.map(Either::Left))
+            let message = format!("{failure}.");
+            Ok(form.response_with_id(status, code, &message, request_id).map(Either::Left))
         })
     }
 }
@@ -145,7 +145,7 @@ fn failed_while_buffered<B>(response: &Response<B>) -> bool {
     matches!(outcome, Some(Outcome::Skipped { skip: Skip::BodyFailed, .. }))
 }
 
-/// Reads a body up to its error, and returns the failure that the error contains. Frames before the error are discarded.
+/// Reads a body up to its error and returns the failure in the error, or `InvalidResponse` if there is no error.
 async fn read_body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {

@@ -74,7 +74,6 @@ struct LineOfResponse {
 }
 
 impl Drop for LineOfResponse {
-    /// Writes the line: at WARN for a failed response, at INFO for others if lines at INFO are enabled.
     fn drop(&mut self) {
         if self.status.is_server_error() || self.body_failed {
             tracing::warn!(target: TARGET, "{self}");
@@ -145,14 +144,15 @@ where
         if let Some(line) = &line {
             request.extensions_mut().insert(line.clone());
         }
-        let response = self.0.call(request);
+        let future = self.0.call(request);
         Box::pin(async move {
-            let response = response.await?;
+            let response = future.await?;
             let status = response.status();
-            let mut line = line.map(|request| LineOfResponse { request, status, body_failed: false });
+            let mut response_line =
+                line.map(|request| LineOfResponse { request, status, body_failed: false });
             // The hook owns the line, and the response body owns the hook.
             let hook = move |error| {
-                if let Some(line) = &mut line {
+                if let Some(line) = &mut response_line {
                     line.body_failed = true;
                 }
                 error

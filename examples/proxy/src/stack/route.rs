@@ -153,7 +153,7 @@ where
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }
-        let response = self.inner.call(request);
-        Box::pin(async move { Ok(finish(response.await?.map(Either::Right))) })
+        let future = self.inner.call(request);
+        Box::pin(async move { Ok(finish(future.await?.map(Either::Right))) })
     }
 }

@@ -26,18 +26,18 @@ fn stays_below(path: &str) -> bool {
     if !has_valid_escapes(path) {
         return false;
     }
-    let mut form = Cow::Borrowed(path);
+    let mut current = Cow::Borrowed(path);
     for _ in 0..=DECODINGS {
-        let has_controls = form.bytes().any(|byte| byte.is_ascii_control());
-        if has_controls || !has_plain_segments(&form) {
+        let has_controls = current.bytes().any(|byte| byte.is_ascii_control());
+        if has_controls || !has_plain_segments(&current) {
             return false;
         }
         // Invalid UTF-8 includes overlong forms: some servers read `%c0%ae` as a dot.
-        let Ok(decoded) = percent_decode_str(&form).decode_utf8() else { return false };
-        if decoded == form {
+        let Ok(decoded) = percent_decode_str(&current).decode_utf8() else { return false };
+        if decoded == current {
             return true;
         }
-        form = Cow::Owned(decoded.into_owned());
+        current = Cow::Owned(decoded.into_owned());
     }
     // The path is encoded more often than it may be decoded.
     false

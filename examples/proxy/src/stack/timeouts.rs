@@ -70,8 +70,7 @@ where
     }
 }
 
-/// Waits for the response headers. The wait ends at the deadline, or if neither the upload nor the upstream makes
-/// progress for the timeout.
+/// Waits for the response headers. Fails at the deadline, or after the timeout without headers or upload progress.
 async fn wait_for_headers<B>(
     response: impl Future<Output = Result<Response<B>, Failure>>,
     mut timer: CallTimer,
@@ -134,7 +133,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>>> Body for TimeoutsBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        // Frames before the timer: while a slow client does not poll this body, frames arrive and the limit passes.
+        // Frames come before the timer, because a slow client may poll this body only after the limit.
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
             *this.is_waiting = false;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));

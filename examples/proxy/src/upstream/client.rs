@@ -67,10 +67,10 @@ impl UpstreamClients {
     /// Creates clients without connections. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
-        let build_client =
+        let build =
             |protocol| client_builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
-        let http1 = build_client(Protocol::Http1);
-        let http2 = build_client(Protocol::Http2);
+        let http1 = build(Protocol::Http1);
+        let http2 = build(Protocol::Http2);
         Ok(Self { origin, http1, http2 })
     }
 
@@ -90,6 +90,7 @@ impl UpstreamClients {
             Protocol::Http2 => &self.http2,
         };
         let response = client.request(request).await.map_err(to_failure)?;
+        // A hook without effect, because all responses have the same body type.
         Ok(response.map(|body| body.map_err(Box::new(|error| error) as _)))
     }
 
@@ -99,12 +100,10 @@ impl UpstreamClients {
         // Dropping `connection_guard` ends all tasks of the connection.
         let (connection_guard, guard_dropped) = watch::channel(());
         let stalled = request.body().stalled();
-        let client: Client<Connector, ReplayBody> =
-            client_builder(UploadExecutor { guard_dropped }, protocol)
-                .pool_max_idle_per_host(0)
-                .build(self.origin.connector(protocol));
+        let client = client_builder(UploadExecutor { guard_dropped }, protocol)
+            .pool_max_idle_per_host(0)
+            .build(self.origin.connector(protocol));
         let response = client.request(request).await.map_err(to_failure)?;
-
         // Dropping `response_guard` completes `response_ended`.
         let (response_guard, response_ended) = oneshot::channel::<()>();
         tokio::spawn(async move {
@@ -163,12 +162,12 @@ fn to_failure(error: legacy::Error) -> Failure {
 }
 
 impl Executor<Task> for UploadExecutor {
+    /// Runs a task until it ends or the guard is dropped, which `changed` reports because no value is ever sent.
     fn execute(&self, task: Task) {
         let mut guard_dropped = self.guard_dropped.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = task => {}
-                // No value is ever sent, so this completes when the sender is dropped.
                 _ = guard_dropped.changed() => {}
             }
         });

@@ -25,7 +25,7 @@ pub fn correct_response_length(status: StatusCode, headers: &mut HeaderMap) -> R
     }
     // RFC 9112 §6.3: Transfer-Encoding overrides a length.
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
-    // RFC 9110 §8.6: a 204 has no length. A 304 has that of the full response, but of one without names.
+    // RFC 9110 §8.6: a 204 has no length. A 304 has that of a full response, whose names the upstream does not count.
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if is_chunked || has_no_body {
         headers.remove(CONTENT_LENGTH);

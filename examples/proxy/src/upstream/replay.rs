@@ -46,8 +46,8 @@ impl ReplayBody {
         if upload.is_end_stream() {
             return Self { content: None, size, attempt_number: 0, returned_count: 0 };
         }
-        let kept_frames = Some(Vec::new());
-        let content = SharedContent { upload, read_count: 0, kept_frames, latest_attempt: 0 };
+        let content =
+            SharedContent { upload, read_count: 0, kept_frames: Some(Vec::new()), latest_attempt: 0 };
         Self { content: Some(Arc::new(Mutex::new(content))), size, attempt_number: 0, returned_count: 0 }
     }
 
@@ -65,8 +65,7 @@ impl ReplayBody {
         self.content().is_none_or(|content| content.kept_frames.is_some())
     }
 
-    /// Returns a future that completes when the client or the upstream has stopped the upload for too long. It completes
-    /// at once for a request without content.
+    /// Returns a future that completes when the upload has stalled, or at once for a request without content.
     pub fn stalled(&self) -> impl Future<Output = ()> + Send + use<> {
         let progress = self.content().and_then(|content| content.upload.progress());
         async move {

@@ -117,7 +117,7 @@ fn classify(failure: &Failure) -> Option<Retryable> {
     if has_io_error { None } else { Some(Retryable::NotProcessed) }
 }
 
-/// Classifies one error of the chain. Returns `None` if a deeper cause must decide.
+/// Classifies one cause of a failure. Returns `None` if the next cause must be classified.
 fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Retryable> {
     if let Some(error) = cause.downcast_ref::<h2::Error>() {
         return classify_h2(error);
@@ -128,7 +128,7 @@ fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Retryable> {
     if cause.is::<io::Error>() { Some(Retryable::ConnectionBroken) } else { None }
 }
 
-/// Classifies an error of hyper. Returns `None` if its cause is not in its kind.
+/// Classifies an error of hyper by its kind. Returns `None` for other kinds, whose causes are classified next.
 fn classify_hyper(error: &hyper::Error) -> Option<Retryable> {
     if error.is_canceled() {
         Some(Retryable::NotProcessed)
@@ -142,7 +142,7 @@ fn classify_hyper(error: &hyper::Error) -> Option<Retryable> {
     }
 }
 
-/// Classifies an HTTP/2 error by RFC 9113 §8.7. Returns `None` if it concerns only this request.
+/// Classifies an HTTP/2 error (RFC 9113 §8.7). Returns `None` for an error after which no retry is allowed.
 fn classify_h2(error: &h2::Error) -> Option<Retryable> {
     let is_remote_go_away = error.is_go_away() && error.is_remote();
     let is_remote_reset = error.is_reset() && error.is_remote();

@@ -10,15 +10,14 @@ use tower_api_key_name::directory::BaseUrl;
 
 use crate::settings::Roots;
 
-/// Returns the configuration with the certificate authorities of `roots`. The connector adds ALPN. An error means that
-/// the cryptography provider does not support the TLS versions.
+/// Returns the configuration without ALPN, which the connector adds. An error means an unsupported TLS version.
 pub fn config(base: &BaseUrl, roots: &Roots) -> io::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let builder_with_roots = match roots {
         Roots::Only(roots) => builder.with_root_certificates(roots.clone()),
-        // Redirects are not followed, so an http:// base URL never leads to https://. Nothing is read from disk.
+        // An http:// base URL needs no authorities, because redirects are not followed. Nothing is read from disk.
         Roots::Platform if !base.is_https() => builder.with_root_certificates(RootCertStore::empty()),
         Roots::Platform => match builder.clone().with_native_roots() {
             Ok(with_native_roots) => with_native_roots,

@@ -57,10 +57,9 @@ impl UploadProgress {
 
     fn set(&self, state: UploadState) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, last_frame_time) = *last;
         // Waiting for the client is not progress.
-        let is_progress = state != UploadState::WaitsForClient;
-        *last = (state, if is_progress { Instant::now() } else { last_frame_time });
+        let frame_time = if state == UploadState::WaitsForClient { last.1 } else { Instant::now() };
+        *last = (state, frame_time);
     }
 
     /// Completes when the upload has made no progress for the timeout, or reaches the call's deadline.
