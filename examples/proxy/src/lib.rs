@@ -3,7 +3,7 @@
 //! ```text
 //! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression ─┐
 //!                              │                                                                          │
-//!                            health      API ◀─ client ◀─ retry ◀─ replay ◀─ forward (upstream) ◀─ timeouts ┘
+//!                            health  API ◀─ upstream client ◀─ retry ◀─ replay ◀─ forward ◀─ timeouts ◀───┘
 //! ```
 //!
 //! - [`command`] is the entry point: it starts the log, runs a subcommand, and returns the exit code.
@@ -15,7 +15,7 @@
 //! - [`server`] accepts connections, limits them and their calls, and stops on signals.
 //! - [`stack`] lists the Tower layers in the order of the path, from the log to the timeouts.
 //! - [`coding`] configures compression and decompression. [`hop_by_hop`] removes the headers of one connection.
-//! - [`upstream`] forwards requests to the API, and retries those that the API did not process.
+//! - [`upstream`] contains the path from `forward` to the API, and retries requests that the API did not process.
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 

@@ -85,8 +85,8 @@ fn truncate(line: &[u8]) -> Vec<u8> {
         return line.to_vec();
     }
     let start = &line[..MAX_LINE - CUT.len()];
-    let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    [text, CUT].concat().into_bytes()
+    let whole_characters = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    [whole_characters, CUT].concat().into_bytes()
 }
 
 /// Writes the lines of the queue, and the number of dropped lines, until the last sender is gone.

@@ -72,16 +72,16 @@ fn run_to_code(flags: &SyncFlags) -> Result<u8, Box<dyn Error>> {
     Ok(runtime.block_on(repeat_sync(&directory, flags))?)
 }
 
-/// Builds the directory of the API in the flags. Fails without an admin key, or if the base URL is invalid.
+/// Builds the [`Directory`] of the selected API. Fails without an admin key, or if the base URL is invalid.
 fn build_directory(flags: &SyncFlags) -> Result<Directory, Box<dyn Error>> {
-    let (key_variable, url_variable, public) = match flags.api {
+    let (key_variable, url_variable, public_url) = match flags.api {
         Provider::Openai => ("OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", BaseUrl::openai()),
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", "ANTHROPIC_BASE_URL", BaseUrl::anthropic()),
     };
     let key = AdminKey::from_env(key_variable)?;
     let base = match flags.base_url.clone().or_else(|| std::env::var(url_variable).ok()) {
         Some(url) => url.parse()?,
-        None => public,
+        None => public_url,
     };
     let api = sync::api_client(&base, &Roots::Platform)?;
     let directory = match flags.api {

@@ -37,6 +37,7 @@ pub(super) struct Call {
 }
 
 impl Activity {
+    /// Creates the activity of a connection that begins now.
     pub(super) fn new() -> Self {
         let state = ActivityState {
             is_reset: false,
@@ -82,7 +83,7 @@ impl ActivityState {
         self.next_id
     }
 
-    /// Records a chunk for the client, which may take the time of [`MIN_READ_RATE`] to read the chunk.
+    /// Records a chunk for the client, and moves the start of a stall forward by the time that reading it may take.
     pub(super) fn on_chunk(&mut self, id: u64, byte_count: usize) {
         let Some(call) = self.calls.iter_mut().find(|call| call.id == id) else { return };
         let now = Instant::now();

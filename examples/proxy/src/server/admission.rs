@@ -46,6 +46,7 @@ struct Candidates {
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
+    /// Creates the admission of a server without connections.
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -103,15 +104,15 @@ impl Candidates {
 
     /// Evicts the connection that has waited longest. Returns false if none has waited long enough.
     fn evict_longest(&mut self, all: &[Weak<Activity>]) -> bool {
-        // A wait that begins after a search is shorter than the listed ones.
+        // The list is used up before the next search: later waits are shorter than the listed ones.
         if self.longest_last.is_empty() && Instant::now() >= self.next_search {
             self.search(all);
         }
         while let Some((listed_since, weak)) = self.longest_last.pop() {
             let Some(activity) = weak.upgrade() else { continue };
-            let waits_since = (self.waits_since)(&activity.state());
+            let current_since = (self.waits_since)(&activity.state());
             // The start of the wait has changed if the connection was used after the search.
-            if waits_since == Some(listed_since) {
+            if current_since == Some(listed_since) {
                 activity.evicted.notify_one();
                 return true;
             }
@@ -119,7 +120,7 @@ impl Candidates {
         false
     }
 
-    /// Lists the connections that have waited long enough.
+    /// Lists the connections that have waited long enough, in the order of their waits with the longest last.
     fn search(&mut self, all: &[Weak<Activity>]) {
         let now = Instant::now();
         self.next_search = now + EVICTION_INTERVAL;

@@ -98,7 +98,7 @@ fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Inst
     ConnectionStep::WaitUntil(due.min(now + check_interval))
 }
 
-/// Returns a step and its time: no new calls after the first call's time limit, and the close after the last one's.
+/// Returns the next step and its time: `ShutDown` when the first call's time is over, `Close` when the last one's is.
 fn step_with_calls(state: &ActivityState, limits: &Limits, is_stopping: bool) -> (Instant, ConnectionStep) {
     let now = Instant::now();
     let call_ends = state.calls.iter().map(|call| {
@@ -122,6 +122,7 @@ impl<I> Drop for ClientStream<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for ClientStream<I> {
+    /// Reads from the socket, and reports received bytes to the activity.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let filled_before = buf.filled().len();

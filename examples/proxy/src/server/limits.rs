@@ -57,8 +57,8 @@ impl Limits {
     ///
     /// Fails if the limit on open files cannot be read or set.
     pub fn fit_open_files(&mut self) -> io::Result<()> {
-        // A call has one connection to the upstream, and as many again may be idle in its pool.
         const RESERVED: usize = 64;
+        // A call has one connection to the upstream, and as many again may be idle in its pool.
         let needed = self.max_connections + 2 * self.max_in_flight + RESERVED;
         let allowed = usize::try_from(rlimit::increase_nofile_limit(needed as u64)?).unwrap_or(usize::MAX);
         if allowed < needed {
