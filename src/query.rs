@@ -47,12 +47,14 @@ pub fn rewrite(query: &str, names: &KeyNames, max_length: usize) -> Result<Optio
     let mut rewritten: Vec<Cow<'_, str>> = Vec::with_capacity(pairs.len());
     for pair in &pairs {
         match pair.parameter {
+            // `None`, if no dimension remains, adds no pair.
             Parameter::GroupBy => rewritten.extend(dimensions.rewrite(pair)),
+            // The first name is replaced by all new pairs, and the other names by nothing.
             Parameter::KeyNames(_) => rewritten.extend(filter.take_new_pairs().map(Cow::from)),
             Parameter::KeyIds(_) => rewritten.push(filter.extend_list(pair)),
             Parameter::Other => rewritten.push(pair.text.into()),
         }
     }
-    let query = rewritten.join("&");
-    if query.len() <= max_length { Ok(Some(query)) } else { Err(FilterError::TooLong) }
+    let new_query = rewritten.join("&");
+    if new_query.len() <= max_length { Ok(Some(new_query)) } else { Err(FilterError::TooLong) }
 }

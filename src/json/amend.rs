@@ -90,7 +90,7 @@ impl Amender {
         self.frames.has_batch(self.scanner.scanned())
     }
 
-    /// Scans the next batch of buffered bytes. Returns false if there is none, or if the scan has not begun or has failed.
+    /// Scans the next batch. Returns false if there is none, or if the scan has not begun or has failed.
     pub fn scan_batch(&mut self) -> bool {
         if self.prefilter.is_some() || self.error.is_some() {
             return false;
@@ -125,8 +125,7 @@ impl Amender {
         self.settled = None;
     }
 
-    /// Settles the edits before the first undecided one. After an error, the rest of the body stays unchanged, so the
-    /// whole output is settled.
+    /// Settles the edits before the first undecided one. After an error, the whole rest of the body stays unchanged.
     fn settle(&mut self) {
         let scanned = self.error.map_or(self.scanner.scanned(), ScanError::offset);
         let first_undecided = self.objects.first_undecided(scanned);

@@ -23,23 +23,21 @@ struct PathScanner {
     steps: Vec<Step>,
     in_string: bool,
     is_escaped: bool,
-    /// True if the next string of the object is a name.
+    /// True if the next string is a name, when the innermost container is an object.
     is_before_colon: bool,
 }
 
-/// Returns the path of the object around each of `offsets`, which ascend. An offset is that after a byte of the object.
+/// Returns the path of the object with the byte before each of `offsets`, which ascend.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut scanner = PathScanner::default();
     let mut bytes = document.flatten();
     let mut scanned = 0;
     for offset in offsets {
-        while scanned < *offset
-            && let Some(byte) = bytes.next()
-        {
+        for byte in bytes.by_ref().take((offset - scanned) as usize) {
             scanner.scan_byte(*byte);
-            scanned += 1;
         }
+        scanned = *offset;
         paths.push(scanner.path());
     }
     paths
@@ -63,20 +61,15 @@ impl PathScanner {
                 self.steps.pop();
             }
             b':' => self.is_before_colon = false,
-            b',' => self.start_next_element(),
-            _ => {}
-        }
-    }
-
-    /// Counts the comma of an array, or clears the name of an object's last member.
-    fn start_next_element(&mut self) {
-        match self.steps.last_mut() {
-            Some(Step::Index(index)) => *index += 1,
-            Some(Step::Name(name)) => {
-                name.clear();
+            b',' => {
                 self.is_before_colon = true;
+                match self.steps.last_mut() {
+                    Some(Step::Index(index)) => *index += 1,
+                    Some(Step::Name(name)) => name.clear(),
+                    None => {}
+                }
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -93,9 +86,10 @@ impl PathScanner {
         }
     }
 
-    /// Returns the path of the innermost container, which ends with the step of the container around it.
+    /// Returns the path of the innermost container.
     fn path(&self) -> String {
         let mut path = String::from("$");
+        // The last step leads from the innermost container to a value in it.
         let step_count = self.steps.len().saturating_sub(1);
         for step in self.steps.iter().take(step_count.min(MAX_STEPS)) {
             // Writing to a string does not fail.
@@ -113,7 +107,6 @@ impl PathScanner {
     }
 }
 
-/// Returns true if a name is not too long and has only letters, digits and underscores.
 fn is_plain(name: &[u8]) -> bool {
     let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_word_byte)

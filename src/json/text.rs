@@ -40,30 +40,27 @@ pub(super) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u
 }
 
 /// Decodes the rest of an escape after `\u`: four digits, and a second escape if they are a high surrogate.
-///
 /// Returns `None` if a surrogate is alone.
 fn unicode_escape(bytes: &mut impl Iterator<Item = u8>) -> Option<char> {
-    let code = hex_digits(bytes)?;
-    if !(0xD800..0xDC00).contains(&code) {
-        return char::from_u32(code);
+    let unit = hex_digits(bytes)?;
+    let is_high_surrogate = (0xD800..0xDC00).contains(&unit);
+    if !is_high_surrogate {
+        return char::from_u32(unit.into());
     }
-    if bytes.next()? != b'\\' || bytes.next()? != b'u' {
+    let has_second_escape = bytes.next()? == b'\\' && bytes.next()? == b'u';
+    if !has_second_escape {
         return None;
     }
-    let low = hex_digits(bytes)?;
-    if !(0xDC00..0xE000).contains(&low) {
-        return None;
-    }
-    char::from_u32(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00))
+    char::decode_utf16([unit, hex_digits(bytes)?]).next()?.ok()
 }
 
 /// Returns the value of the next four hexadecimal digits.
-fn hex_digits(bytes: &mut impl Iterator<Item = u8>) -> Option<u32> {
-    let mut code = 0;
+fn hex_digits(bytes: &mut impl Iterator<Item = u8>) -> Option<u16> {
+    let mut number = 0;
     for _ in 0..4 {
-        code = code << 4 | char::from(bytes.next()?).to_digit(16)?;
+        number = number << 4 | char::from(bytes.next()?).to_digit(16)? as u16;
     }
-    Some(code)
+    Some(number)
 }
 
 #[cfg(test)]

@@ -115,7 +115,8 @@ impl Entries {
         Some(EntryRef { json_start: slot.id_start + u32::from(slot.id_len), json_len: slot.json_len })
     }
 
-    /// Returns the ids of all entries with this name, in the order of their insertion.
+    /// Returns the ids of all entries with this name, in the order of their insertion. Finds the entries with the hash
+    /// of the name by a binary search.
     pub(super) fn ids(&self, name: &str) -> Vec<&str> {
         let hash = self.hasher.hash_one(name) as u32;
         let start = self.by_name.partition_point(|(other_hash, _)| *other_hash < hash);

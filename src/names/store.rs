@@ -37,7 +37,7 @@ pub struct Status {
     /// The origin of the current generation: the files, separated by commas, or `memory`.
     pub source: String,
     /// The error of the last reload. The last valid map of the file stays in use. `None` if all files are valid, or
-    /// none is watched.
+    /// no file is watched.
     #[cfg(feature = "watch")]
     pub last_error: Option<crate::WatchError>,
     /// A restriction of the watcher: file events are unavailable, so changes are found only by reading the files

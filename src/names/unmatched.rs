@@ -83,7 +83,7 @@ impl UnmatchedReceiver {
             if !ids.is_empty() {
                 return ids;
             }
-            // Returns at once if an id was added since `try_recv`.
+            // `notified` completes at once if an id was added after `try_recv`.
             self.0.id_added.notified().await;
         }
     }

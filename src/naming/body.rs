@@ -73,6 +73,7 @@ impl<B: Body> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
+    /// Polls the next frame. The end of the body sends the report.
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -80,19 +81,19 @@ impl<B: Body> Body for ResponseBody<B> {
         match self.project().kind.project() {
             BodyKindProj::Pass { body, report, .. } => {
                 let frame = ready!(body.poll_frame(cx));
-                if let (None, Some(report)) = (&frame, report) {
+                let has_ended = frame.is_none();
+                if has_ended && let Some(report) = report {
                     report.send();
                 }
-                Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes))))
+                Poll::Ready(frame.map(|result| result.map(|frame| frame.map_data(into_bytes))))
             }
             BodyKindProj::Amend { body } => body.as_mut().poll_frame(cx),
             BodyKindProj::Own { data, report } => {
-                let data = mem::take(data);
                 if data.is_empty() {
                     report.send();
                     return Poll::Ready(None);
                 }
-                Poll::Ready(Some(Ok(Frame::data(data))))
+                Poll::Ready(Some(Ok(Frame::data(mem::take(data)))))
             }
         }
     }
@@ -105,6 +106,7 @@ impl<B: Body> Body for ResponseBody<B> {
         }
     }
 
+    /// The length of the rest of the body. It is unknown if the length before the edits would be wrong.
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             BodyKind::Pass { hides_length: true, .. } => SizeHint::default(),

@@ -39,11 +39,13 @@ impl Reservation {
     pub(crate) fn grow(&mut self, wanted: u64) {
         let Some(budget) = &self.budget else { return };
         let missing = wanted.saturating_sub(self.bytes);
-        let granted = |reserved| missing.min(budget.limit.saturating_sub(reserved));
+        let granted = |reserved: u64| missing.min(budget.limit.saturating_sub(reserved));
         let update =
             budget.reserved.fetch_update(Relaxed, Relaxed, |reserved| Some(reserved + granted(reserved)));
-        // The closure always returns a value, so the update does not fail.
-        self.bytes += update.map_or(0, granted);
+        // The update does not fail, because its closure always returns a value.
+        if let Ok(reserved_before) = update {
+            self.bytes += granted(reserved_before);
+        }
     }
 
     /// The most bytes that the response may buffer.

@@ -63,6 +63,7 @@ impl<F, B: Body> ResponseFuture<F, B> {
         Self { state: FutureState::Headers { inner, report: Some(report) } }
     }
 
+    /// Creates a future that is ready with the response to a rejected request.
     pub(crate) fn refuse(refusal: Refusal, mut response: Response<Bytes>, mut report: Box<Report>) -> Self {
         let outcome = Outcome::Refused { refusal };
         response.extensions_mut().insert(ResponseState::from(outcome));
@@ -79,6 +80,7 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, E>;
 
+    /// Waits for the inner response and then, if its body is to be amended, until the headers can go out.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
@@ -112,7 +114,7 @@ where
     }
 }
 
-/// Starts to buffer the body, or returns the response if its body must not be amended.
+/// Starts to buffer the body, or returns the response if its body must not be amended, or if the method is `HEAD`.
 fn start_body<B: Body>(
     response: Response<B>,
     mut report: Box<Report>,
@@ -122,20 +124,21 @@ fn start_body<B: Body>(
     let is_head = *method == Method::HEAD;
     let skip = response_headers::skip_reason(method, &parts, report.settings.honor_no_transform);
     if skip.is_none() && !is_head {
+        // The outcome if the response is dropped before it is decided.
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
         return ControlFlow::Continue(Buffered { parts, body: Box::pin(AmendedBody::new(body, report)) });
     }
     let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
     parts.extensions.insert(ResponseState::from(outcome));
     report.set_outcome(outcome);
-    let body = if skip.is_none() {
-        // The response to GET would be amended, so these headers would be wrong for it (RFC 9110 §9.3.2).
+    let response_body = if skip.is_none() {
+        // RFC 9110 §9.3.2: a response to HEAD has the headers of one to GET, whose body would be amended.
         response_headers::amend(&mut parts.headers, None);
         ResponseBody::unmeasured(body, report)
     } else {
         ResponseBody::pass(body, Some(report))
     };
-    ControlFlow::Break(Response::from_parts(parts, body))
+    ControlFlow::Break(Response::from_parts(parts, response_body))
 }
 
 impl<F, B: Body> fmt::Debug for ResponseFuture<F, B> {

@@ -22,14 +22,15 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Creates the response to a request whose filter cannot be translated.
 pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Response<Bytes>) {
-    let (settings, request) = (&report.settings, &report.request);
+    let request = &report.request;
     let refusal = classify(error, &report.names);
-    let mut message = message(error, &report.names);
-    if let (FilterError::UnknownName { name, .. }, true) = (error, settings.suggest_names) {
-        message += &suggestions(name, &report.names);
+    let mut message = explain(error, &report.names);
+    let may_suggest = report.settings.suggest_names;
+    if may_suggest && let FilterError::UnknownName { name, .. } = error {
+        message += &suggest(name, &report.names);
     }
-    let mut response = match &settings.refusal_response {
-        Some(custom) => custom(refusal, &message, request),
+    let mut response = match &report.settings.refusal_response {
+        Some(create_response) => create_response(refusal, &message, request),
         None => default_response(refusal, &message, request.uri.path()),
     };
     let length = HeaderValue::from(response.body().len());
@@ -41,6 +42,7 @@ pub(crate) fn respond(error: &FilterError, report: &Report) -> (Refusal, Respons
     (refusal, response)
 }
 
+/// Returns the public reason. An unknown name may be in the next map, unless the map is complete.
 fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
     match error {
         FilterError::InvalidParameter => Refusal::InvalidParameter,
@@ -51,7 +53,8 @@ fn classify(error: &FilterError, names: &Snapshot) -> Refusal {
     }
 }
 
-fn message(error: &FilterError, names: &Snapshot) -> String {
+/// Returns the message for the user of the API.
+fn explain(error: &FilterError, names: &Snapshot) -> String {
     let mut message = match error {
         FilterError::InvalidParameter => {
             "Write api_key_names[]=a, api_key_names[0]=a or api_key_names=a,b.".to_owned()
@@ -77,7 +80,8 @@ fn message(error: &FilterError, names: &Snapshot) -> String {
     message
 }
 
-fn suggestions(name: &str, names: &KeyNames) -> String {
+/// Returns a sentence with the names similar to `name`, or nothing if there are none.
+fn suggest(name: &str, names: &KeyNames) -> String {
     let similar: Vec<_> = similar_names(name, names).into_iter().map(quote).collect();
     if similar.is_empty() { String::new() } else { format!(" Similar names: {}.", similar.join(", ")) }
 }
@@ -86,7 +90,8 @@ fn suggestions(name: &str, names: &KeyNames) -> String {
 fn default_response(refusal: Refusal, message: &str, path: &str) -> Response<Bytes> {
     let is_anthropic = path.split('/').any(|segment| segment == "organizations");
     let is_temporary = refusal.status().is_server_error();
-    let (message, code) = (Value::from(message), refusal.code());
+    let message = Value::from(message);
+    let code = refusal.code();
     let body = if is_anthropic {
         let kind = if is_temporary { "api_error" } else { "invalid_request_error" };
         format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":null}}"#)
@@ -114,9 +119,9 @@ fn quote(name: &str) -> String {
     if looks_like_secret(name) {
         return HIDDEN.to_owned();
     }
-    let mut ends = name.char_indices().map(|(at, character)| at + character.len_utf8());
-    match ends.rfind(|end| *end <= KeyNames::MAX_LEN) {
-        Some(end) if end < name.len() => format!("'{}…'", &name[..end]),
-        _ => format!("'{name}'"),
+    if name.len() <= KeyNames::MAX_LEN {
+        return format!("'{name}'");
     }
+    let end = (0..=KeyNames::MAX_LEN).rev().find(|at| name.is_char_boundary(*at)).unwrap_or_default();
+    format!("'{}…'", &name[..end])
 }

@@ -18,14 +18,15 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// Creates the report of the response to `request`, with the current map and without an outcome.
     pub(crate) fn new<B>(settings: &Arc<LayerSettings>, request: &http::Request<B>) -> Self {
-        let is_used = settings.on_outcome.is_some() || settings.refusal_response.is_some();
-        let request = RequestContext {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            extensions: if is_used { request.extensions().clone() } else { Default::default() },
-        };
-        Self { settings: settings.clone(), names: settings.names.snapshot(), request, outcome: None }
+        // Only the callbacks can access the extensions.
+        let has_callback = settings.on_outcome.is_some() || settings.refusal_response.is_some();
+        let extensions = if has_callback { request.extensions().clone() } else { Default::default() };
+        let context =
+            RequestContext { method: request.method().clone(), uri: request.uri().clone(), extensions };
+        let names = settings.names.snapshot();
+        Self { settings: settings.clone(), names, request: context, outcome: None }
     }
 
     /// Sets the outcome to report. A later call replaces it.
@@ -33,7 +34,7 @@ impl Report {
         self.outcome = Some(outcome);
     }
 
-    /// Reports the outcome, unless it was reported already.
+    /// Passes the outcome to the callback and logs it, unless there is none or it was reported already.
     pub(crate) fn send(&mut self) {
         let Some(outcome) = self.outcome.take() else { return };
         if let Some(callback) = &self.settings.on_outcome {
@@ -43,14 +44,15 @@ impl Report {
         events::response(&self.request, &self.names, &outcome);
     }
 
-    /// Records ids that the map does not contain, and logs those that are new in this generation. `body` contains the
-    /// whole body if it is buffered.
+    /// Records ids that the map does not contain, and logs those that are new in this generation, with the offset after
+    /// each and its JSON path in `body`, which is the whole body if it is buffered.
     #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
     pub(crate) fn record_unmatched<'a>(
         &self,
         mut ids: Vec<(u64, Box<str>)>,
         body: Option<impl Iterator<Item = &'a [u8]>>,
     ) {
+        // `note_unmatched` records the id, and returns true if it is new.
         ids.retain(|(_, id)| self.settings.names.note_unmatched(self.names.generation(), id));
         #[cfg(feature = "tracing")]
         events::unmatched(&self.request, &self.names, &ids, body);

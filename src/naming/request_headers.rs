@@ -19,15 +19,15 @@ static CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, I
 /// The maximum length of a URI in `http::Uri`, in bytes.
 const MAX_URI: usize = u16::MAX as usize - 1;
 
-/// Rewrites a request in scope for the inner service.
+/// Rewrites a request in scope for the inner service. Returns an error if its filter cannot be translated.
 pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(), FilterError> {
     if let Some(uri) = rewrite_uri(request.uri(), names)? {
         *request.uri_mut() = uri;
     }
     let is_get_or_head = matches!(*request.method(), Method::GET | Method::HEAD);
     let headers = request.headers_mut();
-    // The client may accept codings that this stack cannot decode. A decompressing layer below adds the header if it
-    // is absent (RFC 9110 §12.5.3).
+    // The client may accept codings that this stack cannot decode. If the header is absent, a decompressing layer below
+    // adds its own (RFC 9110 §12.5.3).
     headers.remove(ACCEPT_ENCODING);
     if is_get_or_head {
         remove_all(headers, &CONDITIONS);
@@ -38,16 +38,17 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(
 /// Returns the URI with ids in place of names, or `None` if it contains no names.
 fn rewrite_uri(uri: &Uri, names: &KeyNames) -> Result<Option<Uri>, FilterError> {
     let Some(query) = uri.query() else { return Ok(None) };
+    let length_without_query = length(uri) - query.len();
     // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
-    let max_length = MAX_URI.saturating_sub(length(uri) - query.len()).max(query.len());
-    let Some(query) = query::rewrite(query, names, max_length)? else { return Ok(None) };
+    let max_query_length = MAX_URI.saturating_sub(length_without_query).max(query.len());
+    let Some(new_query) = query::rewrite(query, names, max_query_length)? else { return Ok(None) };
+    let target = format!("{}?{new_query}", uri.path());
     let mut parts = uri.clone().into_parts();
-    // The new target has only characters that were valid before, so this does not fail. If it did, the request must
-    // not be sent without its filter.
-    let target =
-        PathAndQuery::try_from(format!("{}?{query}", uri.path())).map_err(|_| FilterError::TooLong)?;
-    parts.path_and_query = Some(target);
-    Uri::from_parts(parts).map(Some).map_err(|_| FilterError::TooLong)
+    // The target has only characters that were valid before, so the conversions do not fail. If one did, the request
+    // must not be sent without its filter.
+    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| FilterError::TooLong)?);
+    let new_uri = Uri::from_parts(parts).map_err(|_| FilterError::TooLong)?;
+    Ok(Some(new_uri))
 }
 
 /// Returns the length of a URI as text, in bytes.

@@ -19,7 +19,7 @@ static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Returns the reason why a response must not be amended.
+/// Returns the reason why a response must not be amended, or `None` if it may be.
 ///
 /// A response to `HEAD` is treated like one to `GET`, because it has the same headers (RFC 9110 §9.3.2).
 pub(crate) fn skip_reason(
@@ -28,14 +28,7 @@ pub(crate) fn skip_reason(
     honor_no_transform: bool,
 ) -> Option<Skip> {
     let headers = &response.headers;
-    // RFC 9110 §6.4.1; 205 has no content either (§15.3.6).
-    let has_no_body = response.status.is_informational()
-        || matches!(
-            response.status,
-            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-        )
-        || *method == Method::CONNECT && response.status.is_success();
-    if has_no_body {
+    if is_without_body(method, response.status) {
         return Some(Skip::NoBody);
     }
     // RFC 9110 §15.3.7: a part has the offsets of the original representation.
@@ -57,27 +50,36 @@ pub(crate) fn skip_reason(
     None
 }
 
+/// Returns true if no content follows the headers (RFC 9110 §6.4.1, and §15.3.6 for 205).
+fn is_without_body(method: &Method, status: StatusCode) -> bool {
+    let is_empty =
+        matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_tunnel = *method == Method::CONNECT && status.is_success();
+    status.is_informational() || is_empty || is_tunnel
+}
+
 /// Returns true for `application/json` and `*/*+json` (RFC 8259 §11, RFC 6839 §3.1), in any case and with any
-/// parameters.
+/// parameters. A response with two values, or one with a comma, has no clear media type.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Ok(value) = value.to_str() else { return false };
-    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Ok(text) = value.to_str() else { return false };
+    let essence = text.split(';').next().unwrap_or_default().trim();
     if essence.contains(',') {
         return false;
     }
     let Some((kind, subtype)) = essence.split_once('/') else { return false };
-    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
-    kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json")
-        || !kind.is_empty() && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+    match subtype.rsplit_once('+') {
+        Some((_, suffix)) => !kind.is_empty() && suffix.eq_ignore_ascii_case("json"),
+        None => kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json"),
+    }
 }
 
 /// Returns the elements of a list header (RFC 9110 §5.6.1). A line that is not text is one element.
 fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).into_iter();
-    let lines = lines.flat_map(|line| line.to_str().unwrap_or("\u{FFFD}").split(','));
-    lines.map(str::trim).filter(|element| !element.is_empty())
+    let elements = lines.flat_map(|line| line.to_str().unwrap_or("\u{FFFD}").split(','));
+    elements.map(str::trim).filter(|element| !element.is_empty())
 }
 
 /// Returns true if trailers may follow the body (RFC 9110 §6.6.2).
@@ -96,27 +98,32 @@ pub(crate) fn amend(headers: &mut HeaderMap, length: Option<u64>) {
     for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
         headers.remove(name);
     }
-    amend_trailers(headers);
-    if list(headers, TRAILER).any(is_digest) {
-        let kept: Vec<_> = list(headers, TRAILER).filter(|name| !is_digest(name)).collect();
-        match HeaderValue::from_str(&kept.join(", ")) {
-            Ok(line) if !line.is_empty() => drop(headers.insert(TRAILER, line)),
-            _ => drop(headers.remove(TRAILER)),
-        }
-    }
-    match length {
-        Some(length) => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-            // A message must not have both (RFC 9112 §6.2).
-            headers.remove(TRANSFER_ENCODING);
-        }
-        None => drop(headers.remove(CONTENT_LENGTH)),
+    remove_all(headers, &DIGESTS);
+    remove_announced_digests(headers);
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        // A message must not have both (RFC 9112 §6.2).
+        headers.remove(TRANSFER_ENCODING);
+    } else {
+        headers.remove(CONTENT_LENGTH);
     }
 }
 
-/// Removes digests of bytes that change.
-pub(crate) fn amend_trailers(fields: &mut HeaderMap) {
-    remove_all(fields, &DIGESTS);
+/// Removes the names of digests from the header that announces trailers.
+fn remove_announced_digests(headers: &mut HeaderMap) {
+    if !list(headers, TRAILER).any(is_digest) {
+        return;
+    }
+    let kept: Vec<_> = list(headers, TRAILER).filter(|name| !is_digest(name)).collect();
+    match HeaderValue::from_str(&kept.join(", ")) {
+        Ok(line) if !line.is_empty() => headers.insert(TRAILER, line),
+        _ => headers.remove(TRAILER),
+    };
+}
+
+/// Removes digests of bytes that change from the trailers.
+pub(crate) fn amend_trailers(trailers: &mut HeaderMap) {
+    remove_all(trailers, &DIGESTS);
 }
 
 /// Removes headers that are usually absent. Comparing all names once is faster than a look-up of each.

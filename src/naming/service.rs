@@ -56,6 +56,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    /// Calls the inner service with the rewritten request, or responds in its place if the filter cannot be translated.
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         if !(self.settings.scope)(request.uri()) {
             #[cfg(feature = "tracing")]
@@ -64,7 +65,7 @@ where
         }
         let report = Box::new(Report::new(&self.settings, &request));
         if let Err(error) = request_headers::rewrite(&mut request, &report.names) {
-            // The inner service stays ready for the next call of this instance.
+            // The inner service is not called, so it stays ready for the next request.
             let (refusal, response) = refusal::respond(&error, &report);
             return ResponseFuture::refuse(refusal, response, report);
         }

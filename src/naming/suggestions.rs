@@ -19,34 +19,42 @@ pub(crate) fn similar_names<'a>(requested: &str, names: &'a KeyNames) -> Vec<&'a
         return Vec::new();
     }
     let max_distance = (characters.len() / 3).max(1);
-    let distance = |name: &str| {
-        let name = name.to_lowercase();
-        let is_similar_length = name.chars().count().abs_diff(characters.len()) <= max_distance;
-        let distance = is_similar_length.then(|| edit_distance(&characters, &name));
-        let is_part = characters.len() > 2 && name.contains(&requested);
-        distance.filter(|distance| *distance <= max_distance).or(is_part.then_some(usize::MAX))
-    };
-    // Several keys may have one name, so duplicates are removed.
-    let similar: BTreeSet<_> = names.iter().filter_map(|(_, name)| Some((distance(name)?, name))).collect();
+    // Sorted by distance. Several keys may have one name, so duplicates are removed.
+    let mut similar = BTreeSet::new();
+    for (_, name) in names.iter() {
+        let lowercase = name.to_lowercase();
+        // The distance is at least the difference of the lengths, which is faster to compute.
+        let mut distance = lowercase.chars().count().abs_diff(characters.len());
+        if distance <= max_distance {
+            distance = edit_distance(&characters, &lowercase);
+        }
+        if distance <= max_distance {
+            similar.insert((distance, name));
+        } else if characters.len() > 2 && lowercase.contains(&requested) {
+            similar.insert((usize::MAX, name));
+        }
+    }
     similar.into_iter().map(|(_, name)| name).take(MAX_SUGGESTIONS).collect()
 }
 
 /// Returns the number of inserted, removed, replaced and swapped characters ("optimal string alignment").
+/// A row has the distances from the first `i` characters of `from` to each prefix of `to`.
 fn edit_distance(from: &[char], to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
-    let mut previous = Vec::new();
+    let mut row_before = Vec::new();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, from_char) in from.iter().enumerate() {
         let mut next = vec![i + 1];
         for (j, to_char) in to.iter().enumerate() {
             let replaced = row[j] + usize::from(from_char != to_char);
             let mut distance = replaced.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *from_char == to[j - 1] && from[i - 1] == *to_char {
-                distance = distance.min(previous[j - 1] + 1);
+            let is_swapped = i > 0 && j > 0 && *from_char == to[j - 1] && from[i - 1] == *to_char;
+            if is_swapped {
+                distance = distance.min(row_before[j - 1] + 1);
             }
             next.push(distance);
         }
-        previous = mem::replace(&mut row, next);
+        row_before = mem::replace(&mut row, next);
     }
     row[to.len()]
 }

@@ -28,11 +28,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Looks up all requested names. The result is empty if there are none.
+    /// Looks up all requested names and forms the pairs of their ids. The result is empty if no name is requested.
     pub(super) fn new(pairs: &[Pair<'_>], names: &KeyNames, max_length: usize) -> Result<Self, FilterError> {
         let Some(mut requested) = ListParameter::of_names(pairs)? else { return Ok(Self::default()) };
-        if names.ids(&decode(requested.pairs[0].1)).next().is_some() {
-            // The whole value, including its commas, is a name.
+        let (requested_form, first_value) = requested.pairs[0];
+        // The whole first value, including its commas, may be a name.
+        if names.ids(&decode(first_value)).next().is_some() {
             requested.comma = None;
         }
         let present = ListParameter::of_ids(pairs);
@@ -40,11 +41,12 @@ impl Filter {
         let mut filter = Self::default();
         if let Some(comma) = present.comma {
             filter.suffix = ids.iter().flat_map(|id| [comma, id]).collect();
-        } else if let (Some(comma), true) = (requested.comma, present.pairs.is_empty()) {
+        } else if let Some((present_form, _)) = present.pairs.first() {
+            filter.new_pairs = new_pairs(&ids, *present_form, &present);
+        } else if let Some(comma) = requested.comma {
             filter.new_pairs = vec![format!("{IDS}={}", ids.join(comma))];
         } else {
-            let model = present.pairs.first().unwrap_or(&requested.pairs[0]);
-            filter.new_pairs = new_pairs(&ids, model.0, &present);
+            filter.new_pairs = new_pairs(&ids, requested_form, &present);
         }
         Ok(filter)
     }
@@ -61,6 +63,7 @@ impl Filter {
 
 /// The pairs of one list parameter.
 struct ListParameter<'a> {
+    /// The form and the value of each pair.
     pairs: Vec<(ListForm<'a>, &'a str)>,
     /// The comma of a list in one pair. Only a single pair without brackets is split at commas, because a name may
     /// contain commas.
@@ -76,23 +79,27 @@ impl<'a> ListParameter<'a> {
         Self { pairs, comma }
     }
 
-    /// Returns the requested names, or `None` if there is no such parameter.
+    /// Returns the requested names, or `None` if there is no such parameter. An unknown form is an error.
     fn of_names(pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterError> {
         let mut found = Vec::new();
         for pair in pairs {
             if let Parameter::KeyNames(form) = pair.parameter {
-                found.push((form.ok_or(FilterError::InvalidParameter)?, pair.value));
+                let known_form = form.ok_or(FilterError::InvalidParameter)?;
+                found.push((known_form, pair.value));
             }
         }
-        Ok((!found.is_empty()).then(|| Self::new(found)))
+        Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
     }
 
+    /// Returns the ids that the query contains already.
     fn of_ids(pairs: &[Pair<'a>]) -> Self {
-        let ids = pairs.iter().filter_map(|pair| match pair.parameter {
-            Parameter::KeyIds(form) => Some((form, pair.value)),
-            _ => None,
-        });
-        Self::new(ids.collect())
+        let mut found = Vec::new();
+        for pair in pairs {
+            if let Parameter::KeyIds(form) = pair.parameter {
+                found.push((form, pair.value));
+            }
+        }
+        Self::new(found)
     }
 
     fn values(&self) -> Vec<&'a str> {
@@ -110,13 +117,13 @@ fn look_up(
     names: &KeyNames,
     max_length: usize,
 ) -> Result<Vec<String>, FilterError> {
-    let present: HashSet<String> = present.values().into_iter().map(decode).collect();
-    let mut seen = HashSet::new();
+    let present_ids: HashSet<String> = present.values().into_iter().map(decode).collect();
+    let mut seen_names = HashSet::new();
     let mut found = Vec::new();
-    let mut length = 0;
+    let mut found_length = 0;
     for value in requested.values() {
         let name = decode(value);
-        if seen.contains(&name) {
+        if seen_names.contains(&name) {
             continue;
         }
         if name.is_empty() {
@@ -127,36 +134,34 @@ fn look_up(
             let has_comma = requested.comma.is_some() || comma(value).is_some();
             return Err(FilterError::UnknownName { name, has_comma });
         }
-        for id in ids.filter(|id| !present.contains(*id)) {
+        for id in ids.filter(|id| !present_ids.contains(*id)) {
             found.push(utf8_percent_encode(id, RESERVED).to_string());
-            // Any number of keys may have the same name, so stop as soon as the result is too long.
-            length += id.len();
-            if length > max_length {
+            // Any number of keys may have the same name, so the loop ends as soon as the result is too long.
+            found_length += id.len();
+            if found_length > max_length {
                 return Err(FilterError::TooLong);
             }
         }
-        seen.insert(name);
+        seen_names.insert(name);
     }
     Ok(found)
 }
 
-/// Returns a pair for each id. Indexed pairs get the lowest free indexes.
+/// Returns a pair of this form for each id. Indexed pairs get the lowest indexes that no present pair has.
 fn new_pairs(ids: &[String], form: ListForm<'_>, present: &ListParameter<'_>) -> Vec<String> {
-    let used: HashSet<u64> = present
-        .pairs
-        .iter()
-        .filter_map(|(form, _)| match form {
-            ListForm::Brackets { index, .. } => *index,
-            ListForm::Plain => None,
-        })
-        .collect();
-    let free = (0..).filter(|index| !used.contains(index));
-    let pair = |(id, free): (&String, u64)| match form {
-        ListForm::Brackets { open, index: Some(_), close } => format!("{IDS}{open}{free}{close}={id}"),
+    let mut used_indexes = HashSet::new();
+    for (present_form, _) in &present.pairs {
+        if let ListForm::Brackets { index: Some(index), .. } = present_form {
+            used_indexes.insert(*index);
+        }
+    }
+    let free_indexes = (0..).filter(|index| !used_indexes.contains(index));
+    let pairs = ids.iter().zip(free_indexes).map(|(id, free_index)| match form {
+        ListForm::Brackets { open, index: Some(_), close } => format!("{IDS}{open}{free_index}{close}={id}"),
         ListForm::Brackets { open, index: None, close } => format!("{IDS}{open}{close}={id}"),
         ListForm::Plain => format!("{IDS}={id}"),
-    };
-    ids.iter().zip(free).map(pair).collect()
+    });
+    pairs.collect()
 }
 
 /// Decodes a value. `+` is a space, as in forms.

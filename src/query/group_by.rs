@@ -20,13 +20,14 @@ impl Dimensions {
         Self { has_id: group_by.any(|pair| items(pair.value).any(|item| decodes_to(item.text, ID))) }
     }
 
-    /// Rewrites a pair, or returns `None` if no dimension remains.
+    /// Returns the pair with the id in place of the name, or `None` if no dimension remains.
     pub(super) fn rewrite<'a>(&mut self, pair: &Pair<'a>) -> Option<Cow<'a, str>> {
         if !pair.contains_name() {
             return Some(pair.text.into());
         }
-        let (parameter, _) = pair.text.split_at(pair.text.len() - pair.value.len());
-        let mut text = parameter.to_owned();
+        // The parameter and the equals sign stay as they are.
+        let value_offset = pair.text.len() - pair.value.len();
+        let mut text = pair.text[..value_offset].to_owned();
         let mut is_empty = true;
         for item in items(pair.value) {
             let is_name = decodes_to(item.text, NAME);
@@ -40,6 +41,6 @@ impl Dimensions {
             self.has_id |= is_name;
             is_empty = false;
         }
-        (!is_empty).then_some(text.into())
+        if is_empty { None } else { Some(text.into()) }
     }
 }

@@ -1,6 +1,8 @@
 //! The pairs of a query string, in the list forms that clients send.
 
-use memchr::{memchr, memchr_iter, memchr2_iter};
+use std::ops::Range;
+
+use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
 pub(super) const ID: &str = "api_key_id";
@@ -51,24 +53,29 @@ pub(super) struct ListItem<'a> {
 
 /// Splits a query into its pairs.
 pub(super) fn parse(query: &str) -> impl Iterator<Item = Pair<'_>> {
-    let ends = memchr_iter(b'&', query.as_bytes()).chain([query.len()]);
-    ends.scan(0, |start, end| Some(Pair::parse(&query[std::mem::replace(start, end + 1)..end])))
+    query.split('&').map(Pair::parse)
 }
 
 /// Splits a value at its commas, which may be percent-encoded.
 pub(super) fn items(value: &str) -> impl Iterator<Item = ListItem<'_>> {
-    let mut rest = Some(("", value));
+    // The rest of the list and the comma before it. `None` after the last item.
+    let mut unparsed = Some(("", value));
     std::iter::from_fn(move || {
-        let (comma, list) = rest.take()?;
-        let mut candidates = memchr2_iter(b',', b'%', list.as_bytes());
-        let next = candidates.find_map(|at| match list.as_bytes()[at..] {
-            [b',', ..] => Some((at, at + 1)),
-            [_, b'2', b'C' | b'c', ..] => Some((at, at + 3)),
-            _ => None,
-        });
-        let Some((end, next)) = next else { return Some(ListItem { comma, text: list }) };
-        rest = Some((&list[end..next], &list[next..]));
-        Some(ListItem { comma, text: &list[..end] })
+        let (comma, list) = unparsed.take()?;
+        let Some(Range { start, end }) = find_comma(list) else {
+            return Some(ListItem { comma, text: list });
+        };
+        unparsed = Some((&list[start..end], &list[end..]));
+        Some(ListItem { comma, text: &list[..start] })
+    })
+}
+
+/// Returns the position of the first comma, as it is or percent-encoded.
+fn find_comma(text: &str) -> Option<Range<usize>> {
+    memchr2_iter(b',', b'%', text.as_bytes()).find_map(|at| match text.as_bytes()[at..] {
+        [b',', ..] => Some(at..at + 1),
+        [b'%', b'2', b'C' | b'c', ..] => Some(at..at + 3),
+        _ => None,
     })
 }
 
@@ -104,6 +111,7 @@ impl<'a> Pair<'a> {
 // === impl Parameter ===
 
 impl<'a> Parameter<'a> {
+    /// Parses the text before the equals sign. `has_value` is true if there is one.
     fn parse(text: &'a str, has_value: bool) -> Self {
         if let Some(form) = ListForm::parse(text, NAMES) {
             return Self::KeyNames(form.ok());
@@ -139,7 +147,7 @@ fn is_misspelled(parameter: &str) -> bool {
 pub(super) struct UnknownForm;
 
 impl<'a> ListForm<'a> {
-    /// Parses the form of the list `name`. Returns `None` if the parameter is another one.
+    /// Parses the form `name`, `name[]` or `name[0]`. Returns `None` if the parameter has another name.
     fn parse(parameter: &'a str, name: &str) -> Option<Result<Self, UnknownForm>> {
         let mut decoded = percent_decode_str(parameter);
         let mut is_exact = true;
@@ -159,22 +167,23 @@ impl<'a> ListForm<'a> {
         }
     }
 
-    /// Parses the rest of `parameter` after the opening bracket.
+    /// Parses the index and the closing bracket, which are the rest of `parameter` as `decoded` bytes.
     fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
-        let (mut decoded, mut index) = (decoded.peekable(), None);
-        while let Some(digit) = decoded.next_if(u8::is_ascii_digit) {
-            index = Some(index.unwrap_or(0_u64).saturating_mul(10).saturating_add((digit - b'0').into()));
+        let mut rest = decoded.peekable();
+        let mut index: Option<u64> = None;
+        while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
+            let tens = index.unwrap_or(0).saturating_mul(10);
+            index = Some(tens.saturating_add((digit - b'0').into()));
         }
-        if !decoded.eq([b']']) {
+        if !rest.eq([b']']) {
             return Err(UnknownForm);
         }
         // There is one bracket of each kind, written in one of these ways.
-        let open = ["[", "%5B", "%5b"].iter().find_map(|open| {
-            let at = parameter.find(open)?;
-            Some(&parameter[at..at + open.len()])
-        });
-        let close = if parameter.ends_with(']') { 1 } else { "%5D".len() };
-        let close = &parameter[parameter.len() - close..];
-        Ok(Self::Brackets { open: open.ok_or(UnknownForm)?, index, close })
+        let open = ["[", "%5B", "%5b"].into_iter().find(|open| parameter.contains(open));
+        let close = ["]", "%5D", "%5d"].into_iter().find(|close| parameter.ends_with(close));
+        match (open, close) {
+            (Some(open), Some(close)) => Ok(Self::Brackets { open, index, close }),
+            _ => Err(UnknownForm),
+        }
     }
 }

@@ -36,16 +36,16 @@ pin_project! {
     pub struct TailBody<B> {
         #[pin]
         inner: B,
-        is_coded: bool,
+        has_coding: bool,
         // The last byte of a frame whose other bytes were returned.
-        last: Option<Bytes>,
+        last_byte: Option<Bytes>,
     }
 }
 
 /// Returns a layer that compresses responses for clients that accept gzip or brotli.
 pub fn compression() -> CompressionLayer<impl Predicate> {
-    // No content (RFC 9110 §15.3.5, §15.3.6, §15.4.5), or a part of a body (§15.3.7). tower-http excludes only parts with
-    // Content-Range (tower-http#446), and a part with several ranges has none.
+    // 204, 205 and 304 have no content (RFC 9110 §15.3.5, §15.3.6, §15.4.5). 206 is a part of a body (§15.3.7): tower-http
+    // excludes only parts with Content-Range (tower-http#446), and a part with several ranges has none.
     let has_whole_content = |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| {
         !matches!(status.as_u16(), 204 | 205 | 206 | 304)
     };
@@ -54,11 +54,11 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
 }
 
-/// Corrects the validators of a compressed response. Its body is boxed, because it has a size of several KB.
+/// Corrects the validators of a compressed response. The body is boxed, because it has a size of several KB.
 pub fn finish_compression<B: Body>(
     mut response: Response<CompressionBody<B>>,
 ) -> Response<Pin<Box<CompressionBody<B>>>> {
-    if whole_coding(&response).is_some() {
+    if supported_coding(&response).is_some() {
         weaken_validators(response.headers_mut());
     }
     response.map(Box::pin)
@@ -69,52 +69,62 @@ pub fn finish_compression<B: Body>(
 /// The layer compares codings byte for byte, decodes parts of a body, and of several Content-Encoding headers decodes
 /// the first and removes all. So the name of a single coding is normalized, and other headers are hidden.
 pub fn begin_decompression<B>(mut response: Response<B>) -> Response<TailBody<B>> {
-    let coding = whole_coding(&response);
+    let coding = supported_coding(&response);
     let headers = response.headers_mut();
     if let Some(coding) = coding {
         weaken_validators(headers);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
     } else if let Entry::Occupied(entry) = headers.entry(CONTENT_ENCODING) {
-        let hidden = entry.remove_entry_mult().1.collect();
-        response.extensions_mut().insert(HiddenCodings(hidden));
+        let (_, values) = entry.remove_entry_mult();
+        let hidden = HiddenCodings(values.collect());
+        response.extensions_mut().insert(hidden);
     }
-    response.map(|inner| TailBody { inner, is_coded: coding.is_some(), last: None })
+    response.map(|inner| TailBody { inner, has_coding: coding.is_some(), last_byte: None })
 }
 
 /// Unwraps a body that was not decoded, and restores its hidden headers.
 pub fn finish_decompression<B: Body<Data = Bytes>>(
     mut response: Response<DecompressionBody<TailBody<B>>>,
 ) -> Response<DecodedBody<B>> {
-    if response.body().get_ref().is_coded {
+    if response.body().get_ref().has_coding {
         return response.map(|body| Either::Right(Box::pin(body)));
     }
     if let Some(HiddenCodings(values)) = response.extensions_mut().remove() {
-        response.headers_mut().extend(values.into_iter().map(|value| (CONTENT_ENCODING, value)));
+        for value in values {
+            response.headers_mut().append(CONTENT_ENCODING, value);
+        }
     }
     response.map(|body| Either::Left(body.into_inner()))
 }
 
-/// Returns the only coding of a whole body, if it is gzip or brotli (RFC 9110 §8.4.1: in any case, `x-gzip` is gzip).
-fn whole_coding<B>(response: &Response<B>) -> Option<&'static str> {
+/// Returns gzip or brotli, or `None` if the body has several codings or another one, or is a part of a body.
+fn supported_coding<B>(response: &Response<B>) -> Option<&'static str> {
     let mut values = response.headers().get_all(CONTENT_ENCODING).iter();
-    let (Some(coding), None) = (values.next(), values.next()) else { return None };
+    let coding = values.next()?;
+    let has_several = values.next().is_some();
+    if has_several || response.status() == StatusCode::PARTIAL_CONTENT {
+        return None;
+    }
+    // RFC 9110 §8.4.1: the case of letters has no meaning, and `x-gzip` is gzip.
     match coding.as_bytes().to_ascii_lowercase().as_slice() {
-        _ if response.status() == StatusCode::PARTIAL_CONTENT => None,
         b"gzip" | b"x-gzip" => Some("gzip"),
         b"br" => Some("br"),
         _ => None,
     }
 }
 
+/// Removes the headers that identify bytes, and makes the entity tag weak.
 fn weaken_validators(headers: &mut HeaderMap) {
     for name in BYTE_VALIDATORS {
         headers.remove(name);
     }
     // RFC 9110 §8.8.3.3: representations in different codings share an entity tag only if it is weak.
-    if let Some(tag) = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/"))
-        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
-    {
-        headers.insert(ETAG, weak);
+    let Some(tag) = headers.get(ETAG) else { return };
+    if tag.as_bytes().starts_with(b"W/") {
+        return;
+    }
+    if let Ok(weak_tag) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()) {
+        headers.insert(ETAG, weak_tag);
     }
 }
 
@@ -122,24 +132,28 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
+    /// Returns a frame without its last byte, and then that byte. A body without a coding is not changed.
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        if let Some(last) = this.last.take() {
-            return Poll::Ready(Some(Ok(Frame::data(last))));
+        if let Some(last_byte) = this.last_byte.take() {
+            return Poll::Ready(Some(Ok(Frame::data(last_byte))));
         }
-        let mut frame = ready!(this.inner.poll_frame(cx));
-        let data = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.data_mut());
-        if let Some(data) = data.filter(|data| *this.is_coded && data.len() > 1) {
-            *this.last = Some(data.split_off(data.len() - 1));
+        let mut result = ready!(this.inner.poll_frame(cx));
+        if *this.has_coding
+            && let Some(Ok(frame)) = &mut result
+            && let Some(data) = frame.data_mut()
+            && data.len() > 1
+        {
+            *this.last_byte = Some(data.split_off(data.len() - 1));
         }
-        Poll::Ready(frame)
+        Poll::Ready(result)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.last.is_none() && self.inner.is_end_stream()
+        self.last_byte.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -12,6 +12,7 @@ use super::{serve, sync_command};
 /// The exit code if requests were cut because the grace period was over.
 const REQUESTS_CUT: u8 = 3;
 
+/// Runs the subcommand of the command line, `serve` by default, and returns the exit code.
 pub fn main() -> ExitCode {
     // clap ends the process itself: with 2 on bad use, with 0 on --help.
     let command_line = CommandLine::parse();
@@ -22,6 +23,7 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Serves with a log on standard error. A failed start is the last line of the log.
 fn serve_with_log(flags: ServeFlags) -> ExitCode {
     let writer = match LogWriter::new(stderr()) {
         Ok(writer) => writer,

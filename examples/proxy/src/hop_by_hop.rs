@@ -4,33 +4,29 @@ use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 
-/// True for the headers of RFC 9110 §7.6.1, and for those that older peers send without naming them in `Connection`.
+/// The headers of RFC 9110 §7.6.1, and those that older peers send without naming them in `Connection`.
 ///
 /// `Trailer` is not among them: hyper sends trailers only if this header announces them.
-fn is_hop_by_hop(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection"
-            | b"keep-alive"
-            | b"proxy-authenticate"
-            | b"proxy-authentication-info"
-            | b"proxy-authorization"
-            | b"proxy-connection"
-            | b"te"
-            | b"transfer-encoding"
-            | b"upgrade"
-    )
-}
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Removes all hop-by-hop headers, including those that `Connection` names.
 pub fn strip(headers: &mut HeaderMap) {
-    // Most messages have one at most, so their headers are compared with the list and not the reverse.
-    let mut removed: Vec<HeaderName> =
-        headers.keys().filter(|name| is_hop_by_hop(name.as_str().as_bytes())).cloned().collect();
-    if removed.contains(&CONNECTION) {
-        let values = headers.get_all(CONNECTION).iter();
-        let options = values.flat_map(|value| value.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
-        removed.extend(options.filter_map(|option| HeaderName::from_bytes(option).ok()));
+    // Most messages have at most one such header, so one pass is cheaper than a removal of each name.
+    let is_listed = |name: &&HeaderName| HOP_BY_HOP.contains(&name.as_str());
+    let mut removed: Vec<HeaderName> = headers.keys().filter(is_listed).cloned().collect();
+    for value in headers.get_all(CONNECTION) {
+        let options = value.as_bytes().split(|byte| *byte == b',');
+        removed.extend(options.flat_map(|option| HeaderName::from_bytes(option.trim_ascii())));
     }
     for name in removed {
         headers.remove(name);

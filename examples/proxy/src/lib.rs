@@ -1,21 +1,21 @@
 //! The parts of the program `api-key-name-proxy`: a library for its `main` and its tests.
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression
-//!                              │                                                              │
-//!                            health                 API ◀─ upstream ◀─ forward ◀─ timeouts ◀──┘
+//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression ─┐
+//!                              │                                                                          │
+//!                            health  API ◀─ upstream client ◀─ retry ◀─ replay ◀─ forward ◀─ timeouts ◀───┘
 //! ```
 //!
-//! - [`command`] parses the command line ([`flags`]), starts the log ([`output`]) and runs a subcommand. A failed start
-//!   is a [`start_error`] with an exit code.
-//! - [`serve`] is the default subcommand. It reads the names, opens the listener, and logs each reload. [`sync_command`]
-//!   writes names from the API's own lists to a file, and [`sync`] learns them while the proxy serves. [`demo`] is an
-//!   embedded API with fixed data.
+//! - [`command`] is the entry point: it starts the log, runs a subcommand, and returns the exit code.
+//! - [`flags`] is the command line, with [`settings`] for the stack. [`start_error`] is the reason of a failed start.
+//! - [`output`] writes the log and standard output. A slow reader of the log delays no request.
+//! - [`serve`] is the default subcommand: it reads the names, opens the listener, and logs each reload.
+//! - [`sync_command`] is the subcommand `sync`: it writes names from the API's lists to a file.
+//! - [`sync`] reads names from the API's lists while the proxy serves. [`demo`] is an embedded API with fixed data.
 //! - [`server`] accepts connections, limits them and their calls, and stops on signals.
-//! - [`stack`] lists the Tower layers in order, built from [`settings`]: log, route, [`coding`], errors, the naming layer,
-//!   and timeouts.
-//! - [`upstream`] at the bottom of the stack forwards requests to the API, with retries. [`hop_by_hop`] removes headers
-//!   of one connection.
+//! - [`stack`] lists the Tower layers in the order of the path, from the log to the timeouts.
+//! - [`coding`] configures compression and decompression. [`hop_by_hop`] removes the headers of one connection.
+//! - [`upstream`] contains the path from `forward` to the API, and retries requests that the API did not process.
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 

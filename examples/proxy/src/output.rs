@@ -54,12 +54,12 @@ impl LogWriter {
     /// Writes the queue and then `last_line`. Waits for one second at most.
     pub fn finish(self, last_line: Option<String>) {
         let (reply, finished) = sync_channel(1);
-        // `send` blocks while the queue is full, so the timeout has to be outside of it.
+        // A thread sends, because `send` has no timeout and blocks while the queue is full.
         thread::spawn(move || {
-            let last_line = last_line.map(|line| Message::Line(line.into_bytes()));
-            for message in last_line.into_iter().chain([Message::Finish(reply)]) {
-                let _ = self.queue.send(message);
+            if let Some(line) = last_line {
+                let _ = self.queue.send(Message::Line(line.into_bytes()));
             }
+            let _ = self.queue.send(Message::Finish(reply));
         });
         let _ = finished.recv_timeout(FLUSH_TIMEOUT);
     }
@@ -85,20 +85,21 @@ fn truncate(line: &[u8]) -> Vec<u8> {
         return line.to_vec();
     }
     let start = &line[..MAX_LINE - CUT.len()];
-    let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    [text, CUT].concat().into_bytes()
+    let whole_characters = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    [whole_characters, CUT].concat().into_bytes()
 }
 
+/// Writes the lines of the queue, and the number of dropped lines, until the last sender is gone.
 fn write_queue(mut out: impl Write, queue: &Receiver<Message>, dropped: &AtomicU64) {
     for message in queue {
         if let Message::Line(line) = &message {
             // After an error the next line may succeed.
             let _ = out.write_all(line);
         }
-        // Reported here, since a report in the full queue would be dropped too.
-        let dropped = dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let _ = writeln!(out, "WARN {dropped} log lines were dropped: the reader of the log is too slow");
+        // The report does not go through the queue: a full queue would drop the report too.
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let _ = writeln!(out, "WARN {count} log lines were dropped: the reader of the log is too slow");
         }
         if let Message::Finish(reply) = message {
             let _ = reply.send(());

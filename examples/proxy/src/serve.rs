@@ -27,24 +27,21 @@ pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
     result
 }
 
+/// Starts what the flags name, in the order of possible failures, and serves until a signal.
 async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     // Flags are checked before anything is opened.
     let mut settings = flags.settings().map_err(StartError::BadUse)?;
-    flags
-        .limits
-        .fit_open_files()
-        .map_err(|e| StartError::CannotStart(format!("cannot raise the limit of open files: {e}")))?;
+    let fitted = flags.limits.fit_open_files();
+    fitted.map_err(|e| StartError::CannotStart(format!("cannot raise the limit of open files: {e}")))?;
     let stop = server::ShutdownSignal::from_system().map_err(StartError::cannot_start)?;
 
-    let demo = if flags.demo {
-        let demo = Demo::start(flags.limits)
-            .await
-            .map_err(|e| StartError::CannotStart(format!("the demo API cannot listen: {e}")))?;
-        settings.base = demo.base.clone();
-        Some(demo)
-    } else {
-        None
-    };
+    let mut demo = None;
+    if flags.demo {
+        let started = Demo::start(flags.limits).await;
+        let api = started.map_err(|e| StartError::CannotStart(format!("the demo API cannot listen: {e}")))?;
+        settings.base = api.base.clone();
+        demo = Some(api);
+    }
     let names = match (&demo, &flags.sync) {
         (Some(_), _) => SharedKeyNames::default(),
         (None, Some(synced)) => sync::start(&flags.names, synced, &settings)?,
@@ -94,6 +91,7 @@ async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), Sta
     Ok(())
 }
 
+/// Logs a warning if other machines can use the proxy, and one if keys are sent without encryption.
 fn warn_about_exposure(base: &BaseUrl, bound: SocketAddr) {
     if !bound.ip().is_loopback() {
         tracing::warn!(
@@ -121,12 +119,16 @@ pub fn leaks_secrets(base: &BaseUrl) -> bool {
 
 /// True if a connection to `target` reaches a listener at `bound`.
 pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
-    let (bound_ip, target_ip) = (bound.ip().to_canonical(), target.ip().to_canonical());
-    bound.port() == target.port()
-        && (bound_ip == target_ip
-            // A connection to 0.0.0.0 goes to loopback.
-            || (target_ip.is_unspecified() && (bound_ip.is_unspecified() || bound_ip.is_loopback()))
-            || (bound_ip.is_unspecified() && is_this_machine(target_ip)))
+    let bound_ip = bound.ip().to_canonical();
+    let target_ip = target.ip().to_canonical();
+    if bound.port() != target.port() {
+        return false;
+    }
+    if target_ip.is_unspecified() {
+        // A connection to 0.0.0.0 goes to loopback.
+        return bound_ip.is_unspecified() || bound_ip.is_loopback();
+    }
+    bound_ip == target_ip || (bound_ip.is_unspecified() && is_this_machine(target_ip))
 }
 
 /// True if the address can be bound, which only an address of this machine can.
@@ -143,15 +145,16 @@ async fn log_reloads(names: SharedKeyNames) {
         if old.is_none_or(|old| old.generation != current.generation) {
             log_generation(&current);
         }
-        match (&current.last_error, old.and_then(|old| old.last_error.as_ref())) {
-            (Some(e), before) if before != Some(e) => tracing::warn!("the last good names stay in use: {e}"),
-            (None, Some(_)) => tracing::info!("the files with names are valid again"),
+        let old_error = old.and_then(|old| old.last_error.as_ref());
+        match &current.last_error {
+            Some(e) if old_error != Some(e) => tracing::warn!("the last good names stay in use: {e}"),
+            None if old_error.is_some() => tracing::info!("the files with names are valid again"),
             _ => {}
         }
-        if let Some(warning) = &current.warning
-            && old.is_none_or(|old| old.warning != current.warning)
-        {
-            tracing::warn!("{warning}");
+        let old_warning = old.and_then(|old| old.warning.as_ref());
+        match &current.warning {
+            Some(warning) if old_warning != Some(warning) => tracing::warn!("{warning}"),
+            _ => {}
         }
         logged = Some(current);
     }
@@ -162,18 +165,16 @@ fn is_news(old: &Status, current: &Status) -> bool {
         != (current.generation, &current.last_error, &current.warning)
 }
 
+/// Logs the number of names and their source, and a warning about each kind of missing names.
 fn log_generation(status: &Status) {
-    let Status { entries, source, generation, .. } = status;
+    let Status { entries, source, generation, left_out, .. } = status;
     tracing::info!("{entries} names from {source} (generation {generation})");
     if status.partial {
         tracing::warn!(
             "{source}: names are missing. A file is missing, or has one page of a list (has_more)."
         );
     }
-    if status.left_out > 0 {
-        tracing::warn!(
-            "{} items of {source} were left out, because they have no valid name",
-            status.left_out
-        );
+    if *left_out > 0 {
+        tracing::warn!("{left_out} items of {source} were left out, because they have no valid name");
     }
 }

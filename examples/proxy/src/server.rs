@@ -18,7 +18,6 @@ mod listener;
 mod shutdown;
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -82,19 +81,20 @@ where
         Self { service, admission, protocols: Arc::new(protocols()), last_warning: None }
     }
 
+    /// Serves each accepted connection in a task. After a shutdown signal, serves those that have already connected.
     async fn accept_until_shutdown(&mut self, listener: TcpListener, shutdown: &mut ShutdownSignal) {
         let mut back_off = AcceptBackOff::default();
-        // A connection that is accepted and not yet admitted.
-        let waiting = loop {
-            let stream = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(e) => {
-                        back_off.wait(&e).await;
-                        continue;
-                    }
-                },
+        let not_admitted = loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
                 () = shutdown.received(1) => break None,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) => {
+                    back_off.wait(&e).await;
+                    continue;
+                }
             };
             back_off = AcceptBackOff::default();
             tokio::select! {
@@ -103,7 +103,8 @@ where
             }
         };
         // The system refuses later clients. Connected clients are served if there is room.
-        for stream in waiting.into_iter().chain(listener::close(listener)) {
+        let queued = listener::close(listener);
+        for stream in not_admitted.into_iter().chain(queued) {
             if let Ok(permit) = self.admission.permits.clone().try_acquire_owned() {
                 self.spawn(stream, permit);
             }
@@ -114,7 +115,8 @@ where
     async fn admit(&mut self) -> Option<OwnedSemaphorePermit> {
         const WARNING_INTERVAL: Duration = Duration::from_secs(60);
         let is_full = self.admission.permits.available_permits() == 0;
-        if is_full && self.last_warning.is_none_or(|last| last.elapsed() > WARNING_INTERVAL) {
+        let is_warning_due = self.last_warning.is_none_or(|last| last.elapsed() > WARNING_INTERVAL);
+        if is_full && is_warning_due {
             self.last_warning = Some(Instant::now());
             let limit = self.admission.limits.max_connections;
             tracing::warn!(
@@ -142,6 +144,7 @@ where
         }
     }
 
+    /// Returns a future that serves an admitted connection to its end. The future borrows nothing, so it can be spawned.
     fn drive<I>(
         &self,
         stream: I,
@@ -152,13 +155,15 @@ where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::new());
-        let (protocols, admission) = (self.protocols.clone(), self.admission.clone());
+        let admission = self.admission.clone();
+        let protocols = self.protocols.clone();
         admission.add(&activity);
         let io = TokioIo::new(ClientStream { inner: stream, activity: activity.clone(), reset });
-        let shared = (self.service.clone(), activity.clone(), admission.clone());
+        let stack = self.service.clone();
+        let call_activity = activity.clone();
+        let call_admission = admission.clone();
         let service = service_fn(move |request| {
-            let (service, activity, admission) = shared.clone();
-            in_flight::call(service, request, activity, admission)
+            in_flight::call(stack.clone(), request, call_activity.clone(), call_admission.clone())
         });
         async move {
             connection::drive(protocols.serve_connection(io, service), &activity, &admission).await;
@@ -171,25 +176,25 @@ where
     /// Returns the number of calls that did not finish.
     pub async fn shut_down(&self, shutdown: &mut ShutdownSignal) -> usize {
         let admission = &self.admission;
-        let in_flight = || admission.in_flight.load(Ordering::Relaxed);
-        let open = admission.limits.max_connections - admission.permits.available_permits();
-        if open > 0 {
-            let in_flight = in_flight();
-            tracing::info!("stopping; {in_flight} calls are in flight on {open} connections");
+        let call_count = || admission.in_flight.load(Ordering::Relaxed);
+        let open_count = admission.limits.max_connections - admission.permits.available_permits();
+        if open_count > 0 {
+            tracing::info!("stopping; {} calls are in flight on {open_count} connections", call_count());
         }
         let cut_before = admission.cut.load(Ordering::Relaxed);
         admission.shutdown.send_replace(true);
-        let all = admission.limits.max_connections.try_into().unwrap_or(u32::MAX);
-        let (unfinished, reason) = tokio::select! {
-            _ = admission.permits.acquire_many(all) => (0, "their clients did not read the responses"),
-            () = sleep(admission.limits.grace) => (in_flight(), "the time to finish is over (--grace)"),
-            () = shutdown.received(2) => (in_flight(), "a second signal was received"),
+        // All permits are available when the last connection has ended.
+        let all_permits = admission.limits.max_connections.try_into().unwrap_or(u32::MAX);
+        let (unfinished_count, reason) = tokio::select! {
+            _ = admission.permits.acquire_many(all_permits) => (0, "their clients did not read the responses"),
+            () = sleep(admission.limits.grace) => (call_count(), "the time to finish is over (--grace)"),
+            () = shutdown.received(2) => (call_count(), "a second signal was received"),
         };
-        let cut = unfinished + admission.cut.load(Ordering::Relaxed) - cut_before;
-        if cut > 0 {
-            tracing::warn!("stopped with {cut} calls in flight: {reason}");
+        let cut_count = unfinished_count + admission.cut.load(Ordering::Relaxed) - cut_before;
+        if cut_count > 0 {
+            tracing::warn!("stopped with {cut_count} calls in flight: {reason}");
         }
-        cut
+        cut_count
     }
 }
 

@@ -52,17 +52,17 @@ pub fn stack(
         naming = naming.total_limit(total_limit);
     }
 
-    let (timeout, deadline) = (settings.timeout, settings.deadline);
+    let timeout = settings.timeout;
+    let deadline = settings.deadline;
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
         .layer_fn(Log)
         // Above all work: a path out of scope never reaches the upstream.
-        .layer_fn(move |inner| Route::new(inner, names.clone()))
+        .layer_fn(move |inner| Route { inner, names: names.clone() })
         // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
         .map_response(coding::finish_compression)
         .layer(coding::compression())
-        // Above the naming layer: while that buffers a body, no headers are out, and a failure of the body can still
-        // become a 502 or 504 (`Skip::BodyFailed`).
+        // Above the naming layer: a body that fails while it is buffered becomes a 502 or 504 (`Skip::BodyFailed`).
         .layer_fn(Errors)
         // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
         .layer(naming)
@@ -71,7 +71,7 @@ pub fn stack(
         .layer(DecompressionLayer::new())
         .map_response(coding::begin_decompression)
         // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
-        .layer_fn(move |inner| Timeouts::new(inner, timeout, deadline))
+        .layer_fn(move |inner| Timeouts { inner, timeout, deadline })
         // Changes the headers for the next hop, and sends requests again that the upstream did not process.
         .service(upstream::service(settings)?))
 }

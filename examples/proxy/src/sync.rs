@@ -26,8 +26,8 @@ pub fn start(
 ) -> Result<SharedKeyNames, StartError> {
     let key =
         AdminKey::from_env("OPENAI_ADMIN_KEY").map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
-    let client = client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
-    let directory = Directory::openai(client, key).base_url(settings.base.clone());
+    let api = api_client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
+    let directory = Directory::openai(api, key).base_url(settings.base.clone());
     let (names, follower) = directory.watch(files, cache).map_err(|e| match e.kind() {
         DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
         _ => StartError::cannot_start(e),
@@ -42,8 +42,8 @@ pub async fn fill_demo(settings: &ProxySettings, names: &SharedKeyNames) -> Resu
     let key = AdminKey::new("demo".into()).map_err(StartError::cannot_start)?;
     let mut known = KeyNames::default();
     print_line("the names of the keys, from the demo's lists:");
-    let client = client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
-    for directory in [Directory::openai(client.clone(), key.clone()), Directory::anthropic(client, key)] {
+    let api = api_client(&settings.base, &settings.roots).map_err(StartError::cannot_start)?;
+    for directory in [Directory::openai(api.clone(), key.clone()), Directory::anthropic(api, key)] {
         let listing = directory.base_url(settings.base.clone()).list().await;
         let (merged, changes) = listing.merge_into(&known);
         print_line(&format!("  {} keys, {} new names", listing.keys(), changes.new));
@@ -80,10 +80,11 @@ impl EventLog {
                     self.cache_error = Some(error);
                 }
             }
-            event => tracing::warn!("names from the API: {event:?}"),
+            other => tracing::warn!("names from the API: {other:?}"),
         }
     }
 
+    /// Logs the missing lists if they have changed since the last listing.
     fn log_missing(&mut self, missing: Vec<String>) {
         if missing == self.missing {
             return;
@@ -108,8 +109,8 @@ pub fn missing_lines(missing: &[MissingList]) -> Vec<String> {
     lines
 }
 
-/// Creates a client with connections of its own, so that a listing takes none from the proxy's requests.
-pub fn client(
+/// Creates an HTTP client with connections of its own, so that a listing takes none from the proxy's requests.
+pub fn api_client(
     base: &BaseUrl,
     roots: &Roots,
 ) -> io::Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>> {

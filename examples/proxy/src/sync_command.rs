@@ -20,9 +20,6 @@ const FAILED: u8 = 1;
 /// Some lists are missing. The file contains the names of the others.
 const INCOMPLETE: u8 = 3;
 
-/// The longest time between two listings, in minutes: one week.
-const MAX_MINUTES: f64 = 7.0 * 24.0 * 60.0;
-
 #[derive(Clone, clap::Args)]
 pub struct SyncFlags {
     /// Map file: names in it are kept, and learned names are added. It is created if it is missing
@@ -39,7 +36,7 @@ pub struct SyncFlags {
     pub base_url: Option<String>,
 
     /// Minutes between two listings, for example 0.5; without it, one listing
-    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    #[arg(long, value_name = "MINUTES", value_parser = parse_minutes)]
     pub every: Option<Duration>,
 
     /// Maximum number of concurrent requests
@@ -62,34 +59,39 @@ impl fmt::Debug for SyncFlags {
 
 /// Runs the subcommand. With `--every`, it ends at a signal.
 pub fn run(flags: SyncFlags) -> ExitCode {
-    let code = directory(&flags).and_then(|directory| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(runtime.block_on(repeat_sync(&directory, &flags))?)
-    });
-    ExitCode::from(code.unwrap_or_else(|e| {
+    let code = run_to_code(&flags).unwrap_or_else(|e| {
         eprintln!("error: {e}");
         FAILED
-    }))
+    });
+    ExitCode::from(code)
 }
 
-fn directory(flags: &SyncFlags) -> Result<Directory, Box<dyn Error>> {
-    let (key_variable, url_variable, public) = match flags.api {
+fn run_to_code(flags: &SyncFlags) -> Result<u8, Box<dyn Error>> {
+    let directory = build_directory(flags)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(repeat_sync(&directory, flags))?)
+}
+
+/// Builds the [`Directory`] of the selected API. Fails without an admin key, or if the base URL is invalid.
+fn build_directory(flags: &SyncFlags) -> Result<Directory, Box<dyn Error>> {
+    let (key_variable, url_variable, public_url) = match flags.api {
         Provider::Openai => ("OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", BaseUrl::openai()),
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", "ANTHROPIC_BASE_URL", BaseUrl::anthropic()),
     };
     let key = AdminKey::from_env(key_variable)?;
     let base = match flags.base_url.clone().or_else(|| std::env::var(url_variable).ok()) {
         Some(url) => url.parse()?,
-        None => public,
+        None => public_url,
     };
-    let client = sync::client(&base, &Roots::Platform)?;
+    let api = sync::api_client(&base, &Roots::Platform)?;
     let directory = match flags.api {
-        Provider::Openai => Directory::openai(client, key),
-        Provider::Anthropic => Directory::anthropic(client, key),
+        Provider::Openai => Directory::openai(api, key),
+        Provider::Anthropic => Directory::anthropic(api, key),
     };
     Ok(directory.base_url(base).concurrency(flags.concurrency))
 }
 
+/// Writes the file once, or with `--every` until a signal, and returns the exit code.
 async fn repeat_sync(directory: &Directory, flags: &SyncFlags) -> io::Result<u8> {
     let Some(every) = flags.every else {
         return Ok(sync_once(directory, flags).await);
@@ -108,6 +110,7 @@ async fn repeat_sync(directory: &Directory, flags: &SyncFlags) -> io::Result<u8>
     }
 }
 
+/// Writes the file after one listing, with a progress bar, and returns the exit code.
 async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
     let bar = ProgressBar::no_length().with_message("0 keys");
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} lists, {msg}");
@@ -117,7 +120,7 @@ async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
     let result = directory.sync(&flags.file).await;
     bar.finish_and_clear();
     match result {
-        Ok(synced) => report(&synced),
+        Ok(synced) => print_result(&synced),
         Err(error) => {
             eprintln!("error: {error}");
             FAILED
@@ -138,19 +141,21 @@ fn show_progress(bar: &ProgressBar, progress: ListingProgress) {
 }
 
 /// Prints the result of a listing and its missing lists, and returns the exit code.
-fn report(synced: &Synced) -> u8 {
+fn print_result(synced: &Synced) -> u8 {
     println!("{synced}{}", if synced.written { "" } else { " (the file is unchanged)" });
     for line in sync::missing_lines(&synced.listing.missing) {
         eprintln!("missing: {line}");
     }
-    match synced.listing.keys() {
-        _ if synced.listing.missing.is_empty() => COMPLETE,
-        0 => FAILED,
+    match (synced.listing.missing.len(), synced.listing.keys()) {
+        (0, _) => COMPLETE,
+        (_, 0) => FAILED,
         _ => INCOMPLETE,
     }
 }
 
-fn minutes(text: &str) -> Result<Duration, String> {
+/// Parses a number of minutes. Fails for more than a week, and below 0.6 seconds.
+fn parse_minutes(text: &str) -> Result<Duration, String> {
+    const MAX_MINUTES: f64 = 7.0 * 24.0 * 60.0;
     match text.parse::<f64>() {
         // NaN is in no range.
         Ok(minutes) if (0.01..=MAX_MINUTES).contains(&minutes) => Ok(Duration::from_secs_f64(minutes * 60.0)),

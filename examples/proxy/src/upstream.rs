@@ -27,18 +27,14 @@ use http::{Request, Response};
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::settings::ProxySettings;
-use client::{Clients, UpstreamBody};
+use client::{UpstreamBody, UpstreamClients};
 use failure::Failure;
 use forward::Gateway;
 use replay::ReplayBody;
 use retry::RetryPolicy;
 use upload::Upload;
 
-/// Returns the service that forwards requests to the upstream.
-///
-/// # Errors
-///
-/// If the TLS configuration cannot be made.
+/// Returns the service that forwards requests to the upstream. An error means that the TLS configuration cannot be made.
 pub fn service(
     settings: &ProxySettings,
 ) -> io::Result<
@@ -48,15 +44,16 @@ pub fn service(
     + use<>,
 > {
     let gateway = Arc::new(Gateway::new(&settings.base));
-    let clients = Arc::new(Clients::new(settings)?);
-    let client = ServiceBuilder::new()
+    let clients = Arc::new(UpstreamClients::new(settings)?);
+    let sender = ServiceBuilder::new()
         .retry(RetryPolicy::default())
         .service_fn(move |request: Request<ReplayBody>| clients.clone().send(request));
     Ok(service_fn(move |mut request: Request<Upload>| {
-        let (gateway, client) = (gateway.clone(), client.clone());
+        let gateway = gateway.clone();
+        let sender = sender.clone();
         async move {
             gateway.prepare_request(&mut request)?;
-            let mut response = client.oneshot(request.map(ReplayBody::new)).await?;
+            let mut response = sender.oneshot(request.map(ReplayBody::new)).await?;
             gateway.prepare_response(&mut response)?;
             Ok(response)
         }

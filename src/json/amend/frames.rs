@@ -75,8 +75,7 @@ impl FrameBuffer {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
-    /// Returns the next unscanned bytes: a slice of a frame, or a copy of several short slices. Returns `None` if all
-    /// bytes are scanned.
+    /// Returns the next unscanned bytes, if there are any: a slice of a frame, or a copy of several short slices.
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
         let (frame, from) = self.cursor;
         let len = self.next_slice().len();
@@ -90,13 +89,13 @@ impl FrameBuffer {
 
     /// Copies the short slices at the cursor to `batch`, of at most `MAX_BATCH` bytes. The batch is empty if there are none.
     fn copy_short_slices(&mut self) {
+        // Taken out of `self`, from which the slices are borrowed.
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         loop {
             let slice = self.next_slice();
             let len = slice.len();
-            let is_short = len > 0 && len < SHORT_SLICE;
-            if !is_short || batch.len() + len > MAX_BATCH {
+            if len == 0 || len >= SHORT_SLICE || batch.len() + len > MAX_BATCH {
                 break;
             }
             batch.extend_from_slice(slice);
@@ -131,7 +130,7 @@ impl FrameBuffer {
         self.frame(0)
     }
 
-    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at the same byte.
+    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at its byte.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let Some(front) = self.frames.front_mut() else { return Bytes::new() };
         let is_whole_frame = front.len() <= len;

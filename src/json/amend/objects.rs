@@ -111,7 +111,7 @@ impl Objects {
         }
     }
 
-    /// Decides the innermost object, which ends before `at`. The edit of an object with one id and no name stays as it is.
+    /// Decides the innermost object, which ends before `at`. With one id and no name, its edit stays as it is.
     #[inline(always)]
     pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
         let Some(object) = self.open.last() else { return };

@@ -75,7 +75,6 @@ impl Prefixes {
         Prefix(Prefix::SPACED + self.spaced.len() as u8 - 1)
     }
 
-    /// The text of a prefix.
     #[inline]
     pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
         match prefix {

@@ -175,7 +175,6 @@ impl Sink for IdSink<'_> {
         self.value_end(at.end, value);
     }
 
-    /// Decides the object if it contains an id or a name.
     #[inline(always)]
     fn object_end(&mut self, at: u64, depth: usize) {
         if self.objects.open.last().is_some_and(|object| object.depth == depth) {

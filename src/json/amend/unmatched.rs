@@ -20,8 +20,7 @@ pub(super) struct UnmatchedIds {
 }
 
 impl UnmatchedIds {
-    /// Adds an id that ends before `at`, unless it was added before, there are too many, or it cannot be in any map
-    /// because it is too long or not UTF-8.
+    /// Adds an id that ends before `at`, unless it was added already, or is too long for any map.
     pub(super) fn add(&mut self, at: u64, id: &[u8]) {
         if id.len() > KeyNames::MAX_LEN || self.hashes.len() == MAX_UNMATCHED {
             return;

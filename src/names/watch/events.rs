@@ -95,11 +95,11 @@ impl DirectoryWatcher {
             if self.watched.contains_key(&directory) {
                 continue;
             }
-            let identity = identity(&directory);
+            let current_identity = identity(&directory);
             // Not recursive: a directory may contain a whole disk.
             match self.call(|native| native.watch(&directory, RecursiveMode::NonRecursive)) {
                 Ok(()) => {
-                    self.watched.insert(directory, identity);
+                    self.watched.insert(directory, current_identity);
                     any_new = true;
                 }
                 Err(error) => last_error = Some(error),

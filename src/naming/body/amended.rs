@@ -25,7 +25,7 @@ impl<B: Body> AmendedBody<B> {
         Self { upstream, transfer: Transfer::new(report) }
     }
 
-    /// Buffers the body until the headers can go out.
+    /// Buffers the body and scans it until the headers can go out.
     pub(crate) fn poll_decided(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         while !this.transfer.is_decided() {
@@ -42,6 +42,7 @@ impl<B: Body> AmendedBody<B> {
         parts.extensions.insert(state);
     }
 
+    /// Returns the next settled chunk, and polls the upstream body for more. After all data come trailers or an error.
     pub(super) fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +54,7 @@ impl<B: Body> AmendedBody<B> {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             match &mut transfer.state {
-                TransferState::Streaming(end) => match end.take() {
+                TransferState::Streaming(received_end) => match received_end.take() {
                     Some(end) => transfer.finish_streaming(end),
                     None => transfer.receive(ready!(this.upstream.as_mut().poll_frame(cx))),
                 },
@@ -74,15 +75,17 @@ impl<B: Body> AmendedBody<B> {
         }
     }
 
+    /// The length of the rest of the output, which is unknown as long as edits may follow.
     pub(super) fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::default();
         match self.transfer.state {
             TransferState::Draining { content_length: Some(length), .. } => hint.set_exact(length),
             TransferState::Done => hint.set_exact(0),
             TransferState::Passing => {
-                let (buffered, rest) = (self.transfer.buffered_len(), self.upstream.size_hint());
-                hint.set_lower(rest.lower().saturating_add(buffered));
-                if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(buffered)) {
+                let buffered = self.transfer.buffered_len();
+                let upstream_hint = self.upstream.size_hint();
+                hint.set_lower(upstream_hint.lower().saturating_add(buffered));
+                if let Some(upper) = upstream_hint.upper().and_then(|rest| rest.checked_add(buffered)) {
                     hint.set_upper(upper);
                 }
             }

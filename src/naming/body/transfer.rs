@@ -54,6 +54,8 @@ pub(super) enum BodyEnd<E> {
 }
 
 impl<E> Transfer<E> {
+    /// Creates the transfer of a body that is buffered first. If it is streamed later, only undecided objects stay
+    /// buffered, so the window for them is the limit of the body.
     pub(super) fn new(report: Box<Report>) -> Self {
         let settings = &report.settings;
         let rules = Rules {
@@ -70,11 +72,13 @@ impl<E> Transfer<E> {
         }
     }
 
-    /// Receives the next frame of the upstream body.
+    /// Buffers the next frame of the upstream body, or stores its end.
     pub(super) fn receive<D: Buf>(&mut self, frame: Option<Result<Frame<D>, E>>) {
-        let received_end = match frame.map(|frame| frame.map(Frame::into_data)) {
-            Some(Ok(Ok(data))) => return self.amender.push(into_bytes(data)),
-            Some(Ok(Err(frame))) => BodyEnd::Complete(frame.into_trailers().ok()),
+        let received_end = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return self.amender.push(into_bytes(data)),
+                Err(frame) => BodyEnd::Complete(frame.into_trailers().ok()),
+            },
             Some(Err(error)) => BodyEnd::Failed(error),
             None => BodyEnd::Complete(None),
         };
@@ -85,22 +89,23 @@ impl<E> Transfer<E> {
 
     // === Before the headers ===
 
-    /// Scans the buffered bytes within the limit. Small frames wait for more.
+    /// Scans the buffered bytes within the limit, and ends the scan with the body. Small frames wait for more.
     pub(super) fn scan_to_limit(&mut self) {
         self.reserve();
-        if !self.amender.has_batch() && !self.has_ended() && !self.is_over_limit() {
+        let must_wait = !self.amender.has_batch() && !self.has_ended() && !self.is_over_limit();
+        if must_wait {
             return;
         }
         while self.scan_allowed_batch() {
             self.reserve();
         }
-        if matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_)))) && !self.is_over_limit()
-        {
+        let is_complete = matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_))));
+        if is_complete && !self.is_over_limit() {
             self.amender.finish();
         }
     }
 
-    /// Scans the next batch, unless more bytes than allowed are scanned or charged.
+    /// Scans the next batch, unless more bytes than allowed are scanned or charged. Returns false if none was scanned.
     fn scan_allowed_batch(&mut self) -> bool {
         let charged = self.amender.scanned() + self.amender.edit_charge();
         charged <= self.allowed() && self.amender.scan_batch()
@@ -133,15 +138,15 @@ impl<E> Transfer<E> {
         self.has_ended() || self.is_over_limit() || self.is_invalid_and_unchanged()
     }
 
-    /// True if the body exceeded the limit before the error that leaves it unchanged. One large frame can contain both.
+    /// True if the body exceeds the limit, unless it is unchanged because of an error before the limit. One large frame
+    /// can contain both.
     fn must_stream(&self) -> bool {
         let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
-        let is_error_first =
-            self.is_invalid_and_unchanged() && held_at_error.is_some_and(|held| held < self.allowed());
-        self.is_over_limit() && !is_error_first
+        let is_error_first = held_at_error.is_some_and(|held| held < self.allowed());
+        self.is_over_limit() && !(is_error_first && self.is_invalid_and_unchanged())
     }
 
-    /// Corrects the headers and starts to send the body.
+    /// Corrects the headers and starts to send the body, which is streamed if it exceeds the limit.
     pub(super) fn decide(&mut self, headers: &mut HeaderMap) -> ResponseState {
         if self.is_over_limit() {
             self.amender.disable_prefilter();
@@ -160,10 +165,9 @@ impl<E> Transfer<E> {
             response_headers::amend(headers, None);
             return ResponseState::Streaming;
         }
-        let skip = match (&end, self.amender.error()) {
-            (Some(BodyEnd::Failed(_)), _) if !self.is_invalid_and_unchanged() => Some(Skip::BodyFailed),
-            (_, error) => error.map(Skip::from),
-        };
+        // After an error in its text, the body stays unchanged, and a later failure has no effect on the outcome.
+        let has_failed = matches!(end, Some(BodyEnd::Failed(_))) && !self.is_invalid_and_unchanged();
+        let skip = if has_failed { Some(Skip::BodyFailed) } else { self.amender.error().map(Skip::from) };
         match skip {
             Some(_) => self.amender.discard_edits(),
             None => self.report_ids(),
@@ -177,6 +181,7 @@ impl<E> Transfer<E> {
         outcome.into()
     }
 
+    /// Corrects the headers and the trailers of a body that has ended, and returns its state.
     fn start_draining(&self, mut end: BodyEnd<E>, headers: &mut HeaderMap) -> TransferState<E> {
         let is_changed = self.amender.is_changed();
         // A body with trailers has no Content-Length over HTTP/1.1 (RFC 9112 §6.3, §7.1.2). The length of an unchanged
@@ -185,7 +190,7 @@ impl<E> Transfer<E> {
             matches!(end, BodyEnd::Complete(None)) && !response_headers::announces_trailers(headers);
         let length = self.amender.output_len();
         let is_exact = is_changed || !response_headers::contradicts_length(headers, length);
-        let content_length = (has_length && is_exact).then_some(length);
+        let content_length = if has_length && is_exact { Some(length) } else { None };
         if is_changed {
             response_headers::amend(headers, content_length);
             if let BodyEnd::Complete(Some(trailers)) = &mut end {
@@ -197,8 +202,8 @@ impl<E> Transfer<E> {
 
     // === After the headers ===
 
-    /// Returns the next chunk of the output. A streamed body is scanned batch by batch, because one frame can contain
-    /// any number of edits.
+    /// Returns the next chunk of the output, or `None` if no further byte is settled. A streamed body is scanned batch
+    /// by batch, because one frame can contain any number of edits.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
         let mut chunk = self.amender.next_chunk();
         while chunk.is_none() && self.is_streaming() && self.amender.scan_batch() {
@@ -227,25 +232,28 @@ impl<E> Transfer<E> {
             BodyEnd::Failed(_) => self.amender.abort(),
             BodyEnd::Complete(trailers) => {
                 self.amender.finish();
-                trailers.iter_mut().for_each(response_headers::amend_trailers);
+                if let Some(trailers) = trailers {
+                    response_headers::amend_trailers(trailers);
+                }
             }
         }
         self.report_progress(Some(&end));
         self.state = TransferState::Draining { end, content_length: None };
     }
 
-    /// Passes a frame of an invalid body.
+    /// Passes a frame of an invalid body. A frame without data is the last one.
     pub(super) fn pass<D: Buf>(
         &mut self,
         frame: Option<Result<Frame<D>, E>>,
     ) -> Option<Result<Frame<Bytes>, E>> {
-        if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+        let is_data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        if !is_data {
             self.take_end();
         }
-        frame.map(|frame| frame.map(|frame| frame.map_data(into_bytes)))
+        frame.map(|result| result.map(|frame| frame.map_data(into_bytes)))
     }
 
-    /// Returns the last frame, after all data.
+    /// Sends the report, and returns the trailers or the error after all data, if there are any.
     pub(super) fn take_end(&mut self) -> Option<Result<Frame<Bytes>, E>> {
         self.report.send();
         match mem::replace(&mut self.state, TransferState::Done) {
@@ -271,6 +279,7 @@ impl<E> Transfer<E> {
         self.report.set_outcome(self.outcome(skip));
     }
 
+    /// The outcome of a body that was skipped for this reason, or was not skipped.
     fn outcome(&self, skip: Option<Skip>) -> Outcome {
         let counts = self.amender.counts();
         match skip {
@@ -280,13 +289,13 @@ impl<E> Transfer<E> {
         }
     }
 
-    /// Logs the settled ids and reports the unmatched ones.
+    /// Logs the settled ids and reports the unmatched ones, with the whole body if it is still buffered.
     fn report_ids(&mut self) {
         #[cfg(feature = "tracing")]
         events::named(self.amender.named());
         let unmatched = self.amender.take_unmatched();
         if !unmatched.is_empty() {
-            let whole_body = (!self.is_streaming()).then(|| self.amender.buffered());
+            let whole_body = if self.is_streaming() { None } else { Some(self.amender.buffered()) };
             self.report.record_unmatched(unmatched, whole_body);
         }
     }

@@ -27,7 +27,7 @@ fn refusal_under_an_openai_path_has_openais_error_form() {
         (FilterError::TooLong, Refusal::UriTooLong, 414, bad_request, "uri_too_long"),
     ] {
         assert_eq!(classify(&error, &checkout()), refusal);
-        let message = message(&error, &checkout());
+        let message = explain(&error, &checkout());
         assert!(message.ends_with('.'), "{message}");
         let response = default_response(refusal, &message, "/v1/organization/costs");
         assert_eq!(response.status().as_u16(), status);
@@ -66,7 +66,7 @@ fn unknown_name_in_an_incomplete_map_is_a_503() {
     for names in [names.snapshot(), partial] {
         let refusal = classify(&unknown("x"), &names);
         assert_eq!(refusal, Refusal::NamesIncomplete);
-        assert!(message(&unknown("x"), &names).contains("'x'"));
+        assert!(explain(&unknown("x"), &names).contains("'x'"));
         let response = default_response(refusal, "", "/v1/organization/costs");
         assert_eq!(
             (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
@@ -84,7 +84,7 @@ fn unknown_name_in_an_incomplete_map_is_a_503() {
 
 #[test]
 fn message_repeats_only_the_requested_name() {
-    let message = |name: &str| message(&unknown(name), &checkout());
+    let message = |name: &str| explain(&unknown(name), &checkout());
     assert_eq!(message("checkout"), "No API key is named 'checkout'.");
     let special = "\"}\\ \n\u{0} é 🗝 </script>";
     assert_eq!(message(special), format!("No API key is named '{special}'."));
@@ -96,9 +96,9 @@ fn message_repeats_only_the_requested_name() {
 fn message_shortens_long_names_between_characters() {
     for (character, count) in [("x", 256), ("é", 128), ("–", 85), ("🗝", 64)] {
         let longest = character.repeat(count);
-        assert_eq!(message(&unknown(&longest), &checkout()), format!("No API key is named '{longest}'."));
+        assert_eq!(explain(&unknown(&longest), &checkout()), format!("No API key is named '{longest}'."));
         for longer in [count + 1, 60_000] {
-            let message = message(&unknown(&character.repeat(longer)), &checkout());
+            let message = explain(&unknown(&character.repeat(longer)), &checkout());
             assert_eq!(message, format!("No API key is named '{longest}…'."));
         }
     }
@@ -107,12 +107,12 @@ fn message_shortens_long_names_between_characters() {
 #[test]
 fn message_about_a_value_with_a_comma_explains_the_list_forms() {
     let error = FilterError::UnknownName { name: "ops".into(), has_comma: true };
-    assert!(message(&error, &checkout()).contains("api_key_names[]=a&api_key_names[]=b"));
+    assert!(explain(&error, &checkout()).contains("api_key_names[]=a&api_key_names[]=b"));
 }
 
 #[test]
 fn suggestions_are_quoted() {
     let names = snapshot(&[("key_1", "billing"), ("key_2", "billings")]);
-    assert_eq!(suggestions("billin", &names), " Similar names: 'billing', 'billings'.");
-    assert_eq!(suggestions("search", &names), "");
+    assert_eq!(suggest("billin", &names), " Similar names: 'billing', 'billings'.");
+    assert_eq!(suggest("search", &names), "");
 }

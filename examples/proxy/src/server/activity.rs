@@ -21,7 +21,7 @@ pub(super) struct ActivityState {
     next_id: u64,
     is_http2: bool,
     /// The number of requests whose content is incomplete. It may arrive after the response.
-    pub(super) uploads: usize,
+    pub(super) upload_count: usize,
     /// True from the first byte of request headers, or the start of the connection, until they are complete.
     pub(super) is_reading_headers: bool,
     /// The latest start of the connection or of request headers, or end of a call or of an upload.
@@ -37,13 +37,14 @@ pub(super) struct Call {
 }
 
 impl Activity {
+    /// Creates the activity of a connection that begins now.
     pub(super) fn new() -> Self {
         let state = ActivityState {
             is_reset: false,
             calls: Vec::new(),
             next_id: 0,
             is_http2: false,
-            uploads: 0,
+            upload_count: 0,
             is_reading_headers: true,
             since: Instant::now(),
         };
@@ -56,16 +57,17 @@ impl Activity {
 }
 
 impl ActivityState {
-    /// Returns the time of the oldest stall if every response is stalled: a client may read one before another.
+    /// Returns the oldest stall if every response is stalled, because a client may read one response before another.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
-        // `None` is less than any `Some`.
+        // `None` is less than any `Some`, so that one response without a stall makes the minimum `None`.
         self.calls.iter().map(|call| call.stalled_since).min().flatten()
     }
 
-    /// Records that bytes have arrived.
+    /// Records that bytes have arrived. On an idle HTTP/1.1 connection, they begin request headers.
     pub(super) fn on_read(&mut self) {
-        // HTTP/2 has other frames than headers.
-        if !self.is_http2 && !self.is_reading_headers && self.calls.is_empty() && self.uploads == 0 {
+        let is_idle = !self.is_reading_headers && self.calls.is_empty() && self.upload_count == 0;
+        // In HTTP/2, the bytes may be a frame without headers.
+        if is_idle && !self.is_http2 {
             self.is_reading_headers = true;
             self.since = Instant::now();
         }
@@ -75,25 +77,26 @@ impl ActivityState {
     pub(super) fn begin_call(&mut self, is_http2: bool, has_content: bool) -> u64 {
         self.is_http2 = is_http2;
         self.is_reading_headers = false;
-        self.uploads += usize::from(has_content);
+        self.upload_count += usize::from(has_content);
         self.next_id += 1;
         self.calls.push(Call { id: self.next_id, since: Instant::now(), stalled_since: None });
         self.next_id
     }
 
-    /// Records a chunk for the client. It has read those before, or will soon.
-    pub(super) fn on_chunk(&mut self, id: u64, bytes: usize) {
-        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
-            let now = Instant::now();
-            // A small chunk extends the time by no more than its reading may take.
-            let earned = Duration::from_millis(bytes as u64 / MIN_READ_RATE);
-            call.stalled_since = Some(call.stalled_since.map_or(now, |since| now.min(since + earned)));
-        }
+    /// Records a chunk for the client, and moves the start of a stall forward by the time that reading it may take.
+    pub(super) fn on_chunk(&mut self, id: u64, byte_count: usize) {
+        let Some(call) = self.calls.iter_mut().find(|call| call.id == id) else { return };
+        let now = Instant::now();
+        let read_time = Duration::from_millis(byte_count as u64 / MIN_READ_RATE);
+        let stall_start = call.stalled_since.map_or(now, |since| now.min(since + read_time));
+        call.stalled_since = Some(stall_start);
     }
 
-    /// Records that the client has read all there is.
+    /// Records that the client has read all chunks of a response, and that the call waits for the upstream.
     pub(super) fn on_drained(&mut self, id: u64) {
-        self.calls.iter_mut().filter(|call| call.id == id).for_each(|call| call.stalled_since = None);
+        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
+            call.stalled_since = None;
+        }
     }
 
     /// Records that the last byte of a response was written, or never will be.
@@ -104,7 +107,7 @@ impl ActivityState {
 
     /// Records that the last byte of a request's content was received, or never will be.
     pub(super) fn end_upload(&mut self) {
-        self.uploads -= 1;
+        self.upload_count -= 1;
         self.since = Instant::now();
     }
 }

@@ -1,7 +1,7 @@
 //! Admission: the limits on connections and on calls in flight, and eviction to make room.
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -46,6 +46,7 @@ struct Candidates {
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
+    /// Creates the admission of a server without connections.
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -61,11 +62,14 @@ impl Admission {
         }
     }
 
-    /// Waits for a permit for one more connection. When full, it evicts idle connections, or else stalled ones.
+    /// Waits for a permit, and evicts the longest-idle connections, or else stalled ones. Never returns `None`.
     pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if self.permits.available_permits() == 0 {
-                self.evict(true);
+                let Connections { all, idle, stalled } = &mut *self.connections();
+                if !idle.evict_longest(all) {
+                    stalled.evict_longest(all);
+                }
             }
             if let Ok(permit) = timeout(EVICTION_INTERVAL, self.permits.clone().acquire_owned()).await {
                 return permit.ok();
@@ -73,16 +77,13 @@ impl Admission {
         }
     }
 
-    /// Evicts the longest-idle connection, if permitted, or else the longest-stalled one. Returns false if there is none.
-    fn evict(&self, may_be_idle: bool) -> bool {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let Connections { all, idle, stalled } = &mut *connections;
-        (may_be_idle && idle.evict_longest(all)) || stalled.evict_longest(all)
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection to those that may be evicted.
+    /// Adds a connection to those that may be evicted. Removes ended ones when the list is long.
     pub(super) fn add(&self, activity: &Arc<Activity>) {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self.connections();
         if connections.all.len() >= 2 * self.limits.max_connections {
             connections.all.retain(|activity| activity.strong_count() > 0);
         }
@@ -91,8 +92,8 @@ impl Admission {
 
     /// Counts a call. Returns an [`Overload`] if it exceeds the limit.
     pub(super) fn begin_call(self: &Arc<Self>) -> Option<Overload> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        (before >= self.limits.max_in_flight).then(|| Overload(self.clone()))
+        let exceeds_limit = self.in_flight.fetch_add(1, Ordering::Relaxed) >= self.limits.max_in_flight;
+        exceeds_limit.then(|| Overload(self.clone()))
     }
 }
 
@@ -103,32 +104,41 @@ impl Candidates {
 
     /// Evicts the connection that has waited longest. Returns false if none has waited long enough.
     fn evict_longest(&mut self, all: &[Weak<Activity>]) -> bool {
-        let now = Instant::now();
-        // Waits that begin later are shorter, so that the order stays right until the list is empty.
-        if self.longest_last.is_empty() && now >= self.next_search {
-            self.next_search = now + EVICTION_INTERVAL;
-            self.longest_last.extend(all.iter().filter_map(|activity| {
-                let since = (self.waits_since)(&activity.upgrade()?.state())?;
-                (since + MIN_WAIT <= now).then(|| (since, activity.clone()))
-            }));
-            self.longest_last.sort_by_key(|(since, _)| Reverse(*since));
+        // The list is used up before the next search: later waits are shorter than the listed ones.
+        if self.longest_last.is_empty() && Instant::now() >= self.next_search {
+            self.search(all);
         }
-        while let Some((since, activity)) = self.longest_last.pop() {
-            // Skips connections that have ended, or were used, since the search.
-            if let Some(activity) = activity.upgrade()
-                && (self.waits_since)(&activity.state()) == Some(since)
-            {
+        while let Some((listed_since, weak)) = self.longest_last.pop() {
+            let Some(activity) = weak.upgrade() else { continue };
+            let current_since = (self.waits_since)(&activity.state());
+            // The start of the wait has changed if the connection was used after the search.
+            if current_since == Some(listed_since) {
                 activity.evicted.notify_one();
                 return true;
             }
         }
         false
     }
+
+    /// Lists the connections that have waited long enough, in the order of their waits with the longest last.
+    fn search(&mut self, all: &[Weak<Activity>]) {
+        let now = Instant::now();
+        self.next_search = now + EVICTION_INTERVAL;
+        for weak in all {
+            let Some(activity) = weak.upgrade() else { continue };
+            let Some(since) = (self.waits_since)(&activity.state()) else { continue };
+            if now >= since + MIN_WAIT {
+                self.longest_last.push((since, weak.clone()));
+            }
+        }
+        self.longest_last.sort_by_key(|(since, _)| Reverse(*since));
+    }
 }
 
 impl Overload {
     /// Makes room by evicting the connection that has been stalled longest. Returns false if there is none.
     pub fn evict_stalled(&self) -> bool {
-        self.0.evict(false)
+        let Connections { all, stalled, .. } = &mut *self.0.connections();
+        stalled.evict_longest(all)
     }
 }

@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct ClientStream<I> {
     pub(super) inner: I,
     pub(super) activity: Arc<Activity>,
-    /// Makes the system discard unsent bytes when the stream is dropped. Otherwise it keeps them for minutes.
+    /// Makes the system discard unsent bytes when the stream is dropped. By default, the system keeps them for minutes.
     pub(super) reset: fn(&I),
 }
 
@@ -32,7 +32,7 @@ enum ConnectionStep {
     Close,
 }
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends, or until a timeout or an eviction closes it. Counts the calls that are cut.
 pub(super) async fn drive<C>(connection: C, activity: &Activity, admission: &Admission)
 where
     C: GracefulConnection<Error: fmt::Display>,
@@ -43,7 +43,7 @@ where
     let mut timer = pin!(sleep(admission.limits.shortest_timeout()));
     loop {
         let step = tokio::select! {
-            // The connection first: a request that has already arrived is served, also during a shutdown.
+            // The connection is polled first: a request that has arrived is served, also during a shutdown.
             biased;
             result = connection.as_mut() => {
                 return result.unwrap_or_else(|e| tracing::debug!("a connection ended: {e}"));
@@ -53,7 +53,7 @@ where
             () = timer.as_mut() => next_step(&activity.state(), &admission.limits, shutdown_since),
         };
         match step {
-            ConnectionStep::WaitUntil(limit) => timer.as_mut().reset(limit),
+            ConnectionStep::WaitUntil(time) => timer.as_mut().reset(time),
             ConnectionStep::ShutDown => {
                 shutdown_since = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
@@ -63,14 +63,14 @@ where
         }
     }
 
-    // Polled once more: in HTTP/2 this sends GOAWAY, if the socket has room for it.
+    // In HTTP/2, one more poll sends GOAWAY, if the socket has room for that frame.
     connection.as_mut().graceful_shutdown();
     let _ = timeout(Duration::ZERO, connection).await;
     let mut state = activity.state();
-    let cut = state.calls.len();
-    if cut > 0 {
-        tracing::debug!("a connection is cut with {cut} calls whose responses were not read");
-        admission.cut.fetch_add(cut, Ordering::Relaxed);
+    let cut_count = state.calls.len();
+    if cut_count > 0 {
+        tracing::debug!("a connection is cut with {cut_count} calls whose responses were not read");
+        admission.cut.fetch_add(cut_count, Ordering::Relaxed);
         state.is_reset = true;
     }
 }
@@ -78,18 +78,9 @@ where
 /// Returns the step that is due, or the time of the next check.
 fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Instant>) -> ConnectionStep {
     let now = Instant::now();
-    let (limit, step) = if !state.calls.is_empty() {
-        let ends = state.calls.iter().map(|call| {
-            let deadline = call.since + limits.deadline + LINGER;
-            call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
-        });
-        let (first, last) = (ends.clone().min().unwrap_or(now), ends.max().unwrap_or(now));
-        // Without new calls as soon as one has reached its end, and closed when all have.
-        match shutdown_since {
-            None if now < last => (first, ConnectionStep::ShutDown),
-            _ => (last, ConnectionStep::Close),
-        }
-    } else if state.uploads > 0 {
+    let (due, step) = if !state.calls.is_empty() {
+        step_with_calls(state, limits, shutdown_since.is_some())
+    } else if state.upload_count > 0 {
         // The timeouts of the stack apply to the content.
         (state.since + limits.deadline, ConnectionStep::Close)
     } else if let Some(shutdown) = shutdown_since {
@@ -99,12 +90,27 @@ fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Inst
     } else {
         (state.since + limits.idle_timeout, ConnectionStep::ShutDown)
     };
-    if limit <= now {
+    if due <= now {
         return step;
     }
-    // The state changes without notice. A check in each shortest timeout applies every timeout in time.
-    let interval = if shutdown_since.is_some() { LINGER } else { limits.shortest_timeout() };
-    ConnectionStep::WaitUntil(limit.min(now + interval))
+    // Nothing reports a change of the state. A check after each shortest timeout finds every change in time.
+    let check_interval = if shutdown_since.is_some() { LINGER } else { limits.shortest_timeout() };
+    ConnectionStep::WaitUntil(due.min(now + check_interval))
+}
+
+/// Returns the next step and its time: `ShutDown` when the first call's time is over, `Close` when the last one's is.
+fn step_with_calls(state: &ActivityState, limits: &Limits, is_stopping: bool) -> (Instant, ConnectionStep) {
+    let now = Instant::now();
+    let call_ends = state.calls.iter().map(|call| {
+        let deadline = call.since + limits.deadline + LINGER;
+        call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
+    });
+    let first_end = call_ends.clone().min().unwrap_or(now);
+    let last_end = call_ends.max().unwrap_or(now);
+    if is_stopping || last_end <= now {
+        return (last_end, ConnectionStep::Close);
+    }
+    (first_end, ConnectionStep::ShutDown)
 }
 
 impl<I> Drop for ClientStream<I> {
@@ -116,10 +122,12 @@ impl<I> Drop for ClientStream<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for ClientStream<I> {
+    /// Reads from the socket, and reports received bytes to the activity.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let (this, before) = (self.get_mut(), buf.filled().len());
+        let this = self.get_mut();
+        let filled_before = buf.filled().len();
         let result = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if buf.filled().len() > before {
+        if buf.filled().len() > filled_before {
             this.activity.state().on_read();
         }
         result

@@ -53,7 +53,7 @@ pin_project! {
     }
 }
 
-/// Calls the stack.
+/// Calls the stack. The call is in flight until its guards are dropped.
 pub(super) async fn call<S, B: Body>(
     stack: S,
     mut request: Request<Incoming>,
@@ -68,12 +68,12 @@ where
     if let Some(overload) = admission.begin_call() {
         request.extensions_mut().insert(overload);
     }
-    let guard = Arc::new(CallGuard { admission, activity, id });
+    let call_guard = Arc::new(CallGuard { admission, activity, id });
     if has_content {
-        let guard = UploadGuard(guard.clone());
-        request.extensions_mut().insert::<UploadExtension>(Arc::new(Mutex::new(Some(guard))));
+        let upload_guard = UploadGuard(call_guard.clone());
+        request.extensions_mut().insert::<UploadExtension>(Arc::new(Mutex::new(Some(upload_guard))));
     }
-    let guard = Arc::new(ResponseGuard(guard));
+    let guard = Arc::new(ResponseGuard(call_guard));
     let ends_with_connection = request.version() < Version::HTTP_11;
     let response = stack.oneshot(request).await?;
     guard.0.activity.state().on_chunk(id, 0);
@@ -108,35 +108,38 @@ impl<B: Body<Data = Bytes>> Body for InFlightBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
+    /// Returns the next frame of the inner body, or the error of the inner body after [`FLUSH_TIME`].
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
+        let this = self.as_mut().project();
         let CallGuard { activity, id, .. } = &*this.guard.0;
-        if this.error.is_none() {
-            match this.inner.poll_frame(cx) {
-                Poll::Pending => {
-                    activity.state().on_drained(*id);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Err(error))) => *this.error = Some((error, Box::pin(sleep(FLUSH_TIME)))),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let frame = hop_by_hop::strip_frame(frame).map_data(|bytes| {
-                        activity.state().on_chunk(*id, bytes.len());
-                        Bytes::from_owner(GuardedChunk { bytes, _guard: this.guard.clone() })
-                    });
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                Poll::Ready(None) => return Poll::Ready(None),
-            }
-        }
         if let Some((_, delay)) = this.error {
             ready!(delay.as_mut().poll(cx));
             // The client must not take a part of the response for all of it.
             activity.state().is_reset |= *this.ends_with_connection;
+            return Poll::Ready(this.error.take().map(|(error, _)| Err(error)));
         }
-        Poll::Ready(this.error.take().map(|(error, _)| Err(error)))
+        match this.inner.poll_frame(cx) {
+            Poll::Pending => {
+                activity.state().on_drained(*id);
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                let guarded_frame = hop_by_hop::strip_frame(frame).map_data(|bytes| {
+                    activity.state().on_chunk(*id, bytes.len());
+                    Bytes::from_owner(GuardedChunk { bytes, _guard: this.guard.clone() })
+                });
+                Poll::Ready(Some(Ok(guarded_frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                *this.error = Some((error, Box::pin(sleep(FLUSH_TIME))));
+                // The second call polls the delay.
+                self.poll_frame(cx)
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,36 +12,36 @@ pub const HEADER_LIMIT: usize = 96 * 1024;
 pub struct Limits {
     /// Client connections; when full, the longest-idle connection is closed for a new one
     // An idle one costs about 22 KiB: 88 MiB in all.
-    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 4_096, value_parser = parse_count)]
     pub max_connections: usize,
 
     /// Calls in flight, each until its response is sent and its request received; above it the response is 503 with Retry-After
     // Each may buffer 2 MiB (--limit): 1 GiB in all. With responses of one second it is 512 calls a second.
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = parse_count)]
     pub max_in_flight: usize,
 
     /// Seconds, also fractions: to connect and receive response headers, and between two frames of a body, on either side
-    #[arg(long, env = "OPENAI_ORG_PROXY_TIMEOUT_SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, env = "OPENAI_ORG_PROXY_TIMEOUT_SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub timeout: Duration,
 
     /// Seconds for a whole call, from its headers to the last byte of its response
     // The SDKs' timeout for a call. The largest possible page, 88 MB, arrives in time at 150 KB/s.
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = parse_seconds)]
     pub deadline: Duration,
 
     /// Seconds for a client to send request headers, from their first byte, or from the connection's start
     // Headers are one packet or two; this is time to lose one of them three times.
-    #[arg(long = "head-timeout", value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long = "head-timeout", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub header_timeout: Duration,
 
     /// Seconds that a connection without a call is kept open
     // Longer than the idle timeout of load balancers (60 s): the side that sends should be the one that closes.
-    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = parse_seconds)]
     pub idle_timeout: Duration,
 
     /// Seconds for calls in flight to finish after SIGTERM
     // Kubernetes kills after 30 s: the number of cut calls should be logged before.
-    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = parse_seconds)]
     pub grace: Duration,
 }
 
@@ -57,12 +57,12 @@ impl Limits {
     ///
     /// Fails if the limit on open files cannot be read or set.
     pub fn fit_open_files(&mut self) -> io::Result<()> {
-        // A call has one connection to the upstream, and as many again may be idle in its pool.
         const RESERVED: usize = 64;
+        // A call has one connection to the upstream, and as many again may be idle in its pool.
         let needed = self.max_connections + 2 * self.max_in_flight + RESERVED;
-        let allowed = rlimit::increase_nofile_limit(needed as u64)?;
-        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+        let allowed = usize::try_from(rlimit::increase_nofile_limit(needed as u64)?).unwrap_or(usize::MAX);
         if allowed < needed {
+            // A quarter of the files is for calls, which need two each.
             self.max_in_flight = self.max_in_flight.min(allowed / 8).max(1);
             let left = allowed.saturating_sub(2 * self.max_in_flight + RESERVED).max(1);
             self.max_connections = self.max_connections.min(left);
@@ -76,7 +76,7 @@ impl Limits {
     }
 }
 
-fn count(text: &str) -> Result<usize, String> {
+fn parse_count(text: &str) -> Result<usize, String> {
     // More than any system allows one process to open.
     const MAX: usize = 10_000_000;
     match text.parse() {
@@ -85,7 +85,8 @@ fn count(text: &str) -> Result<usize, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Parses a number of seconds. Fails for more than a week, and below a millisecond.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
     // One week: longer than any call, and far below the overflow of an `Instant`.
     const MAX: f64 = 7.0 * 24.0 * 3600.0;
     match text.parse::<f64>() {

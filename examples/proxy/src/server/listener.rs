@@ -38,12 +38,14 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
 /// Stops listening, and returns the connections that are still queued.
 pub(super) fn close(listener: TcpListener) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let next = || {
-        let (stream, _) = listener.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        TcpStream::from_std(stream).ok()
-    };
-    std::iter::from_fn(next).collect()
+    let mut streams = Vec::new();
+    // The listener is non-blocking: `accept` fails when the queue is empty.
+    while let Ok((stream, _)) = listener.accept() {
+        let Ok(()) = stream.set_nonblocking(true) else { continue };
+        let Ok(stream) = TcpStream::from_std(stream) else { continue };
+        streams.push(stream);
+    }
+    streams
 }
 
 /// The delay before the next `accept` after an error.
@@ -58,7 +60,7 @@ impl AcceptBackOff {
     /// Without file descriptors or memory, an immediate retry would use the processor and free nothing.
     pub async fn wait(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-        // Concerns one queued connection only.
+        // These errors concern one queued connection only.
         if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
             return;
         }

@@ -42,11 +42,12 @@ impl ErrorForm {
         }
     }
 
-    /// Returns a response to a call that did not reach the upstream.
+    /// Returns an error response for a call that did not reach the upstream.
     pub fn response(self, status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
         self.response_with_id(status, code, message, None)
     }
 
+    /// Returns an error response with the upstream's request id, if there is one.
     fn response_with_id(
         self,
         status: StatusCode,
@@ -54,17 +55,17 @@ impl ErrorForm {
         message: &str,
         request_id: Option<HeaderValue>,
     ) -> Response<Full<Bytes>> {
-        let message = Value::from(message);
+        let json_message = Value::from(message);
         let body = match self {
             // The SDK's model requires all four members.
             Self::OpenAi => format!(
-                r#"{{"error":{{"message":{message},"type":"proxy_error","param":null,"code":"{code}"}}}}"#
+                r#"{{"error":{{"message":{json_message},"type":"proxy_error","param":null,"code":"{code}"}}}}"#
             ),
             Self::Anthropic => {
                 let kind = anthropic_error_type(status);
-                let id = Value::from(request_id.as_ref().and_then(|id| id.to_str().ok()));
+                let json_id = Value::from(request_id.as_ref().and_then(|id| id.to_str().ok()));
                 format!(
-                    r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":{id}}}"#
+                    r#"{{"type":"error","error":{{"type":"{kind}","message":{json_message}}},"request_id":{json_id}}}"#
                 )
             }
         };
@@ -104,52 +105,58 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The client is always ready. Its failures come from the call.
+        // The service below is always ready. Its failures come from the call.
         self.0.poll_ready(cx).map(|_| Ok(()))
     }
 
+    /// Replaces a failure, or a response whose body failed while it was buffered, by an error response.
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let form = ErrorForm::for_path(request.uri().path());
-        let response = self.0.call(request);
+        let future = self.0.call(request);
         Box::pin(async move {
-            let (failure, request_id) = match response.await {
+            let (failure, request_id) = match future.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),
                 Ok(mut response) => {
                     let request_id = response.headers_mut().remove(form.request_id_header());
-                    (body_failure(response.into_body()).await, request_id)
+                    (read_body_failure(response.into_body()).await, request_id)
                 }
                 Err(failure) => (failure, None),
             };
-            // The causes come from hyper, rustls and the system. They contain no header and no body.
-            let causes = successors(failure.source(), |cause| (*cause).source());
-            tracing::warn!("{}", causes.fold(failure.to_string(), |line, cause| format!("{line}: {cause}")));
+            log_failure(&failure);
             let (status, code) = status_and_code(&failure);
-            let response = form.response_with_id(status, code, &format!("{failure}."), request_id);
-            Ok(response.map(Either::Left))
+            let message = format!("{failure}.");
+            Ok(form.response_with_id(status, code, &message, request_id).map(Either::Left))
         })
     }
 }
 
-fn failed_while_buffered<B>(response: &Response<B>) -> bool {
-    matches!(
-        response.extensions().get().and_then(ResponseState::outcome),
-        Some(Outcome::Skipped { skip: Skip::BodyFailed, .. })
-    )
+/// Logs a failure with its causes, which come from hyper, rustls and the system. They contain no header and no body.
+fn log_failure(failure: &Failure) {
+    let mut line = failure.to_string();
+    for cause in successors(failure.source(), |cause| (*cause).source()) {
+        line = format!("{line}: {cause}");
+    }
+    tracing::warn!("{line}");
 }
 
-/// Returns the failure of a body, which comes after its frames.
-async fn body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
+/// True if the naming layer could not buffer the body, because it failed.
+fn failed_while_buffered<B>(response: &Response<B>) -> bool {
+    let outcome = response.extensions().get().and_then(ResponseState::outcome);
+    matches!(outcome, Some(Outcome::Skipped { skip: Skip::BodyFailed, .. }))
+}
+
+/// Reads a body up to its error and returns the failure in the error, or `InvalidResponse` if there is no error.
+async fn read_body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
     let mut body = pin!(body);
     while let Some(frame) = body.frame().await {
-        if let Err(error) = frame {
-            // The decoder boxes a timeout.
-            let mut causes = successors(Some(&*error as &(dyn Error + 'static)), |cause| (*cause).source());
-            return match causes.find_map(|cause| cause.downcast_ref()) {
-                Some(Failure::UpstreamTimeout(timeout)) => Failure::UpstreamTimeout(*timeout),
-                Some(Failure::DeadlineExceeded) => Failure::DeadlineExceeded,
-                _ => Failure::BodyFailed(error),
-            };
-        }
+        let Err(error) = frame else { continue };
+        // The failure of a timeout may be a cause, because the decoder wraps the errors of its body.
+        let mut causes = successors(Some(&*error as &(dyn Error + 'static)), |cause| (*cause).source());
+        return match causes.find_map(|cause| cause.downcast_ref()) {
+            Some(Failure::UpstreamTimeout(timeout)) => Failure::UpstreamTimeout(*timeout),
+            Some(Failure::DeadlineExceeded) => Failure::DeadlineExceeded,
+            _ => Failure::BodyFailed(error),
+        };
     }
     Failure::InvalidResponse
 }

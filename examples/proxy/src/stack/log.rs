@@ -35,7 +35,7 @@ pub fn filter(access_log: bool) -> EnvFilter {
 
 /// Stores the outcome for the request's line. It is the naming layer's `on_outcome` callback.
 pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
-    if let Some(LineHandle(line)) = request.extensions().get() {
+    if let Some(line) = request.extensions().get::<Arc<AccessLine>>() {
         let _ = line.outcome.set(*outcome);
     }
 }
@@ -45,9 +45,9 @@ pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
 /// The query is left out as a whole, because any parameter may contain a secret. A user may have pasted a key (`sk-…`)
 /// into the path in place of its id.
 pub fn masked_path(uri: &Uri) -> String {
-    let segments =
-        uri.path().split('/').map(|segment| if segment.starts_with("sk-") { "…" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
+    let mask = |segment| if str::starts_with(segment, "sk-") { "…" } else { segment };
+    let segments: Vec<&str> = uri.path().split('/').map(mask).collect();
+    segments.join("/")
 }
 
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub struct Log<S>(pub S);
 /// outcome by then.
 pub type LogBody<B> = MapErr<B, Box<dyn FnMut(BoxError) -> BoxError + Send>>;
 
-/// The fields of a line that belong to the request.
+/// The fields of a request's line. A request extension passes them to the naming layer's callback.
 struct AccessLine {
     /// The time of the request, if lines at INFO are enabled.
     start: Option<Instant>,
@@ -66,13 +66,9 @@ struct AccessLine {
     outcome: OnceLock<Outcome>,
 }
 
-/// A request extension through which the naming layer's callback reaches the line.
-#[derive(Clone)]
-struct LineHandle(Arc<AccessLine>);
-
 /// A line that is written when it is dropped.
 struct LineOfResponse {
-    request: LineHandle,
+    request: Arc<AccessLine>,
     status: StatusCode,
     body_failed: bool,
 }
@@ -81,7 +77,7 @@ impl Drop for LineOfResponse {
     fn drop(&mut self) {
         if self.status.is_server_error() || self.body_failed {
             tracing::warn!(target: TARGET, "{self}");
-        } else if self.request.0.start.is_some() {
+        } else if self.request.start.is_some() {
             tracing::info!(target: TARGET, "{self}");
         }
     }
@@ -90,7 +86,7 @@ impl Drop for LineOfResponse {
 /// `GET /v1/organization/costs 200 amended named=12 unmatched=1 null=0 3 ms`
 impl fmt::Display for LineOfResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AccessLine { start, method, uri, outcome } = &*self.request.0;
+        let AccessLine { start, method, uri, outcome } = &*self.request;
         write!(f, "{method} {} {}", masked_path(uri), self.status.as_u16())?;
         if let Some(outcome) = outcome.get() {
             write_outcome(f, outcome)?;
@@ -98,13 +94,28 @@ impl fmt::Display for LineOfResponse {
         if self.body_failed {
             f.write_str(" broke off")?;
         }
-        match start {
-            Some(start) => write!(f, " {} ms", start.elapsed().as_millis()),
-            None => Ok(()),
+        if let Some(start) = start {
+            write!(f, " {} ms", start.elapsed().as_millis())?;
         }
+        Ok(())
     }
 }
 
+/// Returns the line of a request without its response, or `None` if the log's filter excludes all lines.
+fn begin_line<A>(request: &Request<A>) -> Option<Arc<AccessLine>> {
+    if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
+        return None;
+    }
+    let has_info_lines = tracing::enabled!(target: TARGET, tracing::Level::INFO);
+    Some(Arc::new(AccessLine {
+        start: if has_info_lines { Some(Instant::now()) } else { None },
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        outcome: OnceLock::new(),
+    }))
+}
+
+/// Writes the outcome of the naming layer, with the reason if there is one, and its counts.
 fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     match outcome {
         Outcome::Refused { refusal } => return write!(f, " refused {refusal:?}"),
@@ -129,23 +140,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let line = tracing::enabled!(target: TARGET, tracing::Level::WARN).then(|| {
-            let line = LineHandle(Arc::new(AccessLine {
-                start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
-                method: request.method().clone(),
-                uri: request.uri().clone(),
-                outcome: OnceLock::new(),
-            }));
+        let line = begin_line(&request);
+        if let Some(line) = &line {
             request.extensions_mut().insert(line.clone());
-            line
-        });
-        let response = self.0.call(request);
+        }
+        let future = self.0.call(request);
         Box::pin(async move {
-            let response = response.await?;
+            let response = future.await?;
             let status = response.status();
-            let mut line = line.map(|request| LineOfResponse { request, status, body_failed: false });
+            let mut response_line =
+                line.map(|request| LineOfResponse { request, status, body_failed: false });
+            // The hook owns the line, and the response body owns the hook.
             let hook = move |error| {
-                if let Some(line) = &mut line {
+                if let Some(line) = &mut response_line {
                     line.body_failed = true;
                 }
                 error

@@ -22,13 +22,11 @@ const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
 #[derive(Clone)]
 pub struct Route<S> {
-    inner: S,
-    names: SharedKeyNames,
+    pub inner: S,
+    pub names: SharedKeyNames,
 }
 
-// === local responses ===
-
-/// Returns the response to a request that is not forwarded.
+/// Returns the response to a request that is not forwarded, or `None` if the request is to be forwarded.
 fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
     let path = request.uri().path();
     let form = ErrorForm::for_path(path);
@@ -46,18 +44,18 @@ fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Re
         let message = "Only /health, /v1/organization/* and /v1/organizations/* are served here.";
         return Some(form.response(StatusCode::NOT_FOUND, "not_found", message));
     }
-    match *request.method() {
-        Method::OPTIONS if is_last_hop(request) => return Some(allowed_methods()),
-        Method::GET | Method::POST | Method::PUT | Method::PATCH => {}
-        Method::DELETE | Method::HEAD | Method::OPTIONS => {}
-        _ => return Some(method_not_allowed(form, FORWARDED_METHODS)),
+    if !FORWARDED_METHODS.split(", ").any(|method| *request.method() == method) {
+        return Some(method_not_allowed(form, FORWARDED_METHODS));
+    }
+    if is_for_last_hop(request) {
+        return Some(allowed_methods());
     }
     // Checked last, so that local responses do not depend on the load.
     let overload = request.extensions().get::<Overload>()?;
-    (!overload.evict_stalled()).then(|| overloaded(form))
+    if overload.evict_stalled() { None } else { Some(overloaded(form)) }
 }
 
-/// RFC 9112 §3.2: HTTP/1.1 requires one Host header. HTTP/2 has `:authority`, and HTTP/1.0 requires none.
+/// True if a request has one Host header (RFC 9112 §3.2). HTTP/2 has `:authority`, and HTTP/1.0 requires none.
 fn has_one_host<A>(request: &Request<A>) -> bool {
     match request.headers().get_all(HOST).iter().count() {
         0 => request.version() != Version::HTTP_11,
@@ -65,15 +63,14 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
     }
 }
 
-/// Returns the number of names, their generation, and the error of the last reload.
+/// Returns a response with the number of names, their generation, and the error of the last reload.
 fn health(names: &SharedKeyNames) -> Response<Full<Bytes>> {
     let status = names.status();
+    let last_error = serde_json::Value::from(status.last_error.map(|error| error.to_string()));
     // The status is "ok" after a failed reload too, because the last good names stay in use.
     let body = format!(
-        r#"{{"status":"ok","entries":{},"generation":{},"last_error":{}}}"#,
-        status.entries,
-        status.generation,
-        serde_json::Value::from(status.last_error.map(|error| error.to_string())),
+        r#"{{"status":"ok","entries":{},"generation":{},"last_error":{last_error}}}"#,
+        status.entries, status.generation,
     );
     let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
@@ -82,11 +79,13 @@ fn health(names: &SharedKeyNames) -> Response<Full<Bytes>> {
     response
 }
 
-/// RFC 9110 §7.6.2: the recipient of `OPTIONS` with `Max-Forwards: 0` is its final one.
-fn is_last_hop<A>(request: &Request<A>) -> bool {
-    request.headers().get(MAX_FORWARDS).is_some_and(|hops| hops == "0")
+/// True for `OPTIONS` with `Max-Forwards: 0`, which is not forwarded (RFC 9110 §7.6.2).
+fn is_for_last_hop<A>(request: &Request<A>) -> bool {
+    let is_options = *request.method() == Method::OPTIONS;
+    is_options && request.headers().get(MAX_FORWARDS).is_some_and(|hops| hops == "0")
 }
 
+/// Returns the response to an `OPTIONS` request that is not forwarded.
 fn allowed_methods() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -94,7 +93,7 @@ fn allowed_methods() -> Response<Full<Bytes>> {
     response
 }
 
-/// RFC 9110 §15.5.6: a 405 lists the allowed methods.
+/// Returns a 405, which lists the allowed methods (RFC 9110 §15.5.6).
 fn method_not_allowed(form: ErrorForm, allowed: &'static str) -> Response<Full<Bytes>> {
     let message = "This method is not forwarded.";
     let mut response = form.response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
@@ -111,9 +110,7 @@ fn overloaded(form: ErrorForm) -> Response<Full<Bytes>> {
     response
 }
 
-// === forwarded requests ===
-
-/// RFC 9110 §7.6.2: each hop decrements `Max-Forwards`.
+/// Decrements `Max-Forwards`, as each hop does (RFC 9110 §7.6.2).
 fn decrement_max_forwards<A>(request: &mut Request<A>) {
     let headers = request.headers_mut();
     let hops = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
@@ -122,19 +119,13 @@ fn decrement_max_forwards<A>(request: &mut Request<A>) {
     }
 }
 
-/// Empties the response to HEAD. hyper leaves out its body in HTTP/1, but not in HTTP/2.
+/// Empties the response to HEAD, and states the length of a local body. hyper leaves out the body in HTTP/1 only.
 fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<Either<Full<Bytes>, B>> {
     if let Either::Left(body) = response.body() {
         let length = body.size_hint().exact().unwrap_or_default();
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     response.map(|_| Either::Left(Full::default()))
-}
-
-impl<S> Route<S> {
-    pub fn new(inner: S, names: SharedKeyNames) -> Self {
-        Self { inner, names }
-    }
 }
 
 impl<S, A, B> Service<Request<A>> for Route<S>
@@ -152,9 +143,9 @@ where
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
         let is_head = *request.method() == Method::HEAD;
-        if let Some(response) = respond_locally(&request, &self.names) {
-            let response = response.map(Either::Left);
-            return Box::pin(ready(Ok(if is_head { without_body(response) } else { response })));
+        let finish = move |response| if is_head { without_body(response) } else { response };
+        if let Some(local_response) = respond_locally(&request, &self.names) {
+            return Box::pin(ready(Ok(finish(local_response.map(Either::Left)))));
         }
         if is_head {
             // There is no body to compress. RFC 9110 §9.3.2 allows leaving out Content-Encoding.
@@ -162,10 +153,7 @@ where
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }
-        let response = self.inner.call(request);
-        Box::pin(async move {
-            let response = response.await?.map(Either::Right);
-            Ok(if is_head { without_body(response) } else { response })
-        })
+        let future = self.inner.call(request);
+        Box::pin(async move { Ok(finish(future.await?.map(Either::Right))) })
     }
 }

@@ -14,7 +14,7 @@ pub fn is_in_scope(path: &str) -> bool {
     TREES.iter().any(|tree| path.strip_prefix(tree).is_some_and(stays_below))
 }
 
-/// Rejects a path that some server on the way could resolve to a place outside of its tree (RFC 3986 §5.2.4).
+/// True if no server on the way can resolve a path to a place outside of its tree (RFC 3986 §5.2.4).
 ///
 /// A segment `.`, `..` or an empty one is rejected, also if it is percent-encoded once or twice. An encoded slash inside
 /// an id (`%2F`) is accepted.
@@ -26,32 +26,38 @@ fn stays_below(path: &str) -> bool {
     if !has_valid_escapes(path) {
         return false;
     }
-    let mut path = Cow::Borrowed(path);
+    let mut current = Cow::Borrowed(path);
     for _ in 0..=DECODINGS {
-        if !has_plain_segments(&path) || path.bytes().any(|byte| byte.is_ascii_control()) {
+        let has_controls = current.bytes().any(|byte| byte.is_ascii_control());
+        if has_controls || !has_plain_segments(&current) {
             return false;
         }
         // Invalid UTF-8 includes overlong forms: some servers read `%c0%ae` as a dot.
-        let Ok(decoded) = percent_decode_str(&path).decode_utf8() else { return false };
-        if decoded == path {
+        let Ok(decoded) = percent_decode_str(&current).decode_utf8() else { return false };
+        if decoded == current {
             return true;
         }
-        path = Cow::Owned(decoded.into_owned());
+        current = Cow::Owned(decoded.into_owned());
     }
+    // The path is encoded more often than it may be decoded.
     false
 }
 
-/// RFC 3986 §2.1: each `%` of the path as it was sent has two hexadecimal digits. After one decoding a `%` may be text.
+/// True if two hexadecimal digits follow each `%` (RFC 3986 §2.1). After one decoding a `%` may be text.
 fn has_valid_escapes(path: &str) -> bool {
-    path.split('%')
-        .skip(1)
-        .all(|rest| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()))
+    let begins_with_hex =
+        |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    path.split('%').skip(1).all(begins_with_hex)
 }
 
+/// True if no segment is `.`, `..` or empty. The path may be empty, which is the root of the tree, or end in a slash.
 fn has_plain_segments(path: &str) -> bool {
-    // A path may end in a slash. The tree's root is empty here.
-    let path = path.strip_suffix('/').unwrap_or(path);
-    // Some servers read a backslash as a slash, join empty segments, and cut off `;parameters`.
+    // Some servers read a backslash as a slash.
+    if path.contains('\\') {
+        return false;
+    }
+    let segments = path.strip_suffix('/').unwrap_or(path);
+    // Some servers join empty segments and cut off `;parameters`.
     let is_plain = |segment: &str| !matches!(segment.split(';').next(), None | Some("" | "." | ".."));
-    path.is_empty() || (!path.contains('\\') && path.split('/').all(is_plain))
+    segments.is_empty() || segments.split('/').all(is_plain)
 }

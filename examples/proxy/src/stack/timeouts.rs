@@ -5,7 +5,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +23,9 @@ use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
 /// Applies the timeout and the deadline to calls.
 #[derive(Clone)]
 pub struct Timeouts<S> {
-    inner: S,
-    timeout: Duration,
-    deadline: Duration,
+    pub inner: S,
+    pub timeout: Duration,
+    pub deadline: Duration,
 }
 
 pin_project! {
@@ -34,8 +34,8 @@ pin_project! {
         #[pin]
         inner: B,
         timer: CallTimer,
-        // True if the timer counts from the last frame.
-        is_armed: bool,
+        // True if the timer was restarted after the last frame.
+        is_waiting: bool,
     }
 }
 
@@ -43,12 +43,6 @@ pin_project! {
 struct CallTimer {
     sleep: Pin<Box<Sleep>>,
     bounds: CallBounds,
-}
-
-impl<S> Timeouts<S> {
-    pub fn new(inner: S, timeout: Duration, deadline: Duration) -> Self {
-        Self { inner, timeout, deadline }
-    }
 }
 
 impl<S, B> Service<Request<Incoming>> for Timeouts<S>
@@ -64,46 +58,49 @@ where
         self.inner.poll_ready(cx)
     }
 
+    /// Starts the timer, and records the progress of the request body from here on.
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let bounds = CallBounds { timeout: self.timeout, deadline: Instant::now() + self.deadline };
-        let guard = request.extensions_mut().remove::<UploadExtension>();
-        let guard = guard.and_then(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let request = request.map(|body| Upload::new(body, guard, bounds));
-        let timer = CallTimer::new(bounds);
-        let upload = request.body().progress();
-        Box::pin(wait_for_headers(self.inner.call(request), timer, upload))
+        let extension = request.extensions_mut().remove::<UploadExtension>();
+        let guard = extension.and_then(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let request_with_upload = request.map(|body| Upload::new(body, guard, bounds));
+        let upload = request_with_upload.body().progress();
+        let response = self.inner.call(request_with_upload);
+        Box::pin(wait_for_headers(response, CallTimer::new(bounds), upload))
     }
 }
 
+/// Waits for the response headers. Fails at the deadline, or after the timeout without headers or upload progress.
 async fn wait_for_headers<B>(
     response: impl Future<Output = Result<Response<B>, Failure>>,
     mut timer: CallTimer,
     upload: Option<Arc<UploadProgress>>,
 ) -> Result<Response<TimeoutsBody<B>>, Failure> {
     let mut response = pin!(response);
-    let is_broken = || upload.as_ref().is_some_and(|upload| upload.last().0 == UploadState::Failed);
+    let has_upload_failed = || upload.as_ref().is_some_and(|upload| upload.last().0 == UploadState::Failed);
     loop {
-        let failure = tokio::select! {
+        let timer_failure = tokio::select! {
             biased;
             result = response.as_mut() => return match result {
-                Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_armed: false })),
-                // For the upstream's client, broken request content is one more failed connection.
-                Err(_) if is_broken() => Err(Failure::BrokenRequest),
+                Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_waiting: false })),
+                // hyper's client reports a broken request body as a failed connection.
+                Err(_) if has_upload_failed() => Err(Failure::BrokenRequest),
                 Err(failure) => Err(failure),
             },
-            failure = poll_fn(|cx| timer.poll(cx)) => failure,
+            timer_failure = poll_fn(|cx| timer.poll(cx)) => timer_failure,
         };
-        let Some(upload) = &upload else { return Err(failure) };
-        let (state, last_frame) = upload.last();
-        if timer.bounds.limit(last_frame) <= Instant::now() {
-            return Err(match state {
-                UploadState::WaitsForClient => Failure::RequestTimeout,
-                UploadState::Failed => Failure::BrokenRequest,
-                UploadState::WaitsForUpstream | UploadState::Done => failure,
-            });
+        let Some(upload) = &upload else { return Err(timer_failure) };
+        let (state, frame_time) = upload.last();
+        if timer.bounds.limit(frame_time) > Instant::now() {
+            // The upload made progress: a slow upload is not a silent upstream.
+            timer.restart(frame_time);
+            continue;
         }
-        // The upload made progress: a slow one is not a silent upstream.
-        timer.restart(last_frame);
+        return Err(match state {
+            UploadState::WaitsForClient => Failure::RequestTimeout,
+            UploadState::Failed => Failure::BrokenRequest,
+            UploadState::WaitsForUpstream | UploadState::Done => timer_failure,
+        });
     }
 }
 
@@ -116,33 +113,33 @@ impl CallTimer {
         self.sleep.as_mut().reset(self.bounds.limit(since));
     }
 
+    /// Returns the failure of a wait whose limit has passed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        self.sleep.as_mut().poll(cx).map(|()| match Instant::now() < self.bounds.deadline {
-            true => Failure::UpstreamTimeout(self.bounds.timeout),
-            false => Failure::DeadlineExceeded,
-        })
+        ready!(self.sleep.as_mut().poll(cx));
+        if Instant::now() < self.bounds.deadline {
+            return Poll::Ready(Failure::UpstreamTimeout(self.bounds.timeout));
+        }
+        Poll::Ready(Failure::DeadlineExceeded)
     }
 }
 
-impl<B> Body for TimeoutsBody<B>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
+impl<B: Body<Data = Bytes, Error: Into<BoxError>>> Body for TimeoutsBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
+    /// Returns the next frame, or the timer's failure. The timer restarts with the first poll that finds no frame.
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        // A slow client does not poll this body. Frames that arrived meanwhile come before the timeout.
+        // Frames come before the timer, because a slow client may poll this body only after the limit.
         if let Poll::Ready(frame) = this.inner.poll_frame(cx) {
-            *this.is_armed = false;
+            *this.is_waiting = false;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        if !*this.is_armed {
-            *this.is_armed = true;
+        if !*this.is_waiting {
+            *this.is_waiting = true;
             this.timer.restart(Instant::now());
         }
         this.timer.poll(cx).map(|failure| Some(Err(failure.into())))

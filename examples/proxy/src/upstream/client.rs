@@ -1,4 +1,4 @@
-//! hyper-util's clients: one for each protocol, and one for each upload.
+//! The upstream clients, which are hyper-util's: one for each protocol, and one for each upload.
 
 use std::future::Future;
 use std::io;
@@ -42,85 +42,93 @@ const HEADER_LIST: u32 = 64 * 1024;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The clients for the upstream. Each request is sent once.
+/// The upstream clients. Each request is sent once.
 ///
 /// Requests without content share connections. A request with content has its own connection: an upstream that does
 /// not read content blocks the connection, and an upload is cut with its connection.
-pub struct Clients {
+pub struct UpstreamClients {
     origin: Arc<Origin>,
     http1: Client<Connector, ReplayBody>,
     http2: Client<Connector, ReplayBody>,
 }
 
-/// The body of an upstream's response. The hook of an upload's response owns a sender, which is dropped with the body.
+/// The body of an upstream's response. Dropping the body drops its error hook, and with that a guard of the upload.
 pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
 
-/// Runs the tasks of a connection until the sender is dropped.
-#[derive(Clone)]
-struct UploadExecutor(watch::Receiver<()>);
+type UpstreamResult = Result<Response<UpstreamBody>, Failure>;
 
-impl Clients {
+/// Runs the tasks of one connection until the guard of the connection is dropped.
+#[derive(Clone)]
+struct UploadExecutor {
+    guard_dropped: watch::Receiver<()>,
+}
+
+impl UpstreamClients {
     /// Creates clients without connections. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
-        let client = |protocol| builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
-        let (http1, http2) = (client(Protocol::Http1), client(Protocol::Http2));
+        let build =
+            |protocol| client_builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));
+        let http1 = build(Protocol::Http1);
+        let http2 = build(Protocol::Http2);
         Ok(Self { origin, http1, http2 })
     }
 
-    /// Sends a request.
-    ///
-    /// # Errors
-    ///
-    /// If there is no connection, or it fails before the response headers.
-    pub async fn send(
-        self: Arc<Self>,
-        mut request: Request<ReplayBody>,
-    ) -> Result<Response<UpstreamBody>, Failure> {
-        let protocol = self.origin.protocol().await.map_err(|e| Failure::Unreachable(e.into()))?;
+    /// Sends a request and returns the response headers with the unread body. An error means that no connection can be
+    /// opened, or that it fails before the response headers. The future of a Tower service cannot borrow, so it owns `self`.
+    pub async fn send(self: Arc<Self>, mut request: Request<ReplayBody>) -> UpstreamResult {
+        let protocol = self.origin.protocol().await.map_err(|error| Failure::Unreachable(error.into()))?;
         if protocol == Protocol::Http1 {
             add_http1_headers(&mut request);
         }
         if request.body().has_content() {
-            return Box::pin(self.upload(request, protocol)).await;
+            // Boxed, so that the future of a request without content stays small.
+            return Box::pin(self.send_upload(request, protocol)).await;
         }
         let client = match protocol {
             Protocol::Http1 => &self.http1,
             Protocol::Http2 => &self.http2,
         };
-        let response = client.request(request).await.map_err(failure)?;
-        Ok(response.map(|body| body.map_err(Box::new(|e| e) as _)))
+        let response = client.request(request).await.map_err(to_failure)?;
+        // A hook without effect, because all responses have the same body type.
+        Ok(response.map(|body| body.map_err(Box::new(|error| error) as _)))
     }
 
-    async fn upload(
-        &self,
-        request: Request<ReplayBody>,
-        protocol: Protocol,
-    ) -> Result<Response<UpstreamBody>, Failure> {
-        // Dropping `connection` ends all tasks of the connection.
-        let (connection, tasks) = watch::channel(());
+    /// Sends a request with content over its own connection. The connection ends after the response and the content,
+    /// or when the content stalls after the response.
+    async fn send_upload(&self, request: Request<ReplayBody>, protocol: Protocol) -> UpstreamResult {
+        // Dropping `connection_guard` ends all tasks of the connection.
+        let (connection_guard, guard_dropped) = watch::channel(());
         let stalled = request.body().stalled();
-        let client: Client<Connector, ReplayBody> = builder(UploadExecutor(tasks), protocol)
+        let client = client_builder(UploadExecutor { guard_dropped }, protocol)
             .pool_max_idle_per_host(0)
             .build(self.origin.connector(protocol));
-        let response = client.request(request).await.map_err(failure)?;
-        // After an early response the rest of the content is sent, unless it stalls.
-        let (reader, response_ended) = oneshot::channel::<()>();
+        let response = client.request(request).await.map_err(to_failure)?;
+        // Dropping `response_guard` completes `response_ended`.
+        let (response_guard, response_ended) = oneshot::channel::<()>();
         tokio::spawn(async move {
+            let stalled_after_response = async {
+                let _ = response_ended.await;
+                stalled.await;
+            };
             tokio::select! {
-                () = connection.closed() => {}
-                () = async { _ = response_ended.await; stalled.await } => {}
+                // All tasks of the connection have ended.
+                () = connection_guard.closed() => {}
+                () = stalled_after_response => {}
             }
+            drop(connection_guard);
         });
         let hook = move |error| {
-            let _ = &reader;
+            // The hook owns the guard, and the response body owns the hook.
+            let _ = &response_guard;
             error
         };
         Ok(response.map(|body| body.map_err(Box::new(hook) as _)))
     }
 }
 
-fn builder<E>(executor: E, protocol: Protocol) -> legacy::Builder
+/// Returns the settings of a hyper-util client for one protocol.
+fn client_builder<E>(executor: E, protocol: Protocol) -> legacy::Builder
 where
     E: Executor<Task> + Clone + Send + Sync + 'static,
 {
@@ -137,11 +145,11 @@ where
     builder
 }
 
-/// Adds headers that HTTP/2 forbids (RFC 9113 §8.2.2).
+/// Adds the hop-by-hop headers of an HTTP/1.1 request. HTTP/2 forbids them (RFC 9113 §8.2.2).
 fn add_http1_headers(request: &mut Request<ReplayBody>) {
     let is_chunked = request.body().size_hint().exact().is_none();
     let headers = request.headers_mut();
-    // RFC 9110 §10.1.4: `TE` is a hop-by-hop header.
+    // RFC 9110 §10.1.4: `Connection` names the hop-by-hop header `TE`.
     headers.insert(CONNECTION, HeaderValue::from_static("te"));
     if is_chunked {
         // Without this header hyper omits the content of a GET.
@@ -149,17 +157,18 @@ fn add_http1_headers(request: &mut Request<ReplayBody>) {
     }
 }
 
-fn failure(error: legacy::Error) -> Failure {
+fn to_failure(error: legacy::Error) -> Failure {
     if error.is_connect() { Failure::Unreachable(error.into()) } else { Failure::Transport(error.into()) }
 }
 
 impl Executor<Task> for UploadExecutor {
+    /// Runs a task until it ends or the guard is dropped, which `changed` reports because no value is ever sent.
     fn execute(&self, task: Task) {
-        let mut connection = self.0.clone();
+        let mut guard_dropped = self.guard_dropped.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = task => {}
-                _ = connection.changed() => {}
+                _ = guard_dropped.changed() => {}
             }
         });
     }

@@ -48,17 +48,13 @@ struct OriginState {
 }
 
 impl Origin {
-    /// Opens no connection yet.
-    ///
-    /// # Errors
-    ///
-    /// If the TLS configuration cannot be made.
+    /// Creates the connector and opens no connection. An error means that the TLS configuration cannot be made.
     pub fn new(settings: &ProxySettings) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
-        // Divided among the addresses of a name: an address that does not respond leaves time for the others.
+        // hyper divides this time among the addresses of a name, so that one silent address leaves time for the others.
         tcp.set_connect_timeout(Some(settings.timeout));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::config(&settings.base, &settings.roots)?)
@@ -66,48 +62,46 @@ impl Origin {
             .enable_all_versions()
             .wrap_connector(tcp);
         let uri = settings.base.join(&PathAndQuery::from_static("/")).unwrap_or_default();
-        // Without TLS there is no ALPN.
-        let protocol = (!settings.base.is_https()).then_some(Protocol::Http1);
+        // Without TLS there is no ALPN, so the protocol is HTTP/1.1.
+        let protocol = if settings.base.is_https() { None } else { Some(Protocol::Http1) };
         let state = Mutex::new(OriginState { protocol, unused: None });
-        // A call ends after `timeout`. This limit ends attempts whose call is gone.
+        // A call ends after the timeout, but hyper's pool may continue the attempt. Twice the timeout limits that.
         Ok(Self { connector, uri, timeout: 2 * settings.timeout, state })
     }
 
-    /// Returns the protocol of the latest connection. The first call opens one, and the others wait for it.
-    ///
-    /// # Errors
-    ///
-    /// If no connection can be opened.
+    /// Returns the protocol of the latest connection. The first call opens a connection, and the others wait for that.
+    /// An error means that no connection can be opened.
     pub async fn protocol(&self) -> io::Result<Protocol> {
         let mut state = self.state.lock().await;
         if let Some(protocol) = state.protocol {
             return Ok(protocol);
         }
         let stream = self.connect().await?;
-        let protocol = negotiated(&stream);
+        let protocol = negotiated_protocol(&stream);
         *state = OriginState { protocol: Some(protocol), unused: Some(stream) };
         Ok(protocol)
     }
 
-    /// Returns a connector that fails if ALPN negotiates another protocol. The next call then uses that.
+    /// Returns a connector for one protocol. If ALPN negotiates the other one, the connector fails, and the next call
+    /// uses the other protocol.
     pub fn connector(self: &Arc<Self>, protocol: Protocol) -> Connector {
         let origin = self.clone();
-        BoxCloneSyncService::new(service_fn(move |_| {
-            let origin = origin.clone();
-            async move {
-                let unused = origin.state.lock().await.unused.take();
-                let stream = match unused {
-                    Some(stream) => stream,
-                    None => origin.connect().await?,
-                };
-                let negotiated = negotiated(&stream);
-                if negotiated == protocol {
-                    return Ok(stream);
-                }
-                origin.state.lock().await.protocol = Some(negotiated);
-                Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
-            }
-        }))
+        BoxCloneSyncService::new(service_fn(move |_| origin.clone().connect_with(protocol)))
+    }
+
+    /// Returns the unused connection or opens one. If it has another protocol, returns an error and stores the protocol.
+    async fn connect_with(self: Arc<Self>, expected: Protocol) -> Result<UpstreamStream, BoxError> {
+        let unused = self.state.lock().await.unused.take();
+        let stream = match unused {
+            Some(stream) => stream,
+            None => self.connect().await?,
+        };
+        let negotiated = negotiated_protocol(&stream);
+        if negotiated == expected {
+            return Ok(stream);
+        }
+        self.state.lock().await.protocol = Some(negotiated);
+        Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
     }
 
     async fn connect(&self) -> io::Result<UpstreamStream> {
@@ -116,6 +110,6 @@ impl Origin {
     }
 }
 
-fn negotiated(stream: &UpstreamStream) -> Protocol {
+fn negotiated_protocol(stream: &UpstreamStream) -> Protocol {
     if stream.connected().is_negotiated_h2() { Protocol::Http2 } else { Protocol::Http1 }
 }

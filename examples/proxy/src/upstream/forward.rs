@@ -29,65 +29,59 @@ impl Gateway {
         }
     }
 
-    /// Replaces the target by the upstream's, and changes the headers.
-    ///
-    /// # Errors
-    ///
-    /// If the request has passed this proxy before, is too long, or has a length or a coding that is not supported.
+    /// Replaces the target by the upstream's, and changes the headers. An error means that the request has passed this
+    /// proxy before, is too long, or has a length or a coding that is not supported.
     pub fn prepare_request<A>(&self, request: &mut Request<A>) -> Result<(), Failure> {
-        let received = request.version();
+        let received_version = request.version();
         let target = request.uri().path_and_query().ok_or(Failure::TargetTooLong)?;
         *request.uri_mut() = self.base.join(target).ok_or(Failure::TargetTooLong)?;
-        // The client chooses the version of the connection.
+        // hyper's client replaces this version by that of the connection.
         *request.version_mut() = Version::HTTP_11;
 
         let headers = request.headers_mut();
         if self.has_forwarded(headers) {
             return Err(Failure::Loop);
         }
-        if !framing::is_plain(headers) {
+        if framing::has_unsupported_coding(headers) {
             return Err(Failure::UnsupportedCoding);
         }
         if !framing::merge_lengths(headers) {
             return Err(Failure::BrokenRequest);
         }
         hop_by_hop::strip(headers);
-        // The client derives it from the target.
+        // hyper's client derives Host from the target.
         headers.remove(HOST);
-        if received == Version::HTTP_2 {
+        if received_version == Version::HTTP_2 {
             join_cookies(headers);
         }
         mark_secrets(headers);
-        // Trailers are passed on (RFC 9110 §6.5.1, §10.1.4).
+        // RFC 9110 §10.1.4: the upstream may send trailers, because the proxy forwards them.
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        self.append_via(headers, received);
+        self.append_via(headers, received_version);
         Ok(())
     }
 
-    /// Changes the headers of a response.
-    ///
-    /// # Errors
-    ///
-    /// If the response cannot be forwarded as it is.
+    /// Changes the headers of a response. An error means that the response is informational, or has lengths that differ
+    /// or a transfer coding other than `chunked`.
     pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
         if response.status().is_informational() {
             // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
             return Err(Failure::InvalidResponse);
         }
-        framing::correct_response(response.status(), response.headers_mut())?;
-        let received = response.version();
-        // Otherwise an HTTP/1.0 upstream would end the connection to the client.
+        framing::correct_response_length(response.status(), response.headers_mut())?;
+        let received_version = response.version();
+        // With HTTP/1.0 here, hyper's server would close the client's connection.
         *response.version_mut() = Version::HTTP_11;
         let headers = response.headers_mut();
         hop_by_hop::strip(headers);
         mark_secrets(headers);
-        self.append_via(headers, received);
+        self.append_via(headers, received_version);
         Ok(())
     }
 
-    /// Adds the version in which a message was received (RFC 9110 §7.6.3).
-    fn append_via(&self, headers: &mut HeaderMap, received: Version) {
-        let protocol = match received {
+    /// Adds the version in which a message was received, and the name of this proxy (RFC 9110 §7.6.3).
+    fn append_via(&self, headers: &mut HeaderMap, received_version: Version) {
+        let protocol = match received_version {
             Version::HTTP_2 => "2.0",
             Version::HTTP_11 => "1.1",
             _ => "1.0",
@@ -97,22 +91,24 @@ impl Gateway {
         }
     }
 
-    /// True if this proxy has forwarded the request before.
+    /// True if this proxy has forwarded the request before, so that a Via header contains its pseudonym.
     fn has_forwarded(&self, headers: &HeaderMap) -> bool {
-        // `protocol pseudonym (comment), …`. Splitting a comment is harmless, since no other peer has this pseudonym.
-        headers.get_all(VIA).iter().any(|value| {
-            let mut words = value.as_bytes().split(|b| matches!(b, b' ' | b'\t' | b','));
+        // `1.1 pseudonym (comment), …`. The words of a comment are compared too, but none can be this pseudonym.
+        let has_pseudonym = |via: &HeaderValue| {
+            let mut words = via.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b','));
             words.any(|word| word == self.pseudonym.as_bytes())
-        })
+        };
+        headers.get_all(VIA).iter().any(has_pseudonym)
     }
 }
 
 /// Joins the cookies of an HTTP/2 request, since HTTP/1.1 allows one Cookie header (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let values: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if values.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b"; "[..]))
-    {
+    let cookies: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
     }
 }

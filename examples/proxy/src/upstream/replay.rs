@@ -24,34 +24,36 @@ pub struct ReplayBody {
     /// `None` if the request has no content.
     content: Option<Arc<Mutex<SharedContent>>>,
     size: SizeHint,
-    attempt: usize,
-    /// Frames that this attempt has sent.
-    sent: usize,
+    attempt_number: usize,
+    /// The number of frames that this attempt has returned.
+    returned_count: usize,
 }
 
 struct SharedContent {
     upload: Upload,
-    /// Frames read from `upload`.
-    read: usize,
-    /// The frames that were read, or `None` if they exceeded a limit, had trailers or ended with an error.
-    kept: Option<Vec<Bytes>>,
-    /// The latest attempt. A cancelled one may still be polled and must not take its frames.
-    attempt: usize,
+    /// The number of frames read from `upload`.
+    read_count: usize,
+    /// All frames that were read, or `None` if they exceeded a limit, had trailers or ended with an error.
+    kept_frames: Option<Vec<Bytes>>,
+    /// The number of the latest attempt. hyper may still poll an earlier one, which must not take its frames.
+    latest_attempt: usize,
 }
 
 impl ReplayBody {
+    /// Returns the content for the first attempt.
     pub fn new(upload: Upload) -> Self {
         let size = upload.size_hint();
-        let content = (!upload.is_end_stream()).then(|| {
-            let kept = Some(Vec::new());
-            Arc::new(Mutex::new(SharedContent { upload, read: 0, kept, attempt: 0 }))
-        });
-        Self { content, size, attempt: 0, sent: 0 }
+        if upload.is_end_stream() {
+            return Self { content: None, size, attempt_number: 0, returned_count: 0 };
+        }
+        let content =
+            SharedContent { upload, read_count: 0, kept_frames: Some(Vec::new()), latest_attempt: 0 };
+        Self { content: Some(Arc::new(Mutex::new(content))), size, attempt_number: 0, returned_count: 0 }
     }
 
-    /// The same content from its beginning, for one more attempt.
+    /// Returns the same content from its beginning, for one more attempt.
     pub fn next_attempt(&self) -> Self {
-        Self { attempt: self.attempt + 1, sent: 0, ..self.clone() }
+        Self { attempt_number: self.attempt_number + 1, returned_count: 0, ..self.clone() }
     }
 
     pub fn has_content(&self) -> bool {
@@ -60,10 +62,10 @@ impl ReplayBody {
 
     /// True if all frames that were read are kept.
     pub fn is_replayable(&self) -> bool {
-        self.content().is_none_or(|content| content.kept.is_some())
+        self.content().is_none_or(|content| content.kept_frames.is_some())
     }
 
-    /// Waits until the client or the upstream has stopped the upload for too long.
+    /// Returns a future that completes when the upload has stalled, or at once for a request without content.
     pub fn stalled(&self) -> impl Future<Output = ()> + Send + use<> {
         let progress = self.content().and_then(|content| content.upload.progress());
         async move {
@@ -82,22 +84,26 @@ impl Body for ReplayBody {
     type Data = Bytes;
     type Error = BoxError;
 
+    /// Returns a kept frame, or reads the next one from the client. An error means that a later attempt has begun, or that
+    /// the frame was read and not kept.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(mut content) = self.content() else { return Poll::Ready(None) };
-        content.attempt = content.attempt.max(self.attempt);
-        let kept = content.kept.as_ref().and_then(|kept| kept.get(self.sent));
-        let frame = if content.attempt > self.attempt || (kept.is_none() && self.sent < content.read) {
+        content.latest_attempt = content.latest_attempt.max(self.attempt_number);
+        let is_outdated = content.latest_attempt > self.attempt_number;
+        let kept = content.kept_frames.as_ref().and_then(|frames| frames.get(self.returned_count));
+        let is_lost = kept.is_none() && self.returned_count < content.read_count;
+        let frame = if is_outdated || is_lost {
             Some(Err("the content is not available to this attempt".into()))
-        } else if let Some(kept) = kept {
-            Some(Ok(Frame::data(kept.clone())))
+        } else if let Some(data) = kept {
+            Some(Ok(Frame::data(data.clone())))
         } else {
             ready!(content.poll_upload(cx))
         };
         drop(content);
-        self.sent += 1;
+        self.returned_count += 1;
         Poll::Ready(frame)
     }
 
@@ -106,25 +112,29 @@ impl Body for ReplayBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.sent == 0 { self.size } else { SizeHint::default() }
+        if self.returned_count == 0 { self.size } else { SizeHint::default() }
     }
 }
 
 impl SharedContent {
+    /// Reads a frame from the client, and keeps its data for later attempts.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.upload).poll_frame(cx));
-        if let Some(frame) = &frame {
-            self.read += 1;
-            self.keep(frame.as_ref().ok().and_then(Frame::data_ref));
+        if let Some(result) = &frame {
+            self.read_count += 1;
+            self.keep(result.as_ref().ok().and_then(Frame::data_ref));
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+        Poll::Ready(frame.map(|result| result.map_err(BoxError::from)))
     }
 
+    /// Keeps the data of a frame. Discards all kept frames if the frame has no data, or if a limit is exceeded.
     fn keep(&mut self, data: Option<&Bytes>) {
-        self.kept = self.kept.take().zip(data).and_then(|(mut kept, data)| {
-            kept.push(data.clone());
-            let bytes = kept.iter().map(Bytes::len).sum::<usize>();
-            (bytes <= MAX_BYTES && kept.len() <= MAX_FRAMES).then_some(kept)
-        });
+        let Some(mut kept_frames) = self.kept_frames.take() else { return };
+        let Some(data) = data else { return };
+        kept_frames.push(data.clone());
+        let byte_count: usize = kept_frames.iter().map(Bytes::len).sum();
+        if byte_count <= MAX_BYTES && kept_frames.len() <= MAX_FRAMES {
+            self.kept_frames = Some(kept_frames);
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | GOAWAY with NO_ERROR; never dispatched | any | until the call's deadline: two at once, later ones with back-off |
 //! | RST_STREAM with REFUSED_STREAM | any | until the call's deadline, with back-off |
+//! | hyper drops the request with its connection | GET, HEAD | until the call's deadline: two at once, then back-off |
 //! | the connection breaks before the response headers; GOAWAY with another code | GET, HEAD | one (RFC 9110 §9.2.2) |
 //! | any other | any | none |
 //!
@@ -22,8 +23,8 @@ use tower::retry::Policy;
 use super::failure::Failure;
 use super::replay::ReplayBody;
 
-/// Retries at once, before the first with back-off.
-const IMMEDIATE: u32 = 2;
+/// The number of retries without a wait, before those with back-off.
+const IMMEDIATE_RETRIES: u32 = 2;
 
 /// The first back-off. It doubles with each retry.
 const MIN_BACKOFF: Duration = Duration::from_millis(10);
@@ -34,58 +35,61 @@ const MAX_DOUBLINGS: u32 = 6;
 /// The retries of one request.
 #[derive(Clone, Debug, Default)]
 pub struct RetryPolicy {
-    unprocessed: u32,
-    broken: bool,
+    retry_count: u32,
+    /// True after the only retry for a broken connection, which is not in `retry_count`.
+    has_retried_broken: bool,
 }
 
 /// A failure after which a request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retryable {
-    /// No upstream has seen the request.
-    Unsent,
-    /// The upstream has seen the request and has too many streams.
-    Refused,
+    /// The request was not dispatched, or a GOAWAY excludes it. The upstream has not processed it.
+    NotProcessed,
+    /// The upstream has too many streams. It has not processed the request.
+    StreamRefused,
     /// hyper dropped the request with its connection. It may have been sent.
-    Dropped,
-    /// The connection broke. The request may have been processed.
-    Broken,
+    DroppedByHyper,
+    /// The connection broke after the request was sent. The upstream may have processed it.
+    ConnectionBroken,
 }
 
 impl RetryPolicy {
-    /// Returns the wait before the request is sent again, or `None` if it is not.
-    fn wait(&mut self, failure: Retryable, is_safe: bool) -> Option<Duration> {
-        match failure {
-            Retryable::Unsent | Retryable::Refused => {}
-            Retryable::Dropped if is_safe => {}
-            Retryable::Broken if is_safe && !self.broken => {
-                self.broken = true;
+    /// Counts a retry and returns the wait before it, or `None` if the request must not be sent again.
+    fn next_wait(&mut self, failure: Retryable, is_safe: bool) -> Option<Duration> {
+        let immediate_retries = match failure {
+            Retryable::NotProcessed => IMMEDIATE_RETRIES,
+            Retryable::StreamRefused => 0,
+            Retryable::DroppedByHyper if is_safe => IMMEDIATE_RETRIES,
+            Retryable::ConnectionBroken if is_safe && !self.has_retried_broken => {
+                self.has_retried_broken = true;
                 return Some(Duration::ZERO);
             }
-            Retryable::Dropped | Retryable::Broken => return None,
+            Retryable::DroppedByHyper | Retryable::ConnectionBroken => return None,
+        };
+        self.retry_count += 1;
+        if self.retry_count <= immediate_retries {
+            return Some(Duration::ZERO);
         }
-        self.unprocessed += 1;
-        let immediate = if failure == Retryable::Refused { 0 } else { IMMEDIATE };
-        Some(match self.unprocessed.checked_sub(immediate + 1) {
-            None => Duration::ZERO,
-            Some(doublings) => MIN_BACKOFF * (1 << doublings.min(MAX_DOUBLINGS)),
-        })
+        let doublings = self.retry_count - immediate_retries - 1;
+        Some(MIN_BACKOFF * 2_u32.pow(doublings.min(MAX_DOUBLINGS)))
     }
 }
 
 impl<R> Policy<Request<ReplayBody>, R, Failure> for RetryPolicy {
     type Future = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+    /// Returns the wait before the next attempt, or `None` if the result is final.
     fn retry(
         &mut self,
         request: &mut Request<ReplayBody>,
         result: &mut Result<R, Failure>,
     ) -> Option<Self::Future> {
-        let failure = result.as_ref().err().and_then(classify)?;
+        let failure = classify(result.as_ref().err()?)?;
         if !request.body().is_replayable() {
             return None;
         }
         let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
-        let wait = self.wait(failure, is_safe)?;
+        let wait = self.next_wait(failure, is_safe)?;
         tracing::debug!("the request is sent again after {wait:?}: {failure:?}");
         Some(Box::pin(async move {
             if !wait.is_zero() {
@@ -101,41 +105,52 @@ impl<R> Policy<Request<ReplayBody>, R, Failure> for RetryPolicy {
     }
 }
 
+/// Returns the kind of a failure, or `None` if the request must not be sent again.
 fn classify(failure: &Failure) -> Option<Retryable> {
     let mut causes = iter::successors(failure.source(), |cause| (*cause).source());
-    if matches!(failure, Failure::Unreachable(_)) {
-        // Otherwise the protocol changed, or the pool gave up a connection for which this call waited.
-        let has_failed = causes.any(|cause| cause.is::<io::Error>());
-        return (!has_failed).then_some(Retryable::Unsent);
+    if !matches!(failure, Failure::Unreachable(_)) {
+        return causes.find_map(classify_cause);
     }
-    causes.find_map(|cause| {
-        if let Some(error) = cause.downcast_ref() {
-            classify_h2(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            classify_hyper(error)
-        } else {
-            cause.is::<io::Error>().then_some(Retryable::Broken)
-        }
-    })
+    // If no connection could be opened, there is an I/O error. Without one, either ALPN negotiated the other protocol,
+    // or hyper's pool closed a connection for which this call waited.
+    let has_io_error = causes.any(|cause| cause.is::<io::Error>());
+    if has_io_error { None } else { Some(Retryable::NotProcessed) }
 }
 
+/// Classifies one cause of a failure. Returns `None` if the next cause must be classified.
+fn classify_cause(cause: &(dyn Error + 'static)) -> Option<Retryable> {
+    if let Some(error) = cause.downcast_ref::<h2::Error>() {
+        return classify_h2(error);
+    }
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return classify_hyper(error);
+    }
+    if cause.is::<io::Error>() { Some(Retryable::ConnectionBroken) } else { None }
+}
+
+/// Classifies an error of hyper by its kind. Returns `None` for other kinds, whose causes are classified next.
 fn classify_hyper(error: &hyper::Error) -> Option<Retryable> {
     if error.is_canceled() {
-        Some(Retryable::Unsent)
+        Some(Retryable::NotProcessed)
     } else if error.is_incomplete_message() || error.is_closed() || error.is_timeout() {
-        Some(Retryable::Broken)
-    } else {
+        Some(Retryable::ConnectionBroken)
+    } else if error.is_user() {
         // Without content, the only error of this kind is a request that was dropped with its connection.
-        error.is_user().then_some(Retryable::Dropped)
+        Some(Retryable::DroppedByHyper)
+    } else {
+        None
     }
 }
 
+/// Classifies an HTTP/2 error (RFC 9113 §8.7). Returns `None` for an error after which no retry is allowed.
 fn classify_h2(error: &h2::Error) -> Option<Retryable> {
     let is_remote_go_away = error.is_go_away() && error.is_remote();
+    let is_remote_reset = error.is_reset() && error.is_remote();
     match error.reason() {
-        Some(Reason::NO_ERROR) if is_remote_go_away => Some(Retryable::Unsent),
-        Some(Reason::REFUSED_STREAM) if error.is_reset() && error.is_remote() => Some(Retryable::Refused),
-        _ => (is_remote_go_away || error.is_io()).then_some(Retryable::Broken),
+        Some(Reason::NO_ERROR) if is_remote_go_away => Some(Retryable::NotProcessed),
+        Some(Reason::REFUSED_STREAM) if is_remote_reset => Some(Retryable::StreamRefused),
+        _ if is_remote_go_away || error.is_io() => Some(Retryable::ConnectionBroken),
+        _ => None,
     }
 }
 
@@ -145,28 +160,28 @@ mod tests {
 
     fn waits(failure: Retryable, is_safe: bool) -> [Option<u128>; 5] {
         let mut policy = RetryPolicy::default();
-        [(); 5].map(|()| policy.wait(failure, is_safe).map(|wait| wait.as_millis()))
+        [(); 5].map(|()| policy.next_wait(failure, is_safe).map(|wait| wait.as_millis()))
     }
 
     #[test]
-    fn unsent_request_waits_from_the_third_retry() {
-        assert_eq!(waits(Retryable::Unsent, false), [0, 0, 10, 20, 40].map(Some));
+    fn unprocessed_request_waits_from_the_third_retry() {
+        assert_eq!(waits(Retryable::NotProcessed, false), [0, 0, 10, 20, 40].map(Some));
     }
 
     #[test]
     fn refused_request_waits_from_the_first_retry() {
-        assert_eq!(waits(Retryable::Refused, false), [10, 20, 40, 80, 160].map(Some));
+        assert_eq!(waits(Retryable::StreamRefused, false), [10, 20, 40, 80, 160].map(Some));
     }
 
     #[test]
     fn broken_connection_is_retried_once_for_safe_methods() {
-        assert_eq!(waits(Retryable::Broken, true), [Some(0), None, None, None, None]);
-        assert_eq!(waits(Retryable::Broken, false), [None; 5]);
+        assert_eq!(waits(Retryable::ConnectionBroken, true), [Some(0), None, None, None, None]);
+        assert_eq!(waits(Retryable::ConnectionBroken, false), [None; 5]);
     }
 
     #[test]
     fn backoff_stops_growing_at_640_ms() {
-        let mut policy = RetryPolicy { unprocessed: 1_000_000, broken: false };
-        assert_eq!(policy.wait(Retryable::Refused, false), Some(Duration::from_millis(640)));
+        let mut policy = RetryPolicy { retry_count: 1_000_000, has_retried_broken: false };
+        assert_eq!(policy.next_wait(Retryable::StreamRefused, false), Some(Duration::from_millis(640)));
     }
 }

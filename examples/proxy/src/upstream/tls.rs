@@ -10,26 +10,22 @@ use tower_api_key_name::directory::BaseUrl;
 
 use crate::settings::Roots;
 
-/// Returns the configuration without ALPN, which the connector adds.
-///
-/// # Errors
-///
-/// If the TLS versions are not supported by the cryptography provider.
+/// Returns the configuration without ALPN, which the connector adds. An error means an unsupported TLS version.
 pub fn config(base: &BaseUrl, roots: &Roots) -> io::Result<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let config = match roots {
-        Roots::Only(roots) => config.with_root_certificates(roots.clone()),
-        // Redirects are not followed, so an http:// base URL never leads to https://. Nothing is read from disk.
-        Roots::Platform if !base.is_https() => config.with_root_certificates(RootCertStore::empty()),
-        Roots::Platform => match config.clone().with_native_roots() {
-            Ok(config) => config,
-            Err(e) => {
-                tracing::info!("the platform has no certificate authorities ({e}): Mozilla's are used");
-                config.with_webpki_roots()
+    let builder_with_roots = match roots {
+        Roots::Only(roots) => builder.with_root_certificates(roots.clone()),
+        // An http:// base URL needs no authorities, because redirects are not followed. Nothing is read from disk.
+        Roots::Platform if !base.is_https() => builder.with_root_certificates(RootCertStore::empty()),
+        Roots::Platform => match builder.clone().with_native_roots() {
+            Ok(with_native_roots) => with_native_roots,
+            Err(error) => {
+                tracing::info!("the platform has no certificate authorities ({error}): Mozilla's are used");
+                builder.with_webpki_roots()
             }
         },
     };
-    Ok(config.with_no_client_auth())
+    Ok(builder_with_roots.with_no_client_auth())
 }

@@ -58,8 +58,8 @@ impl UploadProgress {
     fn set(&self, state: UploadState) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         // Waiting for the client is not progress.
-        let at = if state == UploadState::WaitsForClient { last.1 } else { Instant::now() };
-        *last = (state, at);
+        let frame_time = if state == UploadState::WaitsForClient { last.1 } else { Instant::now() };
+        *last = (state, frame_time);
     }
 
     /// Completes when the upload has made no progress for the timeout, or reaches the call's deadline.
@@ -68,12 +68,16 @@ impl UploadProgress {
     pub async fn overdue(&self) {
         let start = Instant::now();
         loop {
-            let (state, at) = self.last();
-            let is_done = state == UploadState::Done;
-            let limit = if is_done { at.max(start) + self.bounds.timeout } else { self.bounds.limit(at) };
+            let (state, frame_time) = self.last();
+            let was_done = state == UploadState::Done;
+            let limit = match was_done {
+                true => frame_time.max(start) + self.bounds.timeout,
+                false => self.bounds.limit(frame_time),
+            };
             sleep_until(limit).await;
-            let (state, now_at) = self.last();
-            if now_at == at && (state == UploadState::Done) == is_done {
+            let (new_state, new_frame_time) = self.last();
+            let is_done = new_state == UploadState::Done;
+            if new_frame_time == frame_time && is_done == was_done {
                 return;
             }
         }
@@ -81,12 +85,13 @@ impl UploadProgress {
 }
 
 impl Upload {
+    /// Wraps the content of a request. The guard is dropped with the last frame.
     pub fn new(inner: Incoming, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
-        let progress = (!inner.is_end_stream()).then(|| {
-            let last = Mutex::new((UploadState::WaitsForUpstream, Instant::now()));
-            Arc::new(UploadProgress { bounds, last })
-        });
-        Self { inner, progress, guard }
+        if inner.is_end_stream() {
+            return Self { inner, progress: None, guard };
+        }
+        let last = Mutex::new((UploadState::WaitsForUpstream, Instant::now()));
+        Self { inner, progress: Some(Arc::new(UploadProgress { bounds, last })), guard }
     }
 
     /// Returns the progress, or `None` for a request without content.
@@ -96,10 +101,11 @@ impl Upload {
 }
 
 impl Drop for Upload {
+    /// Ends the waits for an upload that the upstream client no longer reads.
     fn drop(&mut self) {
-        if let Some(progress) = &self.progress
-            && !matches!(progress.last().0, UploadState::Failed | UploadState::Done)
-        {
+        let Some(progress) = &self.progress else { return };
+        let (state, _) = progress.last();
+        if !matches!(state, UploadState::Failed | UploadState::Done) {
             progress.set(UploadState::Done);
         }
     }
@@ -109,6 +115,7 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = hyper::Error;
 
+    /// Passes a frame on without hop-by-hop trailers, and records the progress.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -117,8 +124,9 @@ impl Body for Upload {
         let state = match &frame {
             Poll::Pending => UploadState::WaitsForClient,
             Poll::Ready(Some(Err(_))) => UploadState::Failed,
-            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => UploadState::WaitsForUpstream,
-            Poll::Ready(_) => UploadState::Done,
+            Poll::Ready(None) => UploadState::Done,
+            Poll::Ready(Some(Ok(_))) if self.inner.is_end_stream() => UploadState::Done,
+            Poll::Ready(Some(Ok(_))) => UploadState::WaitsForUpstream,
         };
         if let Some(progress) = &self.progress {
             progress.set(state);

@@ -46,7 +46,7 @@ fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
         .layer_fn(Errors)
-        .layer_fn(|inner| Timeouts::new(inner, TIMEOUT, DEADLINE))
+        .layer_fn(|inner| Timeouts { inner, timeout: TIMEOUT, deadline: DEADLINE })
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
                 Upstream::ReadsNothing => std::future::pending().await,
