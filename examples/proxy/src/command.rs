@@ -9,10 +9,6 @@ use super::output::LogWriter;
 use super::stack::log;
 use super::{serve, sync_command};
 
-/// The exit code if requests were cut because the grace period was over.
-const REQUESTS_CUT: u8 = 3;
-
-/// Runs the subcommand of the command line, `serve` by default, and returns the exit code.
 pub fn main() -> ExitCode {
     // clap ends the process itself: with 2 on bad use, with 0 on --help.
     let command_line = CommandLine::parse();
@@ -41,7 +37,8 @@ fn serve_with_log(flags: ServeFlags) -> ExitCode {
 
     let (code, last_line) = match serve::run(flags) {
         Ok(0) => (0, None),
-        Ok(_cut) => (REQUESTS_CUT, None),
+        // Requests were cut, because the grace period was over.
+        Ok(_cut) => (3, None),
         Err(e) => (e.exit_code(), Some(format!("error: {e}\n"))),
     };
     writer.finish(last_line);

@@ -12,14 +12,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Capacity of the queue in lines: 8 for each request in flight (512 by default).
-const QUEUE_LINES: usize = 4_096;
-
 /// Longest line in bytes, which bounds the queue to 8 MiB. A request's path alone may have 64 KiB.
 pub const MAX_LINE: usize = 2_048;
-
-/// Time for writing the rest of the queue when the program ends.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Prints one line and flushes, because the process that started the proxy reads its address from standard output.
 pub fn print_line(line: &str) {
@@ -44,7 +38,8 @@ enum Message {
 impl LogWriter {
     /// Starts the thread that writes to `out`.
     pub fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, receiver) = sync_channel(QUEUE_LINES);
+        // The capacity is 8 lines for each request in flight (512 by default).
+        let (queue, receiver) = sync_channel(4_096);
         let dropped = Arc::<AtomicU64>::default();
         let counter = dropped.clone();
         thread::Builder::new().name("log".into()).spawn(move || write_queue(out, &receiver, &counter))?;
@@ -61,7 +56,7 @@ impl LogWriter {
             }
             let _ = self.queue.send(Message::Finish(reply));
         });
-        let _ = finished.recv_timeout(FLUSH_TIMEOUT);
+        let _ = finished.recv_timeout(Duration::from_secs(1));
     }
 }
 

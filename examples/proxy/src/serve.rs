@@ -71,7 +71,6 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
 }
 
 /// Rejects a base URL that is the proxy's own address, because each request would start an endless loop of requests.
-///
 /// A loop through another name or through a tunnel is found by `Via` (see `forward`).
 async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), StartError> {
     if base.port() != bound.port() {
@@ -128,12 +127,9 @@ pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
         // A connection to 0.0.0.0 goes to loopback.
         return bound_ip.is_unspecified() || bound_ip.is_loopback();
     }
-    bound_ip == target_ip || (bound_ip.is_unspecified() && is_this_machine(target_ip))
-}
-
-/// True if the address can be bound, which only an address of this machine can.
-fn is_this_machine(ip: IpAddr) -> bool {
-    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+    // Only an address of this machine can be bound.
+    let is_this_machine = || target_ip.is_loopback() || UdpSocket::bind((target_ip, 0)).is_ok();
+    bound_ip == target_ip || (bound_ip.is_unspecified() && is_this_machine())
 }
 
 /// Logs each change of the names or of their status.

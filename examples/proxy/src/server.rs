@@ -5,10 +5,6 @@
 //!               │                │                      │
 //!               └──────────▶ activity ◀─────┴────────────┘
 //! ```
-//!
-//! `admission` limits connections and calls; when full, it evicts a connection that waits for its client. `activity` is
-//! the state of one connection: `connection` reports received bytes to it and applies the timeouts, and `in_flight`
-//! reports calls.
 mod activity;
 mod admission;
 mod connection;
@@ -113,9 +109,8 @@ where
 
     /// Waits until the server has room for one more connection. Logs at most one warning a minute while it is full.
     async fn admit(&mut self) -> Option<OwnedSemaphorePermit> {
-        const WARNING_INTERVAL: Duration = Duration::from_secs(60);
         let is_full = self.admission.permits.available_permits() == 0;
-        let is_warning_due = self.last_warning.is_none_or(|last| last.elapsed() > WARNING_INTERVAL);
+        let is_warning_due = self.last_warning.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
         if is_full && is_warning_due {
             self.last_warning = Some(Instant::now());
             let limit = self.admission.limits.max_connections;
@@ -133,7 +128,6 @@ where
     }
 
     /// Serves a connection of any transport to its end. Waits first for room.
-    ///
     /// `reset` is called before a stream is dropped that has an incomplete response.
     pub async fn serve_connection<I>(&self, stream: I, reset: fn(&I))
     where
@@ -172,7 +166,6 @@ where
     }
 
     /// Lets the calls in flight finish, until the grace period is over or a second signal arrives.
-    ///
     /// Returns the number of calls that did not finish.
     pub async fn shut_down(&self, shutdown: &mut ShutdownSignal) -> usize {
         let admission = &self.admission;
@@ -198,9 +191,7 @@ where
     }
 }
 
-/// Returns the settings of HTTP/1.1 and HTTP/2.
-///
-/// hyper's timer for HTTP/1.1 headers is not used: it would also close idle connections.
+/// Returns the settings of HTTP/1.1 and HTTP/2, without hyper's timer for headers: it would also close idle connections.
 fn protocols() -> Builder<TokioExecutor> {
     // Bytes per stream that a connection buffers in either direction. Calls have little content.
     const STREAM_WINDOW: u32 = 64 * 1024;

@@ -1,7 +1,4 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
-//!
-//! `log` writes the access log. `route` responds to `/health`, and rejects methods and paths that are not forwarded, with
-//! `scope` for the paths. `errors` makes responses of failures. `timeouts` limits the waits of a call.
 pub mod errors;
 pub mod log;
 pub mod route;
@@ -18,9 +15,8 @@ use tower::{BoxError, Service, ServiceBuilder};
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 use tower_http::decompression::DecompressionLayer;
 
-use super::coding;
 use super::settings::ProxySettings;
-use super::upstream;
+use super::{coding, upstream};
 use errors::Errors;
 use log::Log;
 use route::Route;
@@ -52,8 +48,7 @@ pub fn stack(
         naming = naming.total_limit(total_limit);
     }
 
-    let timeout = settings.timeout;
-    let deadline = settings.deadline;
+    let ProxySettings { timeout, deadline, .. } = *settings;
     Ok(ServiceBuilder::new()
         // Outermost: the log line has the response that the client receives, from any layer.
         .layer_fn(Log)

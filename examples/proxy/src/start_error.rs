@@ -19,7 +19,6 @@ impl StartError {
         Self::CannotStart(error.to_string())
     }
 
-    /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::CannotStart(_) => 1,

@@ -5,10 +5,7 @@
 //! response  timeouts ◀─ forward ◀─────────────────────────── retry ◀─ client
 //! ```
 //!
-//! `forward` changes the headers of both messages, with `framing` for their length. `retry` sends a request again if
-//! the upstream did not process it, and `replay` keeps the content for that. `client` contains hyper-util's clients,
-//! and `connector` opens their connections, with the configuration of `tls`. `upload` is the content of a request, which
-//! records its progress, and `failure` the reason why a call has no response.
+//! `forward` uses `framing`, and `connector` uses `tls`. `upload` is the content of a request.
 
 pub mod client;
 pub mod connector;

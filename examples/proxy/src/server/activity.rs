@@ -37,7 +37,6 @@ pub(super) struct Call {
 }
 
 impl Activity {
-    /// Creates the activity of a connection that begins now.
     pub(super) fn new() -> Self {
         let state = ActivityState {
             is_reset: false,

@@ -46,7 +46,6 @@ struct Candidates {
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
-    /// Creates the admission of a server without connections.
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,

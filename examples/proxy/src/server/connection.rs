@@ -122,7 +122,6 @@ impl<I> Drop for ClientStream<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for ClientStream<I> {
-    /// Reads from the socket, and reports received bytes to the activity.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let filled_before = buf.filled().len();

@@ -52,9 +52,6 @@ impl Limits {
     }
 
     /// Raises the limit on open files as far as these limits need, or lowers them to what the system allows.
-    ///
-    /// # Errors
-    ///
     /// Fails if the limit on open files cannot be read or set.
     pub fn fit_open_files(&mut self) -> io::Result<()> {
         const RESERVED: usize = 64;
@@ -85,7 +82,6 @@ fn parse_count(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Parses a number of seconds. Fails for more than a week, and below a millisecond.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     // One week: longer than any call, and far below the overflow of an `Instant`.
     const MAX: f64 = 7.0 * 24.0 * 3600.0;

@@ -6,15 +6,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// The length of the queue of connections that are not yet accepted. Linux allows no more (somaxconn).
-///
 /// `TcpListener::bind` has 128, too few for a thousand clients that connect at once.
 const BACKLOG: u32 = 4_096;
 
-/// Listens on the first address of a host that can be bound.
-///
-/// # Errors
-///
-/// Fails if the host has no address, or with the last address's error.
+/// Listens on the first address of a host that can be bound. Fails with the last address's error, or if there is none.
 pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut error = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in tokio::net::lookup_host((host, port)).await? {
@@ -56,7 +51,6 @@ pub struct AcceptBackOff {
 
 impl AcceptBackOff {
     /// Waits after an error, if another `accept` would fail as well.
-    ///
     /// Without file descriptors or memory, an immediate retry would use the processor and free nothing.
     pub async fn wait(&mut self, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};

@@ -16,11 +16,7 @@ impl ShutdownSignal {
         (sender, Self { count })
     }
 
-    /// Counts SIGTERM and Ctrl-C from now on.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the system does not let this process handle the signals.
+    /// Counts SIGTERM and Ctrl-C from now on. Fails if the system does not let this process handle them.
     pub fn from_system() -> io::Result<Self> {
         #[cfg(unix)]
         let signals = {

@@ -132,11 +132,9 @@ where
 
 /// Logs a failure with its causes, which come from hyper, rustls and the system. They contain no header and no body.
 fn log_failure(failure: &Failure) {
-    let mut line = failure.to_string();
-    for cause in successors(failure.source(), |cause| (*cause).source()) {
-        line = format!("{line}: {cause}");
-    }
-    tracing::warn!("{line}");
+    let errors = successors(Some(failure as &(dyn Error + 'static)), |error| (*error).source());
+    let texts: Vec<String> = errors.map(ToString::to_string).collect();
+    tracing::warn!("{}", texts.join(": "));
 }
 
 /// True if the naming layer could not buffer the body, because it failed.

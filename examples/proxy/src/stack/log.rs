@@ -20,7 +20,6 @@ use tower::{BoxError, Service};
 use tower_api_key_name::outcome::{Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
 
-/// The target of access lines in `RUST_LOG`.
 const TARGET: &str = "access";
 
 /// Returns the filter of the log: `RUST_LOG`, or the default, with access lines if they are requested.
@@ -41,7 +40,6 @@ pub fn store_outcome(outcome: &Outcome, request: &RequestContext) {
 }
 
 /// Returns the path of a request, without segments that look like a secret key.
-///
 /// The query is left out as a whole, because any parameter may contain a secret. A user may have pasted a key (`sk-…`)
 /// into the path in place of its id.
 pub fn masked_path(uri: &Uri) -> String {
@@ -106,9 +104,8 @@ fn begin_line<A>(request: &Request<A>) -> Option<Arc<AccessLine>> {
     if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
         return None;
     }
-    let has_info_lines = tracing::enabled!(target: TARGET, tracing::Level::INFO);
     Some(Arc::new(AccessLine {
-        start: if has_info_lines { Some(Instant::now()) } else { None },
+        start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
         method: request.method().clone(),
         uri: request.uri().clone(),
         outcome: OnceLock::new(),

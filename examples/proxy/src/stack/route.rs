@@ -48,7 +48,10 @@ fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Re
         return Some(method_not_allowed(form, FORWARDED_METHODS));
     }
     if is_for_last_hop(request) {
-        return Some(allowed_methods());
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(FORWARDED_METHODS));
+        return Some(response);
     }
     // Checked last, so that local responses do not depend on the load.
     let overload = request.extensions().get::<Overload>()?;
@@ -83,14 +86,6 @@ fn health(names: &SharedKeyNames) -> Response<Full<Bytes>> {
 fn is_for_last_hop<A>(request: &Request<A>) -> bool {
     let is_options = *request.method() == Method::OPTIONS;
     is_options && request.headers().get(MAX_FORWARDS).is_some_and(|hops| hops == "0")
-}
-
-/// Returns the response to an `OPTIONS` request that is not forwarded.
-fn allowed_methods() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(FORWARDED_METHODS));
-    response
 }
 
 /// Returns a 405, which lists the allowed methods (RFC 9110 §15.5.6).

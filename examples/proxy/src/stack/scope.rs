@@ -4,14 +4,10 @@ use std::borrow::Cow;
 use memchr::memchr3;
 use percent_encoding::percent_decode_str;
 
-const TREES: [&str; 2] = ["/v1/organization/", "/v1/organizations/"];
-
-/// The number of times that a path may be decoded on its way: once by the next hop, and once more by the one behind it.
-const DECODINGS: usize = 2;
-
 /// True for a path below one of the trees that stays below it wherever it is resolved.
 pub fn is_in_scope(path: &str) -> bool {
-    TREES.iter().any(|tree| path.strip_prefix(tree).is_some_and(stays_below))
+    let trees = ["/v1/organization/", "/v1/organizations/"];
+    trees.iter().any(|tree| path.strip_prefix(tree).is_some_and(stays_below))
 }
 
 /// True if no server on the way can resolve a path to a place outside of its tree (RFC 3986 §5.2.4).
@@ -27,7 +23,8 @@ fn stays_below(path: &str) -> bool {
         return false;
     }
     let mut current = Cow::Borrowed(path);
-    for _ in 0..=DECODINGS {
+    // A path may be decoded twice on its way: once by the next hop, and once more by the one behind it.
+    for _ in 0..=2 {
         let has_controls = current.bytes().any(|byte| byte.is_ascii_control());
         if has_controls || !has_plain_segments(&current) {
             return false;

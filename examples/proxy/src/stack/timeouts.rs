@@ -20,7 +20,6 @@ use crate::server::UploadExtension;
 use crate::upstream::failure::Failure;
 use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
 
-/// Applies the timeout and the deadline to calls.
 #[derive(Clone)]
 pub struct Timeouts<S> {
     pub inner: S,
@@ -66,7 +65,8 @@ where
         let request_with_upload = request.map(|body| Upload::new(body, guard, bounds));
         let upload = request_with_upload.body().progress();
         let response = self.inner.call(request_with_upload);
-        Box::pin(wait_for_headers(response, CallTimer::new(bounds), upload))
+        let timer = CallTimer { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds };
+        Box::pin(wait_for_headers(response, timer, upload))
     }
 }
 
@@ -105,10 +105,6 @@ async fn wait_for_headers<B>(
 }
 
 impl CallTimer {
-    fn new(bounds: CallBounds) -> Self {
-        Self { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds }
-    }
-
     fn restart(&mut self, since: Instant) {
         self.sleep.as_mut().reset(self.bounds.limit(since));
     }

@@ -22,24 +22,6 @@ use super::failure::Failure;
 use super::replay::ReplayBody;
 use crate::settings::ProxySettings;
 
-/// Time after which an idle connection is not used again. hyper-util closes idle connections at this interval, so
-/// after twice this time at most. Gateways close them after 60 s or more.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Interval of the PINGs that find a dead HTTP/2 connection.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-
-/// Flow-control window of a connection. A stream has 2 MiB of it, so 31 clients that do not read their responses block
-/// no other.
-const CONNECTION_WINDOW: u32 = 64 << 20;
-
-/// Bytes read at once from an HTTP/1.1 connection, and the limit of its response headers. Larger reads leave the
-/// processor's caches before they are scanned.
-const READ_BUFFER: usize = 128 * 1024;
-
-/// Size limit of the headers of an HTTP/2 response.
-const HEADER_LIST: u32 = 64 * 1024;
-
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The upstream clients. Each request is sent once.
@@ -127,7 +109,6 @@ impl UpstreamClients {
     }
 }
 
-/// Returns the settings of a hyper-util client for one protocol.
 fn client_builder<E>(executor: E, protocol: Protocol) -> legacy::Builder
 where
     E: Executor<Task> + Clone + Send + Sync + 'static,
@@ -136,12 +117,18 @@ where
     builder
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .http1_max_buf_size(READ_BUFFER)
+        // hyper-util closes idle connections at this interval, so after twice this time at most. Gateways close them
+        // after 60 s or more.
+        .pool_idle_timeout(Duration::from_secs(15))
+        // Bytes read at once, and the limit of the response headers. Larger reads leave the processor's caches before
+        // they are scanned.
+        .http1_max_buf_size(128 * 1024)
         .http2_only(protocol == Protocol::Http2)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(HEADER_LIST)
-        .http2_keep_alive_interval(PING_INTERVAL);
+        // A stream has 2 MiB of it, so 31 clients that do not read their responses block no other.
+        .http2_initial_connection_window_size(64 << 20)
+        .http2_max_header_list_size(64 * 1024)
+        // A PING finds a dead connection.
+        .http2_keep_alive_interval(Duration::from_secs(20));
     builder
 }
 

@@ -21,7 +21,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Forwards to this base URL.
     pub fn new(base: &BaseUrl) -> Self {
         Self {
             base: base.clone(),

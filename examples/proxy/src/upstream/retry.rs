@@ -26,12 +26,6 @@ use super::replay::ReplayBody;
 /// The number of retries without a wait, before those with back-off.
 const IMMEDIATE_RETRIES: u32 = 2;
 
-/// The first back-off. It doubles with each retry.
-const MIN_BACKOFF: Duration = Duration::from_millis(10);
-
-/// The number of times that the back-off doubles, up to 640 ms.
-const MAX_DOUBLINGS: u32 = 6;
-
 /// The retries of one request.
 #[derive(Clone, Debug, Default)]
 pub struct RetryPolicy {
@@ -70,8 +64,9 @@ impl RetryPolicy {
         if self.retry_count <= immediate_retries {
             return Some(Duration::ZERO);
         }
-        let doublings = self.retry_count - immediate_retries - 1;
-        Some(MIN_BACKOFF * 2_u32.pow(doublings.min(MAX_DOUBLINGS)))
+        // The back-off doubles with each retry, from 10 ms to 640 ms.
+        let doublings = (self.retry_count - immediate_retries - 1).min(6);
+        Some(Duration::from_millis(10) * 2_u32.pow(doublings))
     }
 }
 
