@@ -22,20 +22,13 @@
 //! # fn main() {}
 //! ```
 //!
-//! The upstream sends
-//!
-//! ```json
-//! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD"}
-//! ```
-//!
-//! and the client receives
+//! Where the upstream sends `"api_key_id":"key_Hq3vT9zLm2Xw7BcD"`, the client receives
 //!
 //! ```json
 //! {"amount":{"value":0.003627500000000000000000000000000000},"api_key_id":"key_Hq3vT9zLm2Xw7BcD","api_key_name":"checkout-production"}
 //! ```
 //!
-//! Every other byte is unchanged, because the member is inserted into the original bytes. They are not parsed and
-//! printed again.
+//! Every other byte is unchanged: the member is inserted into the original bytes, which are not printed again.
 //!
 //! # How it works
 //!
@@ -78,7 +71,6 @@
 //!
 //! - The layer uses no network and no disk. The module `directory` requests names outside the request path.
 //! - Requests and responses outside its [scope](ApiKeyNameLayer::scope) are unchanged.
-//! - No member of a response is renamed, moved, reformatted or removed, and no number is rounded.
 //! - Headers are changed only if they would be wrong. A request in scope loses `Accept-Encoding`; a `GET` or `HEAD` also
 //!   loses `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. A changed response loses `ETag`,
 //!   `Last-Modified`, `Accept-Ranges` and digests, also in trailers.
@@ -119,38 +111,29 @@ pub use naming::service::ApiKeyName;
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod _internal {
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-
-    use self::rules::Rules;
-    use self::scan::{ScanError, TemplateCache};
     #[cfg(feature = "directory")]
     pub use crate::directory::read_page;
     pub use crate::json::{amend::Amender, prefilter, rules, scan};
     pub use crate::naming::settings::DEFAULT_LIMIT;
-    use crate::outcome::Counts;
     pub mod query {
         pub use crate::query::{FilterError, rewrite};
     }
 
     /// Amends one body and passes the output to `write`. An invalid body is unchanged, unless it `streams`.
     pub fn amend(
-        rules: Rules,
+        rules: rules::Rules,
         snapshot: &crate::Snapshot,
-        templates: &Arc<TemplateCache>,
-        frames: impl IntoIterator<Item = Bytes>,
+        templates: &std::sync::Arc<scan::TemplateCache>,
+        frames: impl IntoIterator<Item = bytes::Bytes>,
         streams: bool,
-        mut write: impl FnMut(Bytes),
-    ) -> (Counts, Option<ScanError>) {
+        mut write: impl FnMut(bytes::Bytes),
+    ) -> (crate::outcome::Counts, Option<scan::ScanError>) {
         let mut amender = Amender::new(rules, snapshot.clone(), templates.clone());
         amender.disable_prefilter();
         for frame in frames {
             amender.push(frame);
             while (streams || amender.has_batch()) && amender.scan_batch() {
-                if streams {
-                    std::iter::from_fn(|| amender.next_chunk()).for_each(&mut write);
-                }
+                std::iter::from_fn(|| if streams { amender.next_chunk() } else { None }).for_each(&mut write);
             }
             let buffered = amender.held() - amender.edit_charge();
             debug_assert!(!streams || amender.error().is_some() || buffered <= rules.window);
@@ -160,9 +143,9 @@ pub mod _internal {
         if amender.error().is_some() && !streams {
             amender.discard_edits();
         }
-        let (counts, error) = (amender.counts(), amender.error());
+        let result = (amender.counts(), amender.error());
         std::iter::from_fn(|| amender.next_chunk()).for_each(write);
         debug_assert_eq!(amender.output_len(), 0, "the growth is that of the written edits");
-        (counts, error)
+        result
     }
 }

@@ -8,10 +8,6 @@
 //!
 //! [`KeyNames`] is an immutable map. [`SharedKeyNames`] is the handle to the current map, and [`Snapshot`] one
 //! generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
-//
-// `key_names` is the map, with its memory in `entries`; `parse` builds it from JSON, `error` describes defects with
-// their positions, and `secret` recognises API keys. `shared` is the handle of a `store`, which merges maps, publishes
-// a snapshot and a status, and collects `unmatched` ids. `watch` and `learned` change the store.
 
 mod entries;
 mod error;

@@ -50,7 +50,7 @@ pub fn rewrite(query: &str, names: &KeyNames, max_length: usize) -> Result<Optio
             // `None`, if no dimension remains, adds no pair.
             Parameter::GroupBy => rewritten.extend(dimensions.rewrite(pair)),
             // The first name is replaced by all new pairs, and the other names by nothing.
-            Parameter::KeyNames(_) => rewritten.extend(filter.take_new_pairs().map(Cow::from)),
+            Parameter::KeyNames(_) => rewritten.extend(filter.new_pairs.drain(..).map(Cow::from)),
             Parameter::KeyIds(_) => rewritten.push(filter.extend_list(pair)),
             Parameter::Other => rewritten.push(pair.text.into()),
         }

@@ -15,7 +15,6 @@ use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
 pub(crate) struct Entries {
     text: String,
     list: Vec<Entry>,
-    /// Entries by the hash of the id.
     by_id: HashTable<Slot>,
     /// Hashes of names with indexes into `list`, sorted by `finish`.
     by_name: Vec<(u32, u32)>,

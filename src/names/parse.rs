@@ -29,16 +29,6 @@ impl KeyNames {
     /// # Errors
     ///
     /// Returns the defect, its line and column, and a remedy. The error never repeats the input.
-    ///
-    /// ```
-    /// # use tower_api_key_name::KeyNames;
-    /// let saved = br#"{"data": [{"id": "key_abc", "name": "billing"}], "has_more": false}"#;
-    /// assert_eq!(KeyNames::from_json(saved)?.name("key_abc"), Some("billing"));
-    ///
-    /// let error = KeyNames::from_json(b"{\n  \"key_abc\": 7\n}").unwrap_err();
-    /// assert_eq!((error.line(), error.column()), (Some(2), Some(14)));
-    /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
-    /// ```
     pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
         let text = decode(json)?;
         let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
@@ -58,7 +48,6 @@ impl KeyNames {
 
 /// Decodes the bytes as text. Rejects a blank text, and one that contains only an API key.
 fn decode(json: &[u8]) -> Result<&str, KeyNamesError> {
-    // RFC 8259 §8.1: a parser may ignore a byte order mark. Some editors still write one.
     let bytes = json.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(json);
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Err(KeyNamesError::new(Kind::Utf16, ""));
@@ -140,8 +129,7 @@ fn add_item(names: &mut KeyNames, item: &RawValue) -> bool {
     }
 }
 
-/// Returns the string in the member with this name. Returns `None` if the member is absent, occurs twice or contains
-/// another value.
+/// Returns the string in the member with this name, unless the member is absent, occurs twice or is no string.
 fn unique_string<'a>(members: &[(&'a RawValue, &'a RawValue)], wanted: &str) -> Option<Cow<'a, str>> {
     let mut found = members.iter().filter(|(name, _)| string(name).as_deref() == Some(wanted));
     let (_, value) = found.next()?;

@@ -86,8 +86,7 @@ impl SharedKeyNames {
         self.store.unmatched.take_receiver()
     }
 
-    /// Notes an id for which a request with a snapshot of this generation found no name. Returns true if the id is
-    /// new in this generation and was kept.
+    /// Notes an id without a name in this generation. Returns true if the id is new in it and was kept.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
         self.store.unmatched.note(generation, id)
     }

@@ -39,8 +39,7 @@ struct UnmatchedState {
 pub struct UnmatchedReceiver(Arc<UnmatchedQueue>);
 
 impl UnmatchedQueue {
-    /// Adds an id and wakes the receiver. Returns false if the id is ignored: it belongs to another generation, was
-    /// added before, is too long for a map or looks like a secret, or there are 1,024 ids already.
+    /// Adds an id and wakes the receiver. Returns false if the id is ignored.
     pub(super) fn note(&self, generation: u64, id: &str) -> bool {
         let mut state = self.lock();
         // The cheapest checks come first: most unmatched ids have been seen before.

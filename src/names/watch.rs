@@ -1,9 +1,5 @@
 //! Reloads maps from files, as long as a handle exists.
 //!
-//! ```text
-//!  events ─▶ reloader ─▶ file ─▶ KeyNames ─▶ Store
-//! ```
-//!
 //! `file` reads a file. `links` finds the directories in which a change of it can appear, and `events` watches them.
 //! The thread of `reloader` decides when to read: after any event in the directories, and every few seconds, because
 //! network file systems and some containers send no events. A reading without a change has no effect, so events need
@@ -58,22 +54,6 @@ impl SharedKeyNames {
     ///
     /// A thread reads the files, so no runtime is needed. Dropping the last clone of the handle ends it, without
     /// waiting.
-    ///
-    /// ```
-    /// # use tower_api_key_name::SharedKeyNames;
-    /// # let folder = tempfile::tempdir()?;
-    /// # let file = folder.path().join("names.json");
-    /// std::fs::write(&file, r#"{"key_a": "billing"}"#)?;
-    /// let names = SharedKeyNames::watch_all([&file])?;
-    /// assert_eq!(names.snapshot().name("key_a"), Some("billing"));
-    ///
-    /// std::fs::write(&file, r#"{"key_a": "search"}"#)?;
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// names.wait_for(|status| status.generation == 2).await;
-    /// assert_eq!(names.snapshot().name("key_a"), Some("search"));
-    /// # });
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     ///
     /// # Errors
     ///

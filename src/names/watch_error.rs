@@ -86,7 +86,6 @@ impl Error for WatchError {
 }
 
 impl PartialEq for WatchError {
-    /// Compares the kinds and the texts.
     fn eq(&self, other: &Self) -> bool {
         self.kind == other.kind && self.message == other.message
     }

@@ -42,8 +42,6 @@ pin_project! {
     }
 }
 
-// === impl ResponseBody ===
-
 impl<B: Body> ResponseBody<B> {
     /// The unchanged body of a response. It has a `report` if it is in scope.
     pub(crate) fn pass(body: B, report: Option<Box<Report>>) -> Self {

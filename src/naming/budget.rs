@@ -1,6 +1,4 @@
 //! The limit on the memory that all responses of a layer hold together.
-//!
-//! It is one atomic counter: no response waits for another one.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +28,6 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Creates an empty reservation.
     pub(crate) fn new(budget: Option<Arc<Budget>>) -> Self {
         Self { budget, bytes: 0 }
     }

@@ -80,7 +80,6 @@ where
 {
     type Output = Result<Response<ResponseBody<B>>, E>;
 
-    /// Waits for the inner response and then, if its body is to be amended, until the headers can go out.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {

@@ -70,8 +70,7 @@ impl ApiKeyNameLayer {
     /// response is dropped.
     ///
     /// A streamed response keeps the bytes of an unfinished object that contains an id, up to its limit. They count too,
-    /// but are always granted, so that the load of other responses never decides whether a key gets its name. In the
-    /// responses of the APIs such an object is one row.
+    /// but are always granted, so that the load of other responses never decides whether a key gets its name.
     pub fn total_limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
@@ -130,16 +129,6 @@ impl ApiKeyNameLayer {
     ///
     /// The layer sets the `Content-Length`, and removes the body if the method is `HEAD`. The message may contain the
     /// requested name, and similar names if [`suggest_names`](Self::suggest_names) is enabled.
-    ///
-    /// ```
-    /// # use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
-    /// # let names = SharedKeyNames::default();
-    /// let layer = ApiKeyNameLayer::new(names).refusal_response(|refusal, message, _request| {
-    ///     let mut response = http::Response::new(format!("{}: {message}", refusal.code()).into());
-    ///     *response.status_mut() = refusal.status();
-    ///     response
-    /// });
-    /// ```
     pub fn refusal_response(
         self,
         response: impl Fn(Refusal, &str, &RequestContext) -> Response<Bytes> + Send + Sync + 'static,

@@ -110,8 +110,6 @@ pub struct RequestContext {
     pub(crate) extensions: Extensions,
 }
 
-// === impl Skip ===
-
 impl Skip {
     /// Returns a constant word for the label of a metric, such as `not_json`.
     pub fn as_str(&self) -> &'static str {
@@ -128,8 +126,6 @@ impl Skip {
         }
     }
 }
-
-// === impl Refusal ===
 
 impl Refusal {
     /// Returns the status of the response.
@@ -153,8 +149,6 @@ impl Refusal {
     }
 }
 
-// === impl Outcome ===
-
 impl Outcome {
     /// Returns the numbers of ids; all are zero if the request was refused.
     pub fn counts(&self) -> Counts {
@@ -177,8 +171,6 @@ impl Outcome {
     }
 }
 
-// === impl ResponseState ===
-
 impl ResponseState {
     /// Returns the final result, or `None` if the body is still being streamed.
     pub fn outcome(&self) -> Option<Outcome> {
@@ -194,8 +186,6 @@ impl From<Outcome> for ResponseState {
         ResponseState::Final { outcome }
     }
 }
-
-// === impl RequestContext ===
 
 /// Omits the URI and the extensions, because they may contain secrets.
 impl fmt::Debug for RequestContext {

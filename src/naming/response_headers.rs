@@ -82,11 +82,6 @@ fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     elements.map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Returns true if trailers may follow the body (RFC 9110 §6.6.2).
-pub(crate) fn announces_trailers(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRAILER)
-}
-
 /// Returns true if the headers contain a Content-Length other than `length`.
 pub(crate) fn contradicts_length(headers: &HeaderMap, length: u64) -> bool {
     headers.get_all(CONTENT_LENGTH).iter().any(|value| *value != HeaderValue::from(length))

@@ -22,7 +22,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[derive(Default)]
 pub(super) struct Filter {
     /// Pairs to be inserted in place of the first name.
-    new_pairs: Vec<String>,
+    pub(super) new_pairs: Vec<String>,
     /// Text to be appended to the only pair of ids, if that is a comma-separated list.
     suffix: String,
 }
@@ -49,10 +49,6 @@ impl Filter {
             filter.new_pairs = new_pairs(&ids, requested_form, &present);
         }
         Ok(filter)
-    }
-
-    pub(super) fn take_new_pairs(&mut self) -> impl Iterator<Item = String> {
-        std::mem::take(&mut self.new_pairs).into_iter()
     }
 
     /// Returns a pair of ids, extended if it is the only one and a comma-separated list.
@@ -93,13 +89,11 @@ impl<'a> ListParameter<'a> {
 
     /// Returns the ids that the query contains already.
     fn of_ids(pairs: &[Pair<'a>]) -> Self {
-        let mut found = Vec::new();
-        for pair in pairs {
-            if let Parameter::KeyIds(form) = pair.parameter {
-                found.push((form, pair.value));
-            }
-        }
-        Self::new(found)
+        let found = pairs.iter().filter_map(|pair| match pair.parameter {
+            Parameter::KeyIds(form) => Some((form, pair.value)),
+            _ => None,
+        });
+        Self::new(found.collect())
     }
 
     fn values(&self) -> Vec<&'a str> {

@@ -89,8 +89,6 @@ pub(super) fn decodes_to(encoded: &str, plain: &str) -> bool {
     percent_decode_str(encoded).eq(plain.bytes())
 }
 
-// === impl Pair ===
-
 impl<'a> Pair<'a> {
     fn parse(text: &'a str) -> Self {
         let equals = memchr(b'=', text.as_bytes());
@@ -107,8 +105,6 @@ impl<'a> Pair<'a> {
         }
     }
 }
-
-// === impl Parameter ===
 
 impl<'a> Parameter<'a> {
     /// Parses the text before the equals sign. `has_value` is true if there is one.
@@ -138,8 +134,6 @@ fn is_misspelled(parameter: &str) -> bool {
         .map(|byte| byte.to_ascii_lowercase());
     MISSPELLED.iter().any(|misspelled| letters.clone().eq(misspelled.bytes()))
 }
-
-// === impl ListForm ===
 
 /// The error of a parameter that begins with the name of a list and has no known form: `[x]`, `.0`, brackets encoded
 /// twice, or another letter case.

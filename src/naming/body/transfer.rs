@@ -7,6 +7,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
+use http::header::TRAILER;
 use http_body::Frame;
 
 use crate::json::amend::Amender;
@@ -184,10 +185,9 @@ impl<E> Transfer<E> {
     /// Corrects the headers and the trailers of a body that has ended, and returns its state.
     fn start_draining(&self, mut end: BodyEnd<E>, headers: &mut HeaderMap) -> TransferState<E> {
         let is_changed = self.amender.is_changed();
-        // A body with trailers has no Content-Length over HTTP/1.1 (RFC 9112 §6.3, §7.1.2). The length of an unchanged
-        // body must not contradict its headers (RFC 9110 §8.6).
-        let has_length =
-            matches!(end, BodyEnd::Complete(None)) && !response_headers::announces_trailers(headers);
+        // A body with trailers, which `Trailer` announces (RFC 9110 §6.6.2), has no Content-Length over HTTP/1.1 (RFC
+        // 9112 §6.3, §7.1.2). The length of an unchanged body must not contradict its headers (RFC 9110 §8.6).
+        let has_length = matches!(end, BodyEnd::Complete(None)) && !headers.contains_key(TRAILER);
         let length = self.amender.output_len();
         let is_exact = is_changed || !response_headers::contradicts_length(headers, length);
         let content_length = if has_length && is_exact { Some(length) } else { None };
