@@ -106,6 +106,19 @@ fn containers_deeper_than_the_limit_are_rejected() {
 }
 
 #[test]
+fn member_whose_value_cannot_start_is_not_reported() {
+    let object = [&[b'['; MAX_DEPTH - 1][..], b"{\"id\":"].concat();
+    for value in ["[]", "{}", "]", "x"] {
+        let body = [&object, value.as_bytes()].concat();
+        for size in [1, 100_000] {
+            let (events, result) = scan(body.chunks(size));
+            assert_eq!(events, [""; 0], "{value} in chunks of {size} bytes");
+            assert_eq!(result.map_err(ScanError::offset), Err(object.len() as u64));
+        }
+    }
+}
+
+#[test]
 fn long_value_is_reported_without_its_text() {
     let body = |len: usize| format!("{{\"id\":\"{}\"}}", "x".repeat(len));
     let end = |events: Vec<String>| events.last().cloned();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{PlainScanner, ScanState};
+use crate::json::scan::containers::MAX_DEPTH;
 use crate::json::scan::cursor::Cursor;
 use crate::json::scan::sink::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::scan::token::whole_string;
@@ -30,7 +31,7 @@ impl PlainScanner {
     /// Reads the value of a wanted member, and reports the member.
     ///
     /// A short string that is whole in the chunk is reported in one call. The sink receives the end of any other value
-    /// later.
+    /// later. A member whose value cannot start here is not reported, because its error is at the start of the value.
     #[inline(never)]
     pub(super) fn read_wanted_value(
         &mut self,
@@ -39,7 +40,11 @@ impl PlainScanner {
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), ScanError> {
-        if !matches!(byte, b'"' | b'{' | b'[' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
+        let is_container = matches!(byte, b'{' | b'[');
+        if is_container && self.containers.depth() == MAX_DEPTH {
+            return Err(ScanError::TooDeep { offset: cursor.offset() });
+        }
+        if !is_container && !matches!(byte, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
             return Err(cursor.error());
         }
         let depth = self.containers.depth();
