@@ -8,7 +8,7 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use test_support::RULES;
+use test_support::default_rules;
 use tower_api_key_name::_internal::{self, scan::TemplateCache};
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, Snapshot};
@@ -61,7 +61,7 @@ pub fn amended(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Vec<u8>, Cou
 pub fn amend_without_templates(page: &Bytes, names: &Snapshot) -> bool {
     static DISABLED: LazyLock<Arc<TemplateCache>> = LazyLock::new(|| Arc::new(TemplateCache::disabled()));
     let write = |piece| drop(black_box(piece));
-    let (_, error) = _internal::amend(RULES, names, &DISABLED, [page.clone()], false, write);
+    let (_, error) = _internal::amend(&default_rules(), names, &DISABLED, [page.clone()], false, write);
     error.is_none()
 }
 

@@ -49,7 +49,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::SharedKeyNames;
-use crate::names::LearnedNames;
+use crate::names::{LearnedNames, MapReader};
 use api::Api;
 use blocking::run_blocking;
 use client::{ApiClient, BoxError};
@@ -272,9 +272,9 @@ impl Directory {
         let cache: PathBuf = cache.into();
         let cached = cache::load(&cache)?;
         let (learned, handle) =
-            LearnedNames::with_handle(&files, &cache, cached.clone()).map_err(|error| {
-                DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error)
-            })?;
+            LearnedNames::with_handle(&files, &MapReader::default(), &cache, cached.clone()).map_err(
+                |error| DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error),
+            )?;
         let follower = Follower {
             lister: self.lister.clone(),
             schedule: self.schedule,

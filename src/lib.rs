@@ -97,7 +97,6 @@ pub mod names;
 mod naming;
 mod query;
 
-pub use json::rules::Unmatched;
 #[cfg(feature = "watch")]
 pub use names::WatchError;
 pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
@@ -106,6 +105,12 @@ pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
+
+/// The values of the [settings](ApiKeyNameLayer) of a layer.
+pub mod settings {
+    pub use crate::json::rules::{NamePosition, Prefer, Unmatched};
+    pub use crate::naming::settings::{ErrorForm, InsertNames};
+}
 
 /// Internals for the tests, benches and fuzz targets of this crate. They are not part of the public API.
 #[cfg(feature = "_internal")]
@@ -121,14 +126,14 @@ pub mod _internal {
 
     /// Amends one body and passes the output to `write`. An invalid body is unchanged, unless it `streams`.
     pub fn amend(
-        rules: rules::Rules,
+        rules: &rules::Rules,
         snapshot: &crate::Snapshot,
         templates: &std::sync::Arc<scan::TemplateCache>,
         frames: impl IntoIterator<Item = bytes::Bytes>,
         streams: bool,
         mut write: impl FnMut(bytes::Bytes),
     ) -> (crate::outcome::Counts, Option<scan::ScanError>) {
-        let mut amender = Amender::new(rules, snapshot.clone(), templates.clone());
+        let mut amender = Amender::new(rules.clone(), snapshot.clone(), templates.clone());
         amender.disable_prefilter();
         for frame in frames {
             amender.push(frame);

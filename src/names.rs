@@ -1,21 +1,25 @@
-//! The map from the ids of keys to their names: parsed, shared, and reloaded.
+//! The map from ids to names: parsed, shared, and reloaded.
 //!
 //! ```text
-//!  bytes ─▶ KeyNames::from_json ─▶ KeyNames ─▶ SharedKeyNames ─▶ one Snapshot per request
+//!  bytes ─▶ MapReader ─▶ parse ─▶ KeyNames ─▶ SharedKeyNames ─▶ one Snapshot per request
 //!  files ─▶ watch ─▶ one KeyNames per file ─┐        ▲
 //!  directory ─▶ LearnedNames ─▶ KeyNames ───┴▶ Store ┘
 //! ```
 //!
-//! [`KeyNames`] is an immutable map. [`SharedKeyNames`] is the handle to the current map, and [`Snapshot`] one
-//! generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
+//! [`KeyNames`] is an immutable map, with a [`Section`] for each of the [`Labels`]. [`SharedKeyNames`] is the
+//! handle to the current map, and [`Snapshot`] one generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
 
 mod entries;
 mod error;
 mod key_names;
+mod labels;
 #[cfg(feature = "directory")]
 mod learned;
 mod parse;
+mod provider;
+mod reader;
 mod secret;
+mod section;
 mod shared;
 mod store;
 mod unmatched;
@@ -24,16 +28,21 @@ pub(crate) mod watch;
 #[cfg(feature = "watch")]
 mod watch_error;
 
-pub(crate) use entries::EntryRef;
+pub(crate) use entries::{EntryRef, KEYS};
 pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
+pub(crate) use labels::{KEY_ID, KEY_NAME, Label, MAX_MEMBER_LEN};
+pub use labels::{LabelError, LabelSet, Labels};
 #[cfg(feature = "directory")]
 pub(crate) use learned::LearnedNames;
+pub use provider::Provider;
+pub use reader::MapReader;
 #[cfg(feature = "watch")]
 pub(crate) use secret::display_path;
 #[cfg(feature = "tracing")]
 pub(crate) use secret::mask;
 pub(crate) use secret::{HIDDEN, looks_like_secret};
+pub use section::Section;
 pub use shared::SharedKeyNames;
 pub use store::{Snapshot, Status};
 pub use unmatched::UnmatchedReceiver;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use test_support::RULES;
 use test_support::cases::{CASES, naive};
+use test_support::default_rules;
 use test_support::laws::amend::{Amended, snapshot};
 use test_support::unstructured::split_at_offsets;
 use tower_api_key_name::_internal;
@@ -13,11 +13,11 @@ use tower_api_key_name::_internal::rules::{Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
-fn buffered(chunks: &[&[u8]], rules: Rules) -> Amended {
+fn buffered(chunks: &[&[u8]], rules: &Rules) -> Amended {
     Amended::of(chunks, &snapshot(), rules, false)
 }
 
-fn streamed(chunks: &[&[u8]], rules: Rules) -> Amended {
+fn streamed(chunks: &[&[u8]], rules: &Rules) -> Amended {
     Amended::of(chunks, &snapshot(), rules, true)
 }
 
@@ -26,7 +26,7 @@ fn single_bytes(body: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Returns the chunks of the output.
-fn output(frames: &[Bytes], rules: Rules) -> Vec<Bytes> {
+fn output(frames: &[Bytes], rules: &Rules) -> Vec<Bytes> {
     let mut chunks = Vec::new();
     let (_, error) = _internal::amend(rules, &snapshot(), &Arc::default(), frames.to_vec(), false, |chunk| {
         chunks.push(chunk);
@@ -44,12 +44,12 @@ fn cases_at_every_split_have_the_output_of_the_table() {
         let mut divisions = vec![vec![body], single_bytes(body)];
         divisions.extend((0..=body.len()).map(|at| split_at_offsets(body, &[at])));
         for chunks in divisions {
-            let amended = buffered(&chunks, RULES);
+            let amended = buffered(&chunks, &default_rules());
             let text = String::from_utf8_lossy(&amended.output);
             assert_eq!(text, case.output, "{}: {chunks:?}", case.name);
             if amended.error.is_none() {
                 assert_eq!(amended.counts, case.counts, "{}: {chunks:?}", case.name);
-                assert_eq!(streamed(&chunks, RULES), amended, "{}, streamed", case.name);
+                assert_eq!(streamed(&chunks, &default_rules()), amended, "{}, streamed", case.name);
             }
         }
     }
@@ -78,7 +78,7 @@ fn unmatched_setting_changes_the_values_without_a_name() {
         (Unmatched::Omit, false, "", null),
         (Unmatched::Omit, true, "", ""),
     ] {
-        let amended = buffered(&[body], Rules { unmatched, null_as_unmatched, ..RULES });
+        let amended = buffered(&[body], &Rules { unmatched, null_as_unmatched, ..default_rules() });
         assert_eq!(amended.counts, [1, 1, 1, 0]);
         let expected = format!(
             r#"[{{"api_key_id":"key_1","api_key_name":"x"}},{{"api_key_id":"key_x"{of_unmatched}}},{{"api_key_id":null{of_null}}}]"#
@@ -92,10 +92,10 @@ fn unmatched_setting_changes_the_values_without_a_name() {
 #[test]
 fn nesting_beyond_the_cap_is_an_error_at_its_bracket() {
     let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    assert_eq!(streamed(&[&nested(MAX_DEPTH)], RULES).error, None);
+    assert_eq!(streamed(&[&nested(MAX_DEPTH)], &default_rules()).error, None);
     let deeper = nested(MAX_DEPTH + 1);
     for chunks in [vec![&deeper[..]], single_bytes(&deeper)] {
-        let amended = streamed(&chunks, RULES);
+        let amended = streamed(&chunks, &default_rules());
         assert_eq!(amended.error, Some(ScanError::TooDeep { offset: MAX_DEPTH as u64 }));
         assert_eq!(amended.output, deeper);
     }
@@ -116,7 +116,7 @@ fn object_undecided_for_more_than_the_window_is_skipped() {
         for chunks in
             [vec![body.as_bytes()], single_bytes(body.as_bytes()), split_at_offsets(body.as_bytes(), &[40])]
         {
-            let amended = streamed(&chunks, Rules { window: window as u64, ..RULES });
+            let amended = streamed(&chunks, &Rules { window: window as u64, ..default_rules() });
             assert_eq!(amended.counts, counts, "{padding}");
             assert_eq!(String::from_utf8_lossy(&amended.output), String::from_utf8_lossy(&expected));
         }
@@ -132,8 +132,10 @@ fn object_after_a_skipped_one_is_amended() {
     assert_eq!(counts, [2, 0, 0, 1]);
     for first in (0..body.len()).step_by(3) {
         for second in (first..body.len()).step_by(2) {
-            let amended =
-                streamed(&split_at_offsets(body, &[first, second]), Rules { window: window as u64, ..RULES });
+            let amended = streamed(
+                &split_at_offsets(body, &[first, second]),
+                &Rules { window: window as u64, ..default_rules() },
+            );
             assert_eq!(String::from_utf8_lossy(&amended.output), String::from_utf8_lossy(&expected));
             assert_eq!(amended.counts, counts);
         }
@@ -144,10 +146,10 @@ fn object_after_a_skipped_one_is_amended() {
 fn rows_in_an_object_longer_than_the_window_are_amended() {
     let row = r#"{"api_key_id":"key_1","n":12345678901234567890}"#;
     let body = format!(r#"{{"api_key_id":"key_1","rows":[{}]}}"#, vec![row; 500].join(","));
-    let rules = Rules { window: 1000, ..RULES };
-    let amended = streamed(&split_at_offsets(body.as_bytes(), &[7, 99, 4000]), rules);
+    let rules = Rules { window: 1000, ..default_rules() };
+    let amended = streamed(&split_at_offsets(body.as_bytes(), &[7, 99, 4000]), &rules);
     assert_eq!(amended.counts, [500, 0, 0, 1]);
-    assert_eq!(amended, streamed(&single_bytes(body.as_bytes()), rules));
+    assert_eq!(amended, streamed(&single_bytes(body.as_bytes()), &rules));
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn white_space_longer_than_256_bytes_is_not_repeated() {
             if is_repeated { format!(",\"api_key_name\"{gap}: ") } else { ",\"api_key_name\":".into() };
         let expected = format!("{{\"api_key_id\"{gap}: \"key_1\"{member}\"x\"}}");
         for chunks in [vec![body.as_bytes()], single_bytes(body.as_bytes())] {
-            assert_eq!(String::from_utf8(streamed(&chunks, RULES).output).unwrap(), expected);
+            assert_eq!(String::from_utf8(streamed(&chunks, &default_rules()).output).unwrap(), expected);
         }
     }
 }
@@ -169,7 +171,7 @@ fn white_space_of_more_than_62_kinds_is_not_repeated() {
     let rows: Vec<_> =
         (0..200).map(|len| format!("{{\"api_key_id\":{}\"key_1\"}}", " ".repeat(len))).collect();
     let body = format!("[{}]", rows.join(","));
-    let output = String::from_utf8(streamed(&[body.as_bytes()], RULES).output).unwrap();
+    let output = String::from_utf8(streamed(&[body.as_bytes()], &default_rules()).output).unwrap();
     let inserted: Vec<_> = output.split("\"api_key_name\":").skip(1).collect();
     assert_eq!(inserted.len(), 200);
     assert_eq!(inserted.iter().filter(|rest| rest.starts_with(' ')).count(), 62);
@@ -183,7 +185,7 @@ fn id_of_the_longest_escaped_form_is_named() {
     for (id, named) in [(long.clone(), 1), (escaped.clone(), 1), (escaped + "k", 0), (long + "k", 0)] {
         let body = format!("{{\"api_key_id\":\"{id}\"}}");
         for chunks in [vec![body.as_bytes()], single_bytes(body.as_bytes())] {
-            let amended = Amended::of(&chunks, &names, RULES, false);
+            let amended = Amended::of(&chunks, &names, &default_rules(), false);
             assert_eq!(amended.counts, [named, 1 - named, 0, 0]);
         }
     }
@@ -199,7 +201,7 @@ fn output_chunks_wherever_the_rows_lie_have_at_most_64_kib() {
         // The end of the first frame does not fit into the chunk of its last edit.
         let first = format!("[{}{rows}{}", " ".repeat(pad), " ".repeat(70_000));
         let frames = [first.into(), Bytes::from(format!(",{row}]"))];
-        let chunks = output(&frames, RULES);
+        let chunks = output(&frames, &default_rules());
         assert!(chunks.len() > 2 && chunks.iter().all(|chunk| chunk.len() <= 64 * 1024));
         let (expected, _) = naive::amend(&frames.concat(), naive::Rules::default());
         assert_eq!(String::from_utf8_lossy(&chunks.concat()), String::from_utf8_lossy(&expected), "{pad}");
@@ -208,11 +210,11 @@ fn output_chunks_wherever_the_rows_lie_have_at_most_64_kib() {
 
 #[test]
 fn frames_without_a_change_are_not_copied() {
-    let omit = Rules { unmatched: Unmatched::Omit, ..RULES };
+    let omit = Rules { unmatched: Unmatched::Omit, ..default_rules() };
     let changed = Bytes::from(format!(r#"[{}{{"api_key_id":"key_1"}},"#, " ".repeat(2_000)));
     let unmatched = Bytes::from(r#"{"api_key_id":"nobody"},"#.repeat(10_000));
     let plain = Bytes::from(format!("{}1]", " ".repeat(100_000)));
-    let chunks = output(&[changed, unmatched.clone(), plain.clone()], omit);
+    let chunks = output(&[changed, unmatched.clone(), plain.clone()], &omit);
     assert_eq!(chunks.len(), 3);
     for (frame, chunk) in [unmatched, plain].iter().zip(&chunks[1..]) {
         assert_eq!((frame.as_ptr(), frame.len()), (chunk.as_ptr(), chunk.len()));

@@ -14,7 +14,8 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_api_key_name::outcome::{Counts, Outcome, RequestContext, ResponseState, Skip};
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames, Unmatched};
+use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 
 use test_support::cases::{CASES, NAMES, naive};
 

@@ -14,7 +14,8 @@ use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory};
 use tower_api_key_name::outcome::{Refusal, ResponseState, Skip};
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
+use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
 const MARK: &str = "Marked7Qx";
 

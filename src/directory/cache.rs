@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::watch::{MAX_FILE, parse_file, read_file};
-use crate::names::{display_path, looks_like_secret};
+use crate::names::{MapReader, display_path, looks_like_secret};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
@@ -35,7 +35,7 @@ pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let names = parse_file(path, &bytes).map_err(read_error)?;
+    let names = parse_file(path, &bytes, &MapReader::default()).map_err(read_error)?;
     // A user may have saved one page of a list. A listing reads the other pages, so only the pairs are kept.
     if names.is_partial() || names.left_out() > 0 {
         return Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()));

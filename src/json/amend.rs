@@ -188,7 +188,7 @@ impl Amender {
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
         self.objects.edits.settled().filter_map(|edit| {
             let NewValue::Name(entry) = edit.value else { return None };
-            let (id, name) = self.snapshot.entries.pair(entry);
+            let (id, name) = self.snapshot.entries.pair(crate::names::KEYS, entry);
             Some((edit.at, id, name))
         })
     }

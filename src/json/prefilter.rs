@@ -5,7 +5,7 @@
 
 use memchr::{memchr, memmem};
 
-use super::rules::ID;
+use crate::names::KEY_ID as ID;
 
 /// The start of every escape that can replace a character of the member name.
 const ESCAPE: &[u8] = b"\\u00";

@@ -1,10 +1,10 @@
 //! The text of a JSON string (RFC 8259 §7).
 
-use super::rules::NAME;
 use crate::KeyNames;
+use crate::names::MAX_MEMBER_LEN;
 
-/// The longest raw member name that is compared: each character of the longer name is written as `\u00xx`.
-pub(super) const MAX_RAW_NAME: usize = 6 * NAME.len();
+/// The longest raw member name that is compared: each character of the longest name of a label is written as `\u00xx`.
+pub(super) const MAX_RAW_NAME: usize = 6 * MAX_MEMBER_LEN;
 
 /// The longest raw id that is looked up: each byte of the longest id of a map is written as `\u00xx`.
 pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;

@@ -1,4 +1,4 @@
-//! The entries of a map: one text for all of them, and indexes into it.
+//! The entries of a map: one text for all of them, and for each section indexes into it.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -7,20 +7,33 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::error::{ID, KeyNamesError, KeyNamesErrorKind};
+use super::labels::KEY_ID;
 
-/// Pairs of id and name in the order of their insertion, with look-ups in both directions.
+/// Pairs of id and name in sections, with look-ups in both directions.
 ///
 /// All ids and names are in one `String`. A `HashMap` would need two allocations per entry.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Entries {
     text: String,
+    /// The first section is that of the keys.
+    sections: Vec<SectionIndex>,
+    /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard library's hasher and
+    /// easier to guess, which is acceptable: the API chooses the ids.
+    hasher: RandomState,
+}
+
+/// The index of the section of the keys.
+pub(crate) const KEYS: usize = 0;
+
+/// The entries of one label, in the order of their insertion.
+#[derive(Clone)]
+struct SectionIndex {
+    /// The id member of the label.
+    id_member: Box<str>,
     list: Vec<Entry>,
     by_id: HashTable<Slot>,
     /// Hashes of names with indexes into `list`, sorted by `finish`.
     by_name: Vec<(u32, u32)>,
-    /// Seeded at random, so that ids cannot be chosen to collide. It is faster than the standard library's hasher and
-    /// easier to guess, which is acceptable: the API chooses the ids.
-    hasher: RandomState,
 }
 
 /// The parts of one entry in the text.
@@ -56,15 +69,50 @@ pub(crate) struct EntryRef {
     pub(crate) json_len: u16,
 }
 
+impl Default for Entries {
+    /// No entries, in the section of the keys.
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            sections: vec![SectionIndex::new(KEY_ID)],
+            hasher: RandomState::default(),
+        }
+    }
+}
+
 impl Entries {
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
+    /// Returns the number of entries in a section.
+    pub(super) fn len(&self, section: usize) -> usize {
+        self.sections[section].list.len()
     }
 
-    /// Adds an entry, or returns an error if the map contains the id or its texts exceed 4 GiB. Both texts must keep the
-    /// rules of `KeyNames`, which bound their lengths.
-    pub(super) fn insert(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
-        if self.find(id.as_bytes()).is_some() {
+    /// True if no section contains an entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The id members of all sections, in order.
+    pub(super) fn id_members(&self) -> impl Iterator<Item = &str> {
+        self.sections.iter().map(|section| &*section.id_member)
+    }
+
+    /// Returns the section of a label, or `None` if the map has no such section.
+    pub(crate) fn section(&self, id_member: &str) -> Option<usize> {
+        self.id_members().position(|other| other == id_member)
+    }
+
+    /// Returns the section of a label, which is added if the map has no such section.
+    pub(super) fn add_section(&mut self, id_member: &str) -> usize {
+        self.section(id_member).unwrap_or_else(|| {
+            self.sections.push(SectionIndex::new(id_member));
+            self.sections.len() - 1
+        })
+    }
+
+    /// Adds an entry to a section. Returns an error if the section contains the id, or if all texts exceed 4 GiB. Both
+    /// texts must keep the rules of `KeyNames`, which bound their lengths.
+    pub(super) fn insert(&mut self, section: usize, id: &str, name: &str) -> Result<(), KeyNamesError> {
+        if self.find(section, id.as_bytes()).is_some() {
             return Err(KeyNamesError::new(KeyNamesErrorKind::DuplicateId, ID));
         }
         // RFC 8259 §7: a valid name contains no other character that must be escaped.
@@ -84,45 +132,44 @@ impl Entries {
         self.append("\"");
         let json_span = Span { start: opening_quote.start, len: content_span.len + 2 };
         let name_span = if needs_escapes { self.append(name) } else { content_span };
-        let index = self.list.len() as u32;
-        self.list.push(Entry { id: id_span, json: json_span, name: name_span });
-        self.by_name.push((self.hasher.hash_one(name) as u32, index));
-        self.index_by_id(Slot { id_start: id_span.start, id_len: id_span.len, json_len: json_span.len });
-        Ok(())
-    }
-
-    /// Adds an entry to the table of ids.
-    fn index_by_id(&mut self, slot: Slot) {
-        let Self { text, by_id, hasher, .. } = self;
+        let Self { text, sections, hasher } = self;
+        let SectionIndex { list, by_id, by_name, .. } = &mut sections[section];
+        by_name.push((hasher.hash_one(name) as u32, list.len() as u32));
+        list.push(Entry { id: id_span, json: json_span, name: name_span });
+        let slot = Slot { id_start: id_span.start, id_len: id_span.len, json_len: json_span.len };
         // The table also calls this closure for its other entries when it grows.
         let hash_of = |slot: &Slot| hasher.hash_one(slot.id().bytes_in(text));
         by_id.insert_unique(hash_of(&slot), slot, hash_of);
+        Ok(())
     }
 
     /// Makes the entries ready for look-ups by name, and returns spare capacity to the allocator.
     pub(super) fn finish(&mut self) {
-        self.by_name.sort_unstable();
         self.text.shrink_to_fit();
-        self.list.shrink_to_fit();
+        for section in &mut self.sections {
+            section.by_name.sort_unstable();
+            section.list.shrink_to_fit();
+        }
     }
 
-    /// Finds the entry with this id, in expected constant time.
+    /// Finds the entry with this id in a section, in expected constant time.
     #[inline(always)]
-    pub(crate) fn find(&self, id: &[u8]) -> Option<EntryRef> {
+    pub(crate) fn find(&self, section: usize, id: &[u8]) -> Option<EntryRef> {
         let is_same = |slot: &Slot| slot.id().bytes_in(&self.text) == id;
-        let slot = self.by_id.find(self.hasher.hash_one(id), is_same)?;
+        let slot = self.sections[section].by_id.find(self.hasher.hash_one(id), is_same)?;
         Some(EntryRef { json_start: slot.id_start + u32::from(slot.id_len), json_len: slot.json_len })
     }
 
-    /// Returns the ids of all entries with this name, in the order of their insertion. Finds the entries with the hash
-    /// of the name by a binary search.
-    pub(super) fn ids(&self, name: &str) -> Vec<&str> {
+    /// Returns the ids of all entries of a section with this name, in the order of their insertion. Finds the entries
+    /// with the hash of the name by a binary search.
+    pub(super) fn ids(&self, section: usize, name: &str) -> Vec<&str> {
+        let SectionIndex { list, by_name, .. } = &self.sections[section];
         let hash = self.hasher.hash_one(name) as u32;
-        let start = self.by_name.partition_point(|(other_hash, _)| *other_hash < hash);
-        let same_hash = self.by_name[start..].iter().take_while(|(other_hash, _)| *other_hash == hash);
+        let start = by_name.partition_point(|(other_hash, _)| *other_hash < hash);
+        let same_hash = by_name[start..].iter().take_while(|(other_hash, _)| *other_hash == hash);
         let mut ids = Vec::new();
         for (_, index) in same_hash {
-            let entry = &self.list[*index as usize];
+            let entry = &list[*index as usize];
             // Different names can have the same hash.
             if entry.name.text_in(&self.text) == name {
                 ids.push(entry.id.text_in(&self.text));
@@ -131,16 +178,17 @@ impl Entries {
         ids
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.list.iter().map(|entry| (entry.id.text_in(&self.text), entry.name.text_in(&self.text)))
+    /// Returns the pairs of id and name of a section, in the order of their insertion.
+    pub(super) fn iter(&self, section: usize) -> impl Iterator<Item = (&str, &str)> {
+        self.sections[section].list.iter().map(|entry| entry.pair_in(&self.text))
     }
 
-    /// Returns an entry's id and name.
-    pub(crate) fn pair(&self, entry: EntryRef) -> (&str, &str) {
+    /// Returns the id and the name of an entry of this section.
+    pub(crate) fn pair(&self, section: usize, entry: EntryRef) -> (&str, &str) {
         // Entries are listed in the order of their texts.
-        let index = self.list.partition_point(|other| other.json.start < entry.json_start);
-        let entry = &self.list[index];
-        (entry.id.text_in(&self.text), entry.name.text_in(&self.text))
+        let list = &self.sections[section].list;
+        let index = list.partition_point(|other| other.json.start < entry.json_start);
+        list[index].pair_in(&self.text)
     }
 
     /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.
@@ -153,6 +201,19 @@ impl Entries {
         let span = Span { start: self.text.len() as u32, len: text.len() as u16 };
         self.text.push_str(text);
         span
+    }
+}
+
+impl SectionIndex {
+    fn new(id_member: &str) -> Self {
+        Self { id_member: id_member.into(), list: Vec::new(), by_id: HashTable::new(), by_name: Vec::new() }
+    }
+}
+
+impl Entry {
+    /// Returns the id and the name.
+    fn pair_in<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
+        (self.id.text_in(text), self.name.text_in(text))
     }
 }
 

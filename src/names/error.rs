@@ -49,6 +49,12 @@ pub enum KeyNamesErrorKind {
     Secret,
     /// An id occurs twice.
     DuplicateId,
+    /// A section belongs to no label, or to no provider.
+    UnknownSection,
+    /// A section occurs twice.
+    DuplicateSection,
+    /// The map contains both names and sections.
+    MixedSections,
     /// The ids and names take more than 4 GiB.
     TooLarge,
 }
@@ -116,6 +122,18 @@ impl KeyNamesError {
                  it here (an id, such as key_…, is no secret)"
             ),
             Kind::DuplicateId => "this id occurs twice in the map; remove one of the two",
+            Kind::UnknownSection if *subject == "provider" => {
+                "this is not the section of a provider; the sections beside it are openai and anthropic"
+            }
+            Kind::UnknownSection => {
+                "this section belongs to no label; the sections are api_key_id, project_id, user_id, workspace_id, \
+                 service_account_id, and the id members of your own labels (a name is text: write \"key_…\": \"name\")"
+            }
+            Kind::DuplicateSection => "this section occurs twice; merge the two",
+            Kind::MixedSections => {
+                "this map mixes names and sections; write either {\"key_…\": \"name\"} or {\"api_key_id\": {\"key_…\": \
+                 \"name\"}, \"project_id\": {\"proj_…\": \"name\"}}"
+            }
             Kind::TooLarge => "the ids and names of this map take more than 4 GiB",
         };
         text.to_owned()

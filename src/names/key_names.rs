@@ -1,10 +1,10 @@
-//! `KeyNames`: an immutable map between the ids of keys and their names.
+//! `KeyNames`: an immutable map between ids and their names.
 
 use std::fmt;
 
-use super::entries::Entries;
+use super::entries::{Entries, KEYS};
 use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME};
-use super::looks_like_secret;
+use super::{Section, looks_like_secret};
 
 #[cfg(test)]
 mod tests;
@@ -15,12 +15,15 @@ mod tests;
 ///
 /// - An id or a name has 1 to 256 bytes of UTF-8, is not blank, and contains no control character.
 /// - Neither looks like a secret API key (`sk-proj-…`).
-/// - An id occurs once. A *name* may occur more often: names are not identities, and the keys of service accounts are
+/// - An id occurs once in its section. A *name* may occur more often: names are not identities, and the keys of service accounts are
 ///   often all named "Secret Key".
 /// - All entries together take less than 4 GiB.
 ///
 /// A look-up takes expected constant time. Ids and names are compared byte by byte, without case folding, trimming or
 /// Unicode normalization.
+///
+/// The names of other ids, such as those of projects, are in further [sections](Self::section), one for each
+/// [label](crate::names::Labels). All other methods concern the keys.
 ///
 /// ```
 /// # use tower_api_key_name::KeyNames;
@@ -35,6 +38,8 @@ pub struct KeyNames {
     pub(crate) entries: Entries,
     pub(super) left_out: usize,
     pub(super) partial: bool,
+    /// True if each section that the map does not store is known to be empty.
+    pub(super) has_all_sections: bool,
 }
 
 impl KeyNames {
@@ -53,39 +58,80 @@ impl KeyNames {
         V: AsRef<str>,
     {
         let mut names = Self::default();
-        for (index, (id, name)) in pairs.into_iter().enumerate() {
-            if let Err(error) = names.add(id.as_ref(), name.as_ref()) {
-                return Err(KeyNamesError { pair: Some(index + 1), ..error });
-            }
-        }
-        names.entries.finish();
+        names.add_pairs(KEYS, pairs)?;
         Ok(names)
+    }
+
+    /// Adds the section of a label, such as `project_id`, from pairs of id and name.
+    ///
+    /// ```
+    /// # use tower_api_key_name::KeyNames;
+    /// let names = KeyNames::new([("key_live", "billing")])?.with_section("project_id", [("proj_1", "storefront")])?;
+    /// let projects = names.section("project_id");
+    /// assert_eq!(projects.and_then(|section| section.name("proj_1")), Some("storefront"));
+    /// assert_eq!(names.name("proj_1"), None);
+    /// # Ok::<(), tower_api_key_name::KeyNamesError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns the number of the first pair that breaks a rule of [`KeyNames`], from 1, and the reason. If the map has the
+    /// section already, the pairs are added to it.
+    pub fn with_section<I, K, V>(mut self, id_member: &str, pairs: I) -> Result<Self, KeyNamesError>
+    where
+        I: IntoIterator<Item = (K, V)>,
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let section = self.entries.add_section(id_member);
+        self.add_pairs(section, pairs)?;
+        Ok(self)
+    }
+
+    /// Returns the section of a label by its id member, such as `project_id`.
+    ///
+    /// Returns `None` if the map does not contain the section: the names may exist, and are not known. An empty section
+    /// means that there are none.
+    pub fn section(&self, id_member: &str) -> Option<Section<'_>> {
+        match self.entries.section(id_member) {
+            None if !self.has_all_sections => None,
+            index => Some(Section::new(&self.entries, index)),
+        }
+    }
+
+    /// Returns the id members of all sections that the map stores. The first is `api_key_id`.
+    pub fn section_names(&self) -> impl Iterator<Item = &str> {
+        self.entries.id_members()
+    }
+
+    /// The section of the keys.
+    fn keys(&self) -> Section<'_> {
+        Section::new(&self.entries, Some(KEYS))
     }
 
     /// The number of ids.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.keys().len()
     }
 
     /// True if the map contains no id.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.keys().is_empty()
     }
 
     /// Returns the name of the key with this id.
     pub fn name(&self, id: &str) -> Option<&str> {
-        let entry = self.entries.find(id.as_bytes())?;
-        Some(self.entries.pair(entry).1)
+        self.keys().name(id)
     }
 
     /// Returns the ids of all keys with this name, in the order of the input.
     pub fn ids<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.entries.ids(name).into_iter()
+        self.keys().ids(name)
     }
 
     /// Returns all pairs of id and name, in the order of the input.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter()
+        self.keys().iter()
     }
 
     /// The number of unusable items in saved list pages; 0 if no list page was read.
@@ -107,32 +153,58 @@ impl KeyNames {
         check_text(text, NAME).is_ok()
     }
 
-    /// True if both maps contain the same pairs, in any order.
+    /// True if both maps contain the same pairs in the same sections, in any order.
     #[cfg(feature = "directory")]
     pub(crate) fn has_same_pairs(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(id, name)| other.name(id) == Some(name))
+        let is_contained = |id_member: &str| {
+            let (Some(section), Some(others)) = (self.section(id_member), other.section(id_member)) else {
+                return false;
+            };
+            section.len() == others.len() && section.iter().all(|(id, name)| others.name(id) == Some(name))
+        };
+        let mut id_members = self.section_names().chain(other.section_names());
+        self.has_all_sections == other.has_all_sections && id_members.all(is_contained)
     }
 
-    /// Merges maps. The first map that contains an id names it.
+    /// Merges maps, section by section. The first map that contains an id names it.
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
         let mut merged = Self::default();
         for map in maps {
-            for (id, name) in map.iter() {
-                // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.
-                let _ = merged.entries.insert(id, name);
+            for (index, id_member) in map.section_names().enumerate() {
+                let section = merged.entries.add_section(id_member);
+                for (id, name) in map.entries.iter(index) {
+                    // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.
+                    let _ = merged.entries.insert(section, id, name);
+                }
             }
             merged.left_out += map.left_out;
             merged.partial |= map.partial;
+            merged.has_all_sections |= map.has_all_sections;
         }
         merged.entries.finish();
         merged
     }
 
-    /// Checks and adds one entry. `Entries::finish` must follow the last one.
-    pub(super) fn add(&mut self, id: &str, name: &str) -> Result<(), KeyNamesError> {
+    /// Checks and adds the entries of a section. An error contains the number of the pair.
+    fn add_pairs<K: AsRef<str>, V: AsRef<str>>(
+        &mut self,
+        section: usize,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(), KeyNamesError> {
+        for (index, (id, name)) in pairs.into_iter().enumerate() {
+            if let Err(error) = self.add(section, id.as_ref(), name.as_ref()) {
+                return Err(KeyNamesError { pair: Some(index + 1), ..error });
+            }
+        }
+        self.entries.finish();
+        Ok(())
+    }
+
+    /// Checks and adds one entry to a section. `Entries::finish` must follow the last one.
+    pub(super) fn add(&mut self, section: usize, id: &str, name: &str) -> Result<(), KeyNamesError> {
         check_text(id, ID)?;
         check_text(name, NAME)?;
-        self.entries.insert(id, name)
+        self.entries.insert(section, id, name)
     }
 }
 

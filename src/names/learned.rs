@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::store::Store;
 use super::watch::{file::MapFile, follow, sources_of};
-use super::{KeyNames, SharedKeyNames, WatchError, display_path};
+use super::{KeyNames, MapReader, SharedKeyNames, WatchError, display_path};
 
 #[cfg(test)]
 mod tests;
@@ -25,11 +25,12 @@ pub(crate) struct LearnedNames {
 impl LearnedNames {
     /// Creates a publisher, and its handle, which also follows the files at these paths.
     ///
-    /// `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
+    /// The files are read with `reader`. `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
     /// it is not watched. If it is among `paths`, the learned names take its place in the order of precedence, and
     /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `paths` may be empty.
     pub(crate) fn with_handle(
         paths: &[PathBuf],
+        reader: &MapReader,
         cache: &Path,
         cached: Option<KeyNames>,
     ) -> Result<(Self, SharedKeyNames), WatchError> {
@@ -37,7 +38,7 @@ impl LearnedNames {
         let is_cache = |path: &PathBuf| absolute_path(path) == absolute_path(cache);
         let place = paths.iter().position(is_cache).unwrap_or(paths.len());
         let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
-        let mut files = MapFile::open_all(&watched_paths)?;
+        let mut files = MapFile::open_all(&watched_paths, reader)?;
         let mut sources = sources_of(&files);
         let learned = cached.unwrap_or_else(|| KeyNames { partial: true, ..KeyNames::default() });
         sources.files.insert(place, (display_path(cache), Arc::new(learned)));

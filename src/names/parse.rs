@@ -7,8 +7,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::error::{ID, KeyNamesError, KeyNamesErrorKind as Kind};
-use super::{KeyNames, looks_like_secret};
+use self::map::MapText;
+use super::error::{KeyNamesError, KeyNamesErrorKind as Kind};
+use super::{KEYS, KeyNames, Labels, Provider, looks_like_secret};
+
+mod map;
 
 #[cfg(test)]
 mod tests;
@@ -17,33 +20,26 @@ mod tests;
 /// file may be large, or contain numbers that no type can represent.
 struct RawObject<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
-impl KeyNames {
-    /// Parses a map from JSON in UTF-8, in one of two forms. A byte order mark is ignored (RFC 8259 §8.1).
-    ///
-    /// **A map written by hand**, `{"id": "name", …}`. Every entry must keep the rules of [`KeyNames`].
-    ///
-    /// **A list page** of the API, as saved by `curl`: an object whose `data` is an array. Only the `id` and `name`
-    /// of each item are read. The user did not write the page, so an unusable item is no error: see
-    /// [`KeyNames::left_out`]. If an id occurs more than once, the first item counts.
-    ///
-    /// # Errors
-    ///
-    /// Returns the defect, its line and column, and a remedy. The error never repeats the input.
-    pub fn from_json(json: &[u8]) -> Result<Self, KeyNamesError> {
-        let text = decode(json)?;
-        let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
-        if !value.get().starts_with('{') {
-            let start = text.len() - text.trim_start().len();
-            return Err(KeyNamesError::new(Kind::NotAMap, kind_of(value)).at(position(text, start)));
-        }
-        let RawObject(members) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
-        // In a map written by hand, an array is an error, so an array in `data` means a list page.
-        let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
-        let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
-        let mut names = if is_page { from_page(&members) } else { from_map(text, &members)? };
-        names.entries.finish();
-        Ok(names)
+/// Parses a map in one of the forms of [`MapReader::read`](super::MapReader::read).
+pub(super) fn parse(
+    json: &[u8],
+    labels: &Labels,
+    provider: Option<Provider>,
+) -> Result<KeyNames, KeyNamesError> {
+    let text = decode(json)?;
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    if !value.get().starts_with('{') {
+        let start = text.len() - text.trim_start().len();
+        return Err(KeyNamesError::new(Kind::NotAMap, kind_of(value)).at(position(text, start)));
     }
+    let RawObject(members) = serde_json::from_str(text).map_err(|error| syntax_error(text, &error))?;
+    // In a map written by hand, an array is an error, so an array in `data` means a list page.
+    let mut arrays = members.iter().filter(|(_, value)| value.get().starts_with('['));
+    let is_page = arrays.any(|(name, _)| string(name).as_deref() == Some("data"));
+    let mut names =
+        if is_page { from_page(&members) } else { MapText { text, labels, provider }.parse(&members)? };
+    names.entries.finish();
+    Ok(names)
 }
 
 /// Decodes the bytes as text. Rejects a blank text, and one that contains only an API key.
@@ -65,36 +61,6 @@ fn decode(json: &[u8]) -> Result<&str, KeyNamesError> {
         return Err(KeyNamesError::new(Kind::Secret, ""));
     }
     Ok(text)
-}
-
-/// Builds the map of a text written by hand. Returns the first error of an entry, with its position in the text.
-fn from_map(text: &str, members: &[(&RawValue, &RawValue)]) -> Result<KeyNames, KeyNamesError> {
-    let mut names = KeyNames::default();
-    for (id, value) in members {
-        if let Err(error) = add_member(&mut names, id, value) {
-            let part = if error.subject == ID { id.get() } else { value.get() };
-            // The part is a slice of the text.
-            let offset = part.as_ptr() as usize - text.as_ptr() as usize;
-            return Err(error.at(position(text, offset)));
-        }
-    }
-    Ok(names)
-}
-
-/// Adds one member of a text written by hand to the map. The subject of an error is [`ID`] if the id is wrong.
-fn add_member(names: &mut KeyNames, raw_id: &RawValue, value: &RawValue) -> Result<(), KeyNamesError> {
-    let Some(id) = string(raw_id) else {
-        return Err(KeyNamesError::new(Kind::Syntax, ID));
-    };
-    if let Some(name) = string(value) {
-        return names.add(&id, &name);
-    }
-    Err(match value.get().as_bytes().first() {
-        Some(b'{') if id == "error" => KeyNamesError::new(Kind::ErrorResponse, ID),
-        // A string with an invalid escape.
-        Some(b'"') => KeyNamesError::new(Kind::Syntax, ""),
-        _ => KeyNamesError::new(Kind::NotAName, kind_of(value)),
-    })
 }
 
 /// Builds the map of a list page. Unusable items are counted.
@@ -122,7 +88,7 @@ fn add_item(names: &mut KeyNames, item: &RawValue) -> bool {
     let (Some(id), Some(name)) = (unique_string(&members, "id"), unique_string(&members, "name")) else {
         return false;
     };
-    match names.add(&id, &name) {
+    match names.add(KEYS, &id, &name) {
         Ok(()) => true,
         // An item that repeats an earlier one loses nothing.
         Err(error) => error.kind() == Kind::DuplicateId && names.name(&id) == Some(&*name),

@@ -111,7 +111,7 @@ impl Store {
     pub(super) fn new(sources: Sources) -> Arc<Self> {
         let mut first = sources.merge(1);
         // An empty first map means that the names have not arrived yet.
-        first.is_complete &= !first.is_empty();
+        first.is_complete &= !first.entries.is_empty();
         let unmatched = Arc::<UnmatchedQueue>::default();
         unmatched.restart(first.generation);
         Arc::new(Self {

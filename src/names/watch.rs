@@ -15,7 +15,7 @@ use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
 use self::file::MapFile;
 use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 use super::store::{Sources, Store};
-use super::{SharedKeyNames, WatchError, WatchErrorKind, display_path};
+use super::{MapReader, SharedKeyNames, WatchError, WatchErrorKind, display_path};
 
 mod events;
 pub(super) mod file;
@@ -38,7 +38,7 @@ impl SharedKeyNames {
         Self::watch_all([path.as_ref()])
     }
 
-    /// Creates a handle that follows these files, in the forms of [`KeyNames::from_json`](crate::KeyNames::from_json).
+    /// Creates a handle that follows these files, in the forms of [`MapReader::read`].
     ///
     /// The first file that contains an id names it, so a file written by hand belongs before a saved list. The files
     /// are read before this returns, which blocks, and again when they change. Only a changed content makes a new
@@ -60,11 +60,25 @@ impl SharedKeyNames {
     /// Returns an error if the list is empty, a file cannot be read or contains no valid map, or the thread cannot be
     /// started. Unavailable file events are no error: [`Status::warning`](crate::Status::warning) reports them.
     pub fn watch_all(paths: impl IntoIterator<Item: Into<PathBuf>>) -> Result<Self, WatchError> {
+        MapReader::default().watch_all(paths)
+    }
+}
+
+impl MapReader {
+    /// Creates a handle that follows these files, like [`SharedKeyNames::watch_all`], and reads them with these settings.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`SharedKeyNames::watch_all`].
+    pub fn watch_all(
+        &self,
+        paths: impl IntoIterator<Item: Into<PathBuf>>,
+    ) -> Result<SharedKeyNames, WatchError> {
         let paths: Vec<_> = paths.into_iter().map(Into::into).collect();
         if paths.is_empty() {
             return Err(WatchError::new(WatchErrorKind::NoFiles, "no file to watch; name at least one"));
         }
-        let files = MapFile::open_all(&paths)?;
+        let files = MapFile::open_all(&paths, self)?;
         let sources = sources_of(&files);
         follow(files, sources)
     }

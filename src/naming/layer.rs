@@ -8,14 +8,17 @@ use http::{Response, Uri};
 use tower_layer::Layer;
 
 use super::budget::Budget;
-use super::settings::{DEFAULT_LIMIT, LayerSettings};
+use super::settings::{ErrorForm, InsertNames, LayerSettings};
+use crate::json::rules::{NamePosition, Prefer, Unmatched};
+use crate::names::Labels;
 use crate::outcome::{Outcome, Refusal, RequestContext};
-use crate::{ApiKeyName, SharedKeyNames, Unmatched};
+use crate::{ApiKeyName, SharedKeyNames};
 
 /// Inserts `api_key_name` beside every `api_key_id` in the responses of the inner service.
 ///
 /// ```
-/// use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames, Unmatched};
+/// use tower_api_key_name::settings::Unmatched;
+/// use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 ///
 /// let names = SharedKeyNames::new(KeyNames::new([("key_abc", "checkout-production")])?);
 /// let layer = ApiKeyNameLayer::new(names)
@@ -33,21 +36,7 @@ pub struct ApiKeyNameLayer {
 impl ApiKeyNameLayer {
     /// Creates a layer with the default settings.
     pub fn new(names: SharedKeyNames) -> Self {
-        Self {
-            settings: Arc::new(LayerSettings {
-                names,
-                templates: Arc::default(),
-                limit: DEFAULT_LIMIT,
-                budget: None,
-                unmatched: Unmatched::default(),
-                null_as_unmatched: false,
-                honor_no_transform: false,
-                suggest_names: false,
-                scope: Arc::new(is_organization),
-                on_outcome: None,
-                refusal_response: None,
-            }),
-        }
+        Self { settings: Arc::new(LayerSettings::new(names)) }
     }
 
     /// Sets the maximum number of bytes of a body that are buffered before its headers go out. Default: 2 MiB, because a
@@ -75,16 +64,72 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
+    /// Sets the labels, such as that of `project_id` and `project_name`. Default: only that of the keys.
+    ///
+    /// The label of the keys applies to all responses in scope. The other labels apply only to usage and cost responses,
+    /// whose paths contain `/usage`, `/costs`, `/usage_report`, `/cost_report` or `/analytics/`. Their names are in the
+    /// [sections](crate::KeyNames::section) of the map.
+    ///
+    /// ```
+    /// # use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, names::Labels};
+    /// # let names = SharedKeyNames::default();
+    /// let labels = Labels::default().with("project_id", "project_name")?;
+    /// let layer = ApiKeyNameLayer::new(names).labels(labels);
+    /// # Ok::<(), tower_api_key_name::names::LabelError>(())
+    /// ```
+    pub fn labels(self, labels: Labels) -> Self {
+        self.with(|settings| {
+            settings.rules.labels = labels;
+            // Templates contain the labels of their members.
+            settings.templates = Arc::default();
+        })
+    }
+
+    /// Sets the requests whose responses get names. Default: [`InsertNames::Always`].
+    ///
+    /// With [`InsertNames::Requested`], only the labels whose name the request groups or filters by are inserted. A
+    /// request without such a name is out of scope: it keeps its headers, and its response passes unbuffered.
+    pub fn insert_names(self, insert_names: InsertNames) -> Self {
+        self.with(|settings| settings.insert_names = insert_names)
+    }
+
+    /// Sets the position of the name. Default: [`NamePosition::Beside`].
+    ///
+    /// With [`NamePosition::Replace`], the value of the id member becomes the name, in usage and cost responses only. An
+    /// id without a name, null, and a name that is itself an id of the map change nothing, and no member is inserted. In
+    /// requests, names are accepted where ids are expected: `api_key_ids[]=checkout`. An id of the map has precedence over
+    /// an equal name.
+    pub fn name_position(self, position: NamePosition) -> Self {
+        self.with(|settings| settings.rules.position = position)
+    }
+
+    /// Sets the name that is used if a response contains a native name. Default: [`Prefer::Map`].
+    pub fn prefer(self, prefer: Prefer) -> Self {
+        self.with(|settings| settings.rules.prefer = prefer)
+    }
+
     /// Sets the value for an id that the map does not contain. Default: the string `"unknown"`, so that charts show a
     /// row instead of a hole.
     pub fn unmatched(self, unmatched: Unmatched) -> Self {
-        self.with(|settings| settings.unmatched = unmatched)
+        self.with(|settings| settings.rules.unmatched = unmatched)
     }
 
     /// Sets whether an id that is null or not a string gets the [`unmatched`](Self::unmatched) value. Default: `false`,
     /// it gets null, because an ungrouped row is not the same as an unknown key.
     pub fn null_as_unmatched(self, enabled: bool) -> Self {
-        self.with(|settings| settings.null_as_unmatched = enabled)
+        self.with(|settings| settings.rules.null_as_unmatched = enabled)
+    }
+
+    /// Sets whether an id of another label than the keys gets a name if it is null or not a string. Default: `false`. A
+    /// dimension that is not grouped is null, so each row would get a null name for each label.
+    pub fn insert_null(self, enabled: bool) -> Self {
+        self.with(|settings| settings.rules.insert_null = enabled)
+    }
+
+    /// Sets the form of the error responses that the layer sends itself. Default: Anthropic's if the path contains the
+    /// segment `organizations`, and otherwise OpenAI's.
+    pub fn error_form(self, form: ErrorForm) -> Self {
+        self.with(|settings| settings.error_form = Some(form))
     }
 
     /// Sets whether a response with `Cache-Control: no-transform` is left unchanged. Default: `false`. RFC 9110 §7.7
@@ -140,11 +185,6 @@ impl ApiKeyNameLayer {
         set(Arc::make_mut(&mut self.settings));
         self
     }
-}
-
-fn is_organization(uri: &Uri) -> bool {
-    let path = uri.path();
-    path.starts_with("/v1/organization/") || path.starts_with("/v1/organizations/")
 }
 
 impl<S> Layer<S> for ApiKeyNameLayer {

@@ -5,13 +5,35 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, Uri};
 
+use crate::SharedKeyNames;
+use crate::json::rules::Rules;
 use crate::json::scan::TemplateCache;
 use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
-use crate::{SharedKeyNames, Unmatched};
 
 /// The default of [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit), where the choice is explained.
 pub const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The requests whose responses get names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InsertNames {
+    /// All requests in scope. The default: dashboards need no change.
+    #[default]
+    Always,
+    /// The requests that group or filter by a name, for the labels of these names.
+    Requested,
+}
+
+/// The form of the error responses that the layer sends itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorForm {
+    /// `{"error":{"message":…,"type":…,"param":…,"code":…}}`
+    OpenAi,
+    /// `{"type":"error","error":{"type":…,"message":…},"request_id":null}`
+    Anthropic,
+}
 
 pub(crate) type Scope = Arc<dyn Fn(&Uri) -> bool + Send + Sync>;
 pub(crate) type OnOutcome = Arc<dyn Fn(&Outcome, &RequestContext) + Send + Sync>;
@@ -25,11 +47,39 @@ pub(crate) struct LayerSettings {
     pub(crate) templates: Arc<TemplateCache>,
     pub(crate) limit: usize,
     pub(crate) budget: Option<Arc<Budget>>,
-    pub(crate) unmatched: Unmatched,
-    pub(crate) null_as_unmatched: bool,
+    /// The rules of each amender. The window and the active labels depend on the limit and on the request.
+    pub(crate) rules: Rules,
+    pub(crate) insert_names: InsertNames,
+    /// `None` for the form of the provider that the path belongs to.
+    pub(crate) error_form: Option<ErrorForm>,
     pub(crate) honor_no_transform: bool,
     pub(crate) suggest_names: bool,
     pub(crate) scope: Scope,
     pub(crate) on_outcome: Option<OnOutcome>,
     pub(crate) refusal_response: Option<RefusalResponse>,
+}
+
+impl LayerSettings {
+    /// The default settings. The setters of [`ApiKeyNameLayer`](crate::ApiKeyNameLayer) give the reasons.
+    pub(crate) fn new(names: SharedKeyNames) -> Self {
+        Self {
+            names,
+            templates: Arc::default(),
+            limit: DEFAULT_LIMIT,
+            budget: None,
+            rules: Rules::new(DEFAULT_LIMIT as u64),
+            insert_names: InsertNames::default(),
+            error_form: None,
+            honor_no_transform: false,
+            suggest_names: false,
+            scope: Arc::new(is_organization),
+            on_outcome: None,
+            refusal_response: None,
+        }
+    }
+}
+
+fn is_organization(uri: &Uri) -> bool {
+    let path = uri.path();
+    path.starts_with("/v1/organization/") || path.starts_with("/v1/organizations/")
 }

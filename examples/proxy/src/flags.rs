@@ -3,8 +3,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
-use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
+use tower_api_key_name::settings::Unmatched;
 
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_rustls::rustls::RootCertStore;
-use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
+use tower_api_key_name::settings::Unmatched;
 
 #[derive(Clone, Debug)]
 pub struct ProxySettings {

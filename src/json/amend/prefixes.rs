@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::json::rules::NAME;
 use crate::json::scan::WhiteSpace;
+use crate::names::KEY_NAME as NAME;
 
 /// The most prefixes with white space in one body. A pretty-printer uses one for each depth. If a body has more,
 /// further members are inserted without white space.

@@ -7,9 +7,10 @@ use super::objects::{Objects, OpenObject};
 use super::prefixes::Prefix;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
-use crate::json::rules::{ID, NAME};
 use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
+use crate::names::KEYS;
+use crate::names::{KEY_ID as ID, KEY_NAME as NAME};
 
 /// The most bytes of native names that are kept for the comparison with the map. A further native name is replaced
 /// even if it is the same.
@@ -36,7 +37,7 @@ impl IdSink<'_> {
             MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
         if let Some(id) = id {
-            if let Some(entry) = self.names.entries.find(id) {
+            if let Some(entry) = self.names.entries.find(KEYS, id) {
                 return (NewValue::Name(entry), IdResult::Named);
             }
             unmatched.add(at, id);
@@ -154,7 +155,7 @@ impl Sink for IdSink<'_> {
         if member == Member::Id
             && open.last().is_none_or(|object| object.depth != depth)
             && let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(entry) = self.names.entries.find(id)
+            && let Some(entry) = self.names.entries.find(KEYS, id)
         {
             let prefix = edits.prefixes.find_or_add(white_space);
             let value = NewValue::Name(entry);

@@ -3,11 +3,12 @@ use super::prefixes::Prefix;
 use super::unmatched::MAX_UNMATCHED;
 use super::*;
 use crate::json::json_path;
-use crate::{KeyNames, SharedKeyNames, Unmatched};
+use crate::settings::Unmatched;
+use crate::{KeyNames, SharedKeyNames};
 
 fn amender() -> Amender {
     let names = KeyNames::new([("key_1", "x"), ("key_2", "y")]).unwrap_or_default();
-    let rules = Rules { unmatched: Unmatched::Unknown, null_as_unmatched: false, window: 2 << 20 };
+    let rules = Rules::new(2 << 20);
     Amender::new(rules, SharedKeyNames::new(names).snapshot(), Arc::default())
 }
 

@@ -3,7 +3,7 @@ use super::*;
 const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 
 fn json_of<'a>(names: &'a KeyNames, id: &str) -> &'a [u8] {
-    let entry = names.entries.find(id.as_bytes()).expect("the id is in the map");
+    let entry = names.entries.find(KEYS, id.as_bytes()).expect("the id is in the map");
     assert_eq!(usize::from(entry.json_len), names.entries.json(entry).len());
     names.entries.json(entry)
 }
@@ -74,7 +74,10 @@ fn json_of_the_longest_name_fits() {
 #[test]
 fn entry_resolves_to_its_id_and_name() {
     let names = KeyNames::new([("key_0", "first"), ("key_a", "say \"hi\"")]).unwrap();
-    assert_eq!(names.entries.pair(names.entries.find(b"key_a").unwrap()), ("key_a", "say \"hi\""));
+    assert_eq!(
+        names.entries.pair(KEYS, names.entries.find(KEYS, b"key_a").unwrap()),
+        ("key_a", "say \"hi\"")
+    );
 }
 
 #[test]
@@ -143,4 +146,51 @@ fn merged_map_prefers_the_first_map() {
     assert!(merged.iter().eq([("a", "1"), ("b", "2")]));
     assert!(merged.ids("2").eq(["b"]));
     assert_eq!((merged.left_out(), merged.is_partial()), (1, true));
+}
+
+// === Sections ===
+
+fn with_projects() -> KeyNames {
+    let keys = KeyNames::new([("id_1", "shared"), ("id_2", "shared")]).unwrap();
+    keys.with_section("project_id", [("id_1", "storefront"), ("proj_2", "shared")]).unwrap()
+}
+
+#[test]
+fn sections_with_equal_ids_and_names_are_independent() {
+    let names = with_projects();
+    let projects = names.section("project_id").unwrap();
+    assert_eq!((names.name("id_1"), projects.name("id_1")), (Some("shared"), Some("storefront")));
+    assert!(names.ids("shared").eq(["id_1", "id_2"]));
+    assert!(projects.ids("shared").eq(["proj_2"]));
+    assert!(projects.iter().eq([("id_1", "storefront"), ("proj_2", "shared")]));
+    assert_eq!((names.len(), projects.len()), (2, 2));
+}
+
+#[test]
+fn section_that_the_map_does_not_contain_is_none() {
+    assert!(with_projects().section("user_id").is_none());
+    let empty = with_projects().with_section::<_, &str, &str>("user_id", []).unwrap();
+    assert!(empty.section("user_id").is_some_and(Section::is_empty));
+}
+
+#[test]
+fn duplicate_id_in_a_section_is_rejected_with_its_number() {
+    let error = with_projects().with_section("project_id", [("proj_3", "a"), ("id_1", "b")]).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().starts_with("pair 2: ")),
+        (KeyNamesErrorKind::DuplicateId, true)
+    );
+}
+
+#[test]
+fn merged_map_has_the_sections_of_all_maps() {
+    let other = KeyNames::default().with_section("user_id", [("user_1", "Ada")]).unwrap();
+    let other = other.with_section("project_id", [("id_1", "other"), ("proj_9", "nine")]).unwrap();
+    let merged = KeyNames::merged([&with_projects(), &other]);
+    let name =
+        |member: &str, id: &str| merged.section(member).unwrap().name(id).unwrap_or_default().to_owned();
+    assert_eq!(merged.name("id_1"), Some("shared"));
+    assert_eq!(name("project_id", "id_1"), "storefront");
+    assert_eq!(name("project_id", "proj_9"), "nine");
+    assert_eq!(name("user_id", "user_1"), "Ada");
 }

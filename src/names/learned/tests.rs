@@ -10,7 +10,7 @@ fn map(pairs: &[(&str, &str)]) -> KeyNames {
 
 /// A handle without files whose cache contains these names.
 fn learning(cached: Option<KeyNames>) -> (LearnedNames, SharedKeyNames) {
-    LearnedNames::with_handle(&[], "learned.json".as_ref(), cached).unwrap()
+    LearnedNames::with_handle(&[], &MapReader::default(), "learned.json".as_ref(), cached).unwrap()
 }
 
 #[test]
@@ -92,7 +92,8 @@ fn file_has_precedence_over_learned_names() {
     let learned_pairs = map(&[("a", "learned"), ("b", "learned")]);
     let watch = |files: &[PathBuf]| {
         let (_learned, names) =
-            LearnedNames::with_handle(files, &cache, Some(learned_pairs.clone())).unwrap();
+            LearnedNames::with_handle(files, &MapReader::default(), &cache, Some(learned_pairs.clone()))
+                .unwrap();
         let snapshot = names.snapshot();
         ["a", "b", "c"].map(|id| snapshot.name(id).unwrap_or_default().to_owned())
     };
@@ -106,8 +107,13 @@ fn changed_file_is_merged_with_learned_names() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("names.json");
     fs::write(&file, "{}").unwrap();
-    let (learned, names) =
-        LearnedNames::with_handle(std::slice::from_ref(&file), "cache.json".as_ref(), None).unwrap();
+    let (learned, names) = LearnedNames::with_handle(
+        std::slice::from_ref(&file),
+        &MapReader::default(),
+        "cache.json".as_ref(),
+        None,
+    )
+    .unwrap();
     learned.publish(map(&[("a", "learned"), ("b", "learned")]), true);
     fs::write(&file, r#"{"a":"file"}"#).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -122,5 +128,8 @@ fn changed_file_is_merged_with_learned_names() {
 
 #[test]
 fn missing_hand_written_file_is_refused() {
-    assert!(LearnedNames::with_handle(&["gone.json".into()], "cache.json".as_ref(), None).is_err());
+    assert!(
+        LearnedNames::with_handle(&["gone.json".into()], &MapReader::default(), "cache.json".as_ref(), None)
+            .is_err()
+    );
 }

@@ -1,6 +1,7 @@
 use std::error::Error as _;
 
 use super::*;
+use crate::names::MapReader;
 
 const SECRET: &str = "sk-proj-Zq3XyWv7T0abcdEFGH";
 
@@ -58,10 +59,8 @@ fn value_that_is_no_string_is_rejected_at_the_value() {
         ("{\"a\":true}", 1, 6, "true"),
         ("{\"a\":false}", 1, 6, "false"),
         ("{\"a\":\t[\"b\",{\"c\":1}]}", 1, 7, "an array"),
-        ("{\"a\":{\"b\":\"}\\\"{\"}}", 1, 6, "an object"),
-        ("{\"a\\\\\":\"]}\",\r\n\"b\":{}}", 2, 5, "an object"),
+        ("{\"a\\\\\":\"]}\",\r\n\"b\":[]}", 2, 5, "an array"),
         ("{\"a\\\"b\":\"\\\",{\",\"c\":1}", 1, 20, "a number"),
-        ("{\"data\":{},\"a\":1}", 1, 9, "an object"),
         // Only an array in `data` makes a list page.
         ("{\"object\":\"list\",\"data\":\"x\",\"has_more\":true}", 1, 40, "true"),
     ] {
@@ -260,4 +259,76 @@ fn unused_values_may_be_ones_that_a_parser_rejects() {
 fn half_surrogate_pair_in_a_hand_written_map_is_rejected() {
     assert_rejected_at(r#"{"a":"1", "b":"\ud800"}"#, 1, 15, Kind::Syntax);
     assert_rejected_at(r#"{"a":"1", "\ud800":"b"}"#, 1, 11, Kind::Syntax);
+}
+
+// === Sections ===
+
+fn section_of<'a>(names: &'a KeyNames, member: &str) -> Vec<(&'a str, &'a str)> {
+    names.section(member).map(|section| section.iter().collect()).unwrap_or_default()
+}
+
+const BY_PROVIDER: &str = r#"{"openai":{"api_key_id":{"key_1":"a"},"project_id":{"proj_1":"p"}},
+  "anthropic":{"api_key_id":{"apikey_1":"a"},"workspace_id":{"wrkspc_1":"w"}}}"#;
+
+#[test]
+fn sections_of_labels_are_read() {
+    let json = r#"{"project_id":{"proj_1":"storefront"},"api_key_id":{"key_1":"checkout"},"user_id":{}}"#;
+    let names = KeyNames::from_json(json.as_bytes()).unwrap();
+    assert!(names.iter().eq([("key_1", "checkout")]));
+    assert_eq!(section_of(&names, "project_id"), [("proj_1", "storefront")]);
+    assert!(names.section("user_id").is_some());
+    assert!(names.section("workspace_id").is_none());
+}
+
+#[test]
+fn section_of_an_own_label_needs_the_label() {
+    let json = br#"{"apiKeyId":{"k":"name"}}"#;
+    assert_eq!(KeyNames::from_json(json).unwrap_err().kind(), Kind::UnknownSection);
+    let labels = crate::names::Labels::default().with("apiKeyId", "apiKeyName").unwrap();
+    let names = MapReader::default().labels(labels).read(json).unwrap();
+    assert_eq!(section_of(&names, "apiKeyId"), [("k", "name")]);
+}
+
+#[test]
+fn empty_object_has_every_section() {
+    let names = KeyNames::from_json(b"{}").unwrap();
+    assert!(names.section("user_id").is_some_and(|section| section.is_empty()));
+    assert!(KeyNames::from_json(br#"{"k":"v"}"#).unwrap().section("user_id").is_none());
+}
+
+#[test]
+fn sections_of_one_provider_are_read_alone() {
+    let read = |reader: MapReader| reader.read(BY_PROVIDER.as_bytes()).unwrap();
+    let openai = read(MapReader::default().provider(crate::names::Provider::OpenAi));
+    assert!(openai.iter().eq([("key_1", "a")]));
+    assert!(openai.section("workspace_id").is_none());
+    let anthropic = read(MapReader::default().provider(crate::names::Provider::Anthropic));
+    assert!(anthropic.iter().eq([("apikey_1", "a")]));
+    assert_eq!(section_of(&anthropic, "workspace_id"), [("wrkspc_1", "w")]);
+    let all = read(MapReader::default());
+    assert!(all.iter().eq([("key_1", "a"), ("apikey_1", "a")]));
+}
+
+#[test]
+fn defective_section_is_rejected_at_its_position() {
+    for (json, line, column, kind) in [
+        ("{\"project\":{\"a\":\"b\"}}", 1, 2, Kind::UnknownSection),
+        ("{\"user_id\":{},\n\"api_key_ids\":{\"a\":\"b\"}}", 2, 1, Kind::UnknownSection),
+        ("{\"user_id\":{},\n \"user_id\":{}}", 2, 2, Kind::DuplicateSection),
+        ("{\"user_id\":{},\"key_1\":\"a\"}", 1, 23, Kind::MixedSections),
+        ("{\"key_1\":\"a\",\"user_id\":{}}", 1, 14, Kind::MixedSections),
+        ("{\"user_id\":{\"u\":{\"name\":\"x\"}}}", 1, 13, Kind::MixedSections),
+        ("{\"user_id\":{\"u\":\n null}}", 2, 2, Kind::NotAName),
+        ("{\"user_id\":{\"u\":\"a\",\"u\":\"b\"}}", 1, 21, Kind::DuplicateId),
+        ("{\"openai\":{\"api_key_id\":{}},\"api_key_id\":{}}", 1, 29, Kind::UnknownSection),
+        ("{\"openai\":{},\"openai\":{}}", 1, 14, Kind::DuplicateSection),
+        ("{\"openai\":{\"key_1\":\"a\"}}", 1, 20, Kind::MixedSections),
+        ("{\"openai\":{\"key_1\":{\"a\":\"b\"}}}", 1, 12, Kind::UnknownSection),
+    ] {
+        assert_rejected_at(json, line, column, kind);
+    }
+    // The section of the other provider is checked too.
+    let json = BY_PROVIDER.replace("\"w\"", "7");
+    let reader = MapReader::default().provider(crate::names::Provider::OpenAi);
+    assert_eq!(reader.read(json.as_bytes()).unwrap_err().kind(), Kind::NotAName);
 }

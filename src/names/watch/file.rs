@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::names::{KeyNames, WatchError, WatchErrorKind};
+use crate::names::{KeyNames, MapReader, WatchError, WatchErrorKind};
 
 /// The greatest size of a file, in bytes: enough for over 100,000 entries with the longest ids and names. Without a
 /// limit, a wrong path could exhaust the memory.
@@ -19,6 +19,7 @@ pub(crate) struct MapFile {
     pub(super) absolute_path: PathBuf,
     /// The last valid content. It is compared, because the time and the size do not show every edit.
     content: Option<Vec<u8>>,
+    reader: MapReader,
     pub(super) names: Arc<KeyNames>,
     /// The place of the map in the order of precedence.
     pub(crate) place: usize,
@@ -27,8 +28,8 @@ pub(crate) struct MapFile {
 }
 
 /// Parses the content of a file. An error begins with the path and the position, in the form that compilers use.
-pub(crate) fn parse_file(path: &Path, content: &[u8]) -> Result<KeyNames, WatchError> {
-    KeyNames::from_json(content).map_err(|error| {
+pub(crate) fn parse_file(path: &Path, content: &[u8], reader: &MapReader) -> Result<KeyNames, WatchError> {
+    reader.read(content).map_err(|error| {
         let message = match error.position {
             Some((line, column)) => format!(":{line}:{column}: {}", error.text()),
             None => format!(": {}", error.text()),
@@ -73,13 +74,14 @@ fn unreadable(path: &Path, error: io::Error) -> WatchError {
 
 impl MapFile {
     /// Reads these files for the first time. Returns the errors of all invalid files as one error.
-    pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Self>, WatchError> {
+    pub(crate) fn open_all(paths: &[PathBuf], reader: &MapReader) -> Result<Vec<Self>, WatchError> {
         let mut files = Vec::new();
         for (place, path) in paths.iter().enumerate() {
             let mut file = Self {
                 path: path.clone(),
                 absolute_path: std::path::absolute(path).map_err(|error| unreadable(path, error))?,
                 content: None,
+                reader: reader.clone(),
                 names: Arc::default(),
                 place,
                 error: None,
@@ -126,7 +128,7 @@ impl MapFile {
         if self.content.as_ref() == Some(&content) {
             return Ok(false);
         }
-        self.names = Arc::new(parse_file(&self.path, &content)?);
+        self.names = Arc::new(parse_file(&self.path, &content, &self.reader)?);
         self.content = Some(content);
         Ok(true)
     }

@@ -48,7 +48,7 @@ fn watch(
     poll_interval: Duration,
     native_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> SharedKeyNames {
-    let files = MapFile::open_all(paths).unwrap();
+    let files = MapFile::open_all(paths, &MapReader::default()).unwrap();
     let sources = sources_of(&files);
     start(files, sources, poll_interval, native_watcher).unwrap()
 }
@@ -83,7 +83,7 @@ fn one_file() -> (TempDir, PathBuf) {
 
 /// A reloader without its thread, with its store and a handle.
 fn reloader(file: &Path) -> (Reloader, Arc<Store>, SharedKeyNames) {
-    let files = MapFile::open_all(&[file.into()]).unwrap();
+    let files = MapFile::open_all(&[file.into()], &MapReader::default()).unwrap();
     let store = Store::new(sources_of(&files));
     let (sender, signals) = channel();
     let directories = DirectoryWatcher::new(no_watcher(sender));

@@ -59,11 +59,8 @@ impl<E> Transfer<E> {
     /// buffered, so the window for them is the limit of the body.
     pub(super) fn new(report: Box<Report>) -> Self {
         let settings = &report.settings;
-        let rules = Rules {
-            unmatched: settings.unmatched,
-            null_as_unmatched: settings.null_as_unmatched,
-            window: (settings.limit as u64).max(MIN_WINDOW),
-        };
+        let window = (settings.limit as u64).max(MIN_WINDOW);
+        let rules = Rules { window, ..settings.rules.clone() };
         let amender = Amender::new(rules, report.names.clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),

@@ -13,15 +13,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use tower_api_key_name::_internal::rules::{Rules, Unmatched};
+use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::TemplateCache;
 use tower_api_key_name::_internal::{self, DEFAULT_LIMIT};
 use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
 /// The rules of a layer with the default settings.
-pub const RULES: Rules =
-    Rules { unmatched: Unmatched::Unknown, null_as_unmatched: false, window: DEFAULT_LIMIT as u64 };
+pub fn default_rules() -> Rules {
+    Rules::new(DEFAULT_LIMIT as u64)
+}
 
 /// Amends one body by the default rules and passes the output to `write`. Returns the counts, and true if the body is
 /// JSON.
@@ -32,6 +33,6 @@ pub fn amend(
     write: impl FnMut(Bytes),
 ) -> (Counts, bool) {
     let templates = Arc::<TemplateCache>::default();
-    let (counts, error) = _internal::amend(RULES, names, &templates, frames, streams, write);
+    let (counts, error) = _internal::amend(&default_rules(), names, &templates, frames, streams, write);
     (counts, error.is_none())
 }

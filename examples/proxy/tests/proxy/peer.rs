@@ -19,7 +19,8 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
-use tower_api_key_name::{KeyNames, SharedKeyNames, Unmatched};
+use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::server::limits::Limits;

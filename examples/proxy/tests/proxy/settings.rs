@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use tower_api_key_name::Unmatched;
 use tower_api_key_name::directory::BaseUrl;
+use tower_api_key_name::settings::Unmatched;
 
 use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
 use api_key_name_proxy::serve::{is_own, leaks_secrets};

@@ -96,7 +96,7 @@ fn error_of_several_files_contains_all_texts() {
 /// A file with one entry, opened.
 fn open_file() -> (TempDir, PathBuf, MapFile) {
     let (folder, path) = one_file();
-    let file = MapFile::open_all(std::slice::from_ref(&path)).unwrap().remove(0);
+    let file = MapFile::open_all(std::slice::from_ref(&path), &MapReader::default()).unwrap().remove(0);
     (folder, path, file)
 }
 

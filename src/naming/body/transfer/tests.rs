@@ -6,21 +6,13 @@ use http::Request;
 use super::*;
 use crate::naming::budget::Budget;
 use crate::naming::settings::LayerSettings;
-use crate::{KeyNames, SharedKeyNames, Unmatched};
+use crate::{KeyNames, SharedKeyNames};
 
 fn transfer(budget: &Arc<Budget>) -> Transfer<Infallible> {
     let settings = Arc::new(LayerSettings {
-        names: SharedKeyNames::new(KeyNames::new([("key_1", "x")]).unwrap()),
-        templates: Arc::default(),
         limit: 1_000,
         budget: Some(budget.clone()),
-        unmatched: Unmatched::default(),
-        null_as_unmatched: false,
-        honor_no_transform: false,
-        suggest_names: false,
-        scope: Arc::new(|_| true),
-        on_outcome: None,
-        refusal_response: None,
+        ..LayerSettings::new(SharedKeyNames::new(KeyNames::new([("key_1", "x")]).unwrap()))
     });
     Transfer::new(Box::new(Report::new(&settings, &Request::new(()))))
 }

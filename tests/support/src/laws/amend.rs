@@ -24,7 +24,7 @@ pub fn check(input: &[u8]) {
     let body = documents::body(&mut source);
 
     let snapshot = snapshot();
-    let amended = |chunks: &[&[u8]], streams| Amended::of(chunks, &snapshot, rules, streams);
+    let amended = |chunks: &[&[u8]], streams| Amended::of(chunks, &snapshot, &rules, streams);
     let chunks = split_at_offsets(&body, &offsets);
     let buffered = amended(&chunks, false);
     let streamed = amended(&chunks, true);
@@ -49,21 +49,21 @@ pub fn check(input: &[u8]) {
 
     let templates = Arc::default();
     for earlier in [&output, &body] {
-        Amended::with(&templates, &[earlier], &snapshot, rules, false);
+        Amended::with(&templates, &[earlier], &snapshot, &rules, false);
     }
     for (templates, name) in
         [(templates, "after other bodies"), (TemplateCache::disabled().into(), "without templates")]
     {
-        let with_templates = |chunks, streams| Amended::with(&templates, chunks, &snapshot, rules, streams);
+        let with_templates = |chunks, streams| Amended::with(&templates, chunks, &snapshot, &rules, streams);
         assert_eq!(with_templates(&chunks, false), buffered, "{name}");
         assert_eq!(with_templates(&smallest, true), streamed, "{name}, streamed");
     }
-    check_twice_is_once(&body, &snapshot, rules);
+    check_twice_is_once(&body, &snapshot, &rules);
 }
 
 /// Checks law 3 with a window that no object exceeds: the inserted names can push an object over a smaller one.
-fn check_twice_is_once(body: &[u8], snapshot: &Snapshot, rules: Rules) {
-    let rules = Rules { window: 1 << 20, ..rules };
+fn check_twice_is_once(body: &[u8], snapshot: &Snapshot, rules: &Rules) {
+    let rules = &Rules { window: 1 << 20, ..rules.clone() };
     for streams in [false, true] {
         let once = Amended::of(&[body], snapshot, rules, streams);
         let twice = Amended::of(&[&once.output], snapshot, rules, streams);
@@ -119,7 +119,7 @@ pub(super) fn rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
         _ => 1 << 20,
     };
     let null = if null_as_unmatched { text } else { Some("null") };
-    let rules = Rules { unmatched, null_as_unmatched, window: window as u64 };
+    let rules = Rules { unmatched, null_as_unmatched, ..Rules::new(window as u64) };
     (rules, naive::Rules { unmatched: text, null, window, ..Default::default() })
 }
 
@@ -144,7 +144,7 @@ pub struct Amended {
 
 impl Amended {
     /// Amends a body in these chunks. If `streams`, the output is taken after each chunk, and otherwise at the end.
-    pub fn of(chunks: &[&[u8]], snapshot: &Snapshot, rules: Rules, streams: bool) -> Self {
+    pub fn of(chunks: &[&[u8]], snapshot: &Snapshot, rules: &Rules, streams: bool) -> Self {
         Self::with(&Arc::default(), chunks, snapshot, rules, streams)
     }
 
@@ -153,7 +153,7 @@ impl Amended {
         templates: &Arc<TemplateCache>,
         chunks: &[&[u8]],
         snapshot: &Snapshot,
-        rules: Rules,
+        rules: &Rules,
         streams: bool,
     ) -> Self {
         let mut output = Vec::new();

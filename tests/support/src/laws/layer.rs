@@ -265,7 +265,7 @@ impl Exchange {
 
     /// Returns the error of the body. If it fails, an unexpected end is not an error.
     fn error(&self, body: &[u8]) -> Option<ScanError> {
-        let error = Amended::of(&[body], &snapshot(), self.rules, false).error;
+        let error = Amended::of(&[body], &snapshot(), &self.rules, false).error;
         error.filter(|error| self.end != BodyEnd::Error || error.offset() < body.len() as u64)
     }
 

@@ -200,8 +200,13 @@ fn hand_written_map(source: &mut Unstructured<'_>) -> (Vec<u8>, Expected) {
             let (value, kind) = source.choose(NON_STRINGS);
             text += value;
             is_list |= id == "data" && kind == "an array";
-            let is_error = id == "error" && kind == "an object";
-            let own = if is_error { (id_at, "error response of the API") } else { (name_at, kind) };
+            let own = match kind {
+                "an object" if id == "error" => (id_at, "error response of the API"),
+                // An object at the start makes a map with sections.
+                "an object" if index == 0 => (id_at, "belongs to no label"),
+                "an object" => (id_at, "mixes names and sections"),
+                _ => (name_at, kind),
+            };
             defect = defect.or(Some(own));
         } else {
             let (name, quoted) = label(source);

@@ -1,0 +1,145 @@
+//! The maps that are not list pages: names of keys, sections of labels, and sections of providers.
+
+use serde_json::value::RawValue;
+
+use super::{RawObject, kind_of, position, string};
+use crate::names::error::{ID, KeyNamesError, KeyNamesErrorKind as Kind};
+use crate::names::labels::KNOWN_ID_MEMBERS;
+use crate::names::{KEYS, KeyNames, Labels, Provider};
+
+/// The text of a map, the labels that are on, and the provider whose sections are read.
+pub(super) struct MapText<'a> {
+    pub(super) text: &'a str,
+    pub(super) labels: &'a Labels,
+    pub(super) provider: Option<Provider>,
+}
+
+/// A member of an object: its name and its value.
+type RawMember<'a> = (&'a RawValue, &'a RawValue);
+
+impl<'a> MapText<'a> {
+    /// Builds the map of these members. Returns the first error, with its position in the text.
+    pub(super) fn parse(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
+        let mut names = KeyNames { has_all_sections: members.is_empty(), ..KeyNames::default() };
+        let Some((first_name, first_value)) = members.first() else { return Ok(names) };
+        if is_object(first_value) && string(first_name).as_deref() != Some("error") {
+            let is_by_provider = provider(first_name).is_some();
+            if is_by_provider {
+                self.add_providers(&mut names, members)?
+            } else {
+                self.add_sections(&mut names, members)?
+            }
+        } else {
+            self.add_entries(&mut names, KEYS, members)?;
+        }
+        Ok(names)
+    }
+
+    /// Adds the sections of the provider, or of all providers. The sections of the others are checked.
+    fn add_providers(&self, names: &mut KeyNames, members: &[RawMember<'a>]) -> Result<(), KeyNamesError> {
+        let mut seen = Vec::new();
+        for (name, value) in members {
+            let Some(provider) = provider(name) else {
+                return Err(self.error_at(Kind::UnknownSection, "provider", name));
+            };
+            if seen.contains(&provider) {
+                return Err(self.error_at(Kind::DuplicateSection, "", name));
+            }
+            seen.push(provider);
+            let sections = self.members(value)?;
+            if self.provider.is_none_or(|wanted| wanted == provider) {
+                self.add_sections(names, &sections)?;
+            } else {
+                self.add_sections(&mut KeyNames::default(), &sections)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the section of each label.
+    fn add_sections(&self, names: &mut KeyNames, members: &[RawMember<'a>]) -> Result<(), KeyNamesError> {
+        let mut seen = Vec::new();
+        for (name, value) in members {
+            let entries = self.members(value)?;
+            let id_member = string(name).unwrap_or_default();
+            let mut on = self.labels.iter().map(|(id_member, _)| id_member);
+            if !KNOWN_ID_MEMBERS.contains(&&*id_member) && !on.any(|on| on == id_member) {
+                return Err(self.error_at(Kind::UnknownSection, "label", name));
+            }
+            if seen.contains(&id_member) {
+                return Err(self.error_at(Kind::DuplicateSection, "", name));
+            }
+            let section = names.entries.add_section(&id_member);
+            self.add_entries(names, section, &entries)?;
+            seen.push(id_member);
+        }
+        Ok(())
+    }
+
+    /// Adds the entries of one section.
+    fn add_entries(
+        &self,
+        names: &mut KeyNames,
+        section: usize,
+        members: &[RawMember<'a>],
+    ) -> Result<(), KeyNamesError> {
+        for (id, value) in members {
+            if let Err(error) = add_entry(names, section, id, value) {
+                let part = if error.subject == ID { id } else { value };
+                return Err(self.at(error, part));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the members of a section. Returns an error if it is not an object.
+    fn members(&self, value: &'a RawValue) -> Result<Vec<RawMember<'a>>, KeyNamesError> {
+        if !is_object(value) {
+            return Err(self.error_at(Kind::MixedSections, "", value));
+        }
+        let object = serde_json::from_str(value.get());
+        object.map(|RawObject(members)| members).map_err(|_| self.error_at(Kind::Syntax, "", value))
+    }
+
+    fn error_at(&self, kind: Kind, subject: &'static str, part: &RawValue) -> KeyNamesError {
+        self.at(KeyNamesError::new(kind, subject), part)
+    }
+
+    /// Adds the position of a part, which is a slice of the text.
+    fn at(&self, error: KeyNamesError, part: &RawValue) -> KeyNamesError {
+        let offset = part.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        error.at(position(self.text, offset))
+    }
+}
+
+/// Adds an entry to a section. The subject of an error is [`ID`] if the id is wrong.
+fn add_entry(
+    names: &mut KeyNames,
+    section: usize,
+    raw_id: &RawValue,
+    value: &RawValue,
+) -> Result<(), KeyNamesError> {
+    let Some(id) = string(raw_id) else {
+        return Err(KeyNamesError::new(Kind::Syntax, ID));
+    };
+    if let Some(name) = string(value) {
+        return names.add(section, &id, &name);
+    }
+    Err(match value.get().as_bytes().first() {
+        Some(b'{') if id == "error" => KeyNamesError::new(Kind::ErrorResponse, ID),
+        Some(b'{') => KeyNamesError::new(Kind::MixedSections, ID),
+        // A string with an invalid escape.
+        Some(b'"') => KeyNamesError::new(Kind::Syntax, ""),
+        _ => KeyNamesError::new(Kind::NotAName, kind_of(value)),
+    })
+}
+
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{')
+}
+
+/// Returns the provider with this name.
+fn provider(name: &RawValue) -> Option<Provider> {
+    let name = string(name)?;
+    Provider::ALL.into_iter().find(|provider| provider.as_str() == name)
+}
