@@ -37,6 +37,8 @@ pub use labels::{LabelError, LabelSet, Labels};
 pub(crate) use learned::LearnedNames;
 pub use provider::Provider;
 pub use reader::MapReader;
+#[cfg(feature = "directory")]
+pub(crate) use secret::contains_secret;
 #[cfg(feature = "watch")]
 pub(crate) use secret::display_path;
 #[cfg(feature = "tracing")]

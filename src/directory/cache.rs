@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::watch::{MAX_FILE, parse_file, read_file};
-use crate::names::{MapReader, display_path, looks_like_secret};
+use crate::names::{MapReader, contains_secret, display_path};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
@@ -66,7 +66,7 @@ pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result
 /// Creates an error with the path of its file, unless the path looks like a secret.
 fn file_error(kind: DirectoryErrorKind, path: &Path, message: String) -> DirectoryError {
     let error = DirectoryError::new(kind, message);
-    if looks_like_secret(&path.to_string_lossy()) { error } else { error.at(path) }
+    if contains_secret(&path.to_string_lossy()) { error } else { error.at(path) }
 }
 
 /// Writes a map with one id per line, sorted, so that two files can be compared line by line.

@@ -14,7 +14,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::list_error::ListError;
-use crate::names::looks_like_secret;
+use crate::names::contains_secret;
 
 /// The error of the user's service or body.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -142,7 +142,7 @@ fn transport_error(error: BoxError, key_header: Option<&HeaderValue>) -> ListErr
     // The value is `Bearer …` or only the key.
     let key = key_header.and_then(|value| value.to_str().ok()?.rsplit(' ').next());
     let contains_key = key.is_some_and(|key| message.contains(key));
-    if contains_key || looks_like_secret(&message) {
+    if contains_key || contains_secret(&message) {
         message = "(an error that seems to contain an API key)".into();
     }
     let one_line = message.replace(char::is_control, " ");

@@ -9,41 +9,62 @@ use memchr::memchr_iter;
 pub(crate) const HIDDEN: &str = "(not repeated: it looks like a secret API key)";
 
 /// The start of every API key of OpenAI and Anthropic.
-const PREFIX: &[u8] = b"sk-";
+const PREFIX: &str = "sk-";
 
 /// Kinds of keys that are recognised even if they are truncated.
-const KINDS: [&[u8]; 4] = [b"proj-", b"svcacct-", b"admin-", b"ant-"];
+const KINDS: [&str; 4] = ["proj-", "svcacct-", "admin-", "ant-"];
 
 /// The least number of characters after `sk-` in a key of no known kind.
 const MIN_KEY_LEN: usize = 20;
 
-/// True if the text contains a value of the form of an API key: `sk-proj-…`, `sk-svcacct-…`, `sk-admin-…`,
-/// `sk-ant-…`, or `sk-` followed by 20 or more letters, digits, `_` and `-`.
+/// True if an id or a name has the form of an API key, or contains one:
 ///
-/// The value must not continue a word: `risk-adjusted` and `disk-usage-12345678` are names. So is `sk-bratislava`,
-/// which is too short for a key.
+/// - `sk-proj-…`, `sk-svcacct-…`, `sk-admin-…` or `sk-ant-…`, without white space up to the end of the text, or
+/// - `sk-` followed by 20 or more of `[A-Za-z0-9_-]`, with a digit, an upper-case and a lower-case letter.
+///
+/// A key does not continue a word: `risk-adjusted` is a name. So is `sk-bratislava`, which has neither form.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    memchr_iter(PREFIX[0], bytes).any(|at| {
-        let continues_a_word = at > 0 && bytes[at - 1].is_ascii_alphanumeric();
-        !continues_a_word && starts_with_key(&bytes[at..])
-    })
+    let text = text.trim_end();
+    for offset in memchr_iter(b's', text.as_bytes()) {
+        let continues_a_word = text[..offset].ends_with(|c: char| c.is_ascii_alphanumeric());
+        if !continues_a_word
+            && let Some(rest) = text[offset..].strip_prefix(PREFIX)
+            && (is_key_of_known_kind(rest) || starts_with_random_key(rest))
+        {
+            return true;
+        }
+    }
+    false
 }
 
-/// True if the text starts with an API key of a known kind, or with one of enough characters.
-fn starts_with_key(text: &[u8]) -> bool {
-    let Some(rest) = text.strip_prefix(PREFIX) else { return false };
-    if KINDS.iter().any(|kind| rest.starts_with(kind)) {
-        return true;
-    }
+/// True if the text after `sk-` is that of a key of a known kind.
+fn is_key_of_known_kind(rest: &str) -> bool {
+    let has_known_kind = KINDS.iter().any(|kind| rest.starts_with(kind));
+    has_known_kind && !rest.contains(char::is_whitespace)
+}
+
+/// True if the text after `sk-` begins with enough characters of a key, which include a digit and letters of both cases.
+fn starts_with_random_key(rest: &str) -> bool {
     let is_key_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    rest.len() >= MIN_KEY_LEN && rest[..MIN_KEY_LEN].iter().all(is_key_byte)
+    let bytes = rest.as_bytes();
+    let len = bytes.iter().take_while(|byte| is_key_byte(byte)).count();
+    let key = &bytes[..len];
+    len >= MIN_KEY_LEN
+        && key.iter().any(u8::is_ascii_digit)
+        && key.iter().any(u8::is_ascii_uppercase)
+        && key.iter().any(u8::is_ascii_lowercase)
+}
+
+/// True if a word of a message looks like a secret. A truncated key in a message may precede other words.
+#[cfg(any(feature = "watch", feature = "tracing"))]
+pub(crate) fn contains_secret(message: &str) -> bool {
+    message.split_whitespace().any(looks_like_secret)
 }
 
 /// Returns the text, or [`HIDDEN`] if it contains a secret.
 #[cfg(feature = "tracing")]
 pub(crate) fn mask(text: &str) -> &str {
-    if looks_like_secret(text) { HIDDEN } else { text }
+    if contains_secret(text) { HIDDEN } else { text }
 }
 
 /// Returns the path as text for messages: `""` for an empty path, and [`HIDDEN`] for an API key in place of a path.
@@ -51,7 +72,7 @@ pub(crate) fn mask(text: &str) -> &str {
 pub(crate) fn display_path(path: &Path) -> String {
     match path.display().to_string() {
         shown if shown.is_empty() => "\"\"".into(),
-        shown if looks_like_secret(&shown) => HIDDEN.into(),
+        shown if contains_secret(&shown) => HIDDEN.into(),
         shown => shown,
     }
 }
@@ -65,11 +86,12 @@ mod tests {
         for secret in [
             "sk-proj-Zq3XyWv7T0abcdEFGH",
             "sk-proj-x",
+            "sk-proj-x\n",
             "sk-svcacct-12345678",
             "sk-admin-x",
             "sk-ant-api03-R2D...igAA",
-            "sk-abcdefghijklmnopqrst",
-            "sk-____----____----____",
+            "sk-abcdefghijklmnopqR1t",
+            "sk-_a_-_-_-_-_-_-_-_B-3",
         ] {
             assert!(looks_like_secret(secret), "{secret}");
         }
@@ -81,10 +103,12 @@ mod tests {
             "old key: sk-proj-abcdefgh",
             "é sk-proj-x",
             "ésk-proj-x",
-            "=sk-abcdefghijklmnopqrst",
+            "=sk-abcdefghijklmnopqR1t",
             "risk sk-proj-x",
             "x_sk-proj-x",
             "Bearer sk-ant-x",
+            "sk-abcdefghijklmnopqR1t (old)",
+            "sk-proj-Zq3XyWv7T0abcdEFGH of the team",
         ] {
             assert!(looks_like_secret(text), "{text}");
         }
@@ -98,8 +122,14 @@ mod tests {
             "sk-",
             "sk-bratislava",
             "sk-project",
-            "sk-abcdefghijklmnopqrs",
-            "sk-learn and 20 more characters",
+            "sk-proj-migration of the team",
+            "sk-ant-farm\u{a0}dashboard",
+            "sk-abcdefghijklmnopR1t",
+            "sk-team-billing-dashboard-production",
+            "sk-team-billing-dashboard-2026",
+            "sk-Team-Billing-Dashboard-Production",
+            "sk-TEAM-BILLING-DASHBOARD-2026",
+            "sk-learn and 20 more Characters",
             "the sk-learn job",
             "risk-adjusted",
             "task-brief",
@@ -110,5 +140,12 @@ mod tests {
         ] {
             assert!(!looks_like_secret(name), "{name}");
         }
+    }
+
+    #[cfg(any(feature = "watch", feature = "tracing"))]
+    #[test]
+    fn truncated_key_before_other_words_of_a_message_is_a_secret() {
+        assert!(contains_secret("the key sk-proj-x... was rejected"));
+        assert!(!contains_secret("the name sk-bratislava was rejected"));
     }
 }

@@ -140,7 +140,7 @@ const LABELS: &[&str] = &[
     "a\tb",
     "a\u{7f}",
     "sk-proj-a",
-    "sk-abcdefghijklmnopqrst",
+    "sk-abcdefghijklmnopqR1t",
     "old: sk-ant-a",
 ];
 
