@@ -68,7 +68,8 @@ const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 ///
 /// - OpenAI: all projects, archived ones included, the keys of each project, and the admin keys. It needs an admin key
 ///   with the scope `api.management.read`.
-/// - Anthropic: the list of keys. It needs an Admin API key.
+/// - Anthropic: the list of keys. It needs an Admin API key, which is sent in `x-api-key`, or an OAuth token
+///   (`sk-ant-oat…`) with the scope `org:admin`, which is sent in `Authorization`.
 ///
 /// Responses with 429 or 5xx, connection errors and timeouts are retried: after `Retry-After` if the API sends it,
 /// otherwise with exponential back-off from 0.5 s, with jitter. A list that cannot be read is
@@ -160,8 +161,8 @@ impl Directory {
         self.with(|config| config.base = base)
     }
 
-    /// Sets whether a service account's key without a name of its own, which the API calls `Secret Key` or null, is
-    /// named by its account. Default: true, since equal names do not identify a key.
+    /// Sets whether a service account's key without a usable name of its own, such as `Secret Key` or null, is named by
+    /// its account. Default: true, since equal names do not identify a key.
     pub fn name_by_account(self, enabled: bool) -> Self {
         self.with(|config| config.name_by_account = enabled)
     }

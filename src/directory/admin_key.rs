@@ -74,39 +74,45 @@ impl AdminKey {
         Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message))
     }
 
-    /// True if [`header`](Self::header) reads a file.
+    /// True if [`read`](Self::read) reads a file.
     pub(super) fn is_in_file(&self) -> bool {
         matches!(self.0, KeySource::File(_))
     }
 
-    /// Returns the value of a header that contains the key after `scheme`.
-    pub(super) fn header(&self, scheme: &str) -> Result<HeaderValue, DirectoryError> {
-        let key = match &self.0 {
-            KeySource::Text(key) => key.clone(),
-            KeySource::File(path) => read_key(path)?,
-        };
-        let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
-        let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
-        value.set_sensitive(true);
-        Ok(value)
+    /// Returns the text of the key. Reads the file again if the key is in a file.
+    pub(super) fn read(&self) -> Result<SecretString, DirectoryError> {
+        match &self.0 {
+            KeySource::Text(key) => Ok(key.clone()),
+            KeySource::File(path) => read_key(path),
+        }
     }
 }
 
-/// Reads a key from its file.
+/// Returns the value of a header that contains the key after `scheme`. Its `Debug` output does not contain the key.
+pub(super) fn header_value(scheme: &str, key: &SecretString) -> Result<HeaderValue, DirectoryError> {
+    let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Reads a key from its file. Returns an error with the path if the file cannot be read, or does not contain a key.
 fn read_key(path: &Path) -> Result<SecretString, DirectoryError> {
-    let key = match fs::read(path).map(Zeroizing::new) {
-        Ok(bytes) => parse(str::from_utf8(&bytes).unwrap_or_default()),
-        Err(error) => {
-            let message = format!("the admin key cannot be read: {error}");
-            Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(error))
+    let bytes = match fs::read(path) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(cause) => {
+            let message = format!("the admin key cannot be read: {cause}");
+            let error = DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(cause);
+            return Err(add_path(error, path));
         }
     };
-    key.map_err(|error| add_path(error, path))
+    let text = str::from_utf8(&bytes).unwrap_or_default();
+    parse(text).map_err(|error| add_path(error, path))
 }
 
 /// Adds the path of a key's file to an error, unless the path may be the key itself.
 ///
-/// A user may give a key in place of its file. Not every key looks like one, but a path with a folder is no key.
+/// A user may give a key in place of its file. Not every key looks like a key, but a path with a folder is no key.
 fn add_path(error: DirectoryError, path: &Path) -> DirectoryError {
     let shown = display_path(path);
     if shown == HIDDEN {
@@ -142,7 +148,7 @@ mod tests {
     #[test]
     fn key_from_text_is_trimmed_and_never_shown() {
         let key = AdminKey::new(" let-me-in\n".into()).unwrap();
-        let header = key.header("Bearer ").unwrap();
+        let header = header_value("Bearer ", &key.read().unwrap()).unwrap();
         assert_eq!(header, "Bearer let-me-in");
         assert!(header.is_sensitive());
         assert_eq!(format!("{key:?} {header:?}"), "AdminKey(…) Sensitive");
@@ -164,9 +170,9 @@ mod tests {
         fs::write(&path, "one\n").unwrap();
         let key = AdminKey::from_file(&path).unwrap();
         fs::write(&path, "two\n").unwrap();
-        assert_eq!(key.header("").unwrap(), "two");
+        assert_eq!(key.read().unwrap().expose_secret(), "two");
         fs::write(&path, "not a\nkey").unwrap();
-        let error = key.header("").unwrap_err();
+        let error = key.read().unwrap_err();
         assert_eq!(error.path(), Some(path.as_path()));
         assert!(error.to_string().contains("not an admin key") && !error.to_string().contains("not a\nkey"));
     }

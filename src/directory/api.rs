@@ -5,13 +5,17 @@ use std::fmt;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::ExposeSecret;
 
-use super::admin_key::AdminKey;
+use super::admin_key::{AdminKey, header_value};
 use super::base_url::BaseUrl;
 use super::error::DirectoryError;
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The start of Anthropic's OAuth tokens.
+const OAUTH_TOKEN: &str = "sk-ant-oat";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Api {
@@ -53,6 +57,8 @@ impl Api {
     }
 
     /// Returns the headers of each request. Fails if the key is in a file that cannot be read.
+    ///
+    /// Anthropic expects an OAuth token in `Authorization`, and an API key in `x-api-key`.
     pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, DirectoryError> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -60,15 +66,16 @@ impl Api {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        match self {
-            Self::OpenAi => {
-                headers.insert(AUTHORIZATION, key.header("Bearer ")?);
-            }
-            Self::Anthropic => {
-                headers.insert(HeaderName::from_static("x-api-key"), key.header("")?);
-                let version = HeaderName::from_static("anthropic-version");
-                headers.insert(version, HeaderValue::from_static("2023-06-01"));
-            }
+        let secret = key.read()?;
+        let is_oauth_token = secret.expose_secret().starts_with(OAUTH_TOKEN);
+        if self == Self::OpenAi || is_oauth_token {
+            headers.insert(AUTHORIZATION, header_value("Bearer ", &secret)?);
+        } else {
+            headers.insert(HeaderName::from_static("x-api-key"), header_value("", &secret)?);
+        }
+        if self == Self::Anthropic {
+            let version = HeaderName::from_static("anthropic-version");
+            headers.insert(version, HeaderValue::from_static("2023-06-01"));
         }
         Ok(headers)
     }
@@ -102,7 +109,9 @@ impl KeyList {
     /// The kind of key that may read this list.
     pub(super) fn required_key(&self) -> &'static str {
         match self {
-            Self::WorkspaceKeys => "an Admin API key of the organization",
+            Self::WorkspaceKeys => {
+                "an Admin API key of the organization, or an OAuth token with the scope org:admin"
+            }
             _ => "an admin key of the organization with the scope api.management.read",
         }
     }
@@ -150,13 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_each_api_contain_the_key_once() {
-        let key = AdminKey::new("secret".into()).unwrap();
-        let headers = Api::OpenAi.headers(&key).unwrap();
-        assert_eq!(headers[AUTHORIZATION], "Bearer secret");
-        let headers = Api::Anthropic.headers(&key).unwrap();
-        assert!(headers["x-api-key"] == "secret" && !headers.contains_key(AUTHORIZATION));
-        assert_eq!(headers["anthropic-version"], "2023-06-01");
-        assert!(!format!("{headers:?}").contains("secret"));
+    fn headers_contain_the_key_once_in_the_form_of_the_api() {
+        for (api, key, name, value) in [
+            (Api::OpenAi, "sk-admin-secret", "authorization", "Bearer sk-admin-secret"),
+            (Api::Anthropic, "sk-ant-admin01-secret", "x-api-key", "sk-ant-admin01-secret"),
+            (Api::Anthropic, "secret", "x-api-key", "secret"),
+            (Api::Anthropic, "sk-ant-oat01-secret", "authorization", "Bearer sk-ant-oat01-secret"),
+        ] {
+            let headers = api.headers(&AdminKey::new(key.into()).unwrap()).unwrap();
+            let sensitive: Vec<_> = headers.iter().filter(|(_, value)| value.is_sensitive()).collect();
+            assert_eq!(sensitive, [(&HeaderName::from_static(name), &HeaderValue::from_static(value))]);
+            let version = headers.get("anthropic-version").map(HeaderValue::as_bytes);
+            assert_eq!(version, (api == Api::Anthropic).then_some(b"2023-06-01".as_slice()));
+            assert!(!format!("{headers:?}").contains("secret"));
+        }
     }
 }

@@ -65,18 +65,17 @@ impl Collector {
         }
     }
 
-    /// Returns the account's name for a key that has no name of its own, otherwise the key's name. `None` if the name
-    /// is unusable.
+    /// Returns the key's own name, or its account's name if the key has no usable name but [`DEFAULT_NAME`].
+    ///
+    /// `None` if neither name is usable. The account's name is used only if the setting allows it.
     fn choose_name(&self, key_name: Option<String>, account_name: Option<String>) -> Option<String> {
-        let is_usable = |text: &String| KeyNames::is_valid_text(text);
-        let has_own_name = key_name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
-        if self.name_by_account && !has_own_name {
-            let usable_name = account_name.filter(is_usable);
-            if usable_name.is_some() {
-                return usable_name;
-            }
+        let is_usable = |name: &String| KeyNames::is_valid_text(name);
+        let own_name = key_name.filter(is_usable);
+        let has_distinct_name = own_name.as_deref().is_some_and(|name| name != DEFAULT_NAME);
+        if has_distinct_name || !self.name_by_account {
+            return own_name;
         }
-        key_name.filter(is_usable)
+        account_name.filter(is_usable).or(own_name)
     }
 
     pub(super) fn add_missing(&mut self, list: KeyList, error: ListError) {
@@ -141,10 +140,13 @@ mod tests {
             (1, item("key_c", "mine", "indexer")),
             (1, item("key_d", "Secret Key", "")),
             (1, item("key_e", "Secret Key", "\u{7}")),
+            (1, item("key_f", "sk-proj-abcdefgh", "indexer")),
+            (1, item("key_g", "  ", "indexer")),
         ]);
         let name = |id| listing.names.name(id).unwrap();
         assert_eq!((name("key_a"), name("key_b"), name("key_c")), ("indexer", "indexer", "mine"));
         assert_eq!((name("key_d"), name("key_e")), ("Secret Key", "Secret Key"));
+        assert_eq!((name("key_f"), name("key_g")), ("indexer", "indexer"));
     }
 
     #[test]

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(
             shown(KeyList::WorkspaceKeys, unauthorized),
             "the list of keys: the API does not accept the admin key (401); it requires an Admin API key of the \
-             organization"
+             organization, or an OAuth token with the scope org:admin"
         );
         assert_eq!(
             shown(KeyList::AdminKeys, ListError::NotAPage),

@@ -276,6 +276,21 @@ fn unusable_files_at_the_start_are_errors_with_kind_and_source() {
     assert!(directory.watch([] as [&str; 0], &cache).is_ok());
 }
 
+#[test]
+fn secret_in_a_file_written_by_hand_is_an_error_with_its_line() {
+    let directory = directory(&Organization::default());
+    let folder = tempfile::tempdir().unwrap();
+    let [file, cache] = ["ours.json", "learned.json"].map(|name| folder.path().join(name));
+    fs::write(&file, "{\n  \"key_a\": \"sk-bratislava\"\n}").unwrap();
+    assert!(directory.watch([&file], &cache).is_ok());
+    for secret in ["sk-proj-abcdefgh", "sk-svcacct-a", "sk-admin-a", "sk-ant-a", "sk-abcdefghijklmnopqR1t"] {
+        fs::write(&file, format!("{{\n  \"key_a\": \"sk-bratislava\",\n  \"key_b\": \"{secret}\"\n}}"))
+            .unwrap();
+        let error = directory.watch([&file], &cache).unwrap_err().to_string();
+        assert!(error.contains("ours.json:3:12: ") && !error.contains(secret), "{error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_written_by_hand_has_precedence_and_may_break() {
     let organization = Organization::new(3, 30);

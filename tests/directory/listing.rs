@@ -294,16 +294,66 @@ async fn key_in_two_lists_has_the_name_in_its_project() {
     }
 }
 
+/// The listed ids and names of an organization with one project, whose list at `path` is this page.
+async fn names_of_page(path: &str, page: &'static str) -> Vec<(String, String)> {
+    let organization = Organization::new(1, 0);
+    organization.state().admin_keys.clear();
+    organization.state().always.insert(path.into(), InjectedFailure::Text(page));
+    let listing = directory(&organization).list().await;
+    listing.names.iter().map(|(id, name)| (id.to_owned(), name.to_owned())).collect()
+}
+
+fn pairs<const N: usize>(names: [(&str, &str); N]) -> Vec<(String, String)> {
+    names.map(|(id, name)| (id.to_owned(), name.to_owned())).into()
+}
+
 #[tokio::test(start_paused = true)]
 async fn admin_key_with_a_flat_owner_is_named_by_its_account() {
-    let organization = Organization::default();
-    let page = r#"{"object":"list","data":[
-        {"id":"key_1","name":"Main Admin Key","owner":{"type":"service_account","id":"sa_1","name":"billing-robot"}},
-        {"id":"key_2","name":null,"owner":{"type":"service_account","id":"sa_2","name":"nightly-export"}},
-        {"id":"key_3","name":"Secret Key","owner":{"type":"service_account","id":"sa_3","name":"indexer"}},
-        {"id":"key_4","name":null,"owner":{"type":"user","id":"user_1","name":"First Last"}}],"has_more":false}"#;
-    organization.state().always.insert("/v1/organization/admin_api_keys".into(), InjectedFailure::Text(page));
-    let listing = directory(&organization).list().await;
-    let names: Vec<_> = listing.names.iter().collect();
-    assert_eq!(names, [("key_1", "Main Admin Key"), ("key_2", "nightly-export"), ("key_3", "indexer")]);
+    let page = include_str!("pages/openai_admin_api_keys_flat_owner.json");
+    let expected = pairs([
+        ("key_A1checkout", "checkout-production"),
+        ("key_admin1", "Main Admin Key"),
+        ("key_admin2", "nightly-export"),
+        ("key_admin3", "indexer"),
+    ]);
+    assert_eq!(names_of_page("/v1/organization/admin_api_keys", page).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn project_key_with_a_short_name_after_sk_is_listed() {
+    let page = include_str!("pages/openai_project_api_keys_2026-11.json");
+    let expected = pairs([
+        ("key_A1checkout", "checkout-production"),
+        ("key_C4new", "queue-worker"),
+        ("key_sk", "sk-bratislava"),
+    ]);
+    assert_eq!(names_of_page("/v1/organization/projects/proj_0000/api_keys", page).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn name_of_the_form_of_a_secret_is_left_out_alone() {
+    let page = r#"{"data":[{"id":"key_1","name":"sk-proj-abcdefgh"},{"id":"key_2","name":"sk-svcacct-a"},
+        {"id":"key_3","name":"sk-admin-a"},{"id":"key_4","name":"sk-ant-a"},
+        {"id":"key_5","name":"sk-abcdefghijklmnopqR1t"},{"id":"sk-proj-abcdefgh","name":"an id"},
+        {"id":"key_6","name":"sk-abcdefghijklmnopqrst"},{"id":"key_7","name":"sk-proj-a of the team"}]}"#;
+    let expected = pairs([("key_6", "sk-abcdefghijklmnopqrst"), ("key_7", "sk-proj-a of the team")]);
+    assert_eq!(names_of_page("/v1/organization/projects/proj_0000/api_keys", page).await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn oauth_token_of_anthropic_is_a_bearer_token() {
+    for (key, header, value) in [
+        ("sk-ant-oat01-token", "authorization", "Bearer sk-ant-oat01-token"),
+        ("sk-ant-admin01-key", "x-api-key", "sk-ant-admin01-key"),
+    ] {
+        let service = service_fn(move |request: Request<Empty<Bytes>>| {
+            assert_eq!(request.headers()[header], value);
+            let has_both =
+                ["authorization", "x-api-key"].iter().all(|name| request.headers().contains_key(*name));
+            assert!(!has_both);
+            async { Ok::<_, Infallible>(http::Response::new(String::from(r#"{"data":[]}"#))) }
+        });
+        let directory = Directory::anthropic(service, AdminKey::new(key.into()).unwrap());
+        assert!(directory.list().await.is_complete());
+    }
 }
