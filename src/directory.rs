@@ -126,7 +126,7 @@ impl Directory {
         Self::new(Api::Anthropic, key, ApiClient::new(service))
     }
 
-    /// Creates a directory with the default settings. The setters give their reasons.
+    /// Creates a directory with the default settings. The docs of each setter give the reason of its default.
     fn new(api: Api, key: AdminKey, client: ApiClient) -> Self {
         let limits = FetchLimits {
             timeout: Duration::from_secs(30),
@@ -240,12 +240,12 @@ impl Directory {
         // An unusable file is reported before the first request.
         run_blocking(move || cache::load(&checked_path)).await?;
         let listing = self.list().await;
-        run_blocking(move || {
+        let merge_into_file = move || {
             let saved = cache::save(&path, &listing.names, listing.is_complete())?;
             let changes = listing.changes(&saved.before);
             Ok(Synced { listing, names: Arc::new(saved.names), changes, written: saved.written })
-        })
-        .await
+        };
+        run_blocking(merge_into_file).await
     }
 
     /// Creates a handle with the names of `files` and of the lists, and the follower that keeps it current.
@@ -271,17 +271,18 @@ impl Directory {
     {
         let files: Vec<PathBuf> = files.into_iter().map(Into::into).collect();
         let cache: PathBuf = cache.into();
-        let cached = cache::load(&cache)?;
-        let (learned, handle) =
-            LearnedNames::with_handle(&files, &MapReader::default(), &cache, cached.clone()).map_err(
-                |error| DirectoryError::new(DirectoryErrorKind::Watch, error.to_string()).caused_by(error),
-            )?;
+        let cached_names = cache::load(&cache)?;
+        let reader = MapReader::default();
+        let watched = LearnedNames::with_handle(&files, &reader, &cache, cached_names.clone());
+        let (publisher, handle) = watched.map_err(|cause| {
+            DirectoryError::new(DirectoryErrorKind::Watch, cause.to_string()).caused_by(cause)
+        })?;
         let follower = Follower {
             lister: self.lister.clone(),
             schedule: self.schedule,
-            cache,
-            known: Arc::new(cached.unwrap_or_default()),
-            learned,
+            cache_path: cache,
+            learned_names: Arc::new(cached_names.unwrap_or_default()),
+            publisher,
             unmatched: handle.unmatched_ids().expect("the receiver of a new handle was not taken"),
         };
         Ok((handle, follower))
@@ -289,6 +290,7 @@ impl Directory {
 }
 
 impl fmt::Debug for Directory {
+    /// Writes the API, the origin of its base URL, and a placeholder for the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ListConfig { api, key, base, .. } = &self.lister.config;
         f.debug_struct("Directory")

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs};
 
-use http::HeaderValue;
+use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
 
+use super::blocking::run_blocking;
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::{HIDDEN, display_path};
 
 /// The secret that may list the keys of an organization.
 ///
-/// It is wiped from memory when it is dropped, `Debug` does not show it, and its header is marked sensitive. Copies made
-/// by the HTTP client are not wiped.
+/// It is wiped from memory when it is dropped, and `Debug` does not show it. Copies made by the HTTP client are not wiped.
 #[derive(Clone)]
 pub struct AdminKey(KeySource);
 
@@ -74,26 +73,14 @@ impl AdminKey {
         Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message))
     }
 
-    /// True if [`read`](Self::read) reads a file.
-    pub(super) fn is_in_file(&self) -> bool {
-        matches!(self.0, KeySource::File(_))
+    /// Returns the text of the key, which is visible ASCII. Reads the file again if the key is in a file.
+    pub(super) async fn read(&self) -> Result<SecretString, DirectoryError> {
+        let path = match &self.0 {
+            KeySource::Text(key) => return Ok(key.clone()),
+            KeySource::File(path) => path.clone(),
+        };
+        run_blocking(move || read_key(&path)).await
     }
-
-    /// Returns the text of the key. Reads the file again if the key is in a file.
-    pub(super) fn read(&self) -> Result<SecretString, DirectoryError> {
-        match &self.0 {
-            KeySource::Text(key) => Ok(key.clone()),
-            KeySource::File(path) => read_key(path),
-        }
-    }
-}
-
-/// Returns the value of a header that contains the key after `scheme`. Its `Debug` output does not contain the key.
-pub(super) fn header_value(scheme: &str, key: &SecretString) -> Result<HeaderValue, DirectoryError> {
-    let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
-    let mut value = HeaderValue::from_str(&text).map_err(|_| not_a_key())?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Reads a key from its file. Returns an error with the path if the file cannot be read, or does not contain a key.
@@ -128,11 +115,11 @@ fn add_path(error: DirectoryError, path: &Path) -> DirectoryError {
 fn parse(text: &str) -> Result<SecretString, DirectoryError> {
     let key = text.trim();
     let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_key { Ok(SecretString::from(key)) } else { Err(not_a_key()) }
-}
-
-fn not_a_key() -> DirectoryError {
-    DirectoryError::new(DirectoryErrorKind::AdminKey, "not an admin key; a key is one word of visible ASCII")
+    if !is_key {
+        let message = "not an admin key; a key is one word of visible ASCII";
+        return Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message));
+    }
+    Ok(SecretString::from(key))
 }
 
 impl fmt::Debug for AdminKey {
@@ -143,15 +130,15 @@ impl fmt::Debug for AdminKey {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
-    #[test]
-    fn key_from_text_is_trimmed_and_never_shown() {
+    #[tokio::test]
+    async fn key_from_text_is_trimmed_and_never_shown() {
         let key = AdminKey::new(" let-me-in\n".into()).unwrap();
-        let header = header_value("Bearer ", &key.read().unwrap()).unwrap();
-        assert_eq!(header, "Bearer let-me-in");
-        assert!(header.is_sensitive());
-        assert_eq!(format!("{key:?} {header:?}"), "AdminKey(…) Sensitive");
+        assert_eq!(key.read().await.unwrap().expose_secret(), "let-me-in");
+        assert_eq!(format!("{key:?}"), "AdminKey(…)");
     }
 
     #[test]
@@ -163,16 +150,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn key_file_that_changes_is_read_again() {
+    #[tokio::test]
+    async fn key_file_that_changes_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         fs::write(&path, "one\n").unwrap();
         let key = AdminKey::from_file(&path).unwrap();
         fs::write(&path, "two\n").unwrap();
-        assert_eq!(key.read().unwrap().expose_secret(), "two");
+        assert_eq!(key.read().await.unwrap().expose_secret(), "two");
         fs::write(&path, "not a\nkey").unwrap();
-        let error = key.read().unwrap_err();
+        let error = key.read().await.unwrap_err();
         assert_eq!(error.path(), Some(path.as_path()));
         assert!(error.to_string().contains("not an admin key") && !error.to_string().contains("not a\nkey"));
     }

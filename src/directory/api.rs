@@ -5,11 +5,10 @@ use std::fmt;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::admin_key::{AdminKey, header_value};
 use super::base_url::BaseUrl;
-use super::error::DirectoryError;
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -56,29 +55,36 @@ impl Api {
         }
     }
 
-    /// Returns the headers of each request. Fails if the key is in a file that cannot be read.
+    /// Returns the headers of each request. The `Debug` output of the headers does not contain the key.
     ///
     /// Anthropic expects an OAuth token in `Authorization`, and an API key in `x-api-key`.
-    pub(super) fn headers(self, key: &AdminKey) -> Result<HeaderMap, DirectoryError> {
+    pub(super) fn headers(self, key: &SecretString) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         // A request without `Accept-Encoding` accepts any coding (RFC 9110 §12.5.3).
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        let secret = key.read()?;
-        let is_oauth_token = secret.expose_secret().starts_with(OAUTH_TOKEN);
+        let is_oauth_token = key.expose_secret().starts_with(OAUTH_TOKEN);
         if self == Self::OpenAi || is_oauth_token {
-            headers.insert(AUTHORIZATION, header_value("Bearer ", &secret)?);
+            headers.insert(AUTHORIZATION, sensitive_value("Bearer ", key));
         } else {
-            headers.insert(HeaderName::from_static("x-api-key"), header_value("", &secret)?);
+            headers.insert(HeaderName::from_static("x-api-key"), sensitive_value("", key));
         }
         if self == Self::Anthropic {
             let version = HeaderName::from_static("anthropic-version");
             headers.insert(version, HeaderValue::from_static("2023-06-01"));
         }
-        Ok(headers)
+        headers
     }
+}
+
+/// Returns the value of a header that contains the key after `scheme`.
+fn sensitive_value(scheme: &str, key: &SecretString) -> HeaderValue {
+    let text = Zeroizing::new(format!("{scheme}{}", key.expose_secret()));
+    let mut value = HeaderValue::from_str(&text).expect("a key is visible ASCII");
+    value.set_sensitive(true);
+    value
 }
 
 impl KeyList {
@@ -118,6 +124,7 @@ impl KeyList {
 }
 
 impl fmt::Display for KeyList {
+    /// Writes a noun phrase, which may begin a message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Projects => f.write_str("the list of projects"),
@@ -166,7 +173,7 @@ mod tests {
             (Api::Anthropic, "secret", "x-api-key", "secret"),
             (Api::Anthropic, "sk-ant-oat01-secret", "authorization", "Bearer sk-ant-oat01-secret"),
         ] {
-            let headers = api.headers(&AdminKey::new(key.into()).unwrap()).unwrap();
+            let headers = api.headers(&key.into());
             let sensitive: Vec<_> = headers.iter().filter(|(_, value)| value.is_sensitive()).collect();
             assert_eq!(sensitive, [(&HeaderName::from_static(name), &HeaderValue::from_static(value))]);
             let version = headers.get("anthropic-version").map(HeaderValue::as_bytes);

@@ -111,11 +111,7 @@ fn parse(text: &str) -> Result<BaseUrl, &'static str> {
     if authority.as_str().contains('@') {
         return Err("has a user name or a password; remove it: the key is sent in a header");
     }
-    let after_host = &authority.as_str()[authority.host().len()..];
-    // `Authority` accepts `example.com:` and `example.com:99999`.
-    if let Some(port) = after_host.strip_prefix(':')
-        && !matches!(port.parse::<u16>(), Ok(1..))
-    {
+    if !has_valid_port(authority) {
         return Err("has a port that is not a number from 1 to 65535");
     }
     if uri.query().is_some() {
@@ -124,6 +120,15 @@ fn parse(text: &str) -> Result<BaseUrl, &'static str> {
     let path = uri.path().trim_end_matches('/');
     let prefix = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/').to_owned();
     Ok(BaseUrl { scheme: scheme.clone(), authority: authority.clone(), prefix })
+}
+
+/// True if the authority, which contains no user name, has no port or one from 1 to 65535.
+fn has_valid_port(authority: &Authority) -> bool {
+    // `Authority` accepts `example.com:` and `example.com:99999`.
+    match authority.as_str()[authority.host().len()..].strip_prefix(':') {
+        Some(port) => matches!(port.parse::<u16>(), Ok(1..)),
+        None => true,
+    }
 }
 
 impl fmt::Display for BaseUrl {

@@ -36,8 +36,9 @@ pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
         return Ok(None);
     }
     let names = parse_file(path, &bytes, &MapReader::default()).map_err(read_error)?;
-    // A user may have saved one page of a list. A listing reads the other pages, so only the pairs are kept.
-    if names.is_partial() || names.left_out() > 0 {
+    let is_list_page = names.is_partial() || names.left_out() > 0;
+    if is_list_page {
+        // A user has saved one page of a list. A listing reads the other pages, so only the pairs are kept.
         return Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()));
     }
     Ok(Some(names))
@@ -49,11 +50,11 @@ pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
 /// complete listing.
 pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result<Saved, DirectoryError> {
     let loaded = load(path)?;
-    let is_new = loaded.is_none();
+    let is_first_complete = is_complete && loaded.is_none();
     let before = loaded.unwrap_or_default();
     let names = KeyNames::merged([learned, &before]);
     let is_changed = !names.has_same_pairs(&before);
-    let written = is_changed || (is_new && is_complete);
+    let written = is_changed || is_first_complete;
     if written {
         write_map(path, &names).map_err(|cause| {
             let message = format!("{}: cannot be written: {cause}", display_path(path));
@@ -105,7 +106,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Returns the absolute path of a file behind its symbolic links. The file need not exist.
+/// Returns the absolute path of a file behind its symbolic links. The file need not exist, but then one link is resolved.
 fn resolve_link(path: &Path) -> io::Result<PathBuf> {
     if let Ok(existing) = fs::canonicalize(path) {
         return Ok(existing);
@@ -137,17 +138,15 @@ fn is_abandoned(path: &Path) -> bool {
     modified.elapsed().is_ok_and(|age| age > MAX_TEMPORARY_AGE)
 }
 
-/// Makes a rename in the folder survive a loss of power, if the file system can.
-#[cfg(unix)]
+/// Makes a rename in the folder survive a loss of power. Does nothing if the file system cannot.
 fn sync_folder(folder: &Path) -> io::Result<()> {
+    // A folder cannot be opened as a file on Windows.
+    if cfg!(windows) {
+        return Ok(());
+    }
     let Err(error) = fs::File::open(folder)?.sync_all() else { return Ok(()) };
     let is_unsupported = matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported);
     if is_unsupported { Ok(()) } else { Err(error) }
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

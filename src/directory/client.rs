@@ -72,12 +72,15 @@ where
     let response = in_flight.await.map_err(|error| to_list_error(error.into()))?;
     let (parts, body) = response.into_parts();
     // The body of an error response is read too, so that the connection can be used again.
-    let bytes = read_body(body, limit, to_list_error).await;
+    let body_result = read_body(body, limit, to_list_error).await;
     if parts.status != StatusCode::OK {
         let retry_after = parse_retry_after(&parts.headers, SystemTime::now());
         return Err(ListError::Status { status: parts.status, retry_after });
     }
-    if is_encoded(&parts.headers) { Err(ListError::Encoded) } else { bytes }
+    if is_encoded(&parts.headers) {
+        return Err(ListError::Encoded);
+    }
+    body_result
 }
 
 /// Reads a body to its end. Returns an error if it is longer than `limit` bytes, or if it fails.
@@ -112,19 +115,22 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 ///
 /// OpenAI sends milliseconds. `Retry-After` contains seconds or a date (RFC 9110 §10.2.3).
 fn parse_retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let trimmed = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(milliseconds) = trimmed("retry-after-ms").and_then(|text| text.parse().ok()) {
+    let header_text = |name: &str| headers.get(name)?.to_str().ok();
+    if let Some(text) = header_text("retry-after-ms")
+        && let Ok(milliseconds) = text.trim().parse()
+    {
         return Some(Duration::from_millis(milliseconds).min(MAX_RETRY_AFTER));
     }
-    let value = trimmed(RETRY_AFTER.as_str())?;
-    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let delay = if is_number {
+    let text = header_text(RETRY_AFTER.as_str())?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
         // A number that is too long for `u64` is a long delay too.
-        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
-    } else {
-        // The delay of a date in the past is zero.
-        httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()
-    };
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    // The delay of a date in the past is zero.
+    let delay = date.duration_since(now).unwrap_or_default();
     Some(delay.min(MAX_RETRY_AFTER))
 }
 
@@ -139,9 +145,10 @@ fn transport_error(error: BoxError, key_header: Option<&HeaderValue>) -> ListErr
         message = format!("{message}: {cause}");
         source = cause.source();
     }
+    let header_text = key_header.and_then(|value| value.to_str().ok()).unwrap_or_default();
     // The value is `Bearer …` or only the key.
-    let key = key_header.and_then(|value| value.to_str().ok()?.rsplit(' ').next());
-    let contains_key = key.is_some_and(|key| message.contains(key));
+    let key = header_text.trim_start_matches("Bearer ");
+    let contains_key = !key.is_empty() && message.contains(key);
     if contains_key || contains_secret(&message) {
         message = "(an error that seems to contain an API key)".into();
     }

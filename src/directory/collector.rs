@@ -37,7 +37,8 @@ impl Collector {
         self.keys.len()
     }
 
-    /// Adds a project. Returns its id if it is new: a list that grows between two pages repeats an item.
+    /// Adds a project. Returns its id, or `None` if the id is unusable or known: a list that grows between two pages
+    /// repeats an item.
     pub(super) fn add_project(&mut self, item: Item) -> Option<String> {
         let Some(id) = item.id.filter(|id| is_project_id(id)) else {
             self.left_out_count += 1;
@@ -47,19 +48,16 @@ impl Collector {
         if is_new { Some(id) } else { None }
     }
 
-    /// Adds a key from the list with this rank.
+    /// Adds a key from the list with this rank. Ignores a key with an unusable id.
     ///
-    /// A key may be in several lists, which end in any order. The name in the list of the lowest rank is used.
+    /// A key may be in several lists, which end in any order. Of its names, that in the list of the lowest rank is used.
     pub(super) fn add_key(&mut self, rank: usize, item: Item) {
         let Some(id) = item.id.filter(|id| KeyNames::is_valid_text(id)) else {
             self.left_out_count += 1;
             return;
         };
         let key = ListedKey { rank, name: self.choose_name(item.name, item.account) };
-        let is_better = match self.keys.get(&id) {
-            Some(known) => key.precedence() < known.precedence(),
-            None => true,
-        };
+        let is_better = self.keys.get(&id).is_none_or(|known| key.precedence() < known.precedence());
         if is_better {
             self.keys.insert(id, key);
         }
@@ -85,7 +83,7 @@ impl Collector {
     /// Returns the listing. `requests` and `retries` are counted by the fetcher.
     pub(super) fn finish(mut self, requests: usize, retries: usize) -> Listing {
         // Lists end in any order. Sorting makes two listings with the same errors equal.
-        self.missing.sort_by(|one, other| one.list.cmp(&other.list));
+        self.missing.sort_by(|left, right| left.list.cmp(&right.list));
         let mut named = Vec::new();
         let mut unnamed = HashSet::new();
         for (id, key) in self.keys {

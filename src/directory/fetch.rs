@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderMap, Uri};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -61,37 +61,28 @@ impl<'a> PageFetcher<'a> {
     /// Fetches one page. Retries after a transient error, unless the delay would exceed the time for this page.
     pub(super) async fn fetch(&self, uri: &Uri) -> Result<ListPage, ListError> {
         let give_up_at = self.deadline.min(Instant::now() + self.limits.retry_timeout);
-        // Jitter at most doubles a delay. It separates the retries of requests that failed together.
-        let backoff = ExponentialBuilder::new()
-            .with_min_delay(MIN_DELAY)
-            .with_max_delay(MAX_DELAY)
-            .with_factor(2.0)
-            .with_jitter()
-            .without_max_times();
-        // Returns the delay before the next retry. `None` ends the retries.
-        let choose_delay = |error: &ListError, backoff_delay: Option<Duration>| {
-            let delay = match error.retry_after() {
-                Some(requested) => requested.max(MIN_DELAY),
-                None => backoff_delay?,
-            };
-            if Instant::now() + delay < give_up_at { Some(delay) } else { None }
-        };
-        (|| self.send_once(uri, give_up_at))
-            .retry(backoff)
-            .sleep(sleep)
-            .when(ListError::is_transient)
-            .adjust(choose_delay)
-            .notify(|error, _| self.record_retry(error))
-            .await
+        let mut backoff_delays = exponential_delays();
+        loop {
+            let result = self.send_once(uri, give_up_at).await;
+            let Err(error) = &result else { return result };
+            let backoff_delay = backoff_delays.next().unwrap_or(MAX_DELAY);
+            let requested_delay = error.retry_after();
+            let delay = requested_delay.unwrap_or(backoff_delay).max(MIN_DELAY);
+            if !error.is_transient() || Instant::now() + delay >= give_up_at {
+                return result;
+            }
+            self.retry_count.fetch_add(1, Relaxed);
+            if requested_delay.is_some() {
+                self.pause_all(delay);
+            }
+            sleep(delay).await;
+        }
     }
 
-    /// Counts a retry, and pauses all requests for the delay that the API requested.
-    fn record_retry(&self, error: &ListError) {
-        self.retry_count.fetch_add(1, Relaxed);
-        if let Some(delay) = error.retry_after() {
-            let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *paused_until = (*paused_until).max(Instant::now() + delay);
-        }
+    /// Pauses all requests of the listing for this time, or until the end of a longer pause.
+    fn pause_all(&self, delay: Duration) {
+        let mut paused_until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *paused_until = (*paused_until).max(Instant::now() + delay);
     }
 
     /// Sends one request after the pause, and parses its response. Returns an error if one of the deadlines expires.
@@ -101,13 +92,15 @@ impl<'a> PageFetcher<'a> {
         let request = self.client.get(uri.clone(), self.headers.clone(), self.limits.page_limit);
         let request_deadline = give_up_at.min(Instant::now() + self.limits.timeout);
         match timeout_at(request_deadline, request).await {
-            Ok(result) => ListPage::parse(&result?),
+            Ok(body) => ListPage::parse(&body?),
             Err(_) if Instant::now() >= self.deadline => Err(ListError::DeadlineExceeded),
             Err(_) => Err(ListError::Timeout(self.limits.timeout)),
         }
     }
 
-    /// Waits until the end of the pause, which other requests may extend meanwhile. Fails if the pause is too long.
+    /// Waits until the end of the pause, which other requests may extend meanwhile.
+    ///
+    /// Returns an error if the listing's deadline expires, or if the pause is longer than the time for this page.
     async fn wait_for_pause(&self, give_up_at: Instant) -> Result<(), ListError> {
         loop {
             let paused_until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +115,19 @@ impl<'a> PageFetcher<'a> {
             sleep_until(paused_until.min(give_up_at)).await;
         }
     }
+}
+
+/// Returns the delays of the back-off, without end: from [`MIN_DELAY`], doubled each time up to [`MAX_DELAY`].
+///
+/// Jitter at most doubles a delay. It separates the retries of requests that failed together.
+fn exponential_delays() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new()
+        .with_min_delay(MIN_DELAY)
+        .with_max_delay(MAX_DELAY)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 #[cfg(test)]

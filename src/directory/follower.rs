@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::blocking::run_blocking;
-use super::cache::save;
+use super::cache::{Saved, save};
 use super::error::DirectoryError;
 use super::lister::Lister;
 use super::listing::{Listing, Synced};
@@ -26,9 +26,12 @@ const MAX_NOT_FOUND: usize = 10_000;
 pub struct Follower {
     pub(super) lister: Lister,
     pub(super) schedule: Schedule,
-    pub(super) cache: PathBuf,
-    pub(super) known: Arc<KeyNames>,
-    pub(super) learned: LearnedNames,
+    pub(super) cache_path: PathBuf,
+    /// The names of all listings and of the cache file.
+    pub(super) learned_names: Arc<KeyNames>,
+    /// Puts the learned names into the handle.
+    pub(super) publisher: LearnedNames,
+    /// Receives the ids in responses for which the handle has no name.
     pub(super) unmatched: UnmatchedReceiver,
 }
 
@@ -50,10 +53,10 @@ pub enum FollowerEvent {
     CacheFailed(DirectoryError),
 }
 
-/// The ids that were seen in use and have no name.
+/// The ids in responses that have no name.
 #[derive(Default)]
-struct PendingIds {
-    /// Ids that the next listing is for.
+struct UnnamedIds {
+    /// Ids that the next listing may find. They make it due earlier.
     pending: HashSet<String>,
     /// Ids that a listing did not find. They wait for the regular listing.
     not_found: HashSet<String>,
@@ -68,60 +71,70 @@ impl Follower {
     ///
     /// The future never ends. Drop it to stop: the handle keeps its names, and the cache file is complete at any time.
     pub async fn run(mut self, mut on_event: impl FnMut(FollowerEvent)) -> Infallible {
-        let mut ids = PendingIds::default();
+        let mut unnamed_ids = UnnamedIds::default();
         loop {
-            ids.add(self.unmatched.try_recv());
+            unnamed_ids.add(self.unmatched.try_recv());
             let listing = self.lister.list().await;
-            // A key that was first used during the listing may be on a page that was read before. These ids are
-            // received now, because publishing discards them.
-            let late_ids = self.unmatched.try_recv();
+            // The listing may lack a key that was created after its page was read, so the ids that arrived during the
+            // listing wait for the next one. They are received before the names are published, because publishing
+            // discards unread ids.
+            let mut late_ids = self.unmatched.try_recv();
             self.store(&listing, &mut on_event).await;
-            ids.remove_listed(&self.known, &listing);
-            ids.add(late_ids.into_iter().filter(|id| self.known.name(id).is_none()));
-            self.wait_until_due(&mut ids).await;
+            unnamed_ids.update(&self.learned_names, &listing);
+            late_ids.retain(|id| self.learned_names.name(id).is_none());
+            unnamed_ids.add(late_ids);
+            self.wait_until_due(&mut unnamed_ids).await;
         }
     }
 
-    /// Publishes the names, writes the cache file, and reports both.
+    /// Publishes the names of a listing, writes them to the cache file, and reports the listing.
+    ///
+    /// The names are published before the file is written, because the file may be slow. A file that cannot be written
+    /// is reported in a second event.
     async fn store(&mut self, listing: &Arc<Listing>, on_event: &mut impl FnMut(FollowerEvent)) {
-        let (names, changes) = listing.merge_into(&self.known);
+        let (names, changes) = listing.merge_into(&self.learned_names);
         self.publish(names, listing);
-        let path = self.cache.clone();
-        let published = self.known.clone();
-        let is_complete = listing.is_complete();
-        let result = run_blocking(move || save(&path, &published, is_complete)).await;
-
-        let mut synced =
-            Synced { listing: listing.clone(), names: self.known.clone(), changes, written: false };
-        match result {
+        let mut written = false;
+        let mut cache_error = None;
+        match self.write_cache(listing.is_complete()).await {
             Ok(saved) => {
                 // The file may contain more names, which another process has written.
                 self.publish(saved.names, listing);
-                synced.names = self.known.clone();
-                synced.written = saved.written;
-                on_event(FollowerEvent::Listed(synced));
+                written = saved.written;
             }
-            Err(error) => {
-                on_event(FollowerEvent::Listed(synced));
-                on_event(FollowerEvent::CacheFailed(error));
-            }
+            Err(error) => cache_error = Some(error),
+        }
+        let names = self.learned_names.clone();
+        on_event(FollowerEvent::Listed(Synced { listing: listing.clone(), names, changes, written }));
+        if let Some(error) = cache_error {
+            on_event(FollowerEvent::CacheFailed(error));
         }
     }
 
+    /// Replaces the learned names, in the handle too.
     fn publish(&mut self, names: KeyNames, listing: &Listing) {
-        self.known = Arc::new(names);
-        self.learned.publish(self.known.clone(), listing.is_final());
+        self.learned_names = Arc::new(names);
+        self.publisher.publish(self.learned_names.clone(), listing.is_exhaustive());
     }
 
-    /// Waits until the next listing is due, and collects unmatched ids meanwhile. A pending id shortens the wait.
-    async fn wait_until_due(&mut self, ids: &mut PendingIds) {
+    /// Merges the learned names into the cache file, on a thread for blocking calls. Returns the names in the file.
+    async fn write_cache(&self, is_complete: bool) -> Result<Saved, DirectoryError> {
+        let path = self.cache_path.clone();
+        let names = self.learned_names.clone();
+        run_blocking(move || save(&path, &names, is_complete)).await
+    }
+
+    /// Waits until the next listing is due, and collects unmatched ids meanwhile.
+    ///
+    /// The listing is due after the regular interval, or after the shorter one if an id is pending.
+    async fn wait_until_due(&mut self, unnamed_ids: &mut UnnamedIds) {
         let now = Instant::now();
-        let regular = now + self.schedule.interval;
-        let early = regular.min(now + self.schedule.min_interval);
+        let regular_time = now + self.schedule.interval;
+        let early_time = regular_time.min(now + self.schedule.min_interval);
         loop {
-            let due = if ids.pending.is_empty() { regular } else { early };
-            match timeout_at(due, self.unmatched.recv()).await {
-                Ok(unmatched_ids) => ids.add(unmatched_ids),
+            let due_time = if unnamed_ids.pending.is_empty() { regular_time } else { early_time };
+            match timeout_at(due_time, self.unmatched.recv()).await {
+                Ok(ids) => unnamed_ids.add(ids),
                 Err(_) => return,
             }
         }
@@ -130,24 +143,27 @@ impl Follower {
 
 impl fmt::Debug for Follower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follower").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("Follower").field("learned_names", &self.learned_names).finish_non_exhaustive()
     }
 }
 
-impl PendingIds {
-    /// Adds ids without a name, except those that a listing did not find.
-    fn add(&mut self, ids: impl IntoIterator<Item = String>) {
-        self.pending.extend(ids.into_iter().filter(|id| !self.not_found.contains(id)));
+impl UnnamedIds {
+    /// Makes these ids pending, except those that a listing did not find.
+    fn add(&mut self, ids: Vec<String>) {
+        for id in ids {
+            if !self.not_found.contains(&id) {
+                self.pending.insert(id);
+            }
+        }
     }
 
-    /// Removes the pending ids that need no further listing: those that have a name now, and after a final listing
-    /// those that are in no list.
-    fn remove_listed(&mut self, known: &KeyNames, listing: &Listing) {
-        self.pending.retain(|id| known.name(id).is_none());
-        if !listing.is_final() {
+    /// Removes the pending ids that have a name after this listing. If the listing is exhaustive, the others were not
+    /// found; otherwise they stay pending.
+    fn update(&mut self, names: &KeyNames, listing: &Listing) {
+        self.pending.retain(|id| names.name(id).is_none());
+        if !listing.is_exhaustive() {
             return;
         }
-        // The remaining ids are in no list.
         if self.not_found.len() + self.pending.len() > MAX_NOT_FOUND {
             self.not_found.clear();
         }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::admin_key::AdminKey;
 use super::api::{Api, KeyList};
 use super::base_url::BaseUrl;
-use super::blocking::run_blocking;
 use super::client::ApiClient;
 use super::collector::Collector;
 use super::fetch::{FetchLimits, PageFetcher};
@@ -69,17 +68,18 @@ struct ListJob {
     used_cursors: HashSet<String>,
 }
 
-/// Reads all lists. A list that cannot be read is missing in the result.
+/// Reads all lists, with at most `config.concurrency` requests at a time. A list that cannot be read is missing in the
+/// result.
 pub(super) async fn read_lists(config: &ListConfig) -> Listing {
     let mut queue = ListQueue::new(config);
-    let headers = match prepare_headers(config).await {
-        Ok(headers) => headers,
+    let key = match config.key.read().await {
+        Ok(key) => key,
         Err(error) => {
-            queue.skip_waiting(&error);
+            queue.skip_waiting(&ListError::AdminKey(error.to_string()));
             return queue.collector.finish(0, 0);
         }
     };
-    let fetcher = PageFetcher::new(&config.client, &config.limits, headers);
+    let fetcher = PageFetcher::new(&config.client, &config.limits, config.api.headers(&key));
     let mut in_flight = FuturesUnordered::new();
     loop {
         while in_flight.len() < config.concurrency
@@ -94,16 +94,7 @@ pub(super) async fn read_lists(config: &ListConfig) -> Listing {
     queue.collector.finish(fetcher.request_count.load(Relaxed), fetcher.retry_count.load(Relaxed))
 }
 
-/// Returns the headers of all requests. Reads the key's file on another thread, if the key is in one.
-async fn prepare_headers(config: &ListConfig) -> Result<HeaderMap, ListError> {
-    let api = config.api;
-    let key = config.key.clone();
-    let is_in_file = key.is_in_file();
-    let read_headers = move || api.headers(&key).map_err(|error| ListError::AdminKey(error.to_string()));
-    if is_in_file { run_blocking(read_headers).await } else { read_headers() }
-}
-
-/// Fetches the next page of a list. Returns the job too, because pages of several lists arrive in any order.
+/// Fetches the next page of a job's list. Returns the job too, because pages of several lists arrive in any order.
 async fn fetch_page(
     config: &ListConfig,
     fetcher: &PageFetcher<'_>,
@@ -130,7 +121,8 @@ impl ListQueue {
 
     /// Adds the result of a request for a page. Queues the list again if it has more pages; otherwise it is done.
     fn add_result(&mut self, mut job: ListJob, result: Result<ListPage, ListError>) {
-        match result.and_then(|page| self.add_page(&mut job, page)) {
+        let has_next_page = result.and_then(|page| self.add_page(&mut job, page));
+        match has_next_page {
             // At the front, so that few lists are partly read at a time.
             Ok(true) => self.waiting.push_front(job),
             Ok(false) => self.done_count += 1,
@@ -138,7 +130,8 @@ impl ListQueue {
         }
     }
 
-    /// Adds the items of a page, and moves the job to the next page. Returns false if this is the last page.
+    /// Adds the items of a page, and moves the job to the next page. Returns false if this is the last page, and an error
+    /// if the lists contain too many keys or the next page cannot be requested.
     fn add_page(&mut self, job: &mut ListJob, page: ListPage) -> Result<bool, ListError> {
         for item in page.items {
             self.add_item(job, item);
@@ -151,7 +144,7 @@ impl ListQueue {
         Ok(true)
     }
 
-    /// Adds a key to the result. If the item is a project, queues the list of its keys instead.
+    /// Adds a key to the result. If the item is a new project, queues the list of its keys instead.
     fn add_item(&mut self, job: &ListJob, item: Item) {
         if job.list != KeyList::Projects {
             self.collector.add_key(job.rank, item);
@@ -162,7 +155,8 @@ impl ListQueue {
         }
     }
 
-    /// Ends a list that failed. It is missing in the result, unless the organization has no such keys.
+    /// Ends a list that failed. The list is missing in the result, unless the organization has no such keys. Also ends
+    /// the waiting lists if their requests would fail too.
     fn end_with_error(&mut self, list: KeyList, error: ListError) {
         self.done_count += 1;
         let is_absent = error.is_status(StatusCode::NOT_FOUND) && list.may_be_absent();
@@ -183,6 +177,7 @@ impl ListQueue {
         }
     }
 
+    /// Returns the counts for the progress callback.
     fn progress(&self, fetcher: &PageFetcher<'_>) -> ListingProgress {
         ListingProgress {
             lists: self.list_count,
@@ -202,11 +197,12 @@ impl ListJob {
     /// Moves to the page after this cursor. Returns an error if the cursor is unusable or repeated, or if the list is too
     /// long.
     fn advance(&mut self, cursor: String) -> Result<(), ListError> {
-        // The first page has no cursor.
-        let page_count = 1 + self.used_cursors.len();
-        if cursor.is_empty() || cursor.len() > MAX_CURSOR || self.used_cursors.contains(&cursor) {
+        let has_valid_length = (1..=MAX_CURSOR).contains(&cursor.len());
+        if !has_valid_length || self.used_cursors.contains(&cursor) {
             return Err(ListError::RepeatedCursor);
         }
+        // The first page has no cursor.
+        let page_count = 1 + self.used_cursors.len();
         if page_count == MAX_PAGES {
             return Err(ListError::TooManyPages);
         }

@@ -80,6 +80,7 @@ impl ListError {
 }
 
 impl fmt::Display for ListError {
+    /// Writes the reason and, if there is one, the remedy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status { status, retry_after } => write_status(f, *status, *retry_after),
@@ -105,9 +106,9 @@ impl fmt::Display for ListError {
     }
 }
 
-/// Writes the text of a [`ListError::Status`].
+/// Writes the text of a [`ListError::Status`]: the meaning of the status, and the remedy if there is one.
 ///
-/// `delay` is the delay that the last response requested. There was no further retry, so the delay was too long.
+/// A delay that a 429 or 5xx requested was too long for a retry.
 fn write_status(f: &mut fmt::Formatter<'_>, status: StatusCode, delay: Option<Duration>) -> fmt::Result {
     let code = status.as_u16();
     match (code, delay) {

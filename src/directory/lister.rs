@@ -19,7 +19,7 @@ pub(super) struct Lister {
 struct SharedListing {
     /// The number of listings that have begun.
     begun_count: AtomicU64,
-    /// The number and the result of the last listing. Locked during a listing.
+    /// The number of the last listing, from 1, and its result. Locked during a listing.
     last: Mutex<Option<(u64, Arc<Listing>)>>,
 }
 
@@ -30,12 +30,13 @@ impl Lister {
 
     /// Lists all keys, or waits for a listing that began after this call and returns its result.
     ///
-    /// The result of a listing in progress is not enough: it may have passed the page that contains a new key.
+    /// A listing that began before this call is not enough: it may have passed the page that contains a new key.
     pub(super) async fn list(&self) -> Arc<Listing> {
-        let begun_before = self.shared.begun_count.load(SeqCst);
+        let begun_before_call = self.shared.begun_count.load(SeqCst);
+        // Waits for the end of the listing in progress, and for earlier callers.
         let mut last = self.shared.last.lock().await;
         if let Some((number, listing)) = &*last
-            && *number > begun_before
+            && *number > begun_before_call
         {
             return listing.clone();
         }

@@ -79,8 +79,8 @@ impl Listing {
         self.missing.is_empty()
     }
 
-    /// True if another listing would probably not find more keys: each missing list is missing permanently.
-    pub(super) fn is_final(&self) -> bool {
+    /// True if each list was read to its end or is missing permanently. Another listing would find no more keys.
+    pub(super) fn is_exhaustive(&self) -> bool {
         self.missing.iter().all(MissingList::is_permanent)
     }
 
@@ -89,20 +89,20 @@ impl Listing {
         (KeyNames::merged([&self.names, known]), self.changes(known))
     }
 
-    /// Compares the listing with the known names.
+    /// Counts the differences to the known names. Known keys that are gone are counted only after a complete listing.
     pub(super) fn changes(&self, known: &KeyNames) -> Changes {
         let mut changes = Changes::default();
         for (id, name) in self.names.iter() {
             match known.name(id) {
+                Some(known_name) if known_name == name => {}
+                Some(_) => changes.renamed += 1,
                 None => changes.new += 1,
-                Some(before) if before != name => changes.renamed += 1,
-                Some(_) => {}
             }
         }
-        // A key that is in no list may be in a missing one.
         if self.is_complete() {
-            let is_gone = |id: &str| self.names.name(id).is_none() && !self.unnamed.contains(id);
-            changes.gone = Some(known.iter().filter(|(id, _)| is_gone(id)).count());
+            let is_listed = |id: &str| self.names.name(id).is_some() || self.unnamed.contains(id);
+            let gone_count = known.iter().filter(|(id, _)| !is_listed(id)).count();
+            changes.gone = Some(gone_count);
         }
         changes
     }
@@ -172,7 +172,7 @@ mod tests {
         let listing = Listing { missing, ..Listing::default() };
         let known = KeyNames::new([("gone", "gone")]).unwrap();
         assert_eq!(listing.merge_into(&known).1.gone, None);
-        assert!(!listing.is_final());
+        assert!(!listing.is_exhaustive());
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(super) struct Item {
 }
 
 impl ListPage {
-    /// Parses a page: an object with an array `data`. A malformed element of the array is an item without members.
+    /// Parses a page: an object with an array `data` of at most [`MAX_ITEMS`]. Anything else is
+    /// [`ListError::NotAPage`]. A malformed element of the array is an item without members.
     pub(super) fn parse(json: &[u8]) -> Result<Self, ListError> {
         let page: Object<'_> = serde_json::from_slice(json).map_err(|_| ListError::NotAPage)?;
         let data = page.get("data").ok_or(ListError::NotAPage)?;
@@ -48,6 +49,7 @@ impl ListPage {
 }
 
 impl Item {
+    /// Parses the members of an item that are used. Returns an item without members if the value is not an object.
     fn parse(json: &RawValue) -> Self {
         let item = parse_object(json);
         let account = item.get("owner").and_then(|owner| find_account_name(&parse_object(owner)));
