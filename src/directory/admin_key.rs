@@ -12,7 +12,8 @@ use crate::names::{HIDDEN, display_path};
 
 /// The secret that may list the keys of an organization.
 ///
-/// It is wiped from memory when it is dropped, and `Debug` does not show it. Copies made by the HTTP client are not wiped.
+/// It is wiped from memory when it is dropped, `Debug` does not show it, and its header is marked sensitive. Copies made
+/// by the HTTP client are not wiped.
 #[derive(Clone)]
 pub struct AdminKey(KeySource);
 

@@ -115,9 +115,7 @@ impl KeyList {
     /// The kind of key that may read this list.
     pub(super) fn required_key(&self) -> &'static str {
         match self {
-            Self::WorkspaceKeys => {
-                "an Admin API key of the organization, or an OAuth token with the scope org:admin"
-            }
+            Self::WorkspaceKeys => "an Admin API key, or an OAuth token with the scope org:admin",
             _ => "an admin key of the organization with the scope api.management.read",
         }
     }

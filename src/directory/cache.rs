@@ -106,7 +106,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Returns the absolute path of a file behind its symbolic links. The file need not exist, but then one link is resolved.
+/// Returns the absolute path of a file behind its symbolic links. If the file does not exist, one link is resolved.
 fn resolve_link(path: &Path) -> io::Result<PathBuf> {
     if let Ok(existing) = fs::canonicalize(path) {
         return Ok(existing);

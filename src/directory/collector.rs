@@ -23,6 +23,7 @@ pub(super) struct Collector {
 }
 
 struct ListedKey {
+    /// The rank of the list. See [`Collector::add_key`].
     rank: usize,
     name: Option<String>,
 }

@@ -181,8 +181,8 @@ mod tests {
         let unauthorized = ListError::Status { status: StatusCode::UNAUTHORIZED, retry_after: None };
         assert_eq!(
             shown(KeyList::WorkspaceKeys, unauthorized),
-            "the list of keys: the API does not accept the admin key (401); it requires an Admin API key of the \
-             organization, or an OAuth token with the scope org:admin"
+            "the list of keys: the API does not accept the admin key (401); it requires an Admin API key, or \
+             an OAuth token with the scope org:admin"
         );
         assert_eq!(
             shown(KeyList::AdminKeys, ListError::NotAPage),

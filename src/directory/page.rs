@@ -70,8 +70,8 @@ fn find_account_name(owner: &Object<'_>) -> Option<String> {
     if let Some(account) = owner.get("service_account") {
         return parse_string(&parse_object(account), "name");
     }
-    let owner_type = parse_string(owner, "type")?;
-    if owner_type == "service_account" { parse_string(owner, "name") } else { None }
+    let is_account = parse_string(owner, "type")? == "service_account";
+    if is_account { parse_string(owner, "name") } else { None }
 }
 
 /// Parses the members of a JSON object. Returns no members if the value is not an object.
