@@ -96,6 +96,7 @@ mod json;
 pub mod names;
 mod naming;
 mod query;
+pub mod settings;
 
 #[cfg(feature = "watch")]
 pub use names::WatchError;
@@ -105,12 +106,6 @@ pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
-
-/// The values of the [settings](ApiKeyNameLayer) of a layer.
-pub mod settings {
-    pub use crate::json::rules::{NamePosition, Prefer, Unmatched};
-    pub use crate::naming::settings::{ErrorForm, InsertNames};
-}
 
 /// Internals for the tests, benches and fuzz targets of this crate. They are not part of the public API.
 #[cfg(feature = "_internal")]

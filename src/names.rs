@@ -31,8 +31,10 @@ mod watch_error;
 pub(crate) use entries::{EntryRef, KEYS};
 pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
+#[doc(hidden)]
+pub use labels::LabelSet;
 pub(crate) use labels::{KEY_ID, KEY_NAME, Label, MAX_MEMBER_LEN};
-pub use labels::{LabelError, LabelSet, Labels};
+pub use labels::{LabelError, Labels};
 #[cfg(feature = "directory")]
 pub(crate) use learned::LearnedNames;
 pub use provider::Provider;

@@ -13,8 +13,9 @@ use http::{Request, Response};
 use http_body_util::{Empty, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory};
+use tower_api_key_name::names::{Labels, MapReader, Provider};
 use tower_api_key_name::outcome::{Refusal, ResponseState, Skip};
-use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::settings::{ErrorForm, InsertNames, NamePosition, Prefer, Unmatched};
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
 const MARK: &str = "Marked7Qx";
@@ -57,7 +58,7 @@ async fn debug_and_display_of_public_types_show_no_secret() {
 /// The types that the crate root and the front files of the public modules export or declare.
 fn public_types() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for file in ["lib.rs", "names.rs", "directory.rs", "naming/outcome.rs"] {
+    for file in ["lib.rs", "names.rs", "directory.rs", "naming/outcome.rs", "settings.rs"] {
         let source = fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         for line in source.lines() {
             if let Some(path) = line.strip_prefix("pub use ").and_then(|path| path.strip_suffix(';')) {
@@ -94,7 +95,15 @@ fn maps(shown: &mut Shown) {
     let shared = SharedKeyNames::new(names());
     shown.debug("SharedKeyNames", &shared);
     shown.debug("Snapshot", &shared.snapshot());
+    let sections = names().with_section("project_id", [("proj_a", MARK)]).unwrap();
+    shown.debug("Section", &sections.section("project_id").unwrap());
     shown.debug("UnmatchedReceiver", &shared.unmatched_ids().unwrap());
+
+    shown.debug("Labels", &Labels::default());
+    shown.debug("MapReader", &MapReader::default());
+    shown.debug("Provider", &Provider::OpenAi);
+    shown.debug("LabelSet", &tower_api_key_name::names::LabelSet::default());
+    shown.error("LabelError", &Labels::default().with("sk-proj-Marked7Qx", "name").unwrap_err());
 
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("names.json");
@@ -117,6 +126,10 @@ async fn responses(shown: &mut Shown) {
         .on_outcome(move |outcome, request| log.lock().unwrap().push((*outcome, format!("{request:?}"))));
     shown.debug("ApiKeyNameLayer", &layer);
     shown.debug("Unmatched", &Unmatched::default());
+    shown.debug("NamePosition", &NamePosition::default());
+    shown.debug("Prefer", &Prefer::default());
+    shown.debug("InsertNames", &InsertNames::default());
+    shown.debug("ErrorForm", &ErrorForm::OpenAi);
     shown.debug("Refusal", &Refusal::UnknownName);
     shown.debug("Skip", &Skip::MediaType);
     for body in [r#"{"api_key_id":"Marked7Qx"}"#, "{\"Marked7Qx", "{\"api_key_id\":\"Marked7Qx"] {

@@ -30,6 +30,8 @@ pub(crate) const KEYS: usize = 0;
 struct SectionIndex {
     /// The id member of the label.
     id_member: Box<str>,
+    /// True if ids are known to be missing.
+    is_partial: bool,
     list: Vec<Entry>,
     by_id: HashTable<Slot>,
     /// Hashes of names with indexes into `list`, sorted by `finish`.
@@ -94,6 +96,16 @@ impl Entries {
     /// The id members of all sections, in order.
     pub(super) fn id_members(&self) -> impl Iterator<Item = &str> {
         self.sections.iter().map(|section| &*section.id_member)
+    }
+
+    /// True if ids are known to be missing in a section.
+    pub(super) fn is_partial(&self, section: usize) -> bool {
+        self.sections[section].is_partial
+    }
+
+    /// Notes that ids are known to be missing in a section.
+    pub(super) fn set_partial(&mut self, section: usize) {
+        self.sections[section].is_partial = true;
     }
 
     /// Returns the section of a label, or `None` if the map has no such section.
@@ -206,7 +218,13 @@ impl Entries {
 
 impl SectionIndex {
     fn new(id_member: &str) -> Self {
-        Self { id_member: id_member.into(), list: Vec::new(), by_id: HashTable::new(), by_name: Vec::new() }
+        Self {
+            id_member: id_member.into(),
+            is_partial: false,
+            list: Vec::new(),
+            by_id: HashTable::new(),
+            by_name: Vec::new(),
+        }
     }
 }
 

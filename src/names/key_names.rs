@@ -37,7 +37,6 @@ mod tests;
 pub struct KeyNames {
     pub(crate) entries: Entries,
     pub(super) left_out: usize,
-    pub(super) partial: bool,
     /// True if each section that the map does not store is known to be empty.
     pub(super) has_all_sections: bool,
 }
@@ -99,6 +98,21 @@ impl KeyNames {
         }
     }
 
+    /// True if the section of this label contains all ids: a name that is absent in it belongs to no id.
+    pub(crate) fn is_section_complete(&self, id_member: &str) -> bool {
+        match self.entries.section(id_member) {
+            Some(section) => !self.entries.is_partial(section),
+            None => self.has_all_sections,
+        }
+    }
+
+    /// Notes that ids are known to be missing in the section of this label, which is added if it does not exist.
+    #[cfg(feature = "directory")]
+    pub(crate) fn set_partial(&mut self, id_member: &str) {
+        let section = self.entries.add_section(id_member);
+        self.entries.set_partial(section);
+    }
+
     /// Returns the id members of all sections that the map stores. The first is `api_key_id`.
     pub fn section_names(&self) -> impl Iterator<Item = &str> {
         self.entries.id_members()
@@ -144,7 +158,7 @@ impl KeyNames {
 
     /// True if keys are known to be missing: a saved list page contains `"has_more": true`.
     pub fn is_partial(&self) -> bool {
-        self.partial
+        self.entries.is_partial(KEYS)
     }
 
     /// True if this text can be an id or a name in a map.
@@ -163,24 +177,28 @@ impl KeyNames {
             section.len() == others.len() && section.iter().all(|(id, name)| others.name(id) == Some(name))
         };
         let mut id_members = self.section_names().chain(other.section_names());
-        self.has_all_sections == other.has_all_sections && id_members.all(is_contained)
+        id_members.all(is_contained)
     }
 
     /// Merges maps, section by section. The first map that contains an id names it.
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
         let mut merged = Self::default();
+        let mut are_all_complete = None;
         for map in maps {
+            are_all_complete = Some(are_all_complete.unwrap_or(true) && map.has_all_sections);
             for (index, id_member) in map.section_names().enumerate() {
                 let section = merged.entries.add_section(id_member);
+                if map.entries.is_partial(index) {
+                    merged.entries.set_partial(section);
+                }
                 for (id, name) in map.entries.iter(index) {
                     // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.
                     let _ = merged.entries.insert(section, id, name);
                 }
             }
             merged.left_out += map.left_out;
-            merged.partial |= map.partial;
-            merged.has_all_sections |= map.has_all_sections;
         }
+        merged.has_all_sections = are_all_complete.unwrap_or(false);
         merged.entries.finish();
         merged
     }
@@ -214,7 +232,7 @@ impl fmt::Debug for KeyNames {
         f.debug_struct("KeyNames")
             .field("entries", &self.len())
             .field("left_out", &self.left_out)
-            .field("partial", &self.partial)
+            .field("partial", &self.is_partial())
             .finish()
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::{HIDDEN, looks_like_secret};
+
 /// The id members that a map may name without a setting. The first is always on.
 pub(super) const KNOWN_ID_MEMBERS: [&str; 5] =
     [KEY_ID, "project_id", "user_id", "workspace_id", "service_account_id"];
@@ -82,7 +84,8 @@ impl Labels {
         for member in list.iter().flat_map(|label| [&*label.id, &*label.name]) {
             let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
             if !(1..=MAX_MEMBER_LEN).contains(&member.len()) || !member.bytes().all(is_valid) {
-                return Err(LabelError::InvalidMember { member: member.to_owned() });
+                let shown = if looks_like_secret(member) { HIDDEN } else { member };
+                return Err(LabelError::InvalidMember { member: shown.to_owned() });
             }
             if used.contains(&member) {
                 return Err(LabelError::UsedTwice { member: member.to_owned() });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::store::Store;
 use super::watch::{file::MapFile, follow, sources_of};
-use super::{KeyNames, MapReader, SharedKeyNames, WatchError, display_path};
+use super::{KEY_ID, KeyNames, MapReader, SharedKeyNames, WatchError, display_path};
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,11 @@ impl LearnedNames {
         let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
         let mut files = MapFile::open_all(&watched_paths, reader)?;
         let mut sources = sources_of(&files);
-        let learned = cached.unwrap_or_else(|| KeyNames { partial: true, ..KeyNames::default() });
+        let learned = cached.unwrap_or_else(|| {
+            let mut unknown = KeyNames::default();
+            unknown.set_partial(KEY_ID);
+            unknown
+        });
         sources.files.insert(place, (display_path(cache), Arc::new(learned)));
         sources.is_listing_awaited = true;
         // The learned map is not a watched file, so it moves the files behind it by one place.

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use super::KeyNames;
 use super::unmatched::UnmatchedQueue;
+use super::{KEY_ID, KeyNames};
 
 /// One generation of the map. It never changes, even if the handle's map is replaced.
 ///
@@ -75,6 +75,11 @@ impl Snapshot {
     /// The number of this generation of the handle's maps. The first is 1.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// True if a name that is absent in the section of this label belongs to no id.
+    pub(crate) fn is_complete_for(&self, id_member: &str) -> bool {
+        if id_member == KEY_ID { self.is_complete } else { self.names.is_section_complete(id_member) }
     }
 }
 
