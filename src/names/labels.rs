@@ -54,7 +54,8 @@ pub struct LabelSet(u16);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LabelError {
-    /// A member name is empty, longer than 64 bytes, or contains another character than `A-Z a-z 0-9 _ - .`.
+    /// A member name is empty, longer than 64 bytes, contains another character than `A-Z a-z 0-9 _ - .`, or
+    /// looks like a secret API key, which is not repeated.
     InvalidMember {
         /// The member name.
         member: String,
@@ -83,8 +84,10 @@ impl Labels {
         let mut used: Vec<&str> = Vec::new();
         for member in list.iter().flat_map(|label| [&*label.id, &*label.name]) {
             let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-            if !(1..=MAX_MEMBER_LEN).contains(&member.len()) || !member.bytes().all(is_valid) {
-                let shown = if looks_like_secret(member) { HIDDEN } else { member };
+            let is_secret = looks_like_secret(member);
+            let has_valid_len = (1..=MAX_MEMBER_LEN).contains(&member.len());
+            if is_secret || !has_valid_len || !member.bytes().all(is_valid) {
+                let shown = if is_secret { HIDDEN } else { member };
                 return Err(LabelError::InvalidMember { member: shown.to_owned() });
             }
             if used.contains(&member) {
