@@ -49,9 +49,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::SharedKeyNames;
-use crate::names::{LearnedNames, MapReader};
-use api::Api;
+use crate::names::{Labels, Provider};
 use blocking::run_blocking;
+use cache::CacheFile;
 use client::{ApiClient, BoxError};
 use fetch::FetchLimits;
 use follower::Schedule;
@@ -61,19 +61,22 @@ use lister::Lister;
 /// The longest duration of a setting: ten years, which can be added to an instant without overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Learns the name of each key of an organization from the lists of its admin API.
+/// Learns the names of an organization's keys, and of the ids of other [labels](Self::labels), from the lists of its
+/// admin API.
 ///
 /// It works over any [`Service`] from requests to responses, so the user chooses TLS and test doubles. The service must
 /// not follow redirects, which would send the key elsewhere, and should not retry.
 ///
-/// - OpenAI: all projects, archived ones included, the keys of each project, and the admin keys. It needs an admin key
-///   with the scope `api.management.read`.
-/// - Anthropic: the list of keys. It needs an Admin API key, which is sent in `x-api-key`, or an OAuth token
-///   (`sk-ant-oat…`) with the scope `org:admin`, which is sent in `Authorization`.
+/// - OpenAI: all projects, archived ones included, the keys of each project, and the admin keys. Labels add the users
+///   and the service accounts of each project. It needs an admin key with the scope `api.management.read`.
+/// - Anthropic: the list of keys. Labels add the workspaces, users and service accounts. It needs an Admin API key, which
+///   is sent in `x-api-key`, or an OAuth token (`sk-ant-oat…`) with the scope `org:admin`, which is sent in
+///   `Authorization`. Service accounts need the OAuth token.
 ///
 /// Responses with 429 or 5xx, connection errors and timeouts are retried: after `Retry-After` if the API sends it,
 /// otherwise with exponential back-off from 0.5 s, with jitter. A list that cannot be read is
-/// [missing](Listing::missing) with its reason, and all others are read.
+/// [missing](Listing::missing) with its reason, and all others are read. If the key is rejected (401) for a list of keys
+/// or projects, the listing ends.
 ///
 /// A tokio runtime with its clock enabled is required. Only file access uses a thread of its own.
 ///
@@ -95,6 +98,7 @@ const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub struct Directory {
     lister: Lister,
     schedule: Schedule,
+    by_provider: bool,
 }
 
 impl Directory {
@@ -109,7 +113,7 @@ impl Directory {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        Self::new(Api::OpenAi, key, ApiClient::new(service))
+        Self::new(Provider::OpenAi, key, ApiClient::new(service))
     }
 
     /// Creates a directory of an Anthropic organization.
@@ -123,11 +127,11 @@ impl Directory {
         R::Data: Send,
         R::Error: Into<BoxError>,
     {
-        Self::new(Api::Anthropic, key, ApiClient::new(service))
+        Self::new(Provider::Anthropic, key, ApiClient::new(service))
     }
 
     /// Creates a directory with the default settings. The docs of each setter give the reason of its default.
-    fn new(api: Api, key: AdminKey, client: ApiClient) -> Self {
+    fn new(provider: Provider, key: AdminKey, client: ApiClient) -> Self {
         let limits = FetchLimits {
             timeout: Duration::from_secs(30),
             retry_timeout: Duration::from_secs(60),
@@ -135,10 +139,11 @@ impl Directory {
             page_limit: 4 << 20,
         };
         let config = ListConfig {
-            api,
+            provider,
+            labels: Labels::default(),
             key,
             client: Arc::new(client),
-            base: api.default_base_url(),
+            base: provider.default_base_url(),
             name_by_account: true,
             concurrency: 8,
             limits,
@@ -146,7 +151,7 @@ impl Directory {
         };
         let schedule =
             Schedule { interval: Duration::from_secs(10 * 60), min_interval: Duration::from_secs(30) };
-        Self { lister: Lister::new(config), schedule }
+        Self { lister: Lister::new(config), schedule, by_provider: false }
     }
 
     /// Returns the directory with a changed configuration. It shares no listing with earlier clones.
@@ -159,6 +164,24 @@ impl Directory {
     /// Sets the base URL of the API. Default: the API's public address.
     pub fn base_url(self, base: BaseUrl) -> Self {
         self.with(|config| config.base = base)
+    }
+
+    /// Sets the labels whose names are learned. Default: the label for keys, which needs the fewest rights and requests.
+    ///
+    /// A label whose ids the API does not list, such as `workspace_id` for OpenAI, causes no request. The names of users
+    /// are personal data; a user without a name is named by the email address.
+    pub fn labels(self, labels: Labels) -> Self {
+        self.with(|config| config.labels = labels)
+    }
+
+    /// Sets whether the names are saved in the provider's section of the file, so that directories of both providers can
+    /// share one file. Default: false; the file contains the names of one organization.
+    ///
+    /// A file that has sections for providers keeps them in any case. Of an older file without such sections, each
+    /// provider takes the ids that may be its own. If true, only the provider's section of a file that was written by
+    /// hand is used.
+    pub fn by_provider(self, enabled: bool) -> Self {
+        Self { by_provider: enabled, ..self }
     }
 
     /// Sets whether a service account's key without a usable name of its own, such as `Secret Key` or null, is named by
@@ -235,13 +258,13 @@ impl Directory {
     /// If the file cannot be read, is not a map (it is not overwritten), or cannot be written. Missing lists are not an
     /// error.
     pub async fn sync(&self, file: impl AsRef<Path>) -> Result<Synced, DirectoryError> {
-        let path: Arc<Path> = file.as_ref().into();
-        let checked_path = path.clone();
+        let cache = self.cache(file.as_ref());
+        let checked_file = cache.clone();
         // An unusable file is reported before the first request.
-        run_blocking(move || cache::load(&checked_path)).await?;
+        run_blocking(move || checked_file.load()).await?;
         let listing = self.list().await;
         let merge_into_file = move || {
-            let saved = cache::save(&path, &listing.names, listing.is_complete())?;
+            let saved = cache.save(&listing.names, listing.is_complete())?;
             let changes = listing.changes(&saved.before);
             Ok(Synced { listing, names: Arc::new(saved.names), changes, written: saved.written })
         };
@@ -256,7 +279,8 @@ impl Directory {
     /// `files`, learned names take its place in the order of precedence. All files are read before this returns.
     ///
     /// Until a listing is complete, the layer responds with 503 instead of 400 to a filter by an unknown name, because
-    /// the name may still be learned. The follower takes the handle's receiver of unmatched ids.
+    /// the name may still be learned. Each label other than keys waits for its own lists. The follower takes the handle's
+    /// receiver of unmatched ids.
     ///
     /// # Errors
     ///
@@ -270,31 +294,22 @@ impl Directory {
         I: IntoIterator<Item: Into<PathBuf>>,
     {
         let files: Vec<PathBuf> = files.into_iter().map(Into::into).collect();
-        let cache: PathBuf = cache.into();
-        let cached_names = cache::load(&cache)?;
-        let reader = MapReader::default();
-        let watched = LearnedNames::with_handle(&files, &reader, &cache, cached_names.clone());
-        let (publisher, handle) = watched.map_err(|cause| {
-            DirectoryError::new(DirectoryErrorKind::Watch, cause.to_string()).caused_by(cause)
-        })?;
-        let follower = Follower {
-            lister: self.lister.clone(),
-            schedule: self.schedule,
-            cache_path: cache,
-            learned_names: Arc::new(cached_names.unwrap_or_default()),
-            publisher,
-            unmatched: handle.unmatched_ids().expect("the receiver of a new handle was not taken"),
-        };
-        Ok((handle, follower))
+        Follower::start(self.lister.clone(), self.schedule, self.cache(cache), &files)
+    }
+
+    fn cache(&self, path: impl Into<PathBuf>) -> CacheFile {
+        let ListConfig { provider, labels, .. } = &self.lister.config;
+        let by_provider = self.by_provider;
+        CacheFile { path: path.into(), labels: labels.clone(), provider: *provider, by_provider }
     }
 }
 
 impl fmt::Debug for Directory {
-    /// Writes the API, the origin of its base URL, and a placeholder for the key.
+    /// Writes the provider, the origin of its base URL, and a placeholder for the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ListConfig { api, key, base, .. } = &self.lister.config;
+        let ListConfig { provider, key, base, .. } = &self.lister.config;
         f.debug_struct("Directory")
-            .field("api", api)
+            .field("provider", provider)
             .field("base", base)
             .field("key", key)
             .finish_non_exhaustive()

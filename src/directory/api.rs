@@ -9,6 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::base_url::BaseUrl;
+use crate::names::{KEY_ID, Labels, Provider};
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -16,11 +17,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// The start of Anthropic's OAuth tokens.
 const OAUTH_TOKEN: &str = "sk-ant-oat";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Api {
-    OpenAi,
-    Anthropic,
-}
+/// The label of service accounts.
+const SERVICE_ACCOUNT_ID: &str = "service_account_id";
 
 /// A list of an admin API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,11 +33,35 @@ pub enum KeyList {
     },
     /// OpenAI's list of admin keys.
     AdminKeys,
+    /// OpenAI's list of the organization's users.
+    Users,
+    /// OpenAI's list of the service accounts of one project.
+    ProjectServiceAccounts {
+        /// The id of the project.
+        project: String,
+    },
     /// Anthropic's list of all keys.
     WorkspaceKeys,
+    /// Anthropic's list of workspaces, archived ones included.
+    Workspaces,
+    /// Anthropic's list of the organization's users.
+    OrganizationUsers,
+    /// Anthropic's list of service accounts, archived ones included.
+    OrganizationServiceAccounts,
 }
 
-impl Api {
+/// The form in which a list's pages follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paging {
+    /// The parameter `after` contains the last id of the page before.
+    After,
+    /// The parameter `after_id` contains the last id of the page before.
+    AfterId,
+    /// The parameter `page` contains the `next_page` of the page before.
+    NextPage,
+}
+
+impl Provider {
     pub(super) fn default_base_url(self) -> BaseUrl {
         match self {
             Self::OpenAi => BaseUrl::openai(),
@@ -47,12 +69,42 @@ impl Api {
         }
     }
 
-    /// The lists that do not depend on another list.
-    pub(super) fn first_lists(self) -> Vec<KeyList> {
-        match self {
-            Self::OpenAi => vec![KeyList::Projects, KeyList::AdminKeys],
-            Self::Anthropic => vec![KeyList::WorkspaceKeys],
-        }
+    /// Returns the id members of these labels that the API lists, beginning with `api_key_id`.
+    pub(super) fn listed_members(self, labels: &Labels) -> Vec<&'static str> {
+        let mut members: Vec<_> = match self {
+            Self::OpenAi => vec![KEY_ID, "project_id", "user_id", SERVICE_ACCOUNT_ID],
+            Self::Anthropic => vec![KEY_ID, "workspace_id", "user_id", SERVICE_ACCOUNT_ID],
+        };
+        members.retain(|member| labels.iter().any(|(id_member, _)| id_member == *member));
+        members
+    }
+
+    /// Returns the lists for these labels that do not depend on another list.
+    pub(super) fn first_lists(self, labels: &Labels) -> Vec<KeyList> {
+        let mut lists = match self {
+            Self::OpenAi => vec![KeyList::Projects, KeyList::AdminKeys, KeyList::Users],
+            Self::Anthropic => vec![
+                KeyList::WorkspaceKeys,
+                KeyList::Workspaces,
+                KeyList::OrganizationUsers,
+                KeyList::OrganizationServiceAccounts,
+            ],
+        };
+        let members = self.listed_members(labels);
+        // The keys of a project are found only through the list of projects.
+        lists.retain(|list| *list == KeyList::Projects || members.contains(&list.id_member()));
+        lists
+    }
+
+    /// Returns the lists of one project for these labels.
+    pub(super) fn project_lists(self, project: &str, labels: &Labels) -> Vec<KeyList> {
+        let mut lists = vec![
+            KeyList::ProjectKeys { project: project.to_owned() },
+            KeyList::ProjectServiceAccounts { project: project.to_owned() },
+        ];
+        let members = self.listed_members(labels);
+        lists.retain(|list| members.contains(&list.id_member()));
+        lists
     }
 
     /// Returns the headers of each request. The `Debug` output of the headers does not contain the key.
@@ -97,14 +149,51 @@ impl KeyList {
                 format!("/v1/organization/projects/{project}/api_keys?limit=100&owner_project_access=any")
             }
             Self::AdminKeys => "/v1/organization/admin_api_keys?limit=100".to_owned(),
+            Self::Users => "/v1/organization/users?limit=100".to_owned(),
+            Self::ProjectServiceAccounts { project } => {
+                format!("/v1/organization/projects/{project}/service_accounts?limit=100")
+            }
             Self::WorkspaceKeys => "/v1/organizations/api_keys?limit=1000".to_owned(),
+            Self::Workspaces => "/v1/organizations/workspaces?limit=1000&include_archived=true".to_owned(),
+            Self::OrganizationUsers => "/v1/organizations/users?limit=1000".to_owned(),
+            Self::OrganizationServiceAccounts => {
+                "/v1/organizations/service_accounts?include_archived=true".to_owned()
+            }
         };
         if let Some(cursor) = cursor {
-            let parameter = if *self == Self::WorkspaceKeys { "&after_id=" } else { "&after=" };
-            target.push_str(parameter);
+            target.push_str(match self.paging() {
+                Paging::After => "&after=",
+                Paging::AfterId => "&after_id=",
+                Paging::NextPage => "&page=",
+            });
             target.extend(utf8_percent_encode(cursor, RESERVED));
         }
         target
+    }
+
+    pub(super) fn paging(&self) -> Paging {
+        match self {
+            Self::WorkspaceKeys | Self::Workspaces | Self::OrganizationUsers => Paging::AfterId,
+            Self::OrganizationServiceAccounts => Paging::NextPage,
+            _ => Paging::After,
+        }
+    }
+
+    /// The id member of the label whose names the list contains.
+    pub(super) fn id_member(&self) -> &'static str {
+        match self {
+            Self::Projects => "project_id",
+            Self::ProjectKeys { .. } | Self::AdminKeys | Self::WorkspaceKeys => KEY_ID,
+            Self::Users | Self::OrganizationUsers => "user_id",
+            Self::Workspaces => "workspace_id",
+            Self::ProjectServiceAccounts { .. } | Self::OrganizationServiceAccounts => SERVICE_ACCOUNT_ID,
+        }
+    }
+
+    /// True if names of this label are missing without this list. The list of projects leads to the lists of each project.
+    pub(super) fn is_required_for(&self, id_member: &str) -> bool {
+        let leads_to_label = *self == Self::Projects && [KEY_ID, SERVICE_ACCOUNT_ID].contains(&id_member);
+        leads_to_label || self.id_member() == id_member
     }
 
     /// True if a 404 means that the organization has no such keys. A project may be deleted while it is listed.
@@ -115,7 +204,12 @@ impl KeyList {
     /// The kind of key that may read this list.
     pub(super) fn required_key(&self) -> &'static str {
         match self {
-            Self::WorkspaceKeys => "an Admin API key, or an OAuth token with the scope org:admin",
+            Self::WorkspaceKeys | Self::Workspaces | Self::OrganizationUsers => {
+                "an Admin API key, or an OAuth token with the scope org:admin"
+            }
+            Self::OrganizationServiceAccounts => {
+                "an OAuth token with the scope org:admin; an Admin API key may not read this list"
+            }
             _ => "an admin key of the organization with the scope api.management.read",
         }
     }
@@ -128,7 +222,11 @@ impl fmt::Display for KeyList {
             Self::Projects => f.write_str("the list of projects"),
             Self::ProjectKeys { project } => write!(f, "the keys of {project}"),
             Self::AdminKeys => f.write_str("the list of admin keys"),
+            Self::ProjectServiceAccounts { project } => write!(f, "the service accounts of {project}"),
             Self::WorkspaceKeys => f.write_str("the list of keys"),
+            Self::Workspaces => f.write_str("the list of workspaces"),
+            Self::Users | Self::OrganizationUsers => f.write_str("the list of users"),
+            Self::OrganizationServiceAccounts => f.write_str("the list of service accounts"),
         }
     }
 }
@@ -153,6 +251,21 @@ mod tests {
             KeyList::WorkspaceKeys.target(Some("apikey_1")),
             "/v1/organizations/api_keys?limit=1000&after_id=apikey_1"
         );
+        assert_eq!(
+            KeyList::OrganizationServiceAccounts.target(Some("page_1=")),
+            "/v1/organizations/service_accounts?include_archived=true&page=page_1%3D"
+        );
+    }
+
+    #[test]
+    fn label_that_the_api_does_not_list_causes_no_request() {
+        let labels = Labels::default().with("workspace_id", "workspace_name").unwrap();
+        assert_eq!(Provider::OpenAi.listed_members(&labels), [KEY_ID]);
+        assert_eq!(Provider::OpenAi.first_lists(&labels), [KeyList::Projects, KeyList::AdminKeys]);
+        let project_keys = KeyList::ProjectKeys { project: "proj_a".into() };
+        assert_eq!(Provider::OpenAi.project_lists("proj_a", &labels), [project_keys]);
+        let labels = Labels::default().with("project_id", "project_name").unwrap();
+        assert_eq!(Provider::Anthropic.first_lists(&labels), [KeyList::WorkspaceKeys]);
     }
 
     #[test]
@@ -165,17 +278,17 @@ mod tests {
 
     #[test]
     fn headers_contain_the_key_once_in_the_form_of_the_api() {
-        for (api, key, name, value) in [
-            (Api::OpenAi, "sk-admin-secret", "authorization", "Bearer sk-admin-secret"),
-            (Api::Anthropic, "sk-ant-admin01-secret", "x-api-key", "sk-ant-admin01-secret"),
-            (Api::Anthropic, "secret", "x-api-key", "secret"),
-            (Api::Anthropic, "sk-ant-oat01-secret", "authorization", "Bearer sk-ant-oat01-secret"),
+        for (provider, key, name, value) in [
+            (Provider::OpenAi, "sk-admin-secret", "authorization", "Bearer sk-admin-secret"),
+            (Provider::Anthropic, "sk-ant-admin01-secret", "x-api-key", "sk-ant-admin01-secret"),
+            (Provider::Anthropic, "secret", "x-api-key", "secret"),
+            (Provider::Anthropic, "sk-ant-oat01-secret", "authorization", "Bearer sk-ant-oat01-secret"),
         ] {
-            let headers = api.headers(&key.into());
+            let headers = provider.headers(&key.into());
             let sensitive: Vec<_> = headers.iter().filter(|(_, value)| value.is_sensitive()).collect();
             assert_eq!(sensitive, [(&HeaderName::from_static(name), &HeaderValue::from_static(value))]);
             let version = headers.get("anthropic-version").map(HeaderValue::as_bytes);
-            assert_eq!(version, (api == Api::Anthropic).then_some(b"2023-06-01".as_slice()));
+            assert_eq!(version, (provider == Provider::Anthropic).then_some(b"2023-06-01".as_slice()));
             assert!(!format!("{headers:?}").contains("secret"));
         }
     }

@@ -5,11 +5,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::watch::{MAX_FILE, parse_file, read_file};
-use crate::names::{MapReader, contains_secret, display_path};
+use crate::names::{KEY_ID, Labels, MapReader, Provider, Section, contains_secret, display_path};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
@@ -18,7 +22,21 @@ const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);
 /// The suffix of temporary files.
 const TEMPORARY: &str = ".draft";
 
-/// The content of the file before and after an update.
+/// Locked while a file is read, changed and replaced, because the directories of two providers may share it.
+static UPDATE: Mutex<()> = Mutex::new(());
+
+/// The file with learned names.
+#[derive(Clone)]
+pub(super) struct CacheFile {
+    pub(super) path: PathBuf,
+    pub(super) labels: Labels,
+    /// The provider whose names are read and replaced.
+    pub(super) provider: Provider,
+    /// True if the file is written with a section for each provider, whatever its form is now.
+    pub(super) by_provider: bool,
+}
+
+/// The names of one provider in the file, before and after an update.
 pub(super) struct Saved {
     pub(super) before: KeyNames,
     pub(super) names: KeyNames,
@@ -26,60 +44,138 @@ pub(super) struct Saved {
     pub(super) written: bool,
 }
 
-/// Reads the names in the file. Returns `None` if the file is missing or empty.
-pub(super) fn load(path: &Path) -> Result<Option<KeyNames>, DirectoryError> {
-    let read_error = |cause: WatchError| {
-        file_error(DirectoryErrorKind::ReadCache, path, cause.to_string()).caused_by(cause)
+/// The names of each label by its id member, sorted, so that two files can be compared line by line.
+type SortedSections<'a> = BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>;
+
+impl CacheFile {
+    /// Reads the names of the provider. Returns `None` if the file is missing or empty, or has sections for providers
+    /// without this one.
+    pub(super) fn load(&self) -> Result<Option<KeyNames>, DirectoryError> {
+        self.parse(&self.read()?, self.provider)
+    }
+
+    /// Merges learned names into the file, and replaces the file if that changes it. The names of the other provider are
+    /// kept.
+    ///
+    /// A file that is not a map is not replaced, since a user may have written it. An empty map is written only after a
+    /// complete listing.
+    pub(super) fn save(&self, learned: &KeyNames, is_complete: bool) -> Result<Saved, DirectoryError> {
+        // The file is complete even if another writer panics.
+        let _guard = UPDATE.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = self.read()?;
+        let loaded = self.parse(&content, self.provider)?;
+        let is_first_complete = is_complete && loaded.is_none();
+        let before = loaded.unwrap_or_default();
+        let names = KeyNames::merged([learned, &before]);
+        let written = is_first_complete || sort_sections(&names) != sort_sections(&before);
+        if written {
+            let text = if self.by_provider || !listed_providers(&content).is_empty() {
+                self.render_providers(&content, &names)?
+            } else {
+                render(&names)
+            };
+            write_map(&self.path, &text).map_err(|cause| {
+                let message = format!("{}: cannot be written: {cause}", display_path(&self.path));
+                self.error(DirectoryErrorKind::WriteCache, message).caused_by(cause)
+            })?;
+        }
+        Ok(Saved { before, names, written })
+    }
+
+    /// Reads the content of the file. It is empty if the file is missing.
+    fn read(&self) -> Result<Vec<u8>, DirectoryError> {
+        let content = read_file(&self.path, &self.path).map_err(|cause| self.read_error(cause))?;
+        Ok(content.unwrap_or_default())
+    }
+
+    /// Returns the names of a provider in the content of the file. `None` if the content is empty, or has sections for
+    /// providers without this one.
+    fn parse(&self, content: &[u8], provider: Provider) -> Result<Option<KeyNames>, DirectoryError> {
+        if content.is_empty() {
+            return Ok(None);
+        }
+        let reader = MapReader::default().labels(self.labels.clone()).provider(provider);
+        let parsed = parse_file(&self.path, content, &reader).map_err(|cause| self.read_error(cause))?;
+        let providers = listed_providers(content);
+        if !providers.is_empty() && !providers.contains(&provider) {
+            return Ok(None);
+        }
+        // Only the pairs are kept: a page of a list that a user has saved is read again by the listing, and an empty
+        // file does not mean that every section is empty.
+        let mut names = KeyNames::default();
+        for id_member in parsed.section_names() {
+            let all_pairs = parsed.section(id_member).into_iter().flat_map(Section::iter);
+            let own_pairs = all_pairs.filter(|(id, _)| !self.by_provider || provider.may_own(id));
+            // The parser has checked the pairs.
+            names = names.with_section(id_member, own_pairs).unwrap_or_default();
+        }
+        Ok(Some(names))
+    }
+
+    /// Renders a map with a section for each provider: `names` for this provider, and the known names of the other.
+    fn render_providers(&self, content: &[u8], names: &KeyNames) -> Result<String, DirectoryError> {
+        let mut others = Vec::new();
+        for provider in Provider::ALL.into_iter().filter(|provider| *provider != self.provider) {
+            if let Some(known) = self.parse(content, provider)? {
+                others.push((provider, known));
+            }
+        }
+        let mut sections = BTreeMap::from([(self.provider.as_str(), sort_sections(names))]);
+        for (provider, known) in &others {
+            sections.insert(provider.as_str(), sort_sections(known));
+        }
+        Ok(to_json(&sections))
+    }
+
+    fn read_error(&self, cause: WatchError) -> DirectoryError {
+        self.error(DirectoryErrorKind::ReadCache, cause.to_string()).caused_by(cause)
+    }
+
+    /// Creates an error with the path of the file, unless the path looks like a secret.
+    fn error(&self, kind: DirectoryErrorKind, message: String) -> DirectoryError {
+        let error = DirectoryError::new(kind, message);
+        if contains_secret(&self.path.to_string_lossy()) { error } else { error.at(&self.path) }
+    }
+}
+
+/// Returns the providers with a section in a valid map. Returns none for the other forms of a map.
+fn listed_providers(content: &[u8]) -> Vec<Provider> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(content).unwrap_or_default();
+    let has_section = |provider: &Provider| {
+        members.get(provider.as_str()).is_some_and(|section| section.get().starts_with('{'))
     };
-    let bytes = read_file(path, path).map_err(read_error)?.unwrap_or_default();
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    let names = parse_file(path, &bytes, &MapReader::default()).map_err(read_error)?;
-    let is_list_page = names.is_partial() || names.left_out() > 0;
-    if is_list_page {
-        // A user has saved one page of a list. A listing reads the other pages, so only the pairs are kept.
-        return Ok(Some(KeyNames::new(names.iter()).unwrap_or_default()));
-    }
-    Ok(Some(names))
+    Provider::ALL.into_iter().filter(has_section).collect()
 }
 
-/// Merges learned names into the file, and replaces the file if that changes it.
-///
-/// A file that is not a map is not replaced, since a user may have written it. An empty map is written only after a
-/// complete listing.
-pub(super) fn save(path: &Path, learned: &KeyNames, is_complete: bool) -> Result<Saved, DirectoryError> {
-    let loaded = load(path)?;
-    let is_first_complete = is_complete && loaded.is_none();
-    let before = loaded.unwrap_or_default();
-    let names = KeyNames::merged([learned, &before]);
-    let is_changed = !names.has_same_pairs(&before);
-    let written = is_changed || is_first_complete;
-    if written {
-        write_map(path, &names).map_err(|cause| {
-            let message = format!("{}: cannot be written: {cause}", display_path(path));
-            file_error(DirectoryErrorKind::WriteCache, path, message).caused_by(cause)
-        })?;
+/// Returns the names of each section. A section without names is omitted if its label has not been listed completely.
+fn sort_sections(names: &KeyNames) -> SortedSections<'_> {
+    let mut sections = BTreeMap::new();
+    for id_member in names.section_names() {
+        let pairs: BTreeMap<_, _> = names.section(id_member).into_iter().flat_map(Section::iter).collect();
+        let is_known = names.is_section_complete(id_member) || !pairs.is_empty();
+        if is_known {
+            sections.insert(id_member, pairs);
+        }
     }
-    Ok(Saved { before, names, written })
+    sections
 }
 
-/// Creates an error with the path of its file, unless the path looks like a secret.
-fn file_error(kind: DirectoryErrorKind, path: &Path, message: String) -> DirectoryError {
-    let error = DirectoryError::new(kind, message);
-    if contains_secret(&path.to_string_lossy()) { error } else { error.at(path) }
-}
-
-/// Writes a map with one id per line, sorted, so that two files can be compared line by line.
+/// Renders a map with one id per line: flat if it contains only names of keys, otherwise with a section for each label.
 pub(super) fn render(names: &KeyNames) -> String {
-    let sorted: BTreeMap<&str, &str> = names.iter().collect();
-    // Serializing strings into a string cannot fail.
-    serde_json::to_string_pretty(&sorted).unwrap_or_default() + "\n"
+    let sections = sort_sections(names);
+    match sections.get(KEY_ID) {
+        Some(keys) if sections.len() == 1 => to_json(keys),
+        _ => to_json(&sections),
+    }
 }
 
-/// Writes the map with these names, unless it would be too long to be read again.
-fn write_map(path: &Path, names: &KeyNames) -> io::Result<()> {
-    let text = render(names);
+fn to_json(map: &impl Serialize) -> String {
+    // Serializing strings into a string cannot fail.
+    serde_json::to_string_pretty(map).unwrap_or_default() + "\n"
+}
+
+/// Writes the text of a map, unless it is too long to be read again.
+fn write_map(path: &Path, text: &str) -> io::Result<()> {
     if text.len() as u64 > MAX_FILE {
         return Err(io::Error::other(format!("it would be longer than {} MiB", MAX_FILE >> 20)));
     }
@@ -150,68 +246,4 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-
-    #[test]
-    fn rendered_map_is_sorted_and_parses_to_the_same_names() {
-        assert_eq!(render(&KeyNames::default()), "{}\n");
-        let names = KeyNames::new([("b", "say \"hi\" \\o/"), ("a\"\\", "Zürich 🦀")]).unwrap();
-        let text = render(&names);
-        assert_eq!(text, "{\n  \"a\\\"\\\\\": \"Zürich 🦀\",\n  \"b\": \"say \\\"hi\\\" \\\\o/\"\n}\n");
-        let parsed = KeyNames::from_json(text.as_bytes()).unwrap();
-        assert_eq!((parsed.len(), parsed.name("b")), (2, names.name("b")));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn replaced_file_is_readable_by_its_owner_only() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("names.json");
-        fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        replace(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn replacement_removes_old_temporary_files_of_this_file_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let [old, recent, other] = [".names.json.abc", ".names.json.def", ".other.json.abc"]
-            .map(|name| path(&format!("{name}{TEMPORARY}")));
-        let long_ago = SystemTime::now() - MAX_TEMPORARY_AGE * 2;
-        for file in [&old, &recent, &other] {
-            fs::write(file, "").unwrap();
-        }
-        for file in [&old, &other] {
-            fs::File::options().write(true).open(file).unwrap().set_modified(long_ago).unwrap();
-        }
-        replace(&path("names.json"), b"new").unwrap();
-        assert!(!old.exists() && recent.exists() && other.exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn replacement_through_a_link_keeps_the_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let [path, link] = ["names.json", "link.json"].map(|name| folder.path().join(name));
-        std::os::unix::fs::symlink("names.json", &link).unwrap();
-        for text in ["created", "replaced"] {
-            replace(&link, text.as_bytes()).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        }
-    }
-
-    #[test]
-    fn replacement_in_a_missing_folder_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(replace(&folder.path().join("no/such/folder"), b"").is_err());
-    }
-}
+mod tests;

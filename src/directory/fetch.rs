@@ -8,6 +8,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{HeaderMap, Uri};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::api::Paging;
 use super::client::ApiClient;
 use super::list_error::ListError;
 use super::page::ListPage;
@@ -59,11 +60,11 @@ impl<'a> PageFetcher<'a> {
     }
 
     /// Fetches one page. Retries after a transient error, unless the delay would exceed the time for this page.
-    pub(super) async fn fetch(&self, uri: &Uri) -> Result<ListPage, ListError> {
+    pub(super) async fn fetch(&self, uri: &Uri, paging: Paging) -> Result<ListPage, ListError> {
         let give_up_at = self.deadline.min(Instant::now() + self.limits.retry_timeout);
         let mut backoff_delays = exponential_delays();
         loop {
-            let result = self.send_once(uri, give_up_at).await;
+            let result = self.send_once(uri, paging, give_up_at).await;
             let Err(error) = &result else { return result };
             let backoff_delay = backoff_delays.next().unwrap_or(MAX_DELAY);
             let requested_delay = error.retry_after();
@@ -86,13 +87,13 @@ impl<'a> PageFetcher<'a> {
     }
 
     /// Sends one request after the pause, and parses its response. Returns an error if one of the deadlines expires.
-    async fn send_once(&self, uri: &Uri, give_up_at: Instant) -> Result<ListPage, ListError> {
+    async fn send_once(&self, uri: &Uri, paging: Paging, give_up_at: Instant) -> Result<ListPage, ListError> {
         self.wait_for_pause(give_up_at).await?;
         self.request_count.fetch_add(1, Relaxed);
         let request = self.client.get(uri.clone(), self.headers.clone(), self.limits.page_limit);
         let request_deadline = give_up_at.min(Instant::now() + self.limits.timeout);
         match timeout_at(request_deadline, request).await {
-            Ok(body) => ListPage::parse(&body?),
+            Ok(body) => ListPage::parse(&body?, paging),
             Err(_) if Instant::now() >= self.deadline => Err(ListError::DeadlineExceeded),
             Err(_) => Err(ListError::Timeout(self.limits.timeout)),
         }

@@ -1,4 +1,4 @@
-//! The follower: lists the keys regularly, and soon after an id without a name is seen.
+//! The follower: lists the names regularly, and soon after an id without a name is seen.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::blocking::run_blocking;
-use super::cache::{Saved, save};
-use super::error::DirectoryError;
+use super::cache::{CacheFile, Saved};
+use super::error::{DirectoryError, DirectoryErrorKind};
 use super::lister::Lister;
 use super::listing::{Listing, Synced};
-use crate::KeyNames;
-use crate::names::{LearnedNames, UnmatchedReceiver};
+use crate::names::{KEY_ID, LearnedNames, MapReader, UnmatchedReceiver};
+use crate::{KeyNames, SharedKeyNames};
 
 /// The most ids that are remembered as not found. The upstream decides which ids occur. If the set is full, it is
 /// cleared, which costs one listing.
@@ -24,15 +24,15 @@ const MAX_NOT_FOUND: usize = 10_000;
 /// Keeps the names of one handle current. [`Directory::watch`](super::Directory::watch) returns it with the handle.
 #[must_use = "names are learned only while `run` is polled"]
 pub struct Follower {
-    pub(super) lister: Lister,
-    pub(super) schedule: Schedule,
-    pub(super) cache_path: PathBuf,
-    /// The names of all listings and of the cache file.
-    pub(super) learned_names: Arc<KeyNames>,
+    lister: Lister,
+    schedule: Schedule,
+    cache: CacheFile,
+    /// The names of all listings and of the cache file. A section that no listing has completed is partial.
+    learned_names: Arc<KeyNames>,
     /// Puts the learned names into the handle.
-    pub(super) publisher: LearnedNames,
+    publisher: LearnedNames,
     /// Receives the ids in responses for which the handle has no name.
-    pub(super) unmatched: UnmatchedReceiver,
+    unmatched: UnmatchedReceiver,
 }
 
 /// The times between two listings.
@@ -63,7 +63,37 @@ struct UnnamedIds {
 }
 
 impl Follower {
-    /// Lists the keys at once, then after each [`interval`](super::Directory::interval), and after
+    /// Creates a handle with the names of `files` and of the cache, and its follower. Returns an error if a file is
+    /// unusable.
+    pub(super) fn start(
+        lister: Lister,
+        schedule: Schedule,
+        cache: CacheFile,
+        files: &[PathBuf],
+    ) -> Result<(SharedKeyNames, Self), DirectoryError> {
+        let cached_names = cache.load()?;
+        let is_first_start = cached_names.is_none();
+        let mut learned_names = cached_names.unwrap_or_default();
+        for id_member in cache.provider.listed_members(&cache.labels) {
+            // Ids that are not in the cache may be learned. The publisher waits for the listing of keys.
+            learned_names.set_partial(id_member, id_member != KEY_ID);
+        }
+        let mut first_names = learned_names.clone();
+        first_names.set_partial(KEY_ID, is_first_start);
+        let mut reader = MapReader::default().labels(cache.labels.clone());
+        if cache.by_provider {
+            reader = reader.provider(cache.provider);
+        }
+        let watched = LearnedNames::with_handle(files, &reader, &cache.path, first_names);
+        let (publisher, handle) = watched.map_err(|cause| {
+            DirectoryError::new(DirectoryErrorKind::Watch, cause.to_string()).caused_by(cause)
+        })?;
+        let unmatched = handle.unmatched_ids().expect("the receiver of a new handle was not taken");
+        let learned_names = Arc::new(learned_names);
+        Ok((handle, Self { lister, schedule, cache, learned_names, publisher, unmatched }))
+    }
+
+    /// Lists the names at once, then after each [`interval`](super::Directory::interval), and after
     /// [`min_interval`](super::Directory::min_interval) if a response contained an id without a name.
     ///
     /// An id that a listing did not find waits for the regular listing. `on_event` is called after each listing, in
@@ -81,7 +111,7 @@ impl Follower {
             let mut late_ids = self.unmatched.try_recv();
             self.store(&listing, &mut on_event).await;
             unnamed_ids.update(&self.learned_names, &listing);
-            late_ids.retain(|id| self.learned_names.name(id).is_none());
+            late_ids.retain(|id| !has_name(&self.learned_names, id));
             unnamed_ids.add(late_ids);
             self.wait_until_due(&mut unnamed_ids).await;
         }
@@ -114,14 +144,14 @@ impl Follower {
     /// Replaces the learned names, in the handle too.
     fn publish(&mut self, names: KeyNames, listing: &Listing) {
         self.learned_names = Arc::new(names);
-        self.publisher.publish(self.learned_names.clone(), listing.is_exhaustive());
+        self.publisher.publish(self.learned_names.clone(), listing.has_reachable_keys());
     }
 
     /// Merges the learned names into the cache file, on a thread for blocking calls. Returns the names in the file.
     async fn write_cache(&self, is_complete: bool) -> Result<Saved, DirectoryError> {
-        let path = self.cache_path.clone();
+        let cache = self.cache.clone();
         let names = self.learned_names.clone();
-        run_blocking(move || save(&path, &names, is_complete)).await
+        run_blocking(move || cache.save(&names, is_complete)).await
     }
 
     /// Waits until the next listing is due, and collects unmatched ids meanwhile.
@@ -147,6 +177,12 @@ impl fmt::Debug for Follower {
     }
 }
 
+/// True if one of the sections contains the id. An unmatched id may belong to any label.
+fn has_name(names: &KeyNames, id: &str) -> bool {
+    let mut sections = names.section_names().filter_map(|id_member| names.section(id_member));
+    sections.any(|section| section.name(id).is_some())
+}
+
 impl UnnamedIds {
     /// Makes these ids pending, except those that a listing did not find.
     fn add(&mut self, ids: Vec<String>) {
@@ -160,7 +196,7 @@ impl UnnamedIds {
     /// Removes the pending ids that have a name after this listing. If the listing is exhaustive, the others were not
     /// found; otherwise they stay pending.
     fn update(&mut self, names: &KeyNames, listing: &Listing) {
-        self.pending.retain(|id| names.name(id).is_none());
+        self.pending.retain(|id| !has_name(names, id));
         if !listing.is_exhaustive() {
             return;
         }

@@ -8,14 +8,15 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::StatusCode;
 
 use super::admin_key::AdminKey;
-use super::api::{Api, KeyList};
+use super::api::KeyList;
 use super::base_url::BaseUrl;
 use super::client::ApiClient;
 use super::collector::Collector;
 use super::fetch::{FetchLimits, PageFetcher};
-use super::list_error::{ListError, MAX_KEYS, MAX_PAGES};
+use super::list_error::{ListError, MAX_IDS, MAX_PAGES};
 use super::listing::Listing;
 use super::page::{Item, ListPage};
+use crate::names::{KEY_ID, Labels, Provider};
 
 /// The longest cursor that is sent back, in bytes. The APIs use ids, which are much shorter.
 const MAX_CURSOR: usize = 1_024;
@@ -39,7 +40,8 @@ pub struct ListingProgress {
 /// The settings of a listing.
 #[derive(Clone)]
 pub(super) struct ListConfig {
-    pub(super) api: Api,
+    pub(super) provider: Provider,
+    pub(super) labels: Labels,
     pub(super) key: AdminKey,
     pub(super) client: Arc<ApiClient>,
     pub(super) base: BaseUrl,
@@ -50,7 +52,8 @@ pub(super) struct ListConfig {
 }
 
 /// The lists that are not read to their ends, and the result so far.
-struct ListQueue {
+struct ListQueue<'a> {
+    config: &'a ListConfig,
     collector: Collector,
     waiting: VecDeque<ListJob>,
     /// The number of lists found so far.
@@ -79,7 +82,7 @@ pub(super) async fn read_lists(config: &ListConfig) -> Listing {
             return queue.collector.finish(0, 0);
         }
     };
-    let fetcher = PageFetcher::new(&config.client, &config.limits, config.api.headers(&key));
+    let fetcher = PageFetcher::new(&config.client, &config.limits, config.provider.headers(&key));
     let mut in_flight = FuturesUnordered::new();
     loop {
         while in_flight.len() < config.concurrency
@@ -103,20 +106,22 @@ async fn fetch_page(
     let target = job.list.target(job.cursor.as_deref());
     let uri = target.parse().ok().and_then(|target| config.base.join(&target));
     let result = match uri {
-        Some(uri) => fetcher.fetch(&uri).await,
+        Some(uri) => fetcher.fetch(&uri, job.list.paging()).await,
         None => Err(ListError::Transport("the URL is too long".into())),
     };
     (job, result)
 }
 
-impl ListQueue {
+impl<'a> ListQueue<'a> {
     /// Creates a queue of the lists that are known before the first page.
-    fn new(config: &ListConfig) -> Self {
+    fn new(config: &'a ListConfig) -> Self {
+        let ListConfig { provider, labels, .. } = config;
         // The names in a project's list have precedence over the names in these lists.
         let lowest_rank = |list| ListJob::new(list, usize::MAX);
-        let waiting: VecDeque<_> = config.api.first_lists().into_iter().map(lowest_rank).collect();
+        let waiting: VecDeque<_> = provider.first_lists(labels).into_iter().map(lowest_rank).collect();
         let list_count = waiting.len();
-        Self { collector: Collector::new(config.name_by_account), waiting, list_count, done_count: 0 }
+        let collector = Collector::new(config.name_by_account, &provider.listed_members(labels));
+        Self { config, collector, waiting, list_count, done_count: 0 }
     }
 
     /// Adds the result of a request for a page. Queues the list again if it has more pages; otherwise it is done.
@@ -131,12 +136,12 @@ impl ListQueue {
     }
 
     /// Adds the items of a page, and moves the job to the next page. Returns false if this is the last page, and an error
-    /// if the lists contain too many keys or the next page cannot be requested.
+    /// if there are too many ids of this label or the next page cannot be requested.
     fn add_page(&mut self, job: &mut ListJob, page: ListPage) -> Result<bool, ListError> {
         for item in page.items {
             self.add_item(job, item);
         }
-        if self.collector.key_count() > MAX_KEYS {
+        if self.collector.id_count(job.list.id_member()) > MAX_IDS {
             return Err(ListError::TooManyKeys);
         }
         let Some(cursor) = page.next_cursor else { return Ok(false) };
@@ -144,14 +149,15 @@ impl ListQueue {
         Ok(true)
     }
 
-    /// Adds a key to the result. If the item is a new project, queues the list of its keys instead.
+    /// Adds an item to the result. If the item is a new project, also queues its lists.
     fn add_item(&mut self, job: &ListJob, item: Item) {
         if job.list != KeyList::Projects {
-            self.collector.add_key(job.rank, item);
-        } else if let Some(project) = self.collector.add_project(item) {
-            let list = KeyList::ProjectKeys { project };
-            self.waiting.push_back(ListJob::new(list, self.list_count));
-            self.list_count += 1;
+            self.collector.add_item(job.list.id_member(), job.rank, item);
+        } else if let Some(project) = self.collector.add_project(job.rank, item) {
+            for list in self.config.provider.project_lists(&project, &self.config.labels) {
+                self.waiting.push_back(ListJob::new(list, self.list_count));
+                self.list_count += 1;
+            }
         }
     }
 
@@ -163,7 +169,9 @@ impl ListQueue {
         if is_absent {
             return;
         }
-        if error.ends_listing() {
+        // A key that may list keys may have no right to list users or service accounts.
+        let ends_keys = list.is_required_for(KEY_ID) && error.ends_lists_of_keys();
+        if ends_keys || error.ends_listing() {
             self.skip_waiting(&error);
         }
         self.collector.add_missing(list, error);
@@ -182,7 +190,7 @@ impl ListQueue {
         ListingProgress {
             lists: self.list_count,
             done: self.done_count,
-            keys: self.collector.key_count(),
+            keys: self.collector.id_count(KEY_ID),
             requests: fetcher.request_count.load(Relaxed),
             retries: fetcher.retry_count.load(Relaxed),
         }

@@ -8,8 +8,8 @@ use http::StatusCode;
 /// The most pages of one list: 100,000 keys of one project, with 100 keys a page.
 pub(super) const MAX_PAGES: usize = 1_000;
 
-/// The most keys of a listing. Their map is below the limit of a map file for almost any length of names.
-pub(super) const MAX_KEYS: usize = 250_000;
+/// The most ids of one label. Their map is below the limit of a map file for almost any length of names.
+pub(super) const MAX_IDS: usize = 250_000;
 
 /// The reason why a list, or the rest of one, could not be read.
 ///
@@ -38,7 +38,7 @@ pub enum ListError {
     RepeatedCursor,
     /// The list has more pages than any real list.
     TooManyPages,
-    /// The lists contain more keys than a map file.
+    /// The lists contain more keys, or other ids of one kind, than a map file.
     TooManyKeys,
     /// The listing's deadline expired.
     DeadlineExceeded,
@@ -69,8 +69,12 @@ impl ListError {
 
     /// True if each further request of this listing would fail too.
     pub(super) fn ends_listing(&self) -> bool {
-        self.is_status(StatusCode::UNAUTHORIZED)
-            || matches!(self, Self::TooManyKeys | Self::DeadlineExceeded | Self::AdminKey(_))
+        matches!(self, Self::DeadlineExceeded | Self::AdminKey(_))
+    }
+
+    /// True if the requests for other lists of keys would fail too.
+    pub(super) fn ends_lists_of_keys(&self) -> bool {
+        self.is_status(StatusCode::UNAUTHORIZED) || matches!(self, Self::TooManyKeys)
     }
 
     /// The delay that the API requested.
@@ -97,7 +101,7 @@ impl fmt::Display for ListError {
             Self::TooManyPages => {
                 write!(f, "the list has more than {MAX_PAGES} pages; the pages before that were kept")
             }
-            Self::TooManyKeys => write!(f, "there are more than {MAX_KEYS} keys, the limit of a map file"),
+            Self::TooManyKeys => write!(f, "there are more than {MAX_IDS} ids, the limit of a map file"),
             Self::DeadlineExceeded => {
                 f.write_str("the listing exceeded its deadline; allow more time or more concurrent requests")
             }

@@ -9,25 +9,30 @@ use http::StatusCode;
 use super::api::KeyList;
 use super::list_error::ListError;
 use crate::KeyNames;
+use crate::names::{KEY_ID, Section};
 
 /// The result of reading all lists once.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Listing {
-    /// The learned names, ordered by id.
+    /// The learned names, ordered by id, with a section for each label that is on and that the API lists.
+    ///
+    /// The section of a label whose lists could not all be read is incomplete: the layer responds with 503 to a filter by
+    /// an unknown name, because the name may exist.
     pub names: KeyNames,
     /// The ids of listed keys without a usable name.
     pub(super) unnamed: HashSet<String>,
     /// The number of projects, archived ones included. 0 if the API has one list of all keys.
     pub projects: usize,
-    /// The number of unusable items: id or name is absent, null, blank, longer than 256 bytes, contains a control
-    /// character, or looks like a secret.
+    /// The number of unusable keys, and of projects with an unusable id. An id or a name is unusable if it is absent,
+    /// null, blank, longer than 256 bytes, contains a control character, or looks like a secret.
     pub left_out: usize,
     /// The number of requests, retries included.
     pub requests: usize,
     /// The number of requests that were retries.
     pub retries: usize,
-    /// The lists that could not be read. All others were read to their ends.
+    /// The lists that could not be read. All others were read to their ends. If service accounts may not be listed, only
+    /// the list of the first project is included.
     pub missing: Vec<MissingList>,
 }
 
@@ -41,7 +46,7 @@ pub struct MissingList {
     pub error: ListError,
 }
 
-/// The difference between a listing and the names known before.
+/// The difference between the keys of a listing and those known before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
@@ -74,19 +79,35 @@ impl Listing {
         self.names.len() + self.unnamed.len()
     }
 
-    /// True if every list was read to its end.
+    /// True if every list of keys was read to its end. The lists of other labels may be missing.
     pub fn is_complete(&self) -> bool {
-        self.missing.is_empty()
+        self.missing_lists_of_keys().next().is_none()
     }
 
-    /// True if each list was read to its end or is missing permanently. Another listing would find no more keys.
+    /// True if each list of keys was read to its end or is missing permanently.
+    pub(super) fn has_reachable_keys(&self) -> bool {
+        self.missing_lists_of_keys().all(MissingList::is_permanent)
+    }
+
+    fn missing_lists_of_keys(&self) -> impl Iterator<Item = &MissingList> {
+        self.missing.iter().filter(|missing| missing.list.is_required_for(KEY_ID))
+    }
+
+    /// True if each list was read to its end or is missing permanently. Another listing would find no more ids.
     pub(super) fn is_exhaustive(&self) -> bool {
         self.missing.iter().all(MissingList::is_permanent)
     }
 
     /// Merges the learned names into the known ones. A learned name replaces a known one; no name is removed.
+    ///
+    /// The section of a label other than keys is complete in the result if it is complete in one of both maps.
     pub fn merge_into(&self, known: &KeyNames) -> (KeyNames, Changes) {
-        (KeyNames::merged([&self.names, known]), self.changes(known))
+        let mut names = KeyNames::merged([&self.names, known]);
+        for id_member in self.names.section_names().filter(|id_member| *id_member != KEY_ID) {
+            let is_complete = [&self.names, known].iter().any(|map| map.is_section_complete(id_member));
+            names.set_partial(id_member, !is_complete);
+        }
+        (names, self.changes(known))
     }
 
     /// Counts the differences to the known names. Known keys that are gone are counted only after a complete listing.
@@ -113,15 +134,27 @@ impl MissingList {
     pub fn is_permanent(&self) -> bool {
         self.error.is_permanent()
     }
+
+    /// True if the API rejected the request for the list, and another key may be accepted.
+    fn is_rejected(&self) -> bool {
+        let is_status = |status| self.error.is_status(status);
+        let is_unknown = is_status(StatusCode::NOT_FOUND) && !self.list.is_required_for(KEY_ID);
+        is_status(StatusCode::UNAUTHORIZED) || is_status(StatusCode::FORBIDDEN) || is_unknown
+    }
+
+    /// True if both are lists of a project's service accounts that were rejected for the same reason.
+    pub(super) fn is_rejected_like(&self, other: &Self) -> bool {
+        let is_project_list = |list: &KeyList| matches!(list, KeyList::ProjectServiceAccounts { .. });
+        let are_same_lists = is_project_list(&self.list) && is_project_list(&other.list);
+        are_same_lists && self.is_rejected() && self.error == other.error
+    }
 }
 
 impl fmt::Display for MissingList {
     /// Writes the list and the reason, and for a rejected key the kind of key that is required.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.list, self.error)?;
-        let is_rejected =
-            self.error.is_status(StatusCode::UNAUTHORIZED) || self.error.is_status(StatusCode::FORBIDDEN);
-        if is_rejected {
+        if self.is_rejected() {
             write!(f, "; it requires {}", self.list.required_key())?;
         }
         Ok(())
@@ -129,7 +162,7 @@ impl fmt::Display for MissingList {
 }
 
 impl fmt::Display for Synced {
-    /// Writes a summary, for example `250 projects, 12002 keys: 12002 new, 0 renamed, 0 gone`.
+    /// Writes a summary, for example `250 projects, 12002 keys: 12002 new, 0 renamed, 0 gone; user_id: 40 names`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listing = &self.listing;
         let Changes { new, renamed, gone } = self.changes;
@@ -142,6 +175,10 @@ impl fmt::Display for Synced {
         }
         if listing.left_out > 0 {
             write!(f, ", {} left out without a usable name", listing.left_out)?;
+        }
+        for id_member in listing.names.section_names().filter(|id_member| *id_member != KEY_ID) {
+            let name_count = listing.names.section(id_member).map_or(0, Section::len);
+            write!(f, "; {id_member}: {name_count} names")?;
         }
         if !listing.missing.is_empty() {
             write!(f, "; {} lists are missing", listing.missing.len())?;

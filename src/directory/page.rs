@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
+use super::api::Paging;
 use super::list_error::ListError;
 
 /// A JSON object with unparsed values.
@@ -29,12 +30,14 @@ pub(super) struct Item {
     pub(super) name: Option<String>,
     /// The name of the service account that owns the key.
     pub(super) account: Option<String>,
+    /// The email address of a user.
+    pub(super) email: Option<String>,
 }
 
 impl ListPage {
     /// Parses a page: an object with an array `data` of at most [`MAX_ITEMS`]. Anything else is
     /// [`ListError::NotAPage`]. A malformed element of the array is an item without members.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, ListError> {
+    pub(super) fn parse(json: &[u8], paging: Paging) -> Result<Self, ListError> {
         let page: Object<'_> = serde_json::from_slice(json).map_err(|_| ListError::NotAPage)?;
         let data = page.get("data").ok_or(ListError::NotAPage)?;
         let elements: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| ListError::NotAPage)?;
@@ -42,8 +45,7 @@ impl ListPage {
             return Err(ListError::NotAPage);
         }
         let items: Vec<Item> = elements.into_iter().map(Item::parse).collect();
-        let has_more = page.get("has_more").is_some_and(|value| value.get() == "true");
-        let next_cursor = if has_more { Some(find_cursor(&page, &items)) } else { None };
+        let next_cursor = find_cursor(&page, &items, paging);
         Ok(Self { items, next_cursor })
     }
 }
@@ -53,13 +55,26 @@ impl Item {
     fn parse(json: &RawValue) -> Self {
         let item = parse_object(json);
         let account = item.get("owner").and_then(|owner| find_account_name(&parse_object(owner)));
-        Self { id: parse_string(&item, "id"), name: parse_string(&item, "name"), account }
+        let text = |member| parse_string(&item, member);
+        Self { id: text("id"), name: text("name"), account, email: text("email") }
     }
 }
 
-/// Returns the page's `last_id`, otherwise the id of its last item, otherwise an empty string.
-fn find_cursor(page: &Object<'_>, items: &[Item]) -> String {
-    parse_string(page, "last_id").or_else(|| items.last()?.id.clone()).unwrap_or_default()
+/// Returns the cursor of the next page, or `None` after the last page. An unusable cursor is an empty string.
+///
+/// The cursor is the member `next_page`, unless it is absent or null. In the other forms of paging, a page with
+/// `has_more` has the cursor `last_id`, otherwise the id of its last item.
+fn find_cursor(page: &Object<'_>, items: &[Item], paging: Paging) -> Option<String> {
+    if paging == Paging::NextPage {
+        let next_page = page.get("next_page").filter(|value| value.get() != "null")?;
+        return Some(serde_json::from_str(next_page.get()).unwrap_or_default());
+    }
+    let has_more = page.get("has_more").is_some_and(|value| value.get() == "true");
+    if !has_more {
+        return None;
+    }
+    let cursor = parse_string(page, "last_id").or_else(|| items.last()?.id.clone());
+    Some(cursor.unwrap_or_default())
 }
 
 /// Returns the name of the service account that owns a key. `None` if the owner is no service account.
@@ -89,12 +104,16 @@ mod tests {
     use super::*;
 
     fn item(id: &str, name: &str) -> Item {
-        Item { id: Some(id.into()), name: Some(name.into()), account: None }
+        Item { id: Some(id.into()), name: Some(name.into()), ..Item::default() }
+    }
+
+    fn parse_page(json: &[u8]) -> Result<ListPage, ListError> {
+        ListPage::parse(json, Paging::After)
     }
 
     #[test]
     fn page_of_project_keys_is_parsed() {
-        let page = ListPage::parse(
+        let page = parse_page(
             br#"{"object":"list","data":[
                 {"object":"organization.project.api_key","redacted_value":"abc","name":"Ana \u00fc","created_at":1,
                  "id":"key_a","owner":{"type":"user","user":{"name":"Ana","id":"user_a"}}},
@@ -111,7 +130,7 @@ mod tests {
 
     #[test]
     fn flat_owner_of_an_admin_key_is_read_if_it_is_a_service_account() {
-        let page = ListPage::parse(
+        let page = parse_page(
             br#"{"data":[{"id":"key_a","name":"a","owner":{"type":"service_account","id":"sa_1","name":"robot"}},
                 {"id":"key_b","name":"b","owner":{"type":"user","id":"user_1","name":"First Last"}}]}"#,
         );
@@ -124,7 +143,7 @@ mod tests {
         let malformed = r#"null, 7, [], {}, {"id":null,"name":"x"}, {"id":"\ud800","name":"x"}, {"\ud800":1,"id":"key_x"},
             {"id":{"deep":[1]},"name":["x"],"owner":7}, {"id":"key_n","name":null,"owner":{"service_account":null}}"#;
         let json = format!(r#"{{"data":[{malformed},{{"id":"key_a","name":"a"}}]}}"#);
-        let page = ListPage::parse(json.as_bytes()).unwrap();
+        let page = parse_page(json.as_bytes()).unwrap();
         assert_eq!((page.items.len(), page.next_cursor), (10, None));
         assert_eq!(page.items[9], item("key_a", "a"));
         assert_eq!(page.items[8], Item { id: Some("key_n".into()), ..Item::default() });
@@ -133,7 +152,7 @@ mod tests {
 
     #[test]
     fn cursor_is_the_last_id_or_the_id_of_the_last_item() {
-        let next = |json: &str| ListPage::parse(json.as_bytes()).unwrap().next_cursor;
+        let next = |json: &str| parse_page(json.as_bytes()).unwrap().next_cursor;
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":false,"last_id":"a"}"#), None);
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":true,"last_id":"z"}"#).as_deref(), Some("z"));
         assert_eq!(next(r#"{"data":[{"id":"a"}],"has_more":true,"last_id":null}"#).as_deref(), Some("a"));
@@ -141,12 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn next_page_that_is_not_null_is_the_cursor() {
+        let next = |json: &str| ListPage::parse(json.as_bytes(), Paging::NextPage).unwrap().next_cursor;
+        assert_eq!(next(r#"{"data":[{"id":"a"}],"next_page":null,"has_more":true}"#), None);
+        assert_eq!(next(r#"{"data":[{"id":"a"}]}"#), None);
+        assert_eq!(next(r#"{"data":[{"id":"a"}],"next_page":"page_2="}"#).as_deref(), Some("page_2="));
+        assert_eq!(next(r#"{"data":[{"id":"a"}],"next_page":7}"#).as_deref(), Some(""));
+    }
+
+    #[test]
     fn text_that_is_no_page_is_rejected() {
         for text in
             ["", "{", "[]", "null", "{}", r#"{"data":null}"#, r#"{"data":{}}"#, "\u{feff}{}", "<html>"]
         {
-            assert_eq!(ListPage::parse(text.as_bytes()), Err(ListError::NotAPage), "{text}");
+            assert_eq!(parse_page(text.as_bytes()), Err(ListError::NotAPage), "{text}");
         }
-        assert_eq!(ListPage::parse(b"{\"data\":[\"\xff\"]}"), Err(ListError::NotAPage));
+        assert_eq!(parse_page(b"{\"data\":[\"\xff\"]}"), Err(ListError::NotAPage));
     }
 }

@@ -103,9 +103,9 @@ impl Entries {
         self.sections[section].is_partial
     }
 
-    /// Notes that ids are known to be missing in a section.
-    pub(super) fn set_partial(&mut self, section: usize) {
-        self.sections[section].is_partial = true;
+    /// Notes whether ids are known to be missing in a section.
+    pub(super) fn set_partial(&mut self, section: usize, is_partial: bool) {
+        self.sections[section].is_partial = is_partial;
     }
 
     /// Returns the section of a label, or `None` if the map has no such section.

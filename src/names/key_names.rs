@@ -106,11 +106,11 @@ impl KeyNames {
         }
     }
 
-    /// Notes that ids are known to be missing in the section of this label, which is added if it does not exist.
+    /// Notes whether ids are known to be missing in the section of this label, which is added if it does not exist.
     #[cfg(feature = "directory")]
-    pub(crate) fn set_partial(&mut self, id_member: &str) {
+    pub(crate) fn set_partial(&mut self, id_member: &str, is_partial: bool) {
         let section = self.entries.add_section(id_member);
-        self.entries.set_partial(section);
+        self.entries.set_partial(section, is_partial);
     }
 
     /// Returns the id members of all sections that the map stores. The first is `api_key_id`.
@@ -189,7 +189,7 @@ impl KeyNames {
             for (index, id_member) in map.section_names().enumerate() {
                 let section = merged.entries.add_section(id_member);
                 if map.entries.is_partial(index) {
-                    merged.entries.set_partial(section);
+                    merged.entries.set_partial(section, true);
                 }
                 for (id, name) in map.entries.iter(index) {
                     // `insert` rejects the ids of earlier maps. Files of at most 64 MiB cannot reach its limit of 4 GiB.

@@ -12,8 +12,9 @@ mod tests;
 
 /// The publisher of the names that a directory has learned, for one handle.
 ///
-/// The handle's snapshots are incomplete until a complete listing is published. If the publisher is dropped before,
-/// the handle no longer waits for that listing.
+/// The handle's snapshots are incomplete for keys until a complete listing is published. If the publisher is dropped
+/// before, the handle no longer waits for that listing. For other labels, a snapshot is incomplete while their section
+/// in the published map is.
 #[derive(Debug)]
 pub(crate) struct LearnedNames {
     /// Weak, so that the publisher does not keep the map of a dropped handle.
@@ -25,14 +26,15 @@ pub(crate) struct LearnedNames {
 impl LearnedNames {
     /// Creates a publisher, and its handle, which also follows the files at these paths.
     ///
-    /// The files are read with `reader`. `cached` contains the names that an earlier process has learned. `cache` is the file that they were read from;
-    /// it is not watched. If it is among `paths`, the learned names take its place in the order of precedence, and
-    /// otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `paths` may be empty.
+    /// The files are read with `reader`. `learned` contains the names that an earlier process has learned, and `cache` is
+    /// the file that they were read from; it is not watched. If it is among `paths`, the learned names take its place in
+    /// the order of precedence, and otherwise the last place. Unlike in [`SharedKeyNames::watch_all`], `paths` may be
+    /// empty.
     pub(crate) fn with_handle(
         paths: &[PathBuf],
         reader: &MapReader,
         cache: &Path,
-        cached: Option<KeyNames>,
+        learned: KeyNames,
     ) -> Result<(Self, SharedKeyNames), WatchError> {
         let absolute_path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into());
         let is_cache = |path: &PathBuf| absolute_path(path) == absolute_path(cache);
@@ -40,11 +42,6 @@ impl LearnedNames {
         let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
         let mut files = MapFile::open_all(&watched_paths, reader)?;
         let mut sources = sources_of(&files);
-        let learned = cached.unwrap_or_else(|| {
-            let mut unknown = KeyNames::default();
-            unknown.set_partial(KEY_ID);
-            unknown
-        });
         sources.files.insert(place, (display_path(cache), Arc::new(learned)));
         sources.is_listing_awaited = true;
         // The learned map is not a watched file, so it moves the files behind it by one place.
@@ -58,13 +55,13 @@ impl LearnedNames {
     /// Replaces the names published before with these, and merges them into the handle's map.
     ///
     /// `is_complete` is true if `names` includes a listing of all keys. The merged map is the next generation, unless
-    /// the pairs are the same as before and this is not the first complete listing.
+    /// the pairs and the incomplete sections are the same as before and this is not the first complete listing.
     pub(crate) fn publish(&self, names: impl Into<Arc<KeyNames>>, is_complete: bool) {
         let Some(store) = self.store.upgrade() else { return };
         let names = names.into();
         store.change(|sources| {
             let is_first_complete = is_complete && sources.is_listing_awaited;
-            let is_changed = is_first_complete || !sources.files[self.place].1.has_same_pairs(&names);
+            let is_changed = is_first_complete || is_different(&sources.files[self.place].1, &names);
             if is_changed {
                 sources.set(self.place, names);
                 if is_complete {
@@ -74,6 +71,15 @@ impl LearnedNames {
             is_changed
         });
     }
+}
+
+/// True if the maps contain different pairs, or if a section other than that of the keys is incomplete in one of them.
+fn is_different(before: &KeyNames, after: &KeyNames) -> bool {
+    let is_same_section = |id_member: &str| {
+        let is_complete = after.is_section_complete(id_member);
+        id_member == KEY_ID || is_complete == before.is_section_complete(id_member)
+    };
+    !before.has_same_pairs(after) || !after.section_names().all(is_same_section)
 }
 
 impl Drop for LearnedNames {

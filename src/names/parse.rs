@@ -75,7 +75,7 @@ fn from_page(members: &[(&RawValue, &RawValue)]) -> KeyNames {
                     names.left_out += usize::from(!is_usable);
                 }
             }
-            Some("has_more") if value.get() == "true" => names.entries.set_partial(KEYS),
+            Some("has_more") if value.get() == "true" => names.entries.set_partial(KEYS, true),
             _ => {}
         }
     }

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tempfile::TempDir;
-use test_support::organization::{InjectedFailure, Organization, key};
+use test_support::organization::{InjectedFailure, Organization, key, user};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_api_key_name::directory::{Directory, DirectoryErrorKind, FollowerEvent};
+use tower_api_key_name::names::Labels;
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
 use crate::{assert_names, directory};
@@ -146,6 +147,20 @@ async fn id_that_was_not_found_waits_for_the_regular_listing() {
     running.advance_generation();
     running.name_of("key_deleted").await;
     assert_eq!(running.next_listing().await, (630, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmatched_id_that_is_found_in_another_section_is_not_remembered_as_missing() {
+    let organization = Organization::new(3, 30);
+    let labels = Labels::default().with("user_id", "user_name").unwrap();
+    let mut running = Running::start(&directory(&organization).labels(labels));
+    running.next_listing().await;
+    organization.state().users.push(user("user_new", "Ana", "ana@example.com"));
+    running.name_of("user_new").await;
+    assert_eq!(running.next_listing().await, (30, true));
+    running.advance_generation();
+    running.name_of("user_new").await;
+    assert_eq!(running.next_listing().await, (60, true));
 }
 
 #[tokio::test(start_paused = true)]

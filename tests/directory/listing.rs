@@ -191,7 +191,7 @@ async fn list_with_endless_new_cursors_ends_after_1000_pages() {
 async fn project_id_with_unsafe_characters_is_not_requested() {
     let organization = Organization::new(3, 30);
     for id in ["..", "a/../../b", "a?b", ""] {
-        organization.state().projects.push(TestProject { id: id.into(), archived: false, keys: Vec::new() });
+        organization.state().projects.push(TestProject { id: id.into(), ..TestProject::default() });
     }
     let listing = directory(&organization).list().await;
     assert_names(&listing.names, &organization);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod follower;
+mod labels;
 mod listing;
 mod memory;
 mod retries;

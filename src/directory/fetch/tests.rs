@@ -33,7 +33,7 @@ async fn fetch(
         FetchLimits { timeout: seconds, retry_timeout: seconds, deadline: seconds * 2, page_limit: 1 << 20 };
     let fetcher = PageFetcher::new(&client, &limits, HeaderMap::new());
     let start = Instant::now();
-    let result = fetcher.fetch(&Uri::from_static("http://x/")).await;
+    let result = fetcher.fetch(&Uri::from_static("http://x/"), Paging::After).await;
     (result, start.elapsed(), fetcher.retry_count.into_inner())
 }
 

@@ -10,7 +10,15 @@ fn map(pairs: &[(&str, &str)]) -> KeyNames {
 
 /// A handle without files whose cache contains these names.
 fn learning(cached: Option<KeyNames>) -> (LearnedNames, SharedKeyNames) {
-    LearnedNames::with_handle(&[], &MapReader::default(), "learned.json".as_ref(), cached).unwrap()
+    let learned = cached.unwrap_or_else(unknown);
+    LearnedNames::with_handle(&[], &MapReader::default(), "learned.json".as_ref(), learned).unwrap()
+}
+
+/// The names before the first listing, without a cache.
+fn unknown() -> KeyNames {
+    let mut names = KeyNames::default();
+    names.set_partial(KEY_ID, true);
+    names
 }
 
 #[test]
@@ -61,6 +69,23 @@ fn complete_listing_without_keys_is_complete() {
 }
 
 #[test]
+fn section_is_incomplete_until_it_is_published_as_complete() {
+    let projects = |is_partial| {
+        let mut names = map(&[]).with_section("project_id", [("proj_a", "storefront")]).unwrap();
+        names.set_partial("project_id", is_partial);
+        names
+    };
+    let (learned, names) = learning(Some(projects(true)));
+    learned.publish(projects(true), true);
+    let before = names.snapshot();
+    learned.publish(projects(false), true);
+    let after = names.snapshot();
+    assert_eq!((before.generation(), after.generation()), (2, 3));
+    assert!(before.is_complete_for(KEY_ID) && !before.is_complete_for("project_id"));
+    assert!(after.is_complete_for("project_id") && !after.is_complete_for("user_id"));
+}
+
+#[test]
 fn replaced_map_is_incomplete_while_names_are_awaited() {
     let (_learned, names) = learning(None);
     names.replace(map(&[("key_a", "1")]));
@@ -92,8 +117,7 @@ fn file_has_precedence_over_learned_names() {
     let learned_pairs = map(&[("a", "learned"), ("b", "learned")]);
     let watch = |files: &[PathBuf]| {
         let (_learned, names) =
-            LearnedNames::with_handle(files, &MapReader::default(), &cache, Some(learned_pairs.clone()))
-                .unwrap();
+            LearnedNames::with_handle(files, &MapReader::default(), &cache, learned_pairs.clone()).unwrap();
         let snapshot = names.snapshot();
         ["a", "b", "c"].map(|id| snapshot.name(id).unwrap_or_default().to_owned())
     };
@@ -111,7 +135,7 @@ fn changed_file_is_merged_with_learned_names() {
         std::slice::from_ref(&file),
         &MapReader::default(),
         "cache.json".as_ref(),
-        None,
+        unknown(),
     )
     .unwrap();
     learned.publish(map(&[("a", "learned"), ("b", "learned")]), true);
@@ -129,7 +153,12 @@ fn changed_file_is_merged_with_learned_names() {
 #[test]
 fn missing_hand_written_file_is_refused() {
     assert!(
-        LearnedNames::with_handle(&["gone.json".into()], &MapReader::default(), "cache.json".as_ref(), None)
-            .is_err()
+        LearnedNames::with_handle(
+            &["gone.json".into()],
+            &MapReader::default(),
+            "cache.json".as_ref(),
+            unknown()
+        )
+        .is_err()
     );
 }

@@ -27,6 +27,9 @@ use tower::service_fn;
 /// The admin key that the organization accepts.
 pub const SECRET: &str = "let-me-in-9fKd2LmQx7Rt";
 
+/// The OAuth token that the organization accepts.
+pub const OAUTH_TOKEN: &str = "sk-ant-oat01-test";
+
 pub type OrganizationBody = UnsyncBoxBody<Bytes, io::Error>;
 
 #[derive(Clone)]
@@ -38,11 +41,16 @@ pub struct TestKey {
     pub orphaned: bool,
 }
 
+#[derive(Default)]
 pub struct TestProject {
     pub id: String,
     pub archived: bool,
     pub keys: Vec<TestKey>,
+    pub service_accounts: Vec<TestItem>,
 }
+
+/// An item of a list without keys: its id and all its members.
+pub struct TestItem(String, Value);
 
 /// A failure in place of a response.
 #[derive(Clone)]
@@ -67,6 +75,10 @@ pub enum InjectedFailure {
 pub struct OrganizationState {
     pub projects: Vec<TestProject>,
     pub admin_keys: Vec<TestKey>,
+    pub users: Vec<TestItem>,
+    pub workspaces: Vec<TestItem>,
+    /// Anthropic's service accounts.
+    pub service_accounts: Vec<TestItem>,
     /// The failures of the next requests for a path.
     pub next: HashMap<String, VecDeque<InjectedFailure>>,
     /// The failure of each further request for a path.
@@ -100,6 +112,14 @@ pub fn key(id: impl Into<String>, name: impl Into<Value>) -> TestKey {
     TestKey { id: id.into(), name: name.into(), account: None, orphaned: false }
 }
 
+pub fn item(id: &str, name: impl Into<Value>) -> TestItem {
+    TestItem(id.to_owned(), json!({"id": id, "name": name.into()}))
+}
+
+pub fn user(id: &str, name: impl Into<Value>, email: &str) -> TestItem {
+    TestItem(id.to_owned(), json!({"id": id, "name": name.into(), "email": email}))
+}
+
 impl Organization {
     /// Creates an organization with projects, of which each tenth is archived, and keys with names of many kinds.
     pub fn new(projects: usize, keys: usize) -> Self {
@@ -108,7 +128,7 @@ impl Organization {
             let mut state = organization.state();
             for nth in 0..projects {
                 let id = format!("proj_{nth:04}");
-                state.projects.push(TestProject { id, archived: nth % 10 == 9, keys: Vec::new() });
+                state.projects.push(TestProject { id, archived: nth % 10 == 9, ..TestProject::default() });
             }
             for nth in 0..keys {
                 // A few projects are large, most are small.
@@ -235,10 +255,7 @@ impl OrganizationState {
             uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).collect();
         let segments: Vec<_> = uri.path().split('/').skip(1).collect();
         if segments[1] == "organizations" {
-            assert!(headers["x-api-key"] == SECRET && headers["anthropic-version"] == "2023-06-01");
-            assert_eq!((segments[2], query["limit"]), ("api_keys", "1000"));
-            let keys: Vec<_> = self.projects.iter().flat_map(|project| &project.keys).collect();
-            return page(&keys, 1000, query.get("after_id").copied());
+            return self.route_anthropic(segments[2], &query, headers);
         }
         assert_eq!(headers[AUTHORIZATION], format!("Bearer {SECRET}"));
         assert_eq!(query["limit"], "100");
@@ -259,9 +276,56 @@ impl OrganizationState {
                     None => status_response(404, None),
                 }
             }
+            ["v1", "organization", "projects", id, "service_accounts"] => {
+                let project = self.projects.iter().find(|project| project.id == id);
+                let accounts = project.map_or([].as_slice(), |project| &project.service_accounts);
+                page(&accounts.iter().collect::<Vec<_>>(), 100, after)
+            }
+            ["v1", "organization", "users"] => page(&self.users.iter().collect::<Vec<_>>(), 100, after),
             ["v1", "organization", "admin_api_keys"] => {
                 page(&self.admin_keys.iter().collect::<Vec<_>>(), 100, after)
             }
+            _ => status_response(404, None),
+        }
+    }
+}
+
+impl OrganizationState {
+    /// Returns a page of one of Anthropic's lists. Only an OAuth token may list service accounts.
+    fn route_anthropic(
+        &self,
+        list: &str,
+        query: &HashMap<&str, &str>,
+        headers: &HeaderMap,
+    ) -> Response<OrganizationBody> {
+        assert_eq!(headers["anthropic-version"], "2023-06-01");
+        let is_oauth =
+            headers.get(AUTHORIZATION).is_some_and(|value| *value == format!("Bearer {OAUTH_TOKEN}"));
+        assert!(is_oauth || headers["x-api-key"] == SECRET);
+        let after = query.get("after_id").copied();
+        if list != "service_accounts" {
+            assert_eq!(query["limit"], "1000");
+        }
+        match list {
+            "api_keys" => {
+                let keys = self.projects.iter().flat_map(|project| &project.keys);
+                page(&keys.collect::<Vec<_>>(), 1000, after)
+            }
+            "workspaces" => {
+                assert_eq!(query["include_archived"], "true");
+                page(&self.workspaces.iter().collect::<Vec<_>>(), 1000, after)
+            }
+            "users" => page(&self.users.iter().collect::<Vec<_>>(), 1000, after),
+            "service_accounts" if is_oauth => {
+                assert_eq!(query["include_archived"], "true");
+                let page = query.get("page").map_or(0, |page| page.trim_end_matches("%3D").parse().unwrap());
+                let data = self.service_accounts.iter().skip(20 * page).take(20);
+                let has_next_page = self.service_accounts.len() > 20 * (page + 1);
+                let next_page = if has_next_page { json!(format!("{}=", page + 1)) } else { Value::Null };
+                let data: Vec<_> = data.map(ListItem::json).collect();
+                json_response(json!({"data": data, "next_page": next_page}).to_string())
+            }
+            "service_accounts" => status_response(401, None),
             _ => status_response(404, None),
         }
     }
@@ -280,6 +344,16 @@ impl ListItem for TestProject {
     fn json(&self) -> Value {
         let status = if self.archived { "archived" } else { "active" };
         json!({"id": self.id, "object": "organization.project", "name": "A project", "status": status})
+    }
+}
+
+impl ListItem for TestItem {
+    fn id(&self) -> &str {
+        &self.0
+    }
+
+    fn json(&self) -> Value {
+        self.1.clone()
     }
 }
 
