@@ -251,7 +251,8 @@ impl Directory {
     /// Reads all lists once, and merges the names into a map file, sorted, with one id per line.
     ///
     /// A learned name replaces the one in the file, and no name is removed. If that changes the file, it is replaced
-    /// atomically, with mode 0600. A missing or empty file contains no names.
+    /// atomically, with mode 0600. A missing or empty file contains no names. A file with names of keys only is flat;
+    /// otherwise it has a section for each label.
     ///
     /// # Errors
     ///

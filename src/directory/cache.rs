@@ -114,15 +114,12 @@ impl CacheFile {
 
     /// Renders a map with a section for each provider: `names` for this provider, and the known names of the other.
     fn render_providers(&self, content: &[u8], names: &KeyNames) -> Result<String, DirectoryError> {
-        let mut others = Vec::new();
-        for provider in Provider::ALL.into_iter().filter(|provider| *provider != self.provider) {
-            if let Some(known) = self.parse(content, provider)? {
-                others.push((provider, known));
-            }
-        }
+        let is_openai = self.provider == Provider::OpenAi;
+        let other_provider = if is_openai { Provider::Anthropic } else { Provider::OpenAi };
+        let other_names = self.parse(content, other_provider)?;
         let mut sections = BTreeMap::from([(self.provider.as_str(), sort_sections(names))]);
-        for (provider, known) in &others {
-            sections.insert(provider.as_str(), sort_sections(known));
+        if let Some(other_names) = &other_names {
+            sections.insert(other_provider.as_str(), sort_sections(other_names));
         }
         Ok(to_json(&sections))
     }

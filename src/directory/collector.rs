@@ -65,16 +65,12 @@ impl Collector {
     ///
     /// A key may be in several lists, which end in any order. Of its names, that in the list of the lowest rank is used.
     pub(super) fn add_item(&mut self, id_member: &'static str, rank: usize, mut item: Item) {
-        let valid_id = item.id.take().filter(|id| KeyNames::is_valid_text(id));
-        let name = self.choose_name(item);
-        let Some(section) = self.sections.get_mut(id_member) else { return };
-        let Some(id) = valid_id else {
-            if id_member == KEY_ID {
-                self.left_out_count += 1;
-            }
+        let Some(id) = item.id.take().filter(|id| KeyNames::is_valid_text(id)) else {
+            self.left_out_count += usize::from(id_member == KEY_ID);
             return;
         };
-        let listed = ListedItem { rank, name };
+        let listed = ListedItem { rank, name: self.choose_name(item) };
+        let Some(section) = self.sections.get_mut(id_member) else { return };
         let is_better = section.get(&id).is_none_or(|known| listed.precedence() < known.precedence());
         if is_better {
             section.insert(id, listed);
@@ -118,7 +114,7 @@ impl Collector {
             }
             // Each id and name was checked, and ids are unique.
             names = names.with_section(id_member, named).unwrap_or_default();
-            // A known name of a key stays in use without the list, so the follower tracks the completeness of keys.
+            // For keys, the follower waits for a listing without transient errors instead.
             let is_partial = self.missing.iter().any(|missing| missing.list.is_required_for(id_member));
             if id_member != KEY_ID {
                 names.set_partial(id_member, is_partial);

@@ -206,3 +206,53 @@ impl UnnamedIds {
         self.not_found.extend(self.pending.drain());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::fs;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::Empty;
+    use tower::service_fn;
+
+    use crate::directory::{AdminKey, Directory};
+    use crate::names::{KEY_ID, Labels};
+
+    /// Returns true for a label whose section is complete, before and after a listing whose list of users has this status.
+    async fn completeness(id_member: &str, user_status: u16) -> (bool, bool) {
+        let service = service_fn(move |request: Request<Empty<Bytes>>| {
+            let is_user_list = request.uri().path().ends_with("/users");
+            let status = if is_user_list { user_status } else { 200 };
+            let page = r#"{"data":[{"id":"id_1","name":"one"}]}"#.to_owned();
+            async move { Ok::<_, Infallible>(Response::builder().status(status).body(page).unwrap()) }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("names.json");
+        fs::write(&cache, r#"{"api_key_id":{"key_a":"a"},"user_id":{"user_a":"Ana"}}"#).unwrap();
+        let labels = Labels::default().with("user_id", "user_name").unwrap();
+        let key = AdminKey::new("let-me-in".into()).unwrap();
+        let directory = Directory::openai(service, key).labels(labels);
+        let (names, follower) = directory.watch([] as [&str; 0], cache).unwrap();
+        let before = names.snapshot().is_complete_for(id_member);
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let task = tokio::spawn(follower.run(move |event| drop(sender.send(event))));
+        events.recv().await;
+        let after = names.snapshot().is_complete_for(id_member);
+        task.abort();
+        (before, after)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn section_from_the_cache_is_incomplete_until_its_list_is_read() {
+        assert_eq!(completeness("user_id", 200).await, (false, true));
+        assert_eq!(completeness("user_id", 403).await, (false, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_complete_without_the_list_of_another_label() {
+        assert_eq!(completeness(KEY_ID, 403).await, (false, true));
+        assert_eq!(completeness(KEY_ID, 500).await, (false, true));
+    }
+}
