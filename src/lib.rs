@@ -104,6 +104,7 @@ pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
+pub use naming::name_sent::API_KEY_NAME_SENT;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
 
@@ -116,7 +117,7 @@ pub mod _internal {
     pub use crate::json::{amend::Amender, prefilter, rules, scan};
     pub use crate::naming::settings::DEFAULT_LIMIT;
     pub mod query {
-        pub use crate::query::{FilterError, rewrite};
+        pub use crate::query::{FilterError, FilterErrorKind, QueryNames, RewrittenQuery, rewrite};
     }
 
     /// Amends one body and passes the output to `write`. An invalid body is unchanged, unless it `streams`.

@@ -24,6 +24,17 @@ fn names() -> SharedKeyNames {
     SharedKeyNames::new(KeyNames::new(pairs).unwrap())
 }
 
+/// The same names with ids of Anthropic, and the name of the key in the response.
+fn anthropic_names() -> SharedKeyNames {
+    let pairs = [
+        ("apikey_1", "checkout"),
+        ("apikey_2", "Secret Key"),
+        ("apikey_3", "Secret Key"),
+        ("key_1", "checkout"),
+    ];
+    SharedKeyNames::new(KeyNames::new(pairs).unwrap())
+}
+
 fn layer() -> ApiKeyNameLayer {
     ApiKeyNameLayer::new(names())
 }
@@ -62,8 +73,14 @@ async fn names_in_the_query_become_ids() {
         ("?", "?"),
         ("", ""),
     ] {
-        for path in [COSTS, "/v1/organizations/usage_report/messages"] {
-            let (response, uri) = call(layer(), get(&format!("{path}{sent}"))).await;
+        let (anthropic_names, anthropic_path) =
+            (anthropic_names(), "/v1/organizations/usage_report/messages");
+        for (names, path, prefix) in [(names(), COSTS, "key_"), (anthropic_names, anthropic_path, "apikey_")]
+        {
+            let layer = ApiKeyNameLayer::new(names);
+            let (response, uri) = call(layer, get(&format!("{path}{sent}"))).await;
+            let expected =
+                expected.replace("=key_", &format!("={prefix}")).replace(",key_", &format!(",{prefix}"));
             assert_eq!(uri.unwrap().to_string(), format!("{path}{expected}"));
             assert!(matches!(
                 response.extensions().get().and_then(ResponseState::outcome),

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_api_key_name::outcome::{Counts, Outcome, RequestContext, ResponseState, Skip};
 use tower_api_key_name::settings::Unmatched;
-use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
+use tower_api_key_name::{API_KEY_NAME_SENT, ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 
 use test_support::cases::{CASES, NAMES, naive};
 
@@ -542,7 +542,8 @@ async fn skipped_response_is_unchanged_and_has_a_reason() {
     for (method, response, skip) in table {
         let (outcomes, on_outcome) = recorder();
         let layer = layer().honor_no_transform(true).on_outcome(on_outcome);
-        let before = response.headers().clone();
+        let mut before = response.headers().clone();
+        before.insert(&API_KEY_NAME_SENT, http::HeaderValue::from_static("group_by=api_key_id"));
         let request = Request::builder().method(method).uri(COSTS).body(()).unwrap();
         let mut response = call(layer, request, response).await;
         let outcome = Outcome::Skipped { skip, counts: Counts::default() };
@@ -565,7 +566,7 @@ async fn head_response_has_no_headers_of_the_original_bytes() {
     }
     let response = call(layer(), Request::head(COSTS).body(()).unwrap(), response).await;
     let names: Vec<_> = response.headers().keys().map(|name| name.as_str()).collect();
-    assert_eq!(names, ["content-type", "x-request-id"]);
+    assert_eq!(names, ["content-type", "x-request-id", "api-key-name-sent"]);
     assert!(response.body().is_end_stream());
 }
 
@@ -681,7 +682,8 @@ async fn body_that_fails_while_buffered_is_unchanged() {
         let mut response = json(Script::chunks(text.as_bytes().chunks(3)).then(Step::Error("reset")));
         response.headers_mut().insert("content-length", 1000.into());
         response.headers_mut().insert("etag", http::HeaderValue::from_static("\"x\""));
-        let before = response.headers().clone();
+        let mut before = response.headers().clone();
+        before.insert(&API_KEY_NAME_SENT, http::HeaderValue::from_static("group_by=api_key_id"));
         let mut response = call(layer().on_outcome(on_outcome), get(COSTS), response).await;
         let failed = Outcome::Skipped { skip: Skip::BodyFailed, counts: Counts::default() };
         assert_eq!(response.extensions().get(), Some(&ResponseState::from(failed)), "{text}");

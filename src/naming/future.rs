@@ -12,6 +12,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::AmendedBody;
+use super::name_sent::API_KEY_NAME_SENT;
 use super::report::Report;
 use super::response_headers;
 use crate::ResponseBody;
@@ -119,6 +120,9 @@ fn start_body<B: Body>(
     mut report: Box<Report>,
 ) -> ControlFlow<Response<ResponseBody<B>>, Buffered<B>> {
     let (mut parts, body) = response.into_parts();
+    if let Some(name_sent) = report.name_sent.take() {
+        parts.headers.insert(&API_KEY_NAME_SENT, name_sent);
+    }
     let method = &report.request.method;
     let is_head = *method == Method::HEAD;
     let skip = response_headers::skip_reason(method, &parts, report.settings.honor_no_transform);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::Snapshot;
+use crate::names::LabelSet;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
 use crate::naming::settings::LayerSettings;
@@ -14,19 +17,28 @@ pub(crate) struct Report {
     /// The map that is used for the whole response.
     pub(crate) names: Snapshot,
     pub(crate) request: RequestContext,
+    /// The labels that are named in the response.
+    pub(crate) active: LabelSet,
+    /// The value of the header [`API_KEY_NAME_SENT`](super::name_sent::API_KEY_NAME_SENT). `None` if the query contained
+    /// no name.
+    pub(crate) name_sent: Option<HeaderValue>,
     outcome: Option<Outcome>,
 }
 
 impl Report {
-    /// Creates the report of the response to `request`, with the current map and without an outcome.
-    pub(crate) fn new<B>(settings: &Arc<LayerSettings>, request: &http::Request<B>) -> Self {
+    /// Creates the report of the response to `request`, as the client sent it, without an outcome.
+    pub(crate) fn new<B>(
+        settings: &Arc<LayerSettings>,
+        names: Snapshot,
+        active: LabelSet,
+        request: &http::Request<B>,
+    ) -> Self {
         // Only the callbacks can access the extensions.
         let has_callback = settings.on_outcome.is_some() || settings.refusal_response.is_some();
         let extensions = if has_callback { request.extensions().clone() } else { Default::default() };
         let context =
             RequestContext { method: request.method().clone(), uri: request.uri().clone(), extensions };
-        let names = settings.names.snapshot();
-        Self { settings: settings.clone(), names, request: context, outcome: None }
+        Self { settings: settings.clone(), names, request: context, active, name_sent: None, outcome: None }
     }
 
     /// Sets the outcome to report. A later call replaces it.

@@ -1,4 +1,4 @@
-//! The changes to a request in scope: key names in its query become ids, and headers are removed that would prevent the
+//! The changes to a request in scope: names in its query become ids, and headers are removed that would prevent the
 //! layer from reading the whole response.
 
 #[cfg(test)]
@@ -6,11 +6,15 @@ mod tests;
 
 use http::header::{ACCEPT_ENCODING, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 
 use crate::KeyNames;
+use crate::json::rules::NamePosition;
+use crate::names::{LabelSet, Provider};
+use crate::naming::name_sent;
 use crate::naming::response_headers::remove_all;
-use crate::query::{self, FilterError};
+use crate::naming::settings::LayerSettings;
+use crate::query::{self, FilterError, FilterErrorKind, QueryNames};
 
 /// Headers that refer to a response which the client has stored. It was amended with another map, so a 304 (RFC 9110
 /// §13.1) or a part (§14.2) would not belong to it.
@@ -19,11 +23,52 @@ static CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, I
 /// The maximum length of a URI in `http::Uri`, in bytes.
 const MAX_URI: usize = u16::MAX as usize - 1;
 
-/// Rewrites a request in scope for the inner service. Returns an error if its filter cannot be translated.
-pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(), FilterError> {
-    if let Some(uri) = rewrite_uri(request.uri(), names)? {
-        *request.uri_mut() = uri;
-    }
+/// A URI with ids in place of names.
+pub(crate) struct RewrittenUri {
+    pub(crate) uri: Uri,
+    /// The labels whose names the query contained.
+    pub(crate) labels: LabelSet,
+    /// The value of the header [`API_KEY_NAME_SENT`](super::name_sent::API_KEY_NAME_SENT).
+    pub(crate) name_sent: Option<HeaderValue>,
+}
+
+/// Returns the URI with ids in place of the names of these labels, or `None` if it contains no names. Returns an error
+/// if its filter cannot be translated.
+pub(crate) fn rewrite_uri(
+    uri: &Uri,
+    settings: &LayerSettings,
+    labels: LabelSet,
+    map: &KeyNames,
+) -> Result<Option<RewrittenUri>, FilterError> {
+    let Some(query) = uri.query() else { return Ok(None) };
+    let length_without_query = length(uri) - query.len();
+    let names = QueryNames {
+        labels: &settings.rules.labels,
+        active: labels,
+        map,
+        provider: Provider::of_path(uri.path()),
+        accepts_names_as_ids: settings.rules.position == NamePosition::Replace,
+        // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
+        max_length: MAX_URI.saturating_sub(length_without_query).max(query.len()),
+    };
+    let Some(rewritten) = query::rewrite(query, &names)? else { return Ok(None) };
+    // The target has only characters that were valid before, so the conversions do not fail. If one did, the request
+    // must not be sent without its filter.
+    let new_uri = with_query(uri, &rewritten.query)
+        .map_err(|_| FilterError { label: 0, kind: FilterErrorKind::TooLong })?;
+    let name_sent = name_sent::header_value(&rewritten.sent);
+    Ok(Some(RewrittenUri { uri: new_uri, labels: rewritten.labels, name_sent }))
+}
+
+/// Replaces the query of a URI.
+fn with_query(uri: &Uri, query: &str) -> http::Result<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(format!("{}?{query}", uri.path()))?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+/// Removes the headers that would prevent the layer from reading the whole response.
+pub(crate) fn remove_headers<B>(request: &mut Request<B>) {
     let is_get_or_head = matches!(*request.method(), Method::GET | Method::HEAD);
     let headers = request.headers_mut();
     // The client may accept codings that this stack cannot decode. If the header is absent, a decompressing layer below
@@ -32,23 +77,6 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, names: &KeyNames) -> Result<(
     if is_get_or_head {
         remove_all(headers, &CONDITIONS);
     }
-    Ok(())
-}
-
-/// Returns the URI with ids in place of names, or `None` if it contains no names.
-fn rewrite_uri(uri: &Uri, names: &KeyNames) -> Result<Option<Uri>, FilterError> {
-    let Some(query) = uri.query() else { return Ok(None) };
-    let length_without_query = length(uri) - query.len();
-    // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
-    let max_query_length = MAX_URI.saturating_sub(length_without_query).max(query.len());
-    let Some(new_query) = query::rewrite(query, names, max_query_length)? else { return Ok(None) };
-    let target = format!("{}?{new_query}", uri.path());
-    let mut parts = uri.clone().into_parts();
-    // The target has only characters that were valid before, so the conversions do not fail. If one did, the request
-    // must not be sent without its filter.
-    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| FilterError::TooLong)?);
-    let new_uri = Uri::from_parts(parts).map_err(|_| FilterError::TooLong)?;
-    Ok(Some(new_uri))
 }
 
 /// Returns the length of a URI as text, in bytes.

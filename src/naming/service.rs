@@ -11,8 +11,10 @@ use tower_service::Service;
 #[cfg(feature = "tracing")]
 use super::events;
 use super::report::Report;
+use super::request_headers::RewrittenUri;
 use super::settings::LayerSettings;
 use super::{refusal, request_headers};
+use crate::names::LabelSet;
 use crate::{ResponseBody, ResponseFuture};
 
 /// Inserts key names into the responses of `S`. Created by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
@@ -58,17 +60,37 @@ where
 
     /// Calls the inner service with the rewritten request, or responds in its place if the filter cannot be translated.
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        if !(self.settings.scope)(request.uri()) {
+        let settings = &self.settings;
+        if !(settings.scope)(request.uri()) {
             #[cfg(feature = "tracing")]
             events::out_of_scope(request.uri().path());
             return ResponseFuture::pass_through(self.inner.call(request));
         }
-        let report = Box::new(Report::new(&self.settings, &request));
-        if let Err(error) = request_headers::rewrite(&mut request, &report.names) {
-            // The inner service is not called, so it stays ready for the next request.
-            let (refusal, response) = refusal::respond(&error, &report);
-            return ResponseFuture::refuse(refusal, response, report);
+        let labels = settings.labels_of_path(request.uri().path());
+        if labels.is_empty() {
+            return ResponseFuture::pass_through(self.inner.call(request));
         }
+        let names = settings.names.snapshot();
+        let rewritten = match request_headers::rewrite_uri(request.uri(), settings, labels, &names) {
+            Ok(rewritten) => rewritten,
+            Err(error) => {
+                // The inner service is not called, so it stays ready for the next request.
+                let report = Box::new(Report::new(settings, names, labels, &request));
+                let (refusal, response) = refusal::respond(&error, &report);
+                return ResponseFuture::refuse(refusal, response, report);
+            }
+        };
+        let requested = rewritten.as_ref().map_or(LabelSet::default(), |rewritten| rewritten.labels);
+        let active = settings.labels_of_response(labels, requested);
+        if active.is_empty() {
+            return ResponseFuture::pass_through(self.inner.call(request));
+        }
+        let mut report = Box::new(Report::new(settings, names, active, &request));
+        if let Some(RewrittenUri { uri, name_sent, .. }) = rewritten {
+            *request.uri_mut() = uri;
+            report.name_sent = name_sent;
+        }
+        request_headers::remove_headers(&mut request);
         ResponseFuture::amend(self.inner.call(request), report)
     }
 }

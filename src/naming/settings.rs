@@ -6,13 +6,17 @@ use bytes::Bytes;
 use http::{Response, Uri};
 
 use crate::SharedKeyNames;
-use crate::json::rules::Rules;
+use crate::json::rules::{NamePosition, Rules};
 use crate::json::scan::TemplateCache;
+use crate::names::LabelSet;
 use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 
 /// The default of [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit), where the choice is explained.
 pub const DEFAULT_LIMIT: usize = 2 * 1024 * 1024;
+
+/// Parts of the paths of usage and cost reports. `/usage` is also the beginning of `/usage_report`.
+const REPORTS: [&str; 4] = ["/usage", "/costs", "/cost_report", "/analytics/"];
 
 /// The requests whose responses get names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +79,28 @@ impl LayerSettings {
             scope: Arc::new(is_organization),
             on_outcome: None,
             refusal_response: None,
+        }
+    }
+}
+
+impl LayerSettings {
+    /// Returns the labels that apply to a path in scope. In place of ids, names are sent only in usage and cost
+    /// responses, so no label applies to other paths.
+    pub(crate) fn labels_of_path(&self, path: &str) -> LabelSet {
+        if REPORTS.iter().any(|report| path.contains(report)) {
+            self.rules.labels.all()
+        } else if self.rules.position == NamePosition::Replace {
+            LabelSet::default()
+        } else {
+            LabelSet::KEYS
+        }
+    }
+
+    /// Returns the labels that are named in the response to a request with names of the labels `requested`.
+    pub(crate) fn labels_of_response(&self, labels_of_path: LabelSet, requested: LabelSet) -> LabelSet {
+        match self.insert_names {
+            InsertNames::Always => labels_of_path,
+            InsertNames::Requested => labels_of_path.and(requested),
         }
     }
 }

@@ -1,164 +1,245 @@
 //! The filter of a query: `api_key_names[]=checkout` becomes `api_key_ids[]=…`, with the ids of all keys of that name.
 //!
 //! The API expects one list of ids. If the query contains `api_key_ids`, the new ids are added to it in its form.
-//! Otherwise they have the form of the names.
+//! Otherwise they have the form of the names. If names are accepted as ids, those in `api_key_ids` are replaced first.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::vec;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use super::list_form::ListForm;
+use super::lookup::{Lookup, decode};
+use super::pair::{Pair, Parameter, comma, items};
+use super::{FilterErrorKind, QueryNames};
+use crate::names::Label;
 
-use super::FilterError;
-use super::pair::{self, IDS, ListForm, Pair, Parameter, comma};
-use crate::KeyNames;
-
-/// All characters except the unreserved ones (RFC 3986 §2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The ids that replace the names.
-#[derive(Default)]
-pub(super) struct Filter {
+/// The ids of one label that replace its names.
+pub(super) struct Filter<'a> {
     /// Pairs to be inserted in place of the first name.
-    pub(super) new_pairs: Vec<String>,
-    /// Text to be appended to the only pair of ids, if that is a comma-separated list.
-    suffix: String,
+    pub(super) new_pairs: Vec<Cow<'a, str>>,
+    /// The pairs in place of each pair of ids, in the order of the query.
+    pub(super) id_pairs: vec::IntoIter<Vec<Cow<'a, str>>>,
+    /// The number of ids with the requested names. `None` if no name is requested.
+    pub(super) id_count: Option<usize>,
 }
 
-impl Filter {
-    /// Looks up all requested names and forms the pairs of their ids. The result is empty if no name is requested.
-    pub(super) fn new(pairs: &[Pair<'_>], names: &KeyNames, max_length: usize) -> Result<Self, FilterError> {
-        let Some(mut requested) = ListParameter::of_names(pairs)? else { return Ok(Self::default()) };
-        let (requested_form, first_value) = requested.pairs[0];
-        // The whole first value, including its commas, may be a name.
-        if names.ids(&decode(first_value)).next().is_some() {
-            requested.comma = None;
+impl<'a> Filter<'a> {
+    /// Looks up all requested names of the label with this index, and forms the pairs of their ids.
+    pub(super) fn new(
+        index: u8,
+        label: &Label,
+        pairs: &[Pair<'a>],
+        names: &QueryNames<'a>,
+    ) -> Result<Self, FilterErrorKind> {
+        let requested = ListParameter::of_names(index, pairs)?;
+        let mut present = ListParameter::of_ids(index, pairs);
+        let mut lookup = Lookup::new(label, names);
+        if names.accepts_names_as_ids {
+            present.join_if(|value| lookup.is_id(value) || lookup.is_name(value));
         }
-        let present = ListParameter::of_ids(pairs);
-        let ids = look_up(&requested, &present, names, max_length)?;
-        let mut filter = Self::default();
-        if let Some(comma) = present.comma {
-            filter.suffix = ids.iter().flat_map(|id| [comma, id]).collect();
-        } else if let Some((present_form, _)) = present.pairs.first() {
-            filter.new_pairs = new_pairs(&ids, *present_form, &present);
-        } else if let Some(comma) = requested.comma {
-            filter.new_pairs = vec![format!("{IDS}={}", ids.join(comma))];
+        for value in present.values() {
+            lookup.add_sent_id(decode(value));
+        }
+        let mut new_form = NewForm::new(&label.id, &present);
+        let mut id_pairs = if names.accepts_names_as_ids {
+            replace_names(&present, &mut lookup, &mut new_form)?
         } else {
-            filter.new_pairs = new_pairs(&ids, requested_form, &present);
+            present.pairs.iter().map(|(_, pair)| vec![pair.text.into()]).collect()
+        };
+        let mut new_pairs = Vec::new();
+        if let Some(mut requested) = requested {
+            requested.join_if(|value| lookup.is_name(value));
+            let ids = requested.look_up(&mut lookup)?;
+            if let Some(comma) = present.comma {
+                let suffix: String = ids.iter().flat_map(|id| [comma, id]).collect();
+                id_pairs[0][0].to_mut().push_str(&suffix);
+            } else if let Some((present_form, _)) = present.pairs.first() {
+                new_pairs = new_form.pairs(*present_form, &ids);
+            } else if let Some(comma) = requested.comma {
+                new_pairs = new_form.pairs(ListForm::Plain, &[ids.join(comma)]);
+            } else {
+                new_pairs = new_form.pairs(requested.pairs[0].0, &ids);
+            }
         }
-        Ok(filter)
+        Ok(Self { new_pairs, id_pairs: id_pairs.into_iter(), id_count: lookup.id_count })
     }
+}
 
-    /// Returns a pair of ids, extended if it is the only one and a comma-separated list.
-    pub(super) fn extend_list<'a>(&self, pair: &Pair<'a>) -> Cow<'a, str> {
-        if self.suffix.is_empty() { pair.text.into() } else { format!("{}{}", pair.text, self.suffix).into() }
+/// Returns the pairs in place of each pair of ids, with ids in place of names. A value that is neither stays as it is.
+fn replace_names<'a>(
+    present: &ListParameter<'a>,
+    lookup: &mut Lookup<'_>,
+    new_form: &mut NewForm<'_>,
+) -> Result<Vec<Vec<Cow<'a, str>>>, FilterErrorKind> {
+    if let Some(comma) = present.comma {
+        let list = replace_names_in_list(&present.pairs[0].1, comma, lookup)?;
+        return Ok(vec![vec![list.into()]]);
     }
+    let mut id_pairs = Vec::with_capacity(present.pairs.len());
+    for (form, pair) in &present.pairs {
+        let Some(ids) = ids_in_place_of(pair.value, lookup)? else {
+            id_pairs.push(vec![pair.text.into()]);
+            continue;
+        };
+        let mut new_pairs = Vec::with_capacity(ids.len());
+        // The first id keeps the parameter with its index.
+        if let Some((first_id, other_ids)) = ids.split_first() {
+            new_pairs.push(format!("{}{first_id}", pair.text_before_value()).into());
+            new_pairs.append(&mut new_form.pairs(*form, other_ids));
+        }
+        id_pairs.push(new_pairs);
+    }
+    Ok(id_pairs)
+}
+
+/// Returns a pair with a comma-separated list, with ids in place of names.
+fn replace_names_in_list(
+    pair: &Pair<'_>,
+    comma: &str,
+    lookup: &mut Lookup<'_>,
+) -> Result<String, FilterErrorKind> {
+    let mut text = pair.text_before_value().to_owned();
+    let mut is_empty = true;
+    for item in items(pair.value) {
+        let ids = ids_in_place_of(item.text, lookup)?;
+        for id in ids.unwrap_or_else(|| vec![item.text.to_owned()]) {
+            if !is_empty {
+                text += if item.comma.is_empty() { comma } else { item.comma };
+            }
+            text += &id;
+            is_empty = false;
+        }
+    }
+    Ok(text)
+}
+
+/// Returns the ids in place of a value that is a name. Returns `None` if the value is an id of the map or unknown.
+fn ids_in_place_of(value: &str, lookup: &mut Lookup<'_>) -> Result<Option<Vec<String>>, FilterErrorKind> {
+    let text = decode(value);
+    if lookup.is_id(&text) { Ok(None) } else { lookup.take_ids(text) }
 }
 
 /// The pairs of one list parameter.
 struct ListParameter<'a> {
-    /// The form and the value of each pair.
-    pairs: Vec<(ListForm<'a>, &'a str)>,
+    pairs: Vec<(ListForm<'a>, Pair<'a>)>,
     /// The comma of a list in one pair. Only a single pair without brackets is split at commas, because a name may
     /// contain commas.
     comma: Option<&'a str>,
 }
 
 impl<'a> ListParameter<'a> {
-    fn new(pairs: Vec<(ListForm<'a>, &'a str)>) -> Self {
-        let comma = match pairs[..] {
-            [(ListForm::Plain, value)] => comma(value),
+    fn new(pairs: Vec<(ListForm<'a>, Pair<'a>)>) -> Self {
+        let comma = match &pairs[..] {
+            [(ListForm::Plain, pair)] => comma(pair.value),
             _ => None,
         };
         Self { pairs, comma }
     }
 
-    /// Returns the requested names, or `None` if there is no such parameter. An unknown form is an error.
-    fn of_names(pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterError> {
+    /// Returns the requested names of a label, or `None` if there is no such parameter. An unknown form is an error.
+    fn of_names(index: u8, pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterErrorKind> {
         let mut found = Vec::new();
         for pair in pairs {
-            if let Parameter::KeyNames(form) = pair.parameter {
-                let known_form = form.ok_or(FilterError::InvalidParameter)?;
-                found.push((known_form, pair.value));
+            if let Parameter::Names { label, form } = pair.parameter
+                && label == index
+            {
+                found.push((form.ok_or(FilterErrorKind::InvalidParameter)?, *pair));
             }
         }
         Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
     }
 
-    /// Returns the ids that the query contains already.
-    fn of_ids(pairs: &[Pair<'a>]) -> Self {
-        let found = pairs.iter().filter_map(|pair| match pair.parameter {
-            Parameter::KeyIds(form) => Some((form, pair.value)),
-            _ => None,
-        });
-        Self::new(found.collect())
-    }
-
-    fn values(&self) -> Vec<&'a str> {
-        match self.comma {
-            Some(_) => pair::items(self.pairs[0].1).map(|item| item.text).collect(),
-            None => self.pairs.iter().map(|(_, value)| *value).collect(),
-        }
-    }
-}
-
-/// Returns the percent-encoded ids of all requested keys, without those that are present already.
-fn look_up(
-    requested: &ListParameter<'_>,
-    present: &ListParameter<'_>,
-    names: &KeyNames,
-    max_length: usize,
-) -> Result<Vec<String>, FilterError> {
-    let present_ids: HashSet<String> = present.values().into_iter().map(decode).collect();
-    let mut seen_names = HashSet::new();
-    let mut found = Vec::new();
-    let mut found_length = 0;
-    for value in requested.values() {
-        let name = decode(value);
-        if seen_names.contains(&name) {
-            continue;
-        }
-        if name.is_empty() {
-            return Err(FilterError::EmptyName);
-        }
-        let mut ids = names.ids(&name).peekable();
-        if ids.peek().is_none() {
-            let has_comma = requested.comma.is_some() || comma(value).is_some();
-            return Err(FilterError::UnknownName { name, has_comma });
-        }
-        for id in ids.filter(|id| !present_ids.contains(*id)) {
-            found.push(utf8_percent_encode(id, RESERVED).to_string());
-            // Any number of keys may have the same name, so the loop ends as soon as the result is too long.
-            found_length += id.len();
-            if found_length > max_length {
-                return Err(FilterError::TooLong);
+    /// Returns the ids of a label that the query contains already.
+    fn of_ids(index: u8, pairs: &[Pair<'a>]) -> Self {
+        let mut found = Vec::new();
+        for pair in pairs {
+            if let Parameter::Ids { label, form } = pair.parameter
+                && label == index
+            {
+                found.push((form, *pair));
             }
         }
-        seen_names.insert(name);
+        Self::new(found)
     }
-    Ok(found)
-}
 
-/// Returns a pair of this form for each id. Indexed pairs get the lowest indexes that no present pair has.
-fn new_pairs(ids: &[String], form: ListForm<'_>, present: &ListParameter<'_>) -> Vec<String> {
-    let mut used_indexes = HashSet::new();
-    for (present_form, _) in &present.pairs {
-        if let ListForm::Brackets { index: Some(index), .. } = present_form {
-            used_indexes.insert(*index);
+    /// Ends the splitting at commas if the whole value is a text of the map.
+    fn join_if(&mut self, is_in_map: impl Fn(&str) -> bool) {
+        if self.comma.is_some() && is_in_map(&decode(self.pairs[0].1.value)) {
+            self.comma = None;
         }
     }
-    let free_indexes = (0..).filter(|index| !used_indexes.contains(index));
-    let pairs = ids.iter().zip(free_indexes).map(|(id, free_index)| match form {
-        ListForm::Brackets { open, index: Some(_), close } => format!("{IDS}{open}{free_index}{close}={id}"),
-        ListForm::Brackets { open, index: None, close } => format!("{IDS}{open}{close}={id}"),
-        ListForm::Plain => format!("{IDS}={id}"),
-    });
-    pairs.collect()
+
+    fn values(&self) -> impl Iterator<Item = &'a str> {
+        let list = self.comma.map(|_| items(self.pairs[0].1.value).map(|item| item.text));
+        let whole_values = if list.is_some() { &[] } else { &self.pairs[..] };
+        list.into_iter().flatten().chain(whole_values.iter().map(|(_, pair)| pair.value))
+    }
+
+    /// Returns the ids of all names, without those that the query contains already.
+    fn look_up(&self, lookup: &mut Lookup<'_>) -> Result<Vec<String>, FilterErrorKind> {
+        let mut found = Vec::new();
+        for value in self.values() {
+            let name = decode(value);
+            if name.is_empty() {
+                return Err(FilterErrorKind::EmptyName);
+            }
+            let Some(mut ids) = lookup.take_ids(name)? else {
+                let has_comma = self.comma.is_some() || comma(value).is_some();
+                return Err(FilterErrorKind::UnknownName { name: decode(value), has_comma });
+            };
+            found.append(&mut ids);
+        }
+        Ok(found)
+    }
 }
 
-/// Decodes a value. `+` is a space, as in forms.
-fn decode(value: &str) -> String {
-    percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
+/// The form of new pairs. Indexed pairs get the lowest indexes that no pair of the query has.
+struct NewForm<'a> {
+    /// The id member, of which the parameter is the plural.
+    id_member: &'a str,
+    used_indexes: HashSet<u64>,
+    next_index: u64,
+}
+
+impl<'a> NewForm<'a> {
+    fn new(id_member: &'a str, present: &ListParameter<'_>) -> Self {
+        let mut used_indexes = HashSet::new();
+        for (form, _) in &present.pairs {
+            if let ListForm::Brackets { index: Some(index), .. } = form {
+                used_indexes.insert(*index);
+            }
+        }
+        Self { id_member, used_indexes, next_index: 0 }
+    }
+
+    /// Returns a pair of this form for each value.
+    fn pairs<'p>(&mut self, form: ListForm<'_>, values: &[String]) -> Vec<Cow<'p, str>> {
+        let mut pairs = Vec::with_capacity(values.len());
+        for value in values {
+            let parameter = self.id_member;
+            let pair = match form {
+                ListForm::Plain => format!("{parameter}s={value}"),
+                ListForm::Brackets { open, index: None, close } => {
+                    format!("{parameter}s{open}{close}={value}")
+                }
+                ListForm::Brackets { open, index: Some(_), close } => {
+                    format!("{parameter}s{open}{}{close}={value}", self.take_index())
+                }
+            };
+            pairs.push(pair.into());
+        }
+        pairs
+    }
+
+    /// Returns the lowest index that is not used.
+    fn take_index(&mut self) -> u64 {
+        while self.used_indexes.contains(&self.next_index) {
+            self.next_index += 1;
+        }
+        self.next_index += 1;
+        self.next_index - 1
+    }
 }

@@ -1,19 +1,15 @@
-//! The pairs of a query string, in the list forms that clients send.
+//! The pairs of a query string, and the items of their values.
 
 use std::ops::Range;
 
 use memchr::{memchr, memchr2_iter};
 use percent_encoding::percent_decode_str;
 
-pub(super) const ID: &str = "api_key_id";
-pub(super) const NAME: &str = "api_key_name";
-pub(super) const IDS: &str = "api_key_ids";
+use super::QueryNames;
+use super::list_form::ListForm;
+use crate::names::Label;
 
 const GROUP_BY: &str = "group_by";
-const NAMES: &str = "api_key_names";
-
-/// The letters of [`NAMES`] and of its singular. A parameter with only these letters is taken for a misspelling.
-const MISSPELLED: [&str; 2] = ["apikeynames", "apikeyname"];
 
 /// A pair of a query string, as the client wrote it.
 #[derive(Clone, Copy)]
@@ -28,20 +24,18 @@ pub(super) struct Pair<'a> {
 pub(super) enum Parameter<'a> {
     /// `group_by` in a known form, with an equals sign.
     GroupBy,
-    /// `api_key_ids` in a known form.
-    KeyIds(ListForm<'a>),
-    /// `api_key_names`. `None` if its form is unknown or the parameter is misspelled.
-    KeyNames(Option<ListForm<'a>>),
+    /// The ids of an active label, such as `api_key_ids`, in a known form.
+    Ids {
+        label: u8,
+        form: ListForm<'a>,
+    },
+    /// The names of an active label, such as `api_key_names`. The form is `None` if it is unknown or the parameter is
+    /// misspelled.
+    Names {
+        label: u8,
+        form: Option<ListForm<'a>>,
+    },
     Other,
-}
-
-/// The form of a list parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum ListForm<'a> {
-    /// `a=1&a=2` or `a=1,2`.
-    Plain,
-    /// `a[]=1&a[]=2` or `a[0]=1&a[1]=2`, with the brackets as the client wrote them.
-    Brackets { open: &'a str, index: Option<u64>, close: &'a str },
 }
 
 /// An item of a comma-separated value, and the comma before it as the client wrote it.
@@ -52,8 +46,8 @@ pub(super) struct ListItem<'a> {
 }
 
 /// Splits a query into its pairs.
-pub(super) fn parse(query: &str) -> impl Iterator<Item = Pair<'_>> {
-    query.split('&').map(Pair::parse)
+pub(super) fn parse<'a>(query: &'a str, names: &QueryNames<'_>) -> impl Iterator<Item = Pair<'a>> {
+    query.split('&').map(|pair| Pair::parse(pair, names))
 }
 
 /// Splits a value at its commas, which may be percent-encoded.
@@ -90,94 +84,62 @@ pub(super) fn decodes_to(encoded: &str, plain: &str) -> bool {
 }
 
 impl<'a> Pair<'a> {
-    fn parse(text: &'a str) -> Self {
+    fn parse(text: &'a str, names: &QueryNames<'_>) -> Self {
         let equals = memchr(b'=', text.as_bytes());
         let (name, value) = equals.map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
-        Self { text, parameter: Parameter::parse(name, equals.is_some()), value }
+        Self { text, parameter: Parameter::parse(name, equals.is_some(), names), value }
     }
 
-    /// Returns true if the pair groups or filters by key names.
-    pub(super) fn contains_name(&self) -> bool {
-        match self.parameter {
-            Parameter::GroupBy => items(self.value).any(|item| decodes_to(item.text, NAME)),
-            Parameter::KeyNames(_) => true,
-            Parameter::KeyIds(_) | Parameter::Other => false,
-        }
+    /// The parameter and the equals sign.
+    pub(super) fn text_before_value(&self) -> &'a str {
+        &self.text[..self.text.len() - self.value.len()]
     }
 }
 
 impl<'a> Parameter<'a> {
     /// Parses the text before the equals sign. `has_value` is true if there is one.
-    fn parse(text: &'a str, has_value: bool) -> Self {
-        if let Some(form) = ListForm::parse(text, NAMES) {
-            return Self::KeyNames(form.ok());
+    ///
+    /// A parameter of one label may look like a misspelling of another, so the exact parameters come first.
+    fn parse(text: &'a str, has_value: bool, names: &QueryNames<'_>) -> Self {
+        if let Some(Ok(_)) = ListForm::parse(text, GROUP_BY.bytes()) {
+            return if has_value { Self::GroupBy } else { Self::Other };
         }
-        if is_misspelled(text) {
-            return Self::KeyNames(None);
-        }
-        if let Some(Ok(form)) = ListForm::parse(text, IDS) {
-            return Self::KeyIds(form);
-        }
-        match ListForm::parse(text, GROUP_BY) {
-            Some(Ok(_)) if has_value => Self::GroupBy,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// Returns true if a parameter has the letters of `api_key_names` or `api_key_name`, with any other characters between
-/// them.
-fn is_misspelled(parameter: &str) -> bool {
-    let letters = percent_decode_str(parameter)
-        .take_while(|byte| *byte != b'[')
-        .filter(u8::is_ascii_alphanumeric)
-        .map(|byte| byte.to_ascii_lowercase());
-    MISSPELLED.iter().any(|misspelled| letters.clone().eq(misspelled.bytes()))
-}
-
-/// The error of a parameter that begins with the name of a list and has no known form: `[x]`, `.0`, brackets encoded
-/// twice, or another letter case.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct UnknownForm;
-
-impl<'a> ListForm<'a> {
-    /// Parses the form `name`, `name[]` or `name[0]`. Returns `None` if the parameter has another name.
-    fn parse(parameter: &'a str, name: &str) -> Option<Result<Self, UnknownForm>> {
-        let mut decoded = percent_decode_str(parameter);
-        let mut is_exact = true;
-        for expected in name.bytes() {
-            let byte = decoded.next()?;
-            if !byte.eq_ignore_ascii_case(&expected) {
-                return None;
+        for (label, Label { id, name }) in names.active_labels() {
+            if let Some(Ok(form)) = ListForm::parse(text, plural(name)) {
+                return Self::Names { label, form: Some(form) };
             }
-            is_exact &= byte == expected;
+            if let Some(Ok(form)) = ListForm::parse(text, plural(id)) {
+                return Self::Ids { label, form };
+            }
         }
-        match decoded.next() {
-            // The name continues, so it is another one.
-            Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-') => None,
-            None if is_exact => Some(Ok(Self::Plain)),
-            Some(b'[') if is_exact => Some(Self::parse_brackets(parameter, decoded)),
-            _ => Some(Err(UnknownForm)),
+        for (label, Label { name, .. }) in names.active_labels() {
+            // After the loop above, the form is unknown.
+            if ListForm::parse(text, plural(name)).is_some() || is_misspelled(text, name) {
+                return Self::Names { label, form: None };
+            }
         }
+        Self::Other
     }
+}
 
-    /// Parses the index and the closing bracket, which are the rest of `parameter` as `decoded` bytes.
-    fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
-        let mut rest = decoded.peekable();
-        let mut index: Option<u64> = None;
-        while let Some(digit) = rest.next_if(u8::is_ascii_digit) {
-            let tens = index.unwrap_or(0).saturating_mul(10);
-            index = Some(tens.saturating_add((digit - b'0').into()));
-        }
-        if !rest.eq([b']']) {
-            return Err(UnknownForm);
-        }
-        // There is one bracket of each kind, written in one of these ways.
-        let open = ["[", "%5B", "%5b"].into_iter().find(|open| parameter.contains(open));
-        let close = ["]", "%5D", "%5d"].into_iter().find(|close| parameter.ends_with(close));
-        match (open, close) {
-            (Some(open), Some(close)) => Ok(Self::Brackets { open, index, close }),
-            _ => Err(UnknownForm),
-        }
+/// The bytes of the list parameter of a member: the member and `s`.
+fn plural(member: &str) -> impl Iterator<Item = u8> {
+    member.bytes().chain(*b"s")
+}
+
+/// Returns true if a parameter has the letters of a list of names, such as `api_key_names`, or of its singular, with any
+/// other characters between them.
+fn is_misspelled(parameter: &str, name: &str) -> bool {
+    let name_letters = letters(name.bytes());
+    // A name such as `_` has no letters.
+    if name_letters.clone().next().is_none() {
+        return false;
     }
+    let parameter_letters = letters(percent_decode_str(parameter).take_while(|byte| *byte != b'['));
+    parameter_letters.clone().eq(name_letters.clone()) || parameter_letters.eq(name_letters.chain(*b"s"))
+}
+
+/// The letters and digits of a text, in lower case.
+fn letters(text: impl Iterator<Item = u8> + Clone) -> impl Iterator<Item = u8> + Clone {
+    text.filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
 }

@@ -60,7 +60,7 @@ impl<E> Transfer<E> {
     pub(super) fn new(report: Box<Report>) -> Self {
         let settings = &report.settings;
         let window = (settings.limit as u64).max(MIN_WINDOW);
-        let rules = Rules { window, ..settings.rules.clone() };
+        let rules = Rules { window, active: report.active, ..settings.rules.clone() };
         let amender = Amender::new(rules, report.names.clone(), settings.templates.clone());
         Self {
             amender: Box::new(amender),

@@ -1,16 +1,37 @@
+use http::{HeaderMap, Request};
+
 use super::*;
-use crate::SharedKeyNames;
+use crate::names::{LabelSet, Labels};
+use crate::naming::settings::LayerSettings;
+use crate::{KeyNames, SharedKeyNames};
 
-fn unknown(name: &str) -> FilterError {
-    FilterError::UnknownName { name: name.into(), has_comma: false }
+fn unknown(name: &str) -> FilterErrorKind {
+    FilterErrorKind::UnknownName { name: name.into(), has_comma: false }
 }
 
-fn snapshot(names: &[(&str, &str)]) -> Snapshot {
-    SharedKeyNames::new(KeyNames::new(names.iter().copied()).unwrap()).snapshot()
+fn checkout() -> SharedKeyNames {
+    SharedKeyNames::new(
+        KeyNames::new([("key_1", "checkout-production"), ("key_2", "Billing")])
+            .and_then(|names| names.with_section("project_id", [("proj_1", "storefront")]))
+            .unwrap(),
+    )
 }
 
-fn checkout() -> Snapshot {
-    snapshot(&[("key_1", "checkout-production"), ("key_2", "Billing")])
+/// Returns the response to a request for `path` whose filter of this label causes an error.
+fn refuse(
+    settings: LayerSettings,
+    path: &str,
+    label: u8,
+    kind: FilterErrorKind,
+) -> (Refusal, Response<Bytes>) {
+    let labels = Labels::default().with("project_id", "project_name").unwrap();
+    let labels = labels.with("workspace_id", "workspace_name").unwrap();
+    let settings =
+        LayerSettings { rules: crate::json::rules::Rules { labels, ..settings.rules.clone() }, ..settings };
+    let request = Request::get(path).body(()).unwrap();
+    let names = settings.names.snapshot();
+    let report = Report::new(&settings.into(), names, LabelSet::KEYS, &request);
+    respond(&FilterError { label, kind }, &report)
 }
 
 fn parse(response: &Response<Bytes>) -> Value {
@@ -20,22 +41,24 @@ fn parse(response: &Response<Bytes>) -> Value {
 #[test]
 fn refusal_under_an_openai_path_has_openais_error_form() {
     let bad_request = "invalid_request_error";
-    for (error, refusal, status, kind, code) in [
-        (unknown("x"), Refusal::UnknownName, 400, bad_request, "unknown_api_key_name"),
-        (FilterError::EmptyName, Refusal::EmptyName, 400, bad_request, "empty_api_key_name"),
-        (FilterError::InvalidParameter, Refusal::InvalidParameter, 400, bad_request, "invalid_parameter"),
-        (FilterError::TooLong, Refusal::UriTooLong, 414, bad_request, "uri_too_long"),
+    for (kind, refusal, status, code) in [
+        (unknown("x"), Refusal::UnknownName, 400, "unknown_api_key_name"),
+        (FilterErrorKind::EmptyName, Refusal::EmptyName, 400, "empty_api_key_name"),
+        (FilterErrorKind::InvalidParameter, Refusal::InvalidParameter, 400, "invalid_parameter"),
+        (FilterErrorKind::TooLong, Refusal::UriTooLong, 414, "uri_too_long"),
     ] {
-        assert_eq!(classify(&error, &checkout()), refusal);
-        let message = explain(&error, &checkout());
+        let settings = LayerSettings::new(checkout());
+        let (actual, response) = refuse(settings, "/v1/organization/costs", 0, kind);
+        assert_eq!((actual, response.status().as_u16()), (refusal, status));
+        assert_eq!(refusal.code(), code);
+        let body = parse(&response);
+        let message = body["error"]["message"].as_str().unwrap();
         assert!(message.ends_with('.'), "{message}");
-        let response = default_response(refusal, &message, "/v1/organization/costs");
-        assert_eq!(response.status().as_u16(), status);
         let expected = serde_json::json!({
-            "error": {"message": message, "type": kind, "param": "api_key_names", "code": code}
+            "error": {"message": message, "type": bad_request, "param": "api_key_names", "code": code}
         });
-        assert_eq!(parse(&response), expected);
-        let headers = response.headers();
+        assert_eq!(body, expected);
+        let headers: &HeaderMap = response.headers();
         assert_eq!(headers[CONTENT_TYPE], "application/json");
         assert_eq!(headers[CACHE_CONTROL], "no-store");
         assert!(!headers.contains_key(RETRY_AFTER));
@@ -43,18 +66,48 @@ fn refusal_under_an_openai_path_has_openais_error_form() {
 }
 
 #[test]
+fn refusal_about_another_label_contains_its_parameter_and_code() {
+    for (kind, refusal, code) in [
+        (unknown("x"), Refusal::UnknownName, "unknown_project_name"),
+        (FilterErrorKind::EmptyName, Refusal::EmptyName, "empty_project_name"),
+        (FilterErrorKind::InvalidParameter, Refusal::InvalidParameter, "invalid_parameter"),
+        (FilterErrorKind::TooLong, Refusal::UriTooLong, "uri_too_long"),
+    ] {
+        let settings = LayerSettings::new(checkout());
+        let (actual, response) = refuse(settings, "/v1/organization/costs", 1, kind);
+        let error = &parse(&response)["error"];
+        assert_eq!(
+            (actual, &error["param"], &error["code"]),
+            (refusal, &"project_names".into(), &code.into())
+        );
+    }
+}
+
+#[test]
 fn refusal_under_an_anthropic_path_has_anthropics_error_form() {
-    for (refusal, kind) in
-        [(Refusal::UnknownName, "invalid_request_error"), (Refusal::NamesIncomplete, "api_error")]
-    {
+    for (names, kind) in [(checkout(), "invalid_request_error"), (SharedKeyNames::default(), "api_error")] {
         for path in ["/v1/organizations/cost_report", "/anthropic/v1/organizations/usage_report/messages"] {
-            let response = default_response(refusal, "\"quoted\"", path);
+            let (refusal, response) = refuse(LayerSettings::new(names.clone()), path, 0, unknown("\"x\""));
             assert_eq!(response.status(), refusal.status());
+            let body = parse(&response);
+            assert!(body["error"]["message"].as_str().unwrap().contains("'\"x\"'"));
             let expected = serde_json::json!({
-                "type": "error", "error": {"type": kind, "message": "\"quoted\""}, "request_id": null
+                "type": "error", "error": {"type": kind, "message": body["error"]["message"]}, "request_id": null
             });
-            assert_eq!(parse(&response), expected);
+            assert_eq!(body, expected);
         }
+    }
+}
+
+#[test]
+fn error_form_setting_overrides_the_path() {
+    for (form, path, has_type) in [
+        (ErrorForm::Anthropic, "/v1/organization/costs", true),
+        (ErrorForm::OpenAi, "/v1/organizations/cost_report", false),
+    ] {
+        let settings = LayerSettings { error_form: Some(form), ..LayerSettings::new(checkout()) };
+        let (_, response) = refuse(settings, path, 0, unknown("x"));
+        assert_eq!(parse(&response).get("type").is_some(), has_type, "{path}");
     }
 }
 
@@ -62,57 +115,42 @@ fn refusal_under_an_anthropic_path_has_anthropics_error_form() {
 fn unknown_name_in_an_incomplete_map_is_a_503() {
     let names = SharedKeyNames::default();
     let partial = br#"{"data":[{"id":"key_1","name":"checkout"}],"has_more":true}"#;
-    let partial = SharedKeyNames::new(KeyNames::from_json(partial).unwrap()).snapshot();
-    for names in [names.snapshot(), partial] {
-        let refusal = classify(&unknown("x"), &names);
+    let partial = SharedKeyNames::new(KeyNames::from_json(partial).unwrap());
+    let path = "/v1/organization/costs";
+    for names in [&names, &partial] {
+        let (refusal, response) = refuse(LayerSettings::new(names.clone()), path, 0, unknown("x"));
         assert_eq!(refusal, Refusal::NamesIncomplete);
-        assert!(explain(&unknown("x"), &names).contains("'x'"));
-        let response = default_response(refusal, "", "/v1/organization/costs");
         assert_eq!(
             (response.status().as_u16(), &response.headers()[RETRY_AFTER]),
             (503, &"5".parse().unwrap())
         );
         let error = &parse(&response)["error"];
+        assert!(error["message"].as_str().unwrap().contains("'x'"));
         assert_eq!([&error["type"], &error["code"]], ["server_error", "api_key_names_incomplete"]);
         // An error that no map can remove is permanent.
-        assert_eq!(classify(&FilterError::EmptyName, &names), Refusal::EmptyName);
+        let (refusal, _) = refuse(LayerSettings::new(names.clone()), path, 0, FilterErrorKind::EmptyName);
+        assert_eq!(refusal, Refusal::EmptyName);
     }
     // A map that is empty on purpose is complete.
     names.replace(KeyNames::default());
-    assert_eq!(classify(&unknown("x"), &names.snapshot()), Refusal::UnknownName);
+    assert_eq!(refuse(LayerSettings::new(names), path, 0, unknown("x")).0, Refusal::UnknownName);
 }
 
 #[test]
-fn message_repeats_only_the_requested_name() {
-    let message = |name: &str| explain(&unknown(name), &checkout());
-    assert_eq!(message("checkout"), "No API key is named 'checkout'.");
-    let special = "\"}\\ \n\u{0} é 🗝 </script>";
-    assert_eq!(message(special), format!("No API key is named '{special}'."));
-    let secret = "sk-proj-0123456789abcdef";
-    assert!(!message(secret).contains(secret));
-}
-
-#[test]
-fn message_shortens_long_names_between_characters() {
-    for (character, count) in [("x", 256), ("é", 128), ("–", 85), ("🗝", 64)] {
-        let longest = character.repeat(count);
-        assert_eq!(explain(&unknown(&longest), &checkout()), format!("No API key is named '{longest}'."));
-        for longer in [count + 1, 60_000] {
-            let message = explain(&unknown(&character.repeat(longer)), &checkout());
-            assert_eq!(message, format!("No API key is named '{longest}…'."));
-        }
+fn unknown_name_of_a_label_without_a_section_is_a_503() {
+    let path = "/v1/organizations/usage_report/messages";
+    let (refusal, _) = refuse(LayerSettings::new(checkout()), path, 2, unknown("x"));
+    assert_eq!(refusal, Refusal::NamesIncomplete);
+    let path = "/v1/organization/costs";
+    let (_, response) = refuse(LayerSettings::new(checkout()), path, 2, unknown("x"));
+    assert_eq!(parse(&response)["error"]["code"], "workspace_names_incomplete");
+    // An empty section, and the empty map of all labels, are complete.
+    let empty = KeyNames::default().with_section("workspace_id", [("", ""); 0]).unwrap();
+    for names in [empty, KeyNames::from_json(b"{}").unwrap()] {
+        // An empty first map would be incomplete.
+        let shared = SharedKeyNames::default();
+        shared.replace(names);
+        let settings = LayerSettings::new(shared);
+        assert_eq!(refuse(settings, path, 2, unknown("x")).0, Refusal::UnknownName);
     }
-}
-
-#[test]
-fn message_about_a_value_with_a_comma_explains_the_list_forms() {
-    let error = FilterError::UnknownName { name: "ops".into(), has_comma: true };
-    assert!(explain(&error, &checkout()).contains("api_key_names[]=a&api_key_names[]=b"));
-}
-
-#[test]
-fn suggestions_are_quoted() {
-    let names = snapshot(&[("key_1", "billing"), ("key_2", "billings")]);
-    assert_eq!(suggest("billin", &names), " Similar names: 'billing', 'billings'.");
-    assert_eq!(suggest("search", &names), "");
 }

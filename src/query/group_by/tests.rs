@@ -1,7 +1,12 @@
 use crate::KeyNames;
+use crate::names::Labels;
+use crate::query::QueryNames;
 
+/// Rewrites a query with the label for keys.
 fn rewrite(query: &str) -> Option<String> {
-    crate::query::rewrite(query, &KeyNames::default(), query.len()).unwrap()
+    let (labels, map) = (Labels::default(), KeyNames::default());
+    let rewritten = crate::query::rewrite(query, &QueryNames::new(&labels, &map, query.len())).unwrap();
+    rewritten.map(|rewritten| rewritten.query)
 }
 
 #[track_caller]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use http::Request;
 
 use super::*;
+use crate::names::LabelSet;
 use crate::naming::budget::Budget;
 use crate::naming::settings::LayerSettings;
 use crate::{KeyNames, SharedKeyNames};
@@ -14,7 +15,8 @@ fn transfer(budget: &Arc<Budget>) -> Transfer<Infallible> {
         budget: Some(budget.clone()),
         ..LayerSettings::new(SharedKeyNames::new(KeyNames::new([("key_1", "x")]).unwrap()))
     });
-    Transfer::new(Box::new(Report::new(&settings, &Request::new(()))))
+    let names = settings.names.snapshot();
+    Transfer::new(Box::new(Report::new(&settings, names, LabelSet::KEYS, &Request::new(()))))
 }
 
 fn frame(text: &'static str) -> Option<Result<Frame<Bytes>, Infallible>> {

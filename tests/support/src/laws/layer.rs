@@ -22,7 +22,8 @@ use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::ScanError;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
-use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
+use tower_api_key_name::settings::InsertNames;
+use tower_api_key_name::{API_KEY_NAME_SENT, ApiKeyNameLayer, SharedKeyNames};
 
 /// Checks one exchange: bytes, headers, trailers, error and outcome are those that the laws require, for any frames; the
 /// hints are correct; and the outcome is reported once, even if the body is dropped early.
@@ -58,6 +59,8 @@ struct Exchange {
     has_hints: bool,
     limit: usize,
     honor_no_transform: bool,
+    /// Names are inserted only if the query contains one.
+    only_requested: bool,
     rules: Rules,
     naive: naive::Rules,
 }
@@ -112,6 +115,7 @@ impl Exchange {
             has_hints: source.boolean(),
             limit: 0,
             honor_no_transform: source.boolean(),
+            only_requested: source.byte() % 4 == 1,
             rules,
             naive,
         }
@@ -142,6 +146,15 @@ impl Exchange {
         self.headers.iter().cloned().collect()
     }
 
+    /// The headers of the upstream response and, if the query contains a name, that with the text in its place.
+    fn headers_with_name_sent(&self) -> HeaderMap {
+        let mut headers = self.headers();
+        if self.uri.contains("api_key_name") {
+            headers.insert(&API_KEY_NAME_SENT, HeaderValue::from_static("group_by=api_key_id"));
+        }
+        headers
+    }
+
     fn trailers(&self) -> HeaderMap {
         let fields =
             [("x-sum", "1"), ("content-digest", "sha-256=:y:"), ("digest", "z"), ("content-md5", "z")];
@@ -169,13 +182,13 @@ impl Exchange {
     /// Computes the result that the laws require, with the oracle.
     fn expected(&self, body: &[u8]) -> ExchangeResult {
         let unchanged = || ExchangeResult {
-            headers: self.headers(),
+            headers: self.headers_with_name_sent(),
             data: body.to_vec(),
             trailers: (self.end == BodyEnd::Trailers).then(|| self.trailers()),
             failed: self.end == BodyEnd::Error,
             ..ExchangeResult::default()
         };
-        if self.uri == "/v1/models" {
+        if self.uri == "/v1/models" || (self.only_requested && !self.uri.contains("api_key_name")) {
             return unchanged();
         }
         let skipped = |skip| {
@@ -271,7 +284,7 @@ impl Exchange {
 
     /// Returns the headers without those of the original bytes.
     fn corrected(&self, length: Option<usize>) -> HeaderMap {
-        let mut headers = without_digests(self.headers());
+        let mut headers = without_digests(self.headers_with_name_sent());
         for name in ["etag", "accept-ranges", "content-length", "trailer"] {
             headers.remove(name);
         }
@@ -313,6 +326,7 @@ impl Exchange {
             .unmatched(self.rules.unmatched)
             .null_as_unmatched(self.rules.null_as_unmatched)
             .honor_no_transform(self.honor_no_transform)
+            .insert_names(if self.only_requested { InsertNames::Requested } else { InsertNames::Always })
             .on_outcome(move |outcome, _| recorded.lock().iter_mut().for_each(|all| all.push(*outcome)));
         let mut service = layer.layer(ScriptedService(Some(self.response(chunks, pending_polls))));
         let mut request = Request::new(());
