@@ -16,6 +16,9 @@ mod list_form;
 mod lookup;
 mod pair;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use self::filter::Filter;

@@ -145,6 +145,15 @@ fn ids_in_the_query_stay_and_determine_the_form() {
     becomes("api_key_ids&api_key_names[]=a", "api_key_ids&api_key_ids=key_a");
 }
 
+/// An empty id selects the usage without a key.
+#[test]
+fn empty_id_beside_names_stays() {
+    becomes("api_key_ids[]=&api_key_names[]=checkout", "api_key_ids[]=&api_key_ids[]=key_1");
+    becomes("api_key_names[]=checkout&api_key_ids[]=", "api_key_ids[]=key_1&api_key_ids[]=");
+    becomes("api_key_ids=&api_key_ids=&api_key_names=a", "api_key_ids=&api_key_ids=&api_key_ids=key_a");
+    becomes("api_key_ids=,x&api_key_names=a", "api_key_ids=,x,key_a");
+}
+
 #[test]
 fn ids_of_a_repeated_name_are_sent_once() {
     becomes("api_key_names=checkout&api_key_names=checkout", "api_key_ids=key_1");
