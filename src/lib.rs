@@ -52,7 +52,18 @@
 //! `group_by=api_key_name` is sent to the API as `group_by=api_key_id`. The filter `api_key_names[]=checkout` is sent as
 //! `api_key_ids[]=…`, with the ids of all keys of that name. The list forms of the official clients are supported:
 //! `a[]=1`, `a[0]=1`, `a=1&a=2` and `a=1,2`. A single value without brackets is split at its commas, unless the whole
-//! value is a name. If the query contains `api_key_ids` too, the ids are added to that list.
+//! value is a name. If the query contains `api_key_ids` too, the ids are added to that list. An empty `api_key_ids[]=`,
+//! which selects usage without a key at Anthropic, stays in it.
+//!
+//! The members of each [label](ApiKeyNameLayer::labels) are translated in the same way: `project_name` to `project_id`,
+//! and `project_names` to `project_ids`. A name is replaced only by ids of its label, and only by ids that the provider of
+//! the path may own: `key_…` is the id of a key of OpenAI (`/organization/`), `apikey_…` of Anthropic
+//! (`/organizations/`), and other ids may belong to both. With
+//! [`NamePosition::Replace`](settings::NamePosition::Replace), a name is also accepted in place of an id:
+//! `api_key_ids[]=checkout`.
+//!
+//! The response to a request with names has the header [`api-key-name-sent`](API_KEY_NAME_SENT), which contains the text
+//! that was sent in their place. An error of the API about `api_key_id` can thus be understood.
 //!
 //! A filter that cannot be translated is rejected, because dropping it would widen the query. The layer sends an error
 //! response and does not call the inner service: see [`Refusal`](outcome::Refusal).

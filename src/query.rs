@@ -1,18 +1,19 @@
 //! The query string of a request: names in it are replaced by ids.
 //!
 //! [`rewrite`] splits the query into `pair`s, whose parameters are in a `list_form`. `group_by` replaces a dimension such
-//! as `api_key_name` by `api_key_id`. `filter` replaces a filter such as `api_key_names` by `api_key_ids`, with the ids
-//! that `lookup` finds. Then the pairs are joined again. A query is never encoded anew: bytes outside the replaced tokens
-//! and pairs stay as they are.
+//! as `api_key_name` by `api_key_id`. `filter` replaces a `list_parameter` such as `api_key_names` by `api_key_ids`, with
+//! the ids that `lookup` finds. Then the pairs are joined again. A query is never encoded anew: bytes outside the replaced
+//! tokens and pairs stay as they are.
 //!
 //! ```text
-//! query ─▶ pair ─┬─▶ group_by ─────────┬─▶ RewrittenQuery
-//!                └─▶ filter ─▶ lookup ─┘
+//! query ─▶ pair ─┬─▶ group_by ───────────────────────────┬─▶ RewrittenQuery
+//!                └─▶ list_parameter ─▶ filter ─▶ lookup ─┘
 //! ```
 
 mod filter;
 mod group_by;
 mod list_form;
+mod list_parameter;
 mod lookup;
 mod pair;
 
@@ -34,7 +35,7 @@ pub struct QueryNames<'a> {
     /// The labels whose names are translated. The parameters of the others stay as they are.
     pub active: LabelSet,
     pub map: &'a KeyNames,
-    /// A name stands only for ids that this provider may own. `None` for the ids of all providers.
+    /// A name is replaced only by ids that this provider may own. `None` for the ids of all providers.
     pub provider: Option<Provider>,
     /// True if a name is accepted in place of an id: `api_key_ids=checkout`.
     pub accepts_names_as_ids: bool,

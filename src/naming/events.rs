@@ -50,7 +50,7 @@ pub(crate) fn unmatched<'a>(
             path = mask(request.uri.path()),
             offset,
             at = paths.get(index),
-            "no name for this key id"
+            "no name for this id"
         );
     }
 }
@@ -68,6 +68,6 @@ pub(crate) fn named<'a>(named: impl Iterator<Item = (u64, &'a str, &'a str)>) {
 /// that a router removed, disables the layer without an error.
 pub(crate) fn out_of_scope(path: &str) {
     if path.split('/').any(|segment| matches!(segment, "organization" | "organizations")) {
-        debug!(path = mask(path), "out of scope: its key ids get no names; see ApiKeyNameLayer::scope");
+        debug!(path = mask(path), "out of scope: its ids get no names; see ApiKeyNameLayer::scope");
     }
 }

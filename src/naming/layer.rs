@@ -70,6 +70,9 @@ impl ApiKeyNameLayer {
     /// whose paths contain `/usage`, `/costs`, `/usage_report`, `/cost_report` or `/analytics/`. Their names are in the
     /// [sections](crate::KeyNames::section) of the map.
     ///
+    /// In queries, the dimension `project_name` is sent as `project_id`, and the filter `project_names` as `project_ids`.
+    /// The parameter of a filter is the member of its label and `s`.
+    ///
     /// ```
     /// # use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, names::Labels};
     /// # let names = SharedKeyNames::default();
@@ -88,7 +91,8 @@ impl ApiKeyNameLayer {
     /// Sets the requests whose responses get names. Default: [`InsertNames::Always`].
     ///
     /// With [`InsertNames::Requested`], only the labels whose name the request groups or filters by are inserted. A
-    /// request without such a name is out of scope: it keeps its headers, and its response passes unbuffered.
+    /// request without such a name is out of scope: it keeps its headers, its response passes unbuffered, and no outcome
+    /// is reported. A filter that cannot be translated is rejected in any case.
     pub fn insert_names(self, insert_names: InsertNames) -> Self {
         self.with(|settings| settings.insert_names = insert_names)
     }
@@ -98,7 +102,7 @@ impl ApiKeyNameLayer {
     /// With [`NamePosition::Replace`], the value of the id member becomes the name, in usage and cost responses only. An
     /// id without a name, null, and a name that is itself an id of the map change nothing, and no member is inserted. In
     /// requests, names are accepted where ids are expected: `api_key_ids[]=checkout`. An id of the map has precedence over
-    /// an equal name.
+    /// an equal name, and an unknown value stays as it is. Requests for other paths are out of scope.
     pub fn name_position(self, position: NamePosition) -> Self {
         self.with(|settings| settings.rules.position = position)
     }
@@ -141,7 +145,8 @@ impl ApiKeyNameLayer {
     /// Sets whether the response to an unknown name ([`Refusal::UnknownName`], [`Refusal::NamesIncomplete`]) contains up
     /// to three similar names. Default: `false`, because the layer responds before the API has authenticated the client.
     ///
-    /// A request with an unknown name compares all names of the map, which takes some milliseconds for 10,000 names.
+    /// Only names of the requested label are suggested, and of keys only those that the provider may own. A request with an
+    /// unknown name compares all names of the label, which takes some milliseconds for 10,000 names.
     pub fn suggest_names(self, enabled: bool) -> Self {
         self.with(|settings| settings.suggest_names = enabled)
     }
@@ -169,7 +174,7 @@ impl ApiKeyNameLayer {
     }
 
     /// Sets a function that creates the response to a rejected request, from the reason and a message for the user.
-    /// Default: the error form of the API that the path belongs to, with [`Refusal::status`] and
+    /// Default: the [error form](Self::error_form) of the API that the path belongs to, with [`Refusal::status`] and
     /// `Cache-Control: no-store`.
     ///
     /// The layer sets the `Content-Length`, and removes the body if the method is `HEAD`. The message may contain the

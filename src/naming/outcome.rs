@@ -41,10 +41,13 @@ pub enum Skip {
 ///
 /// A filter by name that cannot be translated is never dropped, because that would widen the query. See
 /// [`refusal_response`](crate::ApiKeyNameLayer::refusal_response) for the form of the response.
+///
+/// The error codes below are those for names of keys. The response to a filter of another
+/// [label](crate::ApiKeyNameLayer::labels) contains its name member: `unknown_project_name`, `project_names_incomplete`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// 400 `unknown_api_key_name`: no key has one of the requested names.
+    /// 400 `unknown_api_key_name`: no key of the provider that the path belongs to has one of the requested names.
     UnknownName,
     /// 400 `empty_api_key_name`: one of the names is empty.
     EmptyName,
@@ -52,8 +55,8 @@ pub enum Refusal {
     /// (`apiKeyNames`, `api_key_name`).
     InvalidParameter,
     /// 503 `api_key_names_incomplete`, with `Retry-After: 5`: one of the names is not in the map, and the map may be
-    /// incomplete. No map was loaded yet, or it [is partial](crate::KeyNames::is_partial), or a `Directory` has not
-    /// fetched all names yet.
+    /// incomplete. No map was loaded yet, or it [is partial](crate::KeyNames::is_partial), or it has no
+    /// [section](crate::KeyNames::section) of the label, or a `Directory` has not fetched all names yet.
     NamesIncomplete,
     /// 414 `uri_too_long`: with ids in place of names, the URI would be longer than `http::Uri` permits (65,534 bytes).
     UriTooLong,
@@ -137,7 +140,10 @@ impl Refusal {
         }
     }
 
-    /// Returns the error code of the response, such as `unknown_api_key_name`.
+    /// Returns the error code for names of keys, such as `unknown_api_key_name`.
+    ///
+    /// It is also a constant word for the label of a metric. In the response to a filter of another label, the code
+    /// contains the name member of that label, such as `unknown_project_name`.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::UnknownName => "unknown_api_key_name",
@@ -200,7 +206,7 @@ impl RequestContext {
         &self.method
     }
 
-    /// Returns the request's URI as the layer received it. The query may contain key ids and names.
+    /// Returns the request's URI as the layer received it. The query may contain ids and names.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }

@@ -42,14 +42,13 @@ pub(crate) fn rewrite_uri(
 ) -> Result<Option<RewrittenUri>, FilterError> {
     let Some(query) = uri.query() else { return Ok(None) };
     let length_without_query = length(uri) - query.len();
+    // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
+    let max_query_length = MAX_URI.saturating_sub(length_without_query).max(query.len());
     let names = QueryNames {
-        labels: &settings.rules.labels,
         active: labels,
-        map,
         provider: Provider::of_path(uri.path()),
         accepts_names_as_ids: settings.rules.position == NamePosition::Replace,
-        // A URI that is too long already may keep its length: `Uri::from_parts` limits only the target.
-        max_length: MAX_URI.saturating_sub(length_without_query).max(query.len()),
+        ..QueryNames::new(&settings.rules.labels, map, max_query_length)
     };
     let Some(rewritten) = query::rewrite(query, &names)? else { return Ok(None) };
     // The target has only characters that were valid before, so the conversions do not fail. If one did, the request

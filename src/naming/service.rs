@@ -15,6 +15,7 @@ use super::request_headers::RewrittenUri;
 use super::settings::LayerSettings;
 use super::{refusal, request_headers};
 use crate::names::LabelSet;
+use crate::query::FilterError;
 use crate::{ResponseBody, ResponseFuture};
 
 /// Inserts key names into the responses of `S`. Created by [`ApiKeyNameLayer`](crate::ApiKeyNameLayer).
@@ -60,39 +61,59 @@ where
 
     /// Calls the inner service with the rewritten request, or responds in its place if the filter cannot be translated.
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let settings = &self.settings;
-        if !(settings.scope)(request.uri()) {
-            #[cfg(feature = "tracing")]
-            events::out_of_scope(request.uri().path());
-            return ResponseFuture::pass_through(self.inner.call(request));
-        }
-        let labels = settings.labels_of_path(request.uri().path());
-        if labels.is_empty() {
-            return ResponseFuture::pass_through(self.inner.call(request));
-        }
-        let names = settings.names.snapshot();
-        let rewritten = match request_headers::rewrite_uri(request.uri(), settings, labels, &names) {
-            Ok(rewritten) => rewritten,
-            Err(error) => {
-                // The inner service is not called, so it stays ready for the next request.
-                let report = Box::new(Report::new(settings, names, labels, &request));
+        match prepare(&mut request, &self.settings) {
+            Prepared::OutOfScope => ResponseFuture::pass_through(self.inner.call(request)),
+            Prepared::InScope(report) => ResponseFuture::amend(self.inner.call(request), report),
+            // The inner service is not called, so it stays ready for the next request.
+            Prepared::Refused(error, report) => {
                 let (refusal, response) = refusal::respond(&error, &report);
-                return ResponseFuture::refuse(refusal, response, report);
+                ResponseFuture::refuse(refusal, response, report)
             }
-        };
-        let requested = rewritten.as_ref().map_or(LabelSet::default(), |rewritten| rewritten.labels);
-        let active = settings.labels_of_response(labels, requested);
-        if active.is_empty() {
-            return ResponseFuture::pass_through(self.inner.call(request));
         }
-        let mut report = Box::new(Report::new(settings, names, active, &request));
-        if let Some(RewrittenUri { uri, name_sent, .. }) = rewritten {
-            *request.uri_mut() = uri;
-            report.name_sent = name_sent;
-        }
-        request_headers::remove_headers(&mut request);
-        ResponseFuture::amend(self.inner.call(request), report)
     }
+}
+
+/// A request before the call of the inner service.
+enum Prepared {
+    /// The request and its response stay unchanged.
+    OutOfScope,
+    /// The request is rewritten, and names are inserted into its response.
+    InScope(Box<Report>),
+    /// The filter of the request cannot be translated.
+    Refused(FilterError, Box<Report>),
+}
+
+/// Rewrites a request if its response gets names.
+fn prepare<A>(request: &mut Request<A>, settings: &Arc<LayerSettings>) -> Prepared {
+    if !(settings.scope)(request.uri()) {
+        #[cfg(feature = "tracing")]
+        events::out_of_scope(request.uri().path());
+        return Prepared::OutOfScope;
+    }
+    let labels = settings.labels_of_path(request.uri().path());
+    if labels.is_empty() {
+        return Prepared::OutOfScope;
+    }
+    let names = settings.names.snapshot();
+    let rewritten = match request_headers::rewrite_uri(request.uri(), settings, labels, &names) {
+        Ok(rewritten) => rewritten,
+        Err(error) => {
+            return Prepared::Refused(error, Box::new(Report::new(settings, names, labels, request)));
+        }
+    };
+    let requested = rewritten.as_ref().map_or(LabelSet::default(), |rewritten| rewritten.labels);
+    let active = settings.labels_of_response(labels, requested);
+    if active.is_empty() {
+        return Prepared::OutOfScope;
+    }
+    // The report contains the request as the client sent it.
+    let mut report = Box::new(Report::new(settings, names, active, request));
+    if let Some(RewrittenUri { uri, name_sent, .. }) = rewritten {
+        *request.uri_mut() = uri;
+        report.name_sent = name_sent;
+    }
+    request_headers::remove_headers(request);
+    Prepared::InScope(report)
 }
 
 impl<S: fmt::Debug> fmt::Debug for ApiKeyName<S> {

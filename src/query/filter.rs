@@ -7,12 +7,12 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::vec;
 
 use super::list_form::ListForm;
+use super::list_parameter::{ListParameter, NewForm};
 use super::lookup::{Lookup, decode};
-use super::pair::{Pair, Parameter, comma, items};
+use super::pair::{Pair, comma, items};
 use super::{FilterErrorKind, QueryNames};
 use crate::names::Label;
 
@@ -52,19 +52,53 @@ impl<'a> Filter<'a> {
         let mut new_pairs = Vec::new();
         if let Some(mut requested) = requested {
             requested.join_if(|value| lookup.is_name(value));
-            let ids = requested.look_up(&mut lookup)?;
-            if let Some(comma) = present.comma {
-                let suffix: String = ids.iter().flat_map(|id| [comma, id]).collect();
-                id_pairs[0][0].to_mut().push_str(&suffix);
-            } else if let Some((present_form, _)) = present.pairs.first() {
-                new_pairs = new_form.pairs(*present_form, &ids);
-            } else if let Some(comma) = requested.comma {
-                new_pairs = new_form.pairs(ListForm::Plain, &[ids.join(comma)]);
-            } else {
-                new_pairs = new_form.pairs(requested.pairs[0].0, &ids);
-            }
+            let ids = look_up_names(&requested, &mut lookup)?;
+            new_pairs = place_ids(&ids, &requested, &present, &mut new_form, &mut id_pairs);
         }
         Ok(Self { new_pairs, id_pairs: id_pairs.into_iter(), id_count: lookup.id_count })
+    }
+}
+
+/// Returns the ids of all requested names, without those that the query contains already.
+fn look_up_names(
+    requested: &ListParameter<'_>,
+    lookup: &mut Lookup<'_>,
+) -> Result<Vec<String>, FilterErrorKind> {
+    let mut found = Vec::new();
+    for value in requested.values() {
+        let name = decode(value);
+        if name.is_empty() {
+            return Err(FilterErrorKind::EmptyName);
+        }
+        let Some(mut ids) = lookup.take_ids(name)? else {
+            let has_comma = requested.comma.is_some() || comma(value).is_some();
+            return Err(FilterErrorKind::UnknownName { name: decode(value), has_comma });
+        };
+        found.append(&mut ids);
+    }
+    Ok(found)
+}
+
+/// Adds ids to the comma-separated list of `id_pairs`, or returns a pair for each id. They have the form of the ids in
+/// the query or, if there are none, of the names.
+fn place_ids<'a>(
+    ids: &[String],
+    requested: &ListParameter<'_>,
+    present: &ListParameter<'_>,
+    new_form: &mut NewForm<'_>,
+    id_pairs: &mut [Vec<Cow<'_, str>>],
+) -> Vec<Cow<'a, str>> {
+    if let Some(comma) = present.comma {
+        let suffix: String = ids.iter().flat_map(|id| [comma, id]).collect();
+        id_pairs[0][0].to_mut().push_str(&suffix);
+        return Vec::new();
+    }
+    if let Some((present_form, _)) = present.pairs.first() {
+        return new_form.pairs(*present_form, ids);
+    }
+    match requested.comma {
+        Some(comma) => new_form.pairs(ListForm::Plain, &[ids.join(comma)]),
+        None => new_form.pairs(requested.pairs[0].0, ids),
     }
 }
 
@@ -120,126 +154,4 @@ fn replace_names_in_list(
 fn ids_in_place_of(value: &str, lookup: &mut Lookup<'_>) -> Result<Option<Vec<String>>, FilterErrorKind> {
     let text = decode(value);
     if lookup.is_id(&text) { Ok(None) } else { lookup.take_ids(text) }
-}
-
-/// The pairs of one list parameter.
-struct ListParameter<'a> {
-    pairs: Vec<(ListForm<'a>, Pair<'a>)>,
-    /// The comma of a list in one pair. Only a single pair without brackets is split at commas, because a name may
-    /// contain commas.
-    comma: Option<&'a str>,
-}
-
-impl<'a> ListParameter<'a> {
-    fn new(pairs: Vec<(ListForm<'a>, Pair<'a>)>) -> Self {
-        let comma = match &pairs[..] {
-            [(ListForm::Plain, pair)] => comma(pair.value),
-            _ => None,
-        };
-        Self { pairs, comma }
-    }
-
-    /// Returns the requested names of a label, or `None` if there is no such parameter. An unknown form is an error.
-    fn of_names(index: u8, pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterErrorKind> {
-        let mut found = Vec::new();
-        for pair in pairs {
-            if let Parameter::Names { label, form } = pair.parameter
-                && label == index
-            {
-                found.push((form.ok_or(FilterErrorKind::InvalidParameter)?, *pair));
-            }
-        }
-        Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
-    }
-
-    /// Returns the ids of a label that the query contains already.
-    fn of_ids(index: u8, pairs: &[Pair<'a>]) -> Self {
-        let mut found = Vec::new();
-        for pair in pairs {
-            if let Parameter::Ids { label, form } = pair.parameter
-                && label == index
-            {
-                found.push((form, *pair));
-            }
-        }
-        Self::new(found)
-    }
-
-    /// Ends the splitting at commas if the whole value is a text of the map.
-    fn join_if(&mut self, is_in_map: impl Fn(&str) -> bool) {
-        if self.comma.is_some() && is_in_map(&decode(self.pairs[0].1.value)) {
-            self.comma = None;
-        }
-    }
-
-    fn values(&self) -> impl Iterator<Item = &'a str> {
-        let list = self.comma.map(|_| items(self.pairs[0].1.value).map(|item| item.text));
-        let whole_values = if list.is_some() { &[] } else { &self.pairs[..] };
-        list.into_iter().flatten().chain(whole_values.iter().map(|(_, pair)| pair.value))
-    }
-
-    /// Returns the ids of all names, without those that the query contains already.
-    fn look_up(&self, lookup: &mut Lookup<'_>) -> Result<Vec<String>, FilterErrorKind> {
-        let mut found = Vec::new();
-        for value in self.values() {
-            let name = decode(value);
-            if name.is_empty() {
-                return Err(FilterErrorKind::EmptyName);
-            }
-            let Some(mut ids) = lookup.take_ids(name)? else {
-                let has_comma = self.comma.is_some() || comma(value).is_some();
-                return Err(FilterErrorKind::UnknownName { name: decode(value), has_comma });
-            };
-            found.append(&mut ids);
-        }
-        Ok(found)
-    }
-}
-
-/// The form of new pairs. Indexed pairs get the lowest indexes that no pair of the query has.
-struct NewForm<'a> {
-    /// The id member, of which the parameter is the plural.
-    id_member: &'a str,
-    used_indexes: HashSet<u64>,
-    next_index: u64,
-}
-
-impl<'a> NewForm<'a> {
-    fn new(id_member: &'a str, present: &ListParameter<'_>) -> Self {
-        let mut used_indexes = HashSet::new();
-        for (form, _) in &present.pairs {
-            if let ListForm::Brackets { index: Some(index), .. } = form {
-                used_indexes.insert(*index);
-            }
-        }
-        Self { id_member, used_indexes, next_index: 0 }
-    }
-
-    /// Returns a pair of this form for each value.
-    fn pairs<'p>(&mut self, form: ListForm<'_>, values: &[String]) -> Vec<Cow<'p, str>> {
-        let mut pairs = Vec::with_capacity(values.len());
-        for value in values {
-            let parameter = self.id_member;
-            let pair = match form {
-                ListForm::Plain => format!("{parameter}s={value}"),
-                ListForm::Brackets { open, index: None, close } => {
-                    format!("{parameter}s{open}{close}={value}")
-                }
-                ListForm::Brackets { open, index: Some(_), close } => {
-                    format!("{parameter}s{open}{}{close}={value}", self.take_index())
-                }
-            };
-            pairs.push(pair.into());
-        }
-        pairs
-    }
-
-    /// Returns the lowest index that is not used.
-    fn take_index(&mut self) -> u64 {
-        while self.used_indexes.contains(&self.next_index) {
-            self.next_index += 1;
-        }
-        self.next_index += 1;
-        self.next_index - 1
-    }
 }

@@ -154,7 +154,7 @@ fn query_longer_than_the_maximum_is_rejected_with_the_label_of_its_filter() {
 
 /// One name belongs to keys of both providers.
 #[test]
-fn name_stands_only_for_the_ids_of_the_provider() {
+fn name_of_two_providers_becomes_the_ids_of_the_path_provider() {
     let anthropic: Change = |names| names.provider = Some(Provider::Anthropic);
     let any: Change = |names| names.provider = None;
     becomes("api_key_names[]=checkout", "api_key_ids[]=key_1");
