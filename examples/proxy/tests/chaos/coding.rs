@@ -56,7 +56,7 @@ pub(crate) fn bombs() -> Vec<(&'static str, Vec<u8>)> {
 /// Compresses an object without an end. After a flush the compressed block can be repeated.
 fn bomb(coding: &str) -> Vec<u8> {
     const BLOCK: usize = 1 << 20;
-    let begun = br#"{"api_key_id":"key_const","x":""#;
+    let begun = br#"{"api_key_id":"idx_const","x":""#;
     let block = vec![b'x'; BLOCK];
     at_once(async {
         macro_rules! packed {

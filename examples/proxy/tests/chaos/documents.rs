@@ -22,7 +22,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("key_02", "say \"@GEN-@\" \\ ü 🗝"),
     ("key_03", "@GEN-@"),
     ("key_ü", "Zürich @GEN-@"),
-    ("key_const", "constant"),
+    ("idx_const", "constant"),
 ];
 
 /// Rows of a page. Each has the nonce, and most have an id.
@@ -35,7 +35,7 @@ const ROWS: &[&str] = &[
     r#"{"api_key_id":"key_x","api_key_name":"theirs","request":"@NONCE-MARK@","x":"PAD"}"#,
     r#"{"api\u005fkey_id":"key\u005f03","request":"@NONCE-MARK@","x":"\ud83d\udddd PAD"}"#,
     r#"{"request":"@NONCE-MARK@","x":"PAD","actor":{"type":"api_key","api_key_id":"key_\u00fc"}}"#,
-    r#"{"request":"@NONCE-MARK@","api_key_id":7,"o":{"api_key_id":"key_const"},"x":"PAD"}"#,
+    r#"{"request":"@NONCE-MARK@","api_key_id":7,"o":{"api_key_id":"idx_const"},"x":"PAD"}"#,
     r#"{"request":"@NONCE-MARK@","note":"\"api_key_id\":\"key_00\" is no member","x":"PAD"}"#,
     "{\n      \"request\": \"@NONCE-MARK@\",\n      \"api_key_id\": \"key_00\",\n      \"x\": \"PAD\"\n    }",
 ];

@@ -220,9 +220,9 @@ fn too_short(builder: &mut ScriptBuilder<'_>) -> Script {
 
 /// A second response without a request. It is sent with the first one, because later it would be the response to the next.
 fn two_responses(builder: &mut ScriptBuilder<'_>) -> Script {
-    let body = format!("{{\"api_key_id\":\"key_const\",\"nonce\":\"{}\"}}", builder.nonce);
+    let body = format!("{{\"api_key_id\":\"idx_const\",\"nonce\":\"{}\"}}", builder.nonce);
     let message = ScriptBuilder::with_content_length(builder.ok(), body.as_bytes()).repeat(2);
-    let named = body.replace("\"key_const\"", "\"key_const\",\"api_key_name\":\"constant\"");
+    let named = body.replace("\"idx_const\"", "\"idx_const\",\"api_key_name\":\"constant\"");
     Script::send(message).expect(200, Expected::bytes(named.into_bytes()))
 }
 
@@ -446,9 +446,9 @@ fn endless_1xx(_: &mut ScriptBuilder<'_>) -> Script {
 fn endless_rows(builder: &mut ScriptBuilder<'_>) -> Script {
     let headers = format!("{}connection: close\r\n", builder.ok());
     let (begun, more) = *builder.random.pick(&[
-        ("[0", ",{\"api_key_id\":\"key_const\",\"n\":1.10}"),
-        ("[{\"api_key_id\":\"key_const\"", ",\"n\":1.10"),
-        ("{\"api_key_id\":\"key_const\",\"x\":\"", "xxxxxxxxxx"),
+        ("[0", ",{\"api_key_id\":\"idx_const\",\"n\":1.10}"),
+        ("[{\"api_key_id\":\"idx_const\"", ",\"n\":1.10"),
+        ("{\"api_key_id\":\"idx_const\",\"x\":\"", "xxxxxxxxxx"),
         ("", "                "),
         ("", "{\"api_key_id\":"),
     ]);

@@ -60,7 +60,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("&group_by[]=model&group_by[]=api_key_name&limit=7", "&group_by[]=model&group_by[]=api_key_id&limit=7"),
     ("&group_by%5B%5D=api_key_name", "&group_by%5B%5D=api_key_id"),
     ("&x=%zz&y=%00&&=&%&+a+=b&group_by=api_key_id", "&x=%zz&y=%00&&=&%&+a+=b&group_by=api_key_id"),
-    ("&api_key_names[]=constant&limit=1", "&api_key_ids[]=key_const&limit=1"),
+    ("&api_key_names[]=constant&limit=1", "&api_key_ids[]=idx_const&limit=1"),
 ];
 
 impl Plan {

@@ -13,21 +13,27 @@ fn error(reply: &Reply) -> Value {
 #[tokio::test]
 async fn filter_by_name_reaches_the_upstream_as_ids() {
     let upstream = Upstream::rows().await;
-    let names =
-        KeyNames::new([("key_a", "Alpha"), ("key_1", "Secret Key"), ("key_2", "Secret Key")]).unwrap();
+    // The same names for the keys of both providers.
+    let keys = [("a", "Alpha"), ("1", "Secret Key"), ("2", "Secret Key")];
+    let ids = |prefix| keys.map(|(id, name)| (format!("{prefix}{id}"), name));
+    let names = KeyNames::new(ids("key_").into_iter().chain(ids("apikey_"))).unwrap();
     let proxy = Proxy::naming(names.into(), settings(&upstream.base()), limits()).await;
     for (query, translated) in [
         (
             "api_key_names%5B%5D=Alpha&api_key_names%5B%5D=Secret+Key",
-            "api_key_ids%5B%5D=key_a&api_key_ids%5B%5D=key_1&api_key_ids%5B%5D=key_2",
+            "api_key_ids%5B%5D=ID_a&api_key_ids%5B%5D=ID_1&api_key_ids%5B%5D=ID_2",
         ),
-        ("api_key_names=Alpha,Secret%20Key&x=%7e+", "api_key_ids=key_a,key_1,key_2&x=%7e+"),
+        ("api_key_names=Alpha,Secret%20Key&x=%7e+", "api_key_ids=ID_a,ID_1,ID_2&x=%7e+"),
         (
-            "group_by[]=api_key_name&api_key_names[]=Alpha&api_key_ids[]=key_1",
-            "group_by[]=api_key_id&api_key_ids[]=key_a&api_key_ids[]=key_1",
+            "group_by[]=api_key_name&api_key_names[]=Alpha&api_key_ids[]=other",
+            "group_by[]=api_key_id&api_key_ids[]=ID_a&api_key_ids[]=other",
         ),
     ] {
-        for tree in ["/v1/organization/usage/completions", "/v1/organizations/usage_report/messages"] {
+        for (tree, prefix) in [
+            ("/v1/organization/usage/completions", "key_"),
+            ("/v1/organizations/usage_report/messages", "apikey_"),
+        ] {
+            let translated = translated.replace("ID_", prefix);
             let reply = proxy.get(&format!("{tree}?{query}")).await;
             assert_eq!((reply.status.as_u16(), reply.text()), (200, NAMED));
             assert_eq!(upstream.last().uri.to_string(), format!("{tree}?{translated}"));
