@@ -69,7 +69,9 @@ fn public_types() -> BTreeSet<String> {
             names.extend(declared.and_then(|rest| rest.split([' ', '<', '(']).next()).map(str::to_owned));
         }
     }
-    names.into_iter().filter(|name| name.starts_with(char::is_uppercase)).collect()
+    // Modules and functions have no upper-case letter, and constants no lower-case one.
+    let is_type = |name: &String| name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase);
+    names.into_iter().filter(is_type).collect()
 }
 
 fn maps(shown: &mut Shown) {

@@ -25,7 +25,7 @@ impl RejectedFilter<'_> {
 
     /// True if an absent name belongs to no id. Otherwise the next map may contain the name.
     pub(crate) fn is_map_complete(&self) -> bool {
-        self.names.is_complete && self.names.section(&self.label.id).is_some()
+        self.names.is_complete_for(&self.label.id)
     }
 
     /// Returns the message about the reason, which names the label's parameter.
