@@ -62,7 +62,7 @@
 //! [`NamePosition::Replace`](settings::NamePosition::Replace), a name is also accepted in place of an id:
 //! `api_key_ids[]=checkout`.
 //!
-//! The response to a request with names has the header [`api-key-name-sent`](API_KEY_NAME_SENT), which contains the text
+//! The response to a request with names has the header [`api-key-name-sent`](outcome::API_KEY_NAME_SENT), which contains the text
 //! that was sent in their place. An error of the API about `api_key_id` can thus be understood.
 //!
 //! A filter that cannot be translated is rejected, because dropping it would widen the query. The layer sends an error
@@ -115,7 +115,6 @@ pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
-pub use naming::name_sent::API_KEY_NAME_SENT;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
 

@@ -10,9 +10,10 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_api_key_name::names::Labels;
+use tower_api_key_name::outcome::API_KEY_NAME_SENT;
 use tower_api_key_name::outcome::{Outcome, Refusal, ResponseState};
 use tower_api_key_name::settings::{ErrorForm, InsertNames, NamePosition};
-use tower_api_key_name::{API_KEY_NAME_SENT, ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 
 const COSTS: &str = "/v1/organization/costs";
 const REPORTS: [&str; 6] = [

@@ -13,9 +13,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_api_key_name::outcome::API_KEY_NAME_SENT;
 use tower_api_key_name::outcome::{Counts, Outcome, RequestContext, ResponseState, Skip};
 use tower_api_key_name::settings::Unmatched;
-use tower_api_key_name::{API_KEY_NAME_SENT, ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
+use tower_api_key_name::{ApiKeyNameLayer, KeyNames, ResponseBody, SharedKeyNames};
 
 use test_support::cases::{CASES, NAMES, naive};
 

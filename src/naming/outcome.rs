@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::{Extensions, Method, StatusCode, Uri};
 
+pub use super::name_sent::API_KEY_NAME_SENT;
 pub use crate::json::counts::Counts;
 
 /// The reason why a response in scope was left unchanged, wholly or from some byte on.

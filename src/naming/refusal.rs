@@ -93,7 +93,7 @@ fn default_response(
     let body = match form {
         ErrorForm::Anthropic => {
             let kind = if is_temporary { "api_error" } else { "invalid_request_error" };
-            format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}},"request_id":null}}"#)
+            format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{message}}}}}"#)
         }
         ErrorForm::OpenAi => {
             // The models of OpenAI's clients require all four members.

@@ -35,7 +35,7 @@ pub enum InsertNames {
 pub enum ErrorForm {
     /// `{"error":{"message":…,"type":…,"param":…,"code":…}}`
     OpenAi,
-    /// `{"type":"error","error":{"type":…,"message":…},"request_id":null}`
+    /// `{"type":"error","error":{"type":…,"message":…}}`, without a `request_id`, because no request was made.
     Anthropic,
 }
 

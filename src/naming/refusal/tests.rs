@@ -92,7 +92,7 @@ fn refusal_under_an_anthropic_path_has_anthropics_error_form() {
             let body = parse(&response);
             assert!(body["error"]["message"].as_str().unwrap().contains("'\"x\"'"));
             let expected = serde_json::json!({
-                "type": "error", "error": {"type": kind, "message": body["error"]["message"]}, "request_id": null
+                "type": "error", "error": {"type": kind, "message": body["error"]["message"]}
             });
             assert_eq!(body, expected);
         }

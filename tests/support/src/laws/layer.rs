@@ -21,9 +21,10 @@ use crate::documents;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::ScanError;
+use tower_api_key_name::outcome::API_KEY_NAME_SENT;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
 use tower_api_key_name::settings::InsertNames;
-use tower_api_key_name::{API_KEY_NAME_SENT, ApiKeyNameLayer, SharedKeyNames};
+use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
 /// Checks one exchange: bytes, headers, trailers, error and outcome are those that the laws require, for any frames; the
 /// hints are correct; and the outcome is reported once, even if the body is dropped early.
