@@ -1,8 +1,8 @@
 //! The speed of the amender and of the layer, divided by that of a baseline for the same bytes.
 //!
 //! The two sides of a line are measured in alternating turns, so that other load on the machine slows both. A line shows
-//! the median and the quartiles of the ratios; 1 is the speed of the baseline. The last line is a difference in
-//! nanoseconds.
+//! the median and the quartiles of the ratios; 1 is the speed of the baseline. The lines with a minus sign are differences
+//! in nanoseconds.
 //!
 //! All: `cargo bench --features _internal --bench ratios`.
 //! Some: behind `--`, parts of their names: `… --bench ratios -- irregular chunks`.
@@ -19,14 +19,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde_json::Value;
+use tower_api_key_name::_internal::rules::Rules;
+use tower_api_key_name::_internal::{self, Amender};
+use tower_api_key_name::names::Labels;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Snapshot};
 use tower_layer::Layer;
 
-use self::documents::{Document, ExpectedPage, IDS, RowKind, Size, Style, WHOLE, documents, names, snapshot};
+use self::documents::{
+    Document, ExpectedPage, IDS, RowKind, Size, Style, WHOLE, documents, ids, names, snapshot,
+};
 use self::engines::{
     ABSENT, FrameFeed, amend, amend_without_templates, amended, is_absent, keep_freed_memory,
     parse_and_print, parse_name_and_print, validate,
 };
+use test_support::default_rules;
 use test_support::service::{BenchClient, COSTS, FixedService, MODELS};
 
 const ROUNDS: usize = 21;
@@ -39,8 +45,16 @@ type Side = Box<dyn FnMut(u32) -> Duration>;
 struct Comparison {
     ours: Side,
     baseline: Side,
-    /// The number of bytes for a ratio of speeds; `None` for a difference of times.
-    bytes: Option<usize>,
+    unit: Unit,
+}
+
+/// The unit of a comparison.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// A ratio of speeds for this number of bytes.
+    Speed { bytes: usize },
+    /// A difference of times, of which each is divided by this number.
+    Time { count: u32 },
 }
 
 fn main() {
@@ -124,6 +138,18 @@ fn comparisons() -> Comparisons {
     }
     comparisons
         .push(("completions/compact/1m, 100,000 names ÷ 10 names".into(), Box::new(compare_with_few_names)));
+    comparisons.push((
+        "completions/compact/1m with one kind of id, four labels ÷ one label".into(),
+        Box::new(compare_with_one_label),
+    ));
+    comparisons.push((
+        "keys/compact/1m without ids, four labels ÷ one search".into(),
+        Box::new(compare_labels_with_search),
+    ));
+    comparisons.push((
+        "three named ids in a row − one, for each further id".into(),
+        Box::new(compare_with_one_id_per_row),
+    ));
     comparisons.push(("out of scope, layer over service − service".into(), Box::new(compare_with_service)));
     comparisons
 }
@@ -138,7 +164,7 @@ fn compare_with_validator(document: Document) -> Comparison {
     let same_page = page.clone();
     assert!(validate(&page.plain));
     Comparison {
-        bytes: Some(page.plain.len()),
+        unit: Unit::Speed { bytes: page.plain.len() },
         ours: checked_amender(page, default_names(), FrameFeed::WHOLE),
         baseline: timed(move || assert!(validate(black_box(&same_page.plain)))),
     }
@@ -172,7 +198,7 @@ fn compare_with_value(document: Document, round_trip: fn(&[u8]) -> String) -> Co
     let page = document.page();
     let same_page = page.clone();
     Comparison {
-        bytes: Some(page.plain.len()),
+        unit: Unit::Speed { bytes: page.plain.len() },
         ours: checked_amender(page, default_names(), FrameFeed::WHOLE),
         baseline: timed(move || drop(black_box(round_trip(black_box(&same_page.plain))))),
     }
@@ -198,7 +224,7 @@ fn compare_with_search(document: Document) -> Comparison {
     let finder = Finder::new(ABSENT);
     assert!(is_absent(&page, &finder));
     Comparison {
-        bytes: Some(page.len()),
+        unit: Unit::Speed { bytes: page.len() },
         ours: timed(move || named.call_and_drop()),
         baseline: timed(move || drop(black_box(bare.call(|frame| assert!(is_absent(&frame, &finder)))))),
     }
@@ -207,7 +233,7 @@ fn compare_with_search(document: Document) -> Comparison {
 fn compare_with_whole(document: Document, feed: FrameFeed) -> Comparison {
     let page = document.page();
     Comparison {
-        bytes: Some(page.plain.len()),
+        unit: Unit::Speed { bytes: page.plain.len() },
         ours: checked_amender(page.clone(), default_names(), feed),
         baseline: checked_amender(page, default_names(), FrameFeed::WHOLE),
     }
@@ -219,7 +245,7 @@ fn compare_with_few_names() -> Comparison {
     let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
     let page = document.page_of(100_000, &MANY);
     Comparison {
-        bytes: Some(page.plain.len()),
+        unit: Unit::Speed { bytes: page.plain.len() },
         ours: checked_amender(Arc::new(page), &MANY, FrameFeed::WHOLE),
         baseline: checked_amender(Arc::new(document.page_of(10, &FEW)), &FEW, FrameFeed::WHOLE),
     }
@@ -231,9 +257,93 @@ fn compare_with_service() -> Comparison {
     let mut named = BenchClient::new(layer.layer(FixedService::new(body.clone(), WHOLE)), MODELS);
     let mut bare = BenchClient::new(FixedService::new(body, WHOLE), MODELS);
     Comparison {
-        bytes: None,
+        unit: Unit::Time { count: 1 },
         ours: timed(move || named.call_and_drop()),
         baseline: timed(move || bare.call_and_drop()),
+    }
+}
+
+/// The rules for four labels, all of them active.
+fn four_labels() -> Rules {
+    let mut labels = Labels::default();
+    for member in ["project", "user", "workspace"] {
+        let (id, name) = (format!("{member}_id"), format!("{member}_name"));
+        labels = labels.with(&id, &name).expect("the members are different");
+    }
+    default_rules().with_labels(labels, 0..4)
+}
+
+/// Amends a page by these rules, and returns the number of named ids.
+fn amend_by(rules: &Rules, page: &Bytes, names: &Snapshot) -> u64 {
+    let write = |piece: Bytes| drop(black_box(piece));
+    let (counts, error) =
+        _internal::amend(rules, names, &Arc::default(), [black_box(page).clone()], false, write);
+    assert!(error.is_none());
+    counts.named
+}
+
+/// A page whose only ids are those of keys, with four labels and with one.
+fn compare_with_one_label() -> Comparison {
+    let document = Document::new(RowKind::Completions, Style::Compact, 1 << 20);
+    let text = String::from_utf8(document.page().plain.to_vec()).expect("a page is UTF-8");
+    let page = Bytes::from(text.replace("project_id", "project_no").replace("user_id", "user_no"));
+    let same_page = page.clone();
+    let rules = four_labels();
+    let named_count = amend_by(&default_rules(), &page, default_names());
+    assert!(named_count > 1_000 && amend_by(&rules, &page, default_names()) == named_count);
+    Comparison {
+        unit: Unit::Speed { bytes: page.len() },
+        ours: timed(move || assert!(amend_by(&rules, &page, default_names()) > 0)),
+        baseline: timed(move || assert!(amend_by(&default_rules(), &same_page, default_names()) > 0)),
+    }
+}
+
+/// The amender for a body without ids, and one search.
+fn compare_labels_with_search() -> Comparison {
+    let page = Document::new(RowKind::Keys, Style::Compact, 1 << 20).page().plain.clone();
+    let same_page = page.clone();
+    let rules = four_labels();
+    let finder = Finder::new(ABSENT);
+    let pass_through = move || {
+        let mut amender = Amender::new(rules.clone(), default_names().clone(), Arc::default());
+        amender.push(black_box(&page).clone());
+        amender.finish();
+        assert!(
+            amender.scanned() == 0 && amender.next_chunk().is_some_and(|chunk| chunk.len() == page.len())
+        );
+    };
+    Comparison {
+        unit: Unit::Speed { bytes: same_page.len() },
+        ours: timed(pass_through),
+        baseline: timed(move || assert!(is_absent(black_box(&same_page), &finder))),
+    }
+}
+
+/// A page of rows with the ids of a key, a project and a user, with the four labels and with one.
+fn compare_with_one_id_per_row() -> Comparison {
+    const ROWS: u32 = 4_000;
+    let section = |prefix: &'static str| {
+        (0..IDS).map(move |nth| (format!("{prefix}_{nth:020}"), format!("{prefix} {nth}")))
+    };
+    let map = names(0..IDS).with_section("project_id", section("proj"));
+    let map = map.and_then(|map| map.with_section("user_id", section("user"))).expect("the ids are valid");
+    let snapshot = SharedKeyNames::new(map).snapshot();
+    let mut rows = Vec::new();
+    for (nth, key) in (0..u64::from(ROWS)).zip(ids(IDS)) {
+        let (project, user) = (nth * 7 % IDS, nth * 11 % IDS);
+        rows.push(format!(
+            r#"{{"object":"organization.usage.completions.result","input_tokens":{nth},"output_tokens":{project},"project_id":"proj_{project:020}","user_id":"user_{user:020}","api_key_id":"{key}","model":"gpt-4o-2024-08-06"}}"#
+        ));
+    }
+    let page = Bytes::from(format!("[{}]", rows.join(",")));
+    let (same_page, same_snapshot) = (page.clone(), snapshot.clone());
+    let rules = four_labels();
+    assert_eq!(amend_by(&default_rules(), &page, &snapshot), u64::from(ROWS));
+    assert_eq!(amend_by(&rules, &page, &snapshot), 3 * u64::from(ROWS));
+    Comparison {
+        unit: Unit::Time { count: 2 * ROWS },
+        ours: timed(move || assert!(amend_by(&rules, &page, &snapshot) > 0)),
+        baseline: timed(move || assert!(amend_by(&default_rules(), &same_page, &same_snapshot) > 0)),
     }
 }
 
@@ -267,17 +377,18 @@ impl Comparison {
         let rounds = || our_times.iter().zip(&baseline_times);
         let our_median = Quartiles::of(our_times.clone()).median;
         let baseline_median = Quartiles::of(baseline_times.clone()).median;
-        match self.bytes {
-            Some(bytes) => {
+        match self.unit {
+            Unit::Speed { bytes } => {
                 let speed = |seconds: f64| format!("{:.2} GB/s", bytes as f64 / seconds / 1e9);
                 let ratios = rounds().map(|(ours, baseline)| baseline / ours).collect();
                 let Quartiles { lower, median, upper } = Quartiles::of(ratios);
                 let columns = format!("{:>10}{:>12}", speed(our_median), speed(baseline_median));
                 format!("{columns}{median:>8.2}  {lower:.2}–{upper:.2}")
             }
-            None => {
-                let nanoseconds = |seconds: f64| format!("{:.1} ns", seconds * 1e9);
-                let differences = rounds().map(|(ours, baseline)| (ours - baseline) * 1e9).collect();
+            Unit::Time { count } => {
+                let nanoseconds = |seconds: f64| format!("{:.1} ns", seconds * 1e9 / f64::from(count));
+                let difference = |(ours, baseline): (&f64, &f64)| (ours - baseline) * 1e9 / f64::from(count);
+                let differences = rounds().map(difference).collect();
                 let Quartiles { lower, median, upper } = Quartiles::of(differences);
                 let columns = format!("{:>10}{:>12}", nanoseconds(our_median), nanoseconds(baseline_median));
                 format!("{columns}{median:>8.1}  {lower:.1}–{upper:.1}")

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use test_support::cases::{CASES, naive};
 use test_support::default_rules;
-use test_support::laws::amend::{Amended, snapshot};
+use test_support::laws::amend::{Amended, labels, snapshot};
 use test_support::unstructured::split_at_offsets;
 use tower_api_key_name::_internal;
-use tower_api_key_name::_internal::rules::{Rules, Unmatched};
+use tower_api_key_name::_internal::rules::{NamePosition, Prefer, Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
@@ -85,6 +85,260 @@ fn unmatched_setting_changes_the_values_without_a_name() {
         );
         assert_eq!(String::from_utf8(amended.output).unwrap(), expected, "{unmatched:?} {null_as_unmatched}");
     }
+}
+
+// === Labels ===
+
+/// The default rules with all labels of the oracle.
+fn all_labels() -> Rules {
+    default_rules().with_labels(labels(), 0..4)
+}
+
+/// Checks the output and the counts of a body at every division into two chunks and in single bytes, buffered and
+/// streamed. A body without a change has the output `""`.
+fn check_at_every_split(rules: &Rules, body: &str, expected: &str, counts: [u64; 4]) {
+    let expected = if expected.is_empty() { body } else { expected };
+    let mut divisions = vec![single_bytes(body.as_bytes())];
+    divisions.extend((0..=body.len()).map(|at| split_at_offsets(body.as_bytes(), &[at])));
+    for chunks in divisions {
+        for streams in [false, true] {
+            let amended = Amended::of(&chunks, &snapshot(), rules, streams);
+            assert_eq!(String::from_utf8_lossy(&amended.output), expected, "{chunks:?}");
+            assert_eq!((amended.counts, amended.error), (counts, None), "{body}");
+        }
+    }
+}
+
+#[test]
+fn labels_of_one_object_get_their_names_in_any_order() {
+    let members = [
+        (r#""api_key_id":"key_1""#, r#","api_key_name":"x""#),
+        (r#""project_id" : "proj_1""#, r#","project_name" : "storefront""#),
+        (r#""user_id":"user_1""#, r#","user_name":"proj_1""#),
+    ];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let ids = order.map(|index| members[index].0);
+        let named = order.map(|index| [members[index].0, members[index].1].concat());
+        let body = format!("[{{{},\"n\":1}}]", ids.join(","));
+        check_at_every_split(
+            &all_labels(),
+            &body,
+            &format!("[{{{},\"n\":1}}]", named.join(",")),
+            [3, 0, 0, 0],
+        );
+    }
+}
+
+#[test]
+fn same_id_of_two_labels_gets_the_name_of_each_section() {
+    check_at_every_split(
+        &all_labels(),
+        r#"{"project_id":"key_1","api_key_id":"key_1"}"#,
+        r#"{"project_id":"key_1","project_name":"a \"project\"","api_key_id":"key_1","api_key_name":"x"}"#,
+        [2, 0, 0, 0],
+    );
+}
+
+#[test]
+fn label_without_a_section_has_only_unmatched_ids() {
+    check_at_every_split(
+        &all_labels(),
+        r#"{"workspace_id":"key_1","user_id":"proj_1"}"#,
+        r#"{"workspace_id":"key_1","workspace_name":"unknown","user_id":"proj_1","user_name":"unknown"}"#,
+        [0, 2, 0, 0],
+    );
+}
+
+#[test]
+fn native_names_of_two_labels_are_replaced_on_either_side() {
+    check_at_every_split(
+        &all_labels(),
+        r#"{"project_id":"proj_1","api_key_name":"a","api_key_id":"key_1","project_name":"storefront","user_name":"u"}"#,
+        r#"{"project_id":"proj_1","api_key_name":"x","api_key_id":"key_1","project_name":"storefront","user_name":"u"}"#,
+        [2, 0, 0, 0],
+    );
+    // The native names are kept for each label, in whatever order the labels began.
+    check_at_every_split(
+        &all_labels(),
+        r#"{"api_key_id":"key_1","project_name":"old","api_key_name":"x","project_id":"proj_1"}"#,
+        r#"{"api_key_id":"key_1","project_name":"storefront","api_key_name":"x","project_id":"proj_1"}"#,
+        [2, 0, 0, 0],
+    );
+}
+
+#[test]
+fn native_name_equal_to_that_of_the_map_is_no_change_beside_another_label() {
+    // The native name of the first label is kept after that of the second.
+    let body =
+        r#"{"api_key_id":"key_1","project_name":"storefront","api_key_name":"x","project_id":"proj_1"}"#;
+    let mut amender = _internal::Amender::new(all_labels(), snapshot(), Arc::default());
+    amender.push(Bytes::from(body));
+    assert!(amender.scan_batch());
+    amender.finish();
+    assert_eq!((amender.counts().named, amender.is_changed()), (2, false));
+}
+
+#[test]
+fn duplicate_of_one_label_does_not_skip_another_label() {
+    check_at_every_split(
+        &all_labels(),
+        r#"{"project_id":"proj_1","api_key_id":"key_1","project_id":"proj_1"}"#,
+        r#"{"project_id":"proj_1","api_key_id":"key_1","api_key_name":"x","project_id":"proj_1"}"#,
+        [1, 0, 0, 1],
+    );
+}
+
+#[test]
+fn labels_in_the_value_of_an_id_are_named() {
+    check_at_every_split(
+        &all_labels(),
+        r#"{"project_id":{"user_id":"user_1","project_id":"proj_1","api_key_id":null},"user_id":"user_3"}"#,
+        r#"{"project_id":{"user_id":"user_1","user_name":"proj_1","project_id":"proj_1","project_name":"storefront","api_key_id":null,"api_key_name":null},"user_id":"user_3","user_name":"storefront"}"#,
+        [3, 0, 2, 0],
+    );
+}
+
+#[test]
+fn label_that_is_not_active_is_neither_named_nor_counted() {
+    let body = r#"{"api_key_id":{"user_id":"user_1","user_name":1},"user_id":"user_1","project_id":"proj_1","user_id":2}"#;
+    check_at_every_split(
+        &default_rules().with_labels(labels(), [1]),
+        body,
+        &body.replace(r#""proj_1""#, r#""proj_1","project_name":"storefront""#),
+        [1, 0, 0, 0],
+    );
+    check_at_every_split(
+        &default_rules().with_labels(labels(), [0]),
+        body,
+        &body.replace("},", r#"},"api_key_name":null,"#),
+        [0, 0, 1, 0],
+    );
+}
+
+#[test]
+fn templates_of_a_body_with_other_labels_change_nothing() {
+    let row = r#"{"api_key_id":"key_1","project_id":"proj_1","user_id":"user_1"}"#;
+    let body = format!("[{}]", vec![row; 20].join(","));
+    let templates = Arc::default();
+    for active in [vec![0], vec![0, 1, 2], vec![1], vec![0, 1, 2]] {
+        let rules = default_rules().with_labels(labels(), active);
+        let alone = Amended::of(&[body.as_bytes()], &snapshot(), &rules, false);
+        assert_eq!(Amended::with(&templates, &[body.as_bytes()], &snapshot(), &rules, false), alone);
+    }
+}
+
+#[test]
+fn null_of_another_label_than_keys_inserts_nothing_unless_set() {
+    let body = r#"[{"project_id":null,"api_key_id":null},{"project_id":7,"project_name":null}]"#;
+    let with = |insert_null, null_as_unmatched| Rules { insert_null, null_as_unmatched, ..all_labels() };
+    let expected = |of_project: &str, of_key: &str| {
+        format!(
+            r#"[{{"project_id":null{of_project},"api_key_id":null,"api_key_name":{of_key}}},{{"project_id":7,"project_name":null}}]"#
+        )
+    };
+    for (rules, expected) in [
+        (with(false, false), expected("", "null")),
+        (with(false, true), expected("", "\"unknown\"")),
+        (with(true, false), expected(r#","project_name":null"#, "null")),
+        (with(true, true), expected(r#","project_name":"unknown""#, "\"unknown\"")),
+    ] {
+        check_at_every_split(&rules, body, &expected, [0, 0, 3, 0]);
+    }
+}
+
+#[test]
+fn white_space_of_62_kinds_is_repeated_for_each_label() {
+    let row = |len: usize| {
+        let gap = " ".repeat(len);
+        format!("{{\"api_key_id\":{gap}\"key_1\",\"project_id\":{gap}\"proj_1\"}}")
+    };
+    let rows: Vec<_> = (0..70).map(row).collect();
+    let body = format!("[{}]", rows.join(","));
+    let output = String::from_utf8(streamed(&[body.as_bytes()], &all_labels()).output).unwrap();
+    for name in ["\"api_key_name\": ", "\"project_name\": "] {
+        assert_eq!(output.matches(name).count(), 62, "{name}");
+    }
+}
+
+#[test]
+fn edits_of_another_label_count_against_the_window() {
+    let inner = r#"{"project_id":"proj_1"}"#;
+    let body = format!(r#"{{"api_key_id":"key_1","rows":[{inner},{inner}]}}"#);
+    let id_end = r#"{"api_key_id":"key_1""#.len();
+    let window = body.len() - id_end + 3 * 40;
+    for (window, counts) in [(window, [3, 0, 0, 0]), (window - 1, [2, 0, 0, 1])] {
+        let rules = naive::Rules { window, active: [true; 4], ..Default::default() };
+        let (expected, _) = naive::amend(body.as_bytes(), rules);
+        let rules = Rules { window: window as u64, ..all_labels() };
+        let amended = streamed(&single_bytes(body.as_bytes()), &rules);
+        assert_eq!(amended.counts, counts);
+        assert_eq!(String::from_utf8_lossy(&amended.output), String::from_utf8_lossy(&expected));
+    }
+}
+
+// === Position and preference ===
+
+fn replacing() -> Rules {
+    Rules { position: NamePosition::Replace, ..all_labels() }
+}
+
+#[test]
+fn name_in_place_of_an_id_replaces_exactly_its_value() {
+    let body =
+        r#"[{"api_key_id" : "key_1" ,"project_id":"proj\u005f1","user_id":"user_1"},{"api_key_id":"key_b"}]"#;
+    let expected = r#"[{"api_key_id" : "x" ,"project_id":"storefront","user_id":"proj_1"},{"api_key_id":"say \"hi\" \\ bye"}]"#;
+    check_at_every_split(&replacing(), body, expected, [4, 0, 0, 0]);
+}
+
+#[test]
+fn id_without_a_name_stays_in_its_place() {
+    let body = r#"[{"api_key_id":"key_x"},{"api_key_id":null,"project_id":7},{"api_key_id":["key_1"]}]"#;
+    for (insert_null, unmatched) in [(false, Unmatched::Unknown), (true, Unmatched::Null)] {
+        let rules = Rules { insert_null, unmatched, null_as_unmatched: insert_null, ..replacing() };
+        check_at_every_split(&rules, body, "", [0, 1, 3, 0]);
+    }
+}
+
+#[test]
+fn native_name_beside_a_replaced_id_stays() {
+    let body = r#"{"api_key_name":"a","api_key_id":"key_1","api_key_name":"b"}"#;
+    check_at_every_split(&replacing(), body, &body.replace("key_1", "x"), [1, 0, 0, 0]);
+}
+
+#[test]
+fn name_that_is_an_id_does_not_take_the_place_of_another_id() {
+    let body = r#"{"project_id":"proj_2","user_id":"user_1"}"#;
+    check_at_every_split(&replacing(), body, &body.replace("user_1", "proj_1"), [1, 0, 0, 1]);
+}
+
+#[test]
+fn id_that_occurs_twice_is_not_replaced() {
+    let body = r#"{"api_key_id":"key_1","api_key_id":"key_1","project_id":"proj_1"}"#;
+    check_at_every_split(&replacing(), body, &body.replace("proj_1", "storefront"), [1, 0, 0, 1]);
+}
+
+#[test]
+fn ids_in_the_value_of_an_id_are_replaced() {
+    let body = r#"{"api_key_id":{"api_key_id":"key_1","project_id":"proj_1"}}"#;
+    let expected = r#"{"api_key_id":{"api_key_id":"x","project_id":"storefront"}}"#;
+    check_at_every_split(&replacing(), body, expected, [2, 0, 1, 0]);
+}
+
+#[test]
+fn output_before_an_id_that_may_be_replaced_is_settled() {
+    let start = r#"[{"api_key_id":"key_1"},{"a":1,"api_key_id":"#;
+    let mut amender = _internal::Amender::new(replacing(), snapshot(), Arc::default());
+    amender.push(Bytes::from(format!("{start}\"key_1\"")));
+    assert!(amender.scan_batch());
+    let chunks: Vec<_> = std::iter::from_fn(|| amender.next_chunk()).collect();
+    assert_eq!(chunks.concat(), start.replace("key_1", "x").as_bytes());
+}
+
+#[test]
+fn upstream_name_is_preferred_for_each_label() {
+    let body = r#"[{"api_key_name":"a","api_key_id":"key_1","project_id":"proj_1","user_id":"user_1","user_name":null},{"api_key_id":"key_1"}]"#;
+    let expected = r#"[{"api_key_name":"a","api_key_id":"key_1","project_id":"proj_1","project_name":"storefront","user_id":"user_1","user_name":null},{"api_key_id":"key_1","api_key_name":"x"}]"#;
+    check_at_every_split(&Rules { prefer: Prefer::Upstream, ..all_labels() }, body, expected, [4, 0, 0, 0]);
 }
 
 // === Bounds ===

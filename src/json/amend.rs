@@ -8,11 +8,11 @@
 //!
 //! `frames` buffers the body. The scanner sends the id and name members of each frame to `sink`, which looks the ids up
 //! and queues `edits`; an edit is the insertion of a member, which starts with one of the `prefixes`, or the replacement
-//! of a native name. `objects` decides each object at its closing brace, because the other member may come before or
-//! after. `unmatched` collects the ids without a name. `output` applies the edits to the frames.
+//! of a native name or of an id. `objects` decides each object at its closing brace, and each label in it for itself,
+//! because the other member may come before or after. `unmatched` collects the ids without a name. `output` applies the edits to the frames.
 //!
-//! The output before the first undecided edit is *settled*: it can no longer change. An object that is undecided for
-//! more than the window stays unchanged. All decisions depend on byte offsets, never on the ends of frames.
+//! The output before the first undecided edit is *settled*: it can no longer change. A label that is undecided in an
+//! object for more than the window stays unchanged there. All decisions depend on byte offsets, never on the ends of frames.
 
 mod edits;
 mod frames;
@@ -58,13 +58,15 @@ impl Amender {
     /// Creates the amender of a body whose ids get their names from `snapshot`. `templates` are shared with the amenders
     /// of other bodies.
     pub fn new(rules: Rules, snapshot: Snapshot, templates: Arc<TemplateCache>) -> Self {
+        let prefilter = Some(Prefilter::new(&rules));
+        let objects = Objects::new(rules, &snapshot);
         Self {
             snapshot,
             templates,
-            prefilter: Some(Prefilter::default()),
+            prefilter,
             scanner: Scanner::new(),
             frames: FrameBuffer::default(),
-            objects: Objects::new(rules),
+            objects,
             error: None,
             settled: Some(0),
         }
@@ -183,10 +185,12 @@ impl Amender {
         mem::take(&mut self.objects.unmatched.new)
     }
 
-    /// The settled ids with a name that are not written yet: the offset of the edit, the id and the name.
+    /// The settled ids of keys with a name that are not written yet: the offset of the edit, the id and the name.
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
-        self.objects.edits.settled().filter_map(|edit| {
+        // The names of other labels, such as that of the users, may be personal data.
+        let of_keys = self.objects.edits.settled().filter(|edit| edit.label == 0);
+        of_keys.filter_map(|edit| {
             let NewValue::Name(entry) = edit.value else { return None };
             let (id, name) = self.snapshot.entries.pair(crate::names::KEYS, entry);
             Some((edit.at, id, name))

@@ -1,64 +1,93 @@
 //! A search that finds out whether a body can contain an id at all.
 //!
-//! The name of the id member is plain text. JSON can write it in two ways: as it is, or with `\u00` escapes. A
-//! body with neither contains no id and is not scanned. Both texts are also found across two or more chunks.
+//! The name of an id member is plain text. JSON can write it in two ways: as it is, or with `\u00` escapes. A body
+//! with neither contains no id and is not scanned. The texts are also found across two or more chunks.
 
 use memchr::{memchr, memmem};
 
-use crate::names::KEY_ID as ID;
+use super::rules::Rules;
+use crate::names::{LabelSet, Labels};
 
-/// The start of every escape that can replace a character of the member name.
+/// The start of every escape that can replace a character of a member name.
 const ESCAPE: &[u8] = b"\\u00";
 
-/// The most bytes of a text that can be in the chunks before its last byte. The id's name is the longer text.
-const MAX_SEAM: usize = ID.len() - 1;
-
-/// A search for the id's member name over the chunks of one body.
-#[derive(Debug, Default)]
+/// A search for the id members of the active labels over the chunks of one body.
+#[derive(Debug)]
 pub struct Prefilter {
-    /// The last bytes of the chunks so far, at most [`MAX_SEAM`].
+    labels: Labels,
+    active: LabelSet,
+    /// The most bytes of a text that can be in the chunks before its last byte.
+    max_seam_len: usize,
+    /// The last bytes of the chunks so far, at most `max_seam_len`.
     seam: Vec<u8>,
 }
 
 impl Prefilter {
-    /// Returns true if this chunk, or its seam with the chunks before, may contain the id's member name.
+    /// Creates a search for the labels that are active by these rules.
+    pub fn new(rules: &Rules) -> Self {
+        let text_lens = rules.labels.list().iter().map(|label| label.id.len());
+        let max_text_len = text_lens.fold(ESCAPE.len(), usize::max);
+        Self {
+            labels: rules.labels.clone(),
+            active: rules.active,
+            max_seam_len: max_text_len - 1,
+            seam: Vec::new(),
+        }
+    }
+
+    /// Returns true if this chunk, or its seam with the chunks before, may contain the name of an id member.
     pub fn finds(&mut self, chunk: &[u8]) -> bool {
-        if can_contain_id(chunk) {
+        if self.can_contain_id(chunk) {
             return true;
         }
-        self.seam.extend_from_slice(&chunk[..chunk.len().min(MAX_SEAM)]);
-        if can_contain_id(&self.seam) {
+        let max_seam_len = self.max_seam_len;
+        self.seam.extend_from_slice(&chunk[..chunk.len().min(max_seam_len)]);
+        if self.can_contain_id(&self.seam) {
             return true;
         }
-        if chunk.len() >= MAX_SEAM {
+        if chunk.len() >= max_seam_len {
             self.seam.clear();
-            self.seam.extend_from_slice(&chunk[chunk.len() - MAX_SEAM..]);
+            self.seam.extend_from_slice(&chunk[chunk.len() - max_seam_len..]);
         } else {
-            let surplus = self.seam.len().saturating_sub(MAX_SEAM);
+            let surplus = self.seam.len().saturating_sub(max_seam_len);
             self.seam.drain(..surplus);
         }
         false
     }
-}
 
-fn can_contain_id(bytes: &[u8]) -> bool {
-    // A search for one byte is faster than one for four, and most bodies have no backslash.
-    memmem::find(bytes, ID.as_bytes()).is_some()
-        || memchr(ESCAPE[0], bytes).is_some_and(|at| memmem::find(&bytes[at..], ESCAPE).is_some())
+    fn can_contain_id(&self, bytes: &[u8]) -> bool {
+        for (index, label) in self.labels.list().iter().enumerate() {
+            let is_active = self.active.contains(index as u8);
+            if is_active && memmem::find(bytes, label.id.as_bytes()).is_some() {
+                return true;
+            }
+        }
+        // A search for one byte is faster than one for four, and most bodies have no backslash.
+        memchr(ESCAPE[0], bytes).is_some_and(|at| memmem::find(&bytes[at..], ESCAPE).is_some())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Prefilter;
+    use super::*;
+
+    /// Three labels, of which the second is not active.
+    fn prefilter() -> Prefilter {
+        let labels = Labels::default().with("user_id", "user_name").unwrap();
+        let labels = labels.with("service_account_id", "service_account_name").unwrap();
+        let mut active = LabelSet::KEYS;
+        active.insert(2);
+        Prefilter::new(&Rules { labels, active, ..Rules::new(0) })
+    }
 
     fn finds<'a>(mut chunks: impl Iterator<Item = &'a [u8]>) -> bool {
-        let mut prefilter = Prefilter::default();
+        let mut prefilter = prefilter();
         chunks.any(|chunk| prefilter.finds(chunk))
     }
 
     #[test]
-    fn prefilter_finds_both_texts_across_seams() {
-        for body in [&b"{\"api_key_id\":1}"[..], b"{\"\\u0061\":1}"] {
+    fn prefilter_finds_each_text_across_seams() {
+        for body in [&b"{\"api_key_id\":1}"[..], b"{\"\\u0061\":1}", b"{\"service_account_id\":1}"] {
             for size in 1..=body.len() {
                 assert!(finds(body.chunks(size)), "chunks of {size} bytes");
             }
@@ -67,9 +96,14 @@ mod tests {
 
     #[test]
     fn prefilter_finds_nothing_in_similar_text() {
-        let body = b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2, \"\\\\\":\"u00\"}";
+        let body = b"{\"api_key_name\":1,\"\\u1234\":\"api_key_\", \"id\":2, \"\\\\\":\"u00\",\"service_account\":3}";
         for size in 1..=body.len() {
             assert!(!finds(body.chunks(size)), "chunks of {size} bytes");
         }
+    }
+
+    #[test]
+    fn label_that_is_not_active_is_not_searched() {
+        assert!(!finds(b"{\"user_id\":1}".chunks(100)));
     }
 }

@@ -70,4 +70,14 @@ impl Rules {
             window,
         }
     }
+
+    /// Sets the labels, and the indexes of those that are active.
+    #[cfg(feature = "_internal")]
+    pub fn with_labels(self, labels: Labels, indexes: impl IntoIterator<Item = u8>) -> Self {
+        let mut active = LabelSet::default();
+        for index in indexes {
+            active.insert(index);
+        }
+        Self { labels, active, ..self }
+    }
 }

@@ -6,7 +6,7 @@ use super::prefixes::{Prefix, Prefixes};
 use crate::KeyNames;
 use crate::json::counts::{Counts, IdResult};
 use crate::json::rules::Unmatched;
-use crate::names::EntryRef;
+use crate::names::{EntryRef, Labels};
 
 /// Bytes charged for one pending edit: its size and its part of the queue's spare capacity.
 pub(super) const EDIT_CHARGE: u64 = size_of::<Edit>() as u64 * 5 / 4;
@@ -61,7 +61,7 @@ impl From<Unmatched> for NewValue {
     }
 }
 
-/// An insertion after an id, or a replacement of a native name.
+/// An insertion after an id, or a replacement of a native name or of an id.
 ///
 /// It is queued when its position is reached. Its value may change until its object is decided.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,8 @@ pub(super) struct Edit {
     pub(super) at: u64,
     /// The number of input bytes that are replaced.
     pub(super) replaced: u64,
+    /// The index of the label.
+    pub(super) label: u8,
     pub(super) prefix: Prefix,
     pub(super) value: NewValue,
     /// The result for the id, if the edit belongs to an id.
@@ -98,6 +100,11 @@ pub(super) struct Edits {
 }
 
 impl Edits {
+    /// Creates an empty queue for the names of these labels.
+    pub(super) fn new(labels: &Labels) -> Self {
+        Self { prefixes: Prefixes::new(labels), ..Self::default() }
+    }
+
     /// Appends an edit and returns its number.
     #[inline(always)]
     pub(super) fn push(&mut self, edit: Edit) -> u64 {
@@ -157,7 +164,7 @@ impl Edits {
                 self.counts.add(result);
             }
             if edit.value != NewValue::Unchanged {
-                let inserted_len = self.prefixes.bytes(edit.prefix).len() + edit.value.len();
+                let inserted_len = self.prefixes.bytes(edit.label, edit.prefix).len() + edit.value.len();
                 self.growth += inserted_len as i64 - edit.replaced as i64;
                 self.replaced_to = edit.at + edit.replaced;
                 self.is_changed = true;
@@ -191,7 +198,7 @@ impl Edits {
     /// The text that an edit writes: the start of the member and its value.
     #[inline(always)]
     pub(super) fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
-        (self.prefixes.bytes(edit.prefix), edit.value.json(names))
+        (self.prefixes.bytes(edit.label, edit.prefix), edit.value.json(names))
     }
 
     /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.

@@ -1,39 +1,52 @@
-//! The open objects with an id or a name, and the decision about each of them.
+//! The open objects with an id or a name, and the decision about each label in them.
+
+use std::ops::Range;
 
 use super::edits::{EDIT_CHARGE, Edit, Edits, NewValue};
 use super::prefixes::Prefix;
 use super::unmatched::UnmatchedIds;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
-use crate::json::rules::Rules;
+use crate::json::rules::{NamePosition, Prefer, Rules};
 use crate::json::scan::Member;
 
-/// An open object that contains an id or a name.
+/// The members of one label in an open object.
 #[derive(Debug, Default)]
-pub(super) struct OpenObject {
+pub(super) struct OpenLabel {
+    /// The depth of the object.
     pub(super) depth: usize,
+    /// The index of the label.
+    pub(super) label: u8,
     /// The number of id members. Two and more have the same meaning.
     pub(super) id_count: u8,
     /// The number of name members.
     pub(super) name_count: u8,
-    /// The member whose value is being scanned.
-    pub(super) current: Option<Member>,
     /// The offset and the number of the first edit.
     pub(super) first_edit: Option<(u64, u64)>,
     pub(super) id_edit: Option<u64>,
     pub(super) name_edit: Option<u64>,
-    /// The prefix for the id's edit, while the id's value is being scanned.
-    pub(super) prefix: Prefix,
-    /// The awaited depth at the start of the object.
-    pub(super) outer_awaited: Option<usize>,
-    /// The start of the native name in [`Objects::native_names`], if it is a string of a possible length.
-    pub(super) native_name_start: Option<usize>,
-    /// The object stays unchanged.
+    /// The native name in [`Objects::native_names`], if it is a string of a possible length.
+    pub(super) native_name: Option<Range<usize>>,
+    /// The length of [`Objects::native_names`] before the first member.
+    pub(super) native_names_start: usize,
+    /// The members stay unchanged.
     pub(super) is_skipped: bool,
 }
 
-impl OpenObject {
-    /// True if the bytes and the edits from the object's first edit to the input offset `at` exceed the window.
+/// The value of an id or a name that is being scanned.
+#[derive(Debug)]
+pub(super) struct OpenValue {
+    pub(super) member: Member,
+    /// The depth of the object with the member.
+    pub(super) depth: usize,
+    /// The index of the member's label in [`Objects::open`].
+    pub(super) open_index: usize,
+    /// The prefix for the edit of an id.
+    pub(super) prefix: Prefix,
+}
+
+impl OpenLabel {
+    /// True if the bytes and the edits from the first edit to the input offset `at` exceed the window.
     #[inline(always)]
     pub(super) fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {
         let Some((first_offset, first_number)) = self.first_edit else { return false };
@@ -41,7 +54,7 @@ impl OpenObject {
         at - first_offset + edit_count * EDIT_CHARGE > window
     }
 
-    /// Leaves the object unchanged.
+    /// Leaves the members unchanged.
     fn skip(&mut self, edits: &mut Edits) {
         self.is_skipped = true;
         if let Some(id_edit) = edits.unsettled(self.id_edit) {
@@ -55,15 +68,18 @@ impl OpenObject {
 
     /// Replaces the native name with the name from the map, which is no longer inserted after the id.
     ///
-    /// The native name stays if the map has no name for the id, or the same name.
-    fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames) {
+    /// The native name stays if it is preferred, or if the map has no name for the id, or the same name.
+    fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames, prefer: Prefer) {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
         let new_value = std::mem::take(&mut id_edit.value);
         let NewValue::Name(entry) = new_value else { return };
+        if prefer == Prefer::Upstream {
+            return;
+        }
         let json = names.entries.json(entry);
         let json_without_quotes = &json[1..json.len() - 1];
-        let is_same =
-            self.native_name_start.is_some_and(|start| native_names[start..] == *json_without_quotes);
+        let native_name = self.native_name.as_ref();
+        let is_same = native_name.is_some_and(|range| native_names[range.clone()] == *json_without_quotes);
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = new_value;
         }
@@ -74,85 +90,148 @@ impl OpenObject {
 #[derive(Debug)]
 pub(super) struct Objects {
     pub(super) rules: Rules,
+    /// The section of the map for each label, if the map has one.
+    sections: Vec<Option<usize>>,
+    /// A bit for the length of each member name, except those of the label for keys.
+    pub(super) member_lengths: u64,
     pub(super) edits: Edits,
-    /// The open objects with either member, from the outermost to the innermost.
-    pub(super) open: Vec<OpenObject>,
-    /// The depth of the innermost object with a member whose value is being scanned.
-    pub(super) awaited: Option<usize>,
-    /// The native names of the open objects, as raw JSON text between the quotes.
+    /// The labels with a member in an open object, from the outermost object to the innermost. Labels in one object have
+    /// the order of their first members.
+    pub(super) open: Vec<OpenLabel>,
+    /// The member whose value starts next. `None` if the member is ignored.
+    pub(super) started: Option<OpenValue>,
+    /// The values of members that are being scanned, from the outermost to the innermost.
+    pub(super) values: Vec<OpenValue>,
+    /// The native names in the open objects, as raw JSON text between the quotes.
     pub(super) native_names: Vec<u8>,
     /// The buffer for texts without their escapes.
     pub(super) unescaped: Vec<u8>,
     pub(super) unmatched: UnmatchedIds,
 }
 
+/// Returns the bit for member names of this length. The lengths 0 and 64 share a bit.
+#[inline(always)]
+pub(super) fn length_bit(len: usize) -> u64 {
+    1 << (len % 64)
+}
+
 impl Objects {
-    pub(super) fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules, names: &KeyNames) -> Self {
+        let sections = rules.labels.iter().map(|(id_member, _)| names.entries.section(id_member));
+        let other_labels = rules.labels.iter().skip(1);
+        let member_lengths =
+            other_labels.flat_map(|(id, name)| [length_bit(id.len()), length_bit(name.len())]);
         Self {
+            sections: sections.collect(),
+            member_lengths: member_lengths.fold(0, |bits, bit| bits | bit),
+            edits: Edits::new(&rules.labels),
             rules,
-            edits: Edits::default(),
             open: Vec::new(),
-            awaited: None,
+            started: None,
+            values: Vec::new(),
             native_names: Vec::new(),
             unescaped: Vec::new(),
             unmatched: UnmatchedIds::default(),
         }
     }
 
-    /// Queues an edit for the innermost object.
+    /// Returns the section of the map for a label. Without a section, the ids of the label have no names.
     #[inline(always)]
-    pub(super) fn push(&mut self, edit: Edit, member: Member) {
-        let Some(object) = self.open.last_mut() else { return };
-        let number = self.edits.push(edit);
-        object.first_edit.get_or_insert((edit.at, number));
+    pub(super) fn section(&self, label: u8) -> Option<usize> {
+        self.sections[usize::from(label)]
+    }
+
+    /// True if this member can cause an edit. Native names are never edited if the names replace the ids.
+    #[inline(always)]
+    pub(super) fn is_used(&self, member: Member) -> bool {
         match member {
-            Member::Id => object.id_edit = Some(number),
-            Member::Name => object.name_edit = Some(number),
+            Member::Id(label) => self.rules.active.contains(label),
+            Member::Name(label) => {
+                self.rules.active.contains(label) && self.rules.position == NamePosition::Beside
+            }
         }
     }
 
-    /// Decides the innermost object, which ends before `at`. With one id and no name, its edit stays as it is.
+    /// Returns the index of a label in the open object at `depth`, or `None` if the object has no member of the label.
     #[inline(always)]
-    pub(super) fn decide(&mut self, at: u64, names: &KeyNames) {
-        let Some(object) = self.open.last() else { return };
-        let has_only_id = object.id_count == 1 && object.name_count == 0;
-        if !has_only_id || object.is_overdue(at, &self.edits, self.rules.window) {
-            self.skip_or_replace(at, names);
+    pub(super) fn open_index(&self, depth: usize, label: u8) -> Option<usize> {
+        for (index, open) in self.open.iter().enumerate().rev() {
+            if open.depth != depth {
+                return None;
+            }
+            if open.label == label {
+                return Some(index);
+            }
         }
-        self.open.pop();
+        None
     }
 
-    /// Leaves the innermost object unchanged if it is ambiguous or overdue. Replaces its native name if it is neither.
+    /// Adds a label to the innermost object, and returns its index.
+    pub(super) fn open_label(&mut self, depth: usize, label: u8) -> usize {
+        let native_names_start = self.native_names.len();
+        self.open.push(OpenLabel { depth, label, native_names_start, ..OpenLabel::default() });
+        self.open.len() - 1
+    }
+
+    /// Queues an edit for a label of the innermost object.
+    #[inline(always)]
+    pub(super) fn push(&mut self, edit: Edit, member: Member, open_index: usize) {
+        let number = self.edits.push(edit);
+        let open = &mut self.open[open_index];
+        open.first_edit.get_or_insert((edit.at, number));
+        match member {
+            Member::Id(_) => open.id_edit = Some(number),
+            Member::Name(_) => open.name_edit = Some(number),
+        }
+    }
+
+    /// Decides the labels of the object at `depth`, which ends before `at`. The edit of a label with one id and no name
+    /// stays as it is.
+    #[inline(always)]
+    pub(super) fn decide(&mut self, at: u64, depth: usize, names: &KeyNames) {
+        let mut native_names_len = self.native_names.len();
+        while let Some(open) = self.open.last()
+            && open.depth == depth
+        {
+            native_names_len = open.native_names_start;
+            let has_only_id = open.id_count == 1 && open.name_count == 0;
+            if !has_only_id || open.is_overdue(at, &self.edits, self.rules.window) {
+                self.skip_or_replace(at, names);
+            }
+            self.open.pop();
+        }
+        // The label that was opened first is decided last. All native names of the object came after its first member.
+        self.native_names.truncate(native_names_len);
+    }
+
+    /// Leaves the last open label unchanged if it is ambiguous or overdue. Replaces its native name if it is neither.
     ///
-    /// An object is ambiguous if it has two ids, or an id and two names.
+    /// A label is ambiguous if the object has two of its ids, or one of its ids and two of its names.
     #[inline(never)]
     fn skip_or_replace(&mut self, at: u64, names: &KeyNames) {
-        let Some(object) = self.open.last_mut() else { return };
-        let has_duplicates = object.id_count > 1 || object.name_count > 1;
-        let is_ambiguous = object.id_count > 0 && has_duplicates;
-        if is_ambiguous || object.is_overdue(at, &self.edits, self.rules.window) {
-            object.skip(&mut self.edits);
+        let Some(open) = self.open.last_mut() else { return };
+        let has_duplicates = open.id_count > 1 || open.name_count > 1;
+        let is_ambiguous = open.id_count > 0 && has_duplicates;
+        if is_ambiguous || open.is_overdue(at, &self.edits, self.rules.window) {
+            open.skip(&mut self.edits);
         }
-        if !object.is_skipped {
-            object.replace_native_name(&mut self.edits, &self.native_names, names);
-        }
-        // The native name of this object is the last one in the buffer.
-        if let Some(start) = object.native_name_start {
-            self.native_names.truncate(start);
+        if !open.is_skipped {
+            open.replace_native_name(&mut self.edits, &self.native_names, names, self.rules.prefer);
         }
     }
 
-    /// Skips the overdue objects, and returns the offset of the first edit that may still change.
+    /// Skips the overdue labels, and returns the offset of the first edit that may still change.
     ///
     /// Returns `scanned`, the number of bytes scanned so far, if no such edit exists.
     pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
-        // An outer object without an edit so far gets its first edit after those of the inner objects.
-        for object in self.open.iter_mut().filter(|object| !object.is_skipped) {
-            let Some((at, _)) = object.first_edit else { continue };
-            if !object.is_overdue(scanned, &self.edits, self.rules.window) {
+        // A label is opened after the first edit of the labels before it in the same object. A label of an outer object
+        // without an edit so far gets its first edit after those of the inner objects. So the first edits ascend.
+        for open in self.open.iter_mut().filter(|open| !open.is_skipped) {
+            let Some((at, _)) = open.first_edit else { continue };
+            if !open.is_overdue(scanned, &self.edits, self.rules.window) {
                 return at;
             }
-            object.skip(&mut self.edits);
+            open.skip(&mut self.edits);
         }
         scanned
     }

@@ -3,18 +3,21 @@
 use std::ops::Range;
 
 use super::edits::{Edit, NewValue};
-use super::objects::{Objects, OpenObject};
+use super::objects::{Objects, OpenLabel, OpenValue, length_bit};
 use super::prefixes::Prefix;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
+use crate::json::rules::{NamePosition, Rules};
 use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
-use crate::names::KEYS;
-use crate::names::{KEY_ID as ID, KEY_NAME as NAME};
+use crate::names::{KEY_ID, KEY_NAME, Label};
 
 /// The most bytes of native names that are kept for the comparison with the map. A further native name is replaced
 /// even if it is the same.
 const MAX_NATIVE_NAMES: usize = 8 * 1024;
+
+/// The index of the label for keys.
+const KEY_LABEL: u8 = 0;
 
 /// The amender's state and the map, while a chunk is scanned.
 pub(super) struct IdSink<'a> {
@@ -23,124 +26,189 @@ pub(super) struct IdSink<'a> {
 }
 
 impl IdSink<'_> {
-    /// Returns the value to insert beside an id that ends before `at`. Adds an id without a name to the unmatched ids.
+    /// Returns the new value for an id that ends before `at`, and the result. Adds an id without a name to the unmatched
+    /// ids.
     #[inline(never)]
-    fn look_up(&mut self, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+    fn look_up(&mut self, label: u8, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
+        let entries = &self.names.entries;
+        let section = self.objects.section(label);
         let Objects { rules, unescaped, unmatched, .. } = &mut *self.objects;
         let id = match value {
-            MemberValue::Other if rules.null_as_unmatched => {
-                return (rules.unmatched.into(), IdResult::NotAString);
-            }
-            MemberValue::Other => return (NewValue::Null, IdResult::NotAString),
+            MemberValue::Other => return (value_for_null(rules, label), IdResult::NotAString),
             MemberValue::LongString => None,
             MemberValue::String { raw, has_escapes: false } => Some(raw),
             MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
+        let is_replaced = rules.position == NamePosition::Replace;
         if let Some(id) = id {
-            if let Some(entry) = self.names.entries.find(KEYS, id) {
+            if let Some(section) = section
+                && let Some(entry) = entries.find(section, id)
+            {
+                let json = entries.json(entry);
+                if is_replaced && is_id_in_json(&json[1..json.len() - 1], section, self.names) {
+                    return (NewValue::Unchanged, IdResult::Skipped);
+                }
                 return (NewValue::Name(entry), IdResult::Named);
             }
             unmatched.add(at, id);
         }
-        (rules.unmatched.into(), IdResult::Unmatched)
+        let new_value = if is_replaced { NewValue::Unchanged } else { rules.unmatched.into() };
+        (new_value, IdResult::Unmatched)
     }
 
     /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
-    fn keep_native_name(&mut self, value: MemberValue<'_>) {
+    fn keep_native_name(&mut self, value: MemberValue<'_>, open_index: usize) {
         let Objects { open, native_names, .. } = &mut *self.objects;
-        let Some(object) = open.last_mut() else { return };
         let MemberValue::String { raw, .. } = value else { return };
-        let has_room = native_names.len() + raw.len() <= MAX_NATIVE_NAMES;
+        let start = native_names.len();
+        let has_room = start + raw.len() <= MAX_NATIVE_NAMES;
         if has_room && raw.len() <= 2 * KeyNames::MAX_LEN {
-            object.native_name_start = Some(native_names.len());
             native_names.extend_from_slice(raw);
+            open[open_index].native_name = Some(start..native_names.len());
+        }
+    }
+
+    /// Sets the result for the first id of an object. Its edit is queued here, or at the start of the value if the edit
+    /// replaces the id.
+    #[inline(always)]
+    fn end_id(&mut self, label: u8, at: u64, id: &OpenValue, value: MemberValue<'_>) {
+        let (mut new_value, mut result) = self.look_up(label, at, value);
+        let open = &self.objects.open[id.open_index];
+        if open.is_skipped {
+            new_value = NewValue::Unchanged;
+            result = IdResult::Skipped;
+        }
+        if self.objects.rules.position == NamePosition::Beside {
+            let prefix = id.prefix;
+            let edit = Edit { at, replaced: 0, label, prefix, value: new_value, result: Some(result) };
+            self.objects.push(edit, id.member, id.open_index);
+        } else if let Some(edit) = self.objects.edits.unsettled(open.id_edit) {
+            edit.replaced = at - edit.at;
+            edit.value = new_value;
+            edit.result = Some(result);
         }
     }
 }
 
+/// Returns the new value for an id that is null or not a string.
+fn value_for_null(rules: &Rules, label: u8) -> NewValue {
+    let is_inserted = label == KEY_LABEL || rules.insert_null;
+    if !is_inserted || rules.position == NamePosition::Replace {
+        NewValue::Unchanged
+    } else if rules.null_as_unmatched {
+        rules.unmatched.into()
+    } else {
+        NewValue::Null
+    }
+}
+
+/// True if the text of a name, as JSON without its quotes, is itself an id of this section.
+fn is_id_in_json(json: &[u8], section: usize, names: &KeyNames) -> bool {
+    let mut unescaped = Vec::new();
+    let name = unescape(json, &mut unescaped);
+    name.is_some_and(|name| names.entries.find(section, name).is_some())
+}
+
+/// Returns the member of a label with this name. The label for keys is compared before, as constants.
+#[inline(never)]
+fn match_other_label(labels: &[Label], name: &[u8]) -> Option<Member> {
+    for (index, label) in labels.iter().enumerate().skip(1) {
+        if label.id.as_bytes() == name {
+            return Some(Member::Id(index as u8));
+        }
+        if label.name.as_bytes() == name {
+            return Some(Member::Name(index as u8));
+        }
+    }
+    None
+}
+
 impl Sink for IdSink<'_> {
-    /// Returns the member with this name, or `None` if it is neither the id nor the name.
+    /// Returns the member of any label with this name. A label that is not active matches too, because the next body of
+    /// the layer, which may have other active labels, gets the templates with the result.
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
-        let name = if has_escapes { unescape(raw, &mut self.objects.unescaped)? } else { raw };
-        if name == ID.as_bytes() {
-            Some(Member::Id)
-        } else if name == NAME.as_bytes() {
-            Some(Member::Name)
+        let Objects { rules, member_lengths, unescaped, .. } = &mut *self.objects;
+        let name = if has_escapes { unescape(raw, unescaped)? } else { raw };
+        if name == KEY_ID.as_bytes() {
+            Some(Member::Id(KEY_LABEL))
+        } else if name == KEY_NAME.as_bytes() {
+            Some(Member::Name(KEY_LABEL))
+        } else if *member_lengths & length_bit(name.len()) != 0 {
+            match_other_label(rules.labels.list(), name)
         } else {
             None
         }
     }
 
-    /// Counts the member in its object. The first id or name of an object adds the object to the open ones.
+    /// Counts the member in its object. The first id or name of a label adds the label to the open ones.
     #[inline(always)]
     fn member_start(&mut self, member: Member, depth: usize) {
-        let Objects { open, awaited, .. } = &mut *self.objects;
-        if open.last().is_none_or(|object| object.depth != depth) {
-            open.push(OpenObject { depth, outer_awaited: *awaited, ..OpenObject::default() });
+        let objects = &mut *self.objects;
+        if !objects.is_used(member) {
+            objects.started = None;
+            return;
         }
-        if let Some(object) = open.last_mut() {
-            let count = match member {
-                Member::Id => &mut object.id_count,
-                Member::Name => &mut object.name_count,
-            };
-            *count = count.saturating_add(1);
-            object.current = Some(member);
-        }
+        let (Member::Id(label) | Member::Name(label)) = member;
+        let known_index = objects.open_index(depth, label);
+        let open_index = known_index.unwrap_or_else(|| objects.open_label(depth, label));
+        let open = &mut objects.open[open_index];
+        let count = match member {
+            Member::Id(_) => &mut open.id_count,
+            Member::Name(_) => &mut open.name_count,
+        };
+        *count = count.saturating_add(1);
+        objects.started = Some(OpenValue { member, depth, open_index, prefix: Prefix::NONE });
     }
 
-    /// Finds the prefix for the name of an id, or queues the edit of a native name, whose length is not known yet.
+    /// Finds the prefix for the name of an id, or queues the edit of a replaced value, whose length is not known yet.
+    ///
+    /// The edit of a replaced value is queued before the edits inside of the value, which come later in the body.
     #[inline(always)]
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
         let objects = &mut *self.objects;
-        let Some(object) = objects.open.last_mut() else { return };
-        objects.awaited = Some(object.depth);
-        match object.current {
-            Some(Member::Id) => object.prefix = objects.edits.prefixes.find_or_add(white_space),
-            // The edit is queued before the edits inside of the value, which come later in the body.
-            Some(Member::Name) if object.name_count == 1 => {
-                let value = NewValue::Unchanged;
-                let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None };
-                objects.push(edit, Member::Name);
+        let Some(mut started) = objects.started.take() else { return };
+        let open = &objects.open[started.open_index];
+        let (label, is_replaced) = match started.member {
+            Member::Id(label) if objects.rules.position == NamePosition::Beside => {
+                started.prefix = objects.edits.prefixes.find_or_add(label, white_space);
+                (label, false)
             }
-            _ => {}
+            Member::Id(label) => (label, open.id_count == 1),
+            Member::Name(label) => (label, open.name_count == 1),
+        };
+        if is_replaced {
+            let value = NewValue::Unchanged;
+            let edit = Edit { at, replaced: 0, label, prefix: Prefix::NONE, value, result: None };
+            objects.push(edit, started.member, started.open_index);
         }
+        objects.values.push(started);
     }
 
     #[inline(always)]
     fn is_value_awaited(&self, depth: usize) -> bool {
-        self.objects.awaited == Some(depth)
+        self.objects.values.last().is_some_and(|value| value.depth == depth)
     }
 
-    /// Queues the edit of an id, or sets the length of a native name. Duplicates have no edits.
+    /// Queues the edit of an id, or sets the length of a replaced value. Duplicates have no edits.
     #[inline(always)]
     fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
-        let Some(object) = self.objects.open.last_mut() else { return };
-        self.objects.awaited = object.outer_awaited;
-        match object.current.take() {
-            Some(Member::Id) if object.id_count == 1 => {
-                let prefix = object.prefix;
-                let is_skipped = object.is_skipped;
-                let (new_value, result) = self.look_up(at, value);
-                let mut edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
-                if is_skipped {
-                    edit.value = NewValue::Unchanged;
-                    edit.result = Some(IdResult::Skipped);
-                }
-                self.objects.push(edit, Member::Id);
-            }
-            Some(Member::Name) if object.name_count == 1 => {
-                let name_edit = object.name_edit;
+        let Some(ended) = self.objects.values.pop() else { return };
+        let open = &self.objects.open[ended.open_index];
+        match ended.member {
+            Member::Id(label) if open.id_count == 1 => self.end_id(label, at, &ended, value),
+            Member::Name(_) if open.name_count == 1 => {
+                let name_edit = open.name_edit;
                 if let Some(edit) = self.objects.edits.unsettled(name_edit) {
                     edit.replaced = at - edit.at;
                 }
-                self.keep_native_name(value);
+                self.keep_native_name(value, ended.open_index);
             }
             _ => {}
         }
     }
 
-    /// Receives a whole member. In most rows it is the first relevant one of its object, and an id with a name: then its
+    /// Receives a whole member. In most rows it is the first of its label in the object, and an id with a name: then its
     /// edit is queued in one step.
     #[inline(always)]
     fn whole_member(
@@ -151,35 +219,43 @@ impl Sink for IdSink<'_> {
         white_space: WhiteSpace<'_>,
         value: MemberValue<'_>,
     ) {
-        let Objects { edits, open, awaited, .. } = &mut *self.objects;
-        if member == Member::Id
-            && open.last().is_none_or(|object| object.depth != depth)
+        let objects = &mut *self.objects;
+        if let Member::Id(label) = member
+            && objects.is_used(member)
+            && objects.rules.position == NamePosition::Beside
+            && objects.open_index(depth, label).is_none()
             && let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(entry) = self.names.entries.find(KEYS, id)
+            && let Some(section) = objects.section(label)
+            && let Some(entry) = self.names.entries.find(section, id)
         {
-            let prefix = edits.prefixes.find_or_add(white_space);
+            let prefix = objects.edits.prefixes.find_or_add(label, white_space);
             let value = NewValue::Name(entry);
             let result = Some(IdResult::Named);
-            let number = edits.push(Edit { at: at.end, replaced: 0, prefix, value, result });
-            open.push(OpenObject {
+            let edit = Edit { at: at.end, replaced: 0, label, prefix, value, result };
+            let number = objects.edits.push(edit);
+            objects.open.push(OpenLabel {
                 depth,
+                label,
                 id_count: 1,
                 id_edit: Some(number),
                 first_edit: Some((at.end, number)),
-                outer_awaited: *awaited,
-                ..OpenObject::default()
+                native_names_start: objects.native_names.len(),
+                ..OpenLabel::default()
             });
             return;
         }
         self.member_start(member, depth);
-        self.value_start(at.start, white_space);
-        self.value_end(at.end, value);
+        // A member that is ignored is not awaited.
+        if self.objects.started.is_some() {
+            self.value_start(at.start, white_space);
+            self.value_end(at.end, value);
+        }
     }
 
     #[inline(always)]
     fn object_end(&mut self, at: u64, depth: usize) {
-        if self.objects.open.last().is_some_and(|object| object.depth == depth) {
-            self.objects.decide(at, self.names);
+        if self.objects.open.last().is_some_and(|open| open.depth == depth) {
+            self.objects.decide(at, depth, self.names);
         }
     }
 }

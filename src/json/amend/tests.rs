@@ -3,7 +3,6 @@ use super::prefixes::Prefix;
 use super::unmatched::MAX_UNMATCHED;
 use super::*;
 use crate::json::json_path;
-use crate::settings::Unmatched;
 use crate::{KeyNames, SharedKeyNames};
 
 fn amender() -> Amender {
@@ -126,7 +125,7 @@ fn edit_charge_covers_the_memory_of_the_queue() {
     let mut edits = Edits::default();
     for at in 1..=100_000 {
         let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
-        edits.push(Edit { at, replaced: 0, prefix, value, result: None });
+        edits.push(Edit { at, replaced: 0, label: 0, prefix, value, result: None });
         // A short queue has room for a few more.
         assert!(edits.capacity() <= edits.charge() + 64 * EDIT_CHARGE, "{at}: {}", edits.capacity());
     }

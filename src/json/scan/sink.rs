@@ -18,11 +18,11 @@ pub enum MemberValue<'a> {
 /// All three are empty if one is longer than [`MAX_WHITE_SPACE`](super::MAX_WHITE_SPACE).
 pub type WhiteSpace<'a> = [&'a [u8]; 3];
 
-/// A member that the sink wants the value of.
+/// A member that the sink wants the value of, with the index of its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
-    Id,
-    Name,
+    Id(u8),
+    Name(u8),
 }
 
 /// The receiver of a scanner's events.

@@ -9,7 +9,7 @@ struct Recorder {
 
 impl Sink for Recorder {
     fn match_member(&mut self, raw: &[u8], _has_escapes: bool) -> Option<Member> {
-        (raw == b"id").then_some(Member::Id)
+        (raw == b"id").then_some(Member::Id(0))
     }
 
     fn member_start(&mut self, member: Member, depth: usize) {
@@ -49,13 +49,13 @@ fn scan<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Result<
 fn wanted_members_are_reported_with_value_and_white_space() {
     let body = b"{\n \"id\" :\t\"a\\\"b\",\"x\":{\"id\":[1]}, \"id\":-1.5e3}";
     let expected = [
-        r#"Id in 1"#,
+        r#"Id(0) in 1"#,
         r#"start 10 ["\\n ", " ", "\\t"]"#,
         r#"end 16 a\\\"b true"#,
-        r#"Id in 2"#,
+        r#"Id(0) in 2"#,
         r#"start 27 ["", "", ""]"#,
         r#"end 30 Other"#,
-        r#"Id in 1"#,
+        r#"Id(0) in 1"#,
         r#"start 38 [" ", "", ""]"#,
         r#"end 44 Other"#,
     ];

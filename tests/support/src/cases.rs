@@ -12,6 +12,13 @@ pub const NAMES: &[(&str, &str)] = &[
     ("key_1", "x"),
 ];
 
+/// The section of the map for projects. The id `key_1` is also that of a key, and one name is itself an id.
+pub const PROJECTS: &[(&str, &str)] =
+    &[("proj_1", "storefront"), ("key_1", "a \"project\""), ("proj_2", "proj_1"), ("proj_3", "key_a")];
+
+/// The section of the map for users. One name is an id of a project.
+pub const USERS: &[(&str, &str)] = &[("user_1", "proj_1"), ("user_ü", "Zoë 🗝"), ("user_3", "storefront")];
+
 /// A document, its output with the default settings, and the counts: named, unmatched, not a string, skipped.
 pub struct Case {
     pub name: &'static str,

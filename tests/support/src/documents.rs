@@ -3,6 +3,7 @@
 //! Each byte of the input decides one step, so a mutated input mostly gives another page. Rows repeat, unchanged or
 //! with one changed byte, because the scanner predicts a row from earlier ones.
 
+use super::cases::naive::LABELS;
 use super::cases::{CASES, naive};
 use super::unstructured::Unstructured;
 
@@ -42,7 +43,7 @@ fn damaged_page(source: &mut Unstructured<'_>) -> Vec<u8> {
     text
 }
 
-/// Names of members: the two relevant ones, similar ones, and others.
+/// Names of members: those of the labels, similar ones, and others.
 const MEMBERS: &[&str] = &[
     "api_key_id",
     "api_key_id",
@@ -52,6 +53,14 @@ const MEMBERS: &[&str] = &[
     "api\\u005Fkey_id",
     "\\u0061\\u0070\\u0069\\u005f\\u006b\\u0065\\u0079\\u005F\\u0069\\u0064",
     "\\u0061pi_key_nam\\u0065",
+    "project_id",
+    "project_name",
+    "user_id",
+    "user_name",
+    "workspace_id",
+    "workspace_name",
+    "proj\\u0065ct_id",
+    "user\\u005fname",
     "api_key_ids",
     "xpi_key_id",
     "api_key_id\\ud800",
@@ -76,6 +85,11 @@ const SCALARS: &[&str] = &[
     "\"key_\\u00fc\"",
     "\"key_b\"",
     "\"key_x\"",
+    "\"proj_1\"",
+    "\"proj_2\"",
+    "\"user_1\"",
+    "\"user_\\u00fc\"",
+    "\"storefront\"",
     "null",
     "true",
     "false",
@@ -159,7 +173,8 @@ impl PageGenerator<'_, '_> {
                 let scalar = self.source.choose(SCALARS);
                 self.write_element(None, scalar.as_bytes());
             }
-            19..=20 => self.write_element(Some("api_key_id"), b"\"key_1\""),
+            19 => self.write_element(Some("api_key_id"), b"\"key_1\""),
+            20 => self.write_labels(),
             21..=24 => self.repeat_last(),
             25 => self.repeat_with_changed_byte(),
             26 => self.repeat_earlier(),
@@ -304,6 +319,23 @@ impl PageGenerator<'_, '_> {
         self.end_element();
     }
 
+    /// Writes ids and names of several labels, in any order. Some of them can occur twice.
+    fn write_labels(&mut self) {
+        for _ in 0..=self.source.byte() % 6 {
+            let label = &LABELS[usize::from(self.source.byte()) % LABELS.len()];
+            let choice = self.source.byte();
+            let (first_id, first_name) = label.names.first().copied().unwrap_or(("ws_1", "x"));
+            let (member, text) = match choice % 8 {
+                0..=3 => (label.id, first_id),
+                4 => (label.id, self.source.choose(&["proj_2", "key_1", "user_1"])),
+                5 => (label.name, first_name),
+                _ => (label.name, "native"),
+            };
+            let value = if choice < 32 { "null".to_owned() } else { format!("\"{text}\"") };
+            self.write_element(Some(member), value.as_bytes());
+        }
+    }
+
     /// Sets the white space of one position from here on; mostly none, so that a page contains more than white space.
     fn set_gap(&mut self) {
         let index = usize::from(self.source.byte()) % self.gaps.len();
@@ -321,6 +353,7 @@ impl PageGenerator<'_, '_> {
     fn write_rows(&mut self) {
         let count = self.source.choose(&[3, 60, 61, 62, 63, 127, 128, 129, 254, 255, 256, 257]);
         let id = self.source.choose(SCALARS);
+        let second_id = self.source.choose(&[None, None, Some("project_id"), Some("user_id")]);
         let differ_in_white_space = self.source.boolean();
         for nth in 0..count {
             self.open_container(Some("row"), true);
@@ -328,6 +361,9 @@ impl PageGenerator<'_, '_> {
                 self.gaps[2] = vec![b' '; nth];
             }
             self.write_element(Some("api_key_id"), id.as_bytes());
+            if let Some(member) = second_id {
+                self.write_element(Some(member), id.as_bytes());
+            }
             self.gaps[2].clear();
             self.close_container();
         }

@@ -7,7 +7,7 @@ struct Recorder(Vec<u64>);
 
 impl Sink for Recorder {
     fn match_member(&mut self, raw: &[u8], _has_escapes: bool) -> Option<Member> {
-        (raw == b"id").then_some(Member::Id)
+        (raw == b"id").then_some(Member::Id(0))
     }
 
     fn member_start(&mut self, _member: Member, _depth: usize) {}

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::cases::{NAMES, naive};
+use crate::cases::{NAMES, PROJECTS, USERS, naive};
 use crate::documents;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal;
-use tower_api_key_name::_internal::rules::{Rules, Unmatched};
+use tower_api_key_name::_internal::rules::{NamePosition, Prefer, Rules, Unmatched};
 use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
+use tower_api_key_name::names::Labels;
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 
@@ -19,7 +20,7 @@ use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
 /// changes nothing.
 pub fn check(input: &[u8]) {
     let mut source = Unstructured::new(input);
-    let (rules, naive_rules) = rules(&mut source);
+    let (rules, naive_rules) = label_rules(&mut source);
     let offsets = source.offsets(6);
     let body = documents::body(&mut source);
 
@@ -48,8 +49,10 @@ pub fn check(input: &[u8]) {
     assert_eq!(amended(&smallest, true), streamed, "in the smallest chunks, streamed");
 
     let templates = Arc::default();
-    for earlier in [&output, &body] {
-        Amended::with(&templates, &[earlier], &snapshot, &rules, false);
+    // The bodies of one layer share the templates, even if other labels are active.
+    let other_rules = rules.clone().with_labels(labels(), [0, 2]);
+    for (earlier, rules) in [(&output, &rules), (&body, &other_rules), (&body, &rules)] {
+        Amended::with(&templates, &[earlier], &snapshot, rules, false);
     }
     for (templates, name) in
         [(templates, "after other bodies"), (TemplateCache::disabled().into(), "without templates")]
@@ -123,9 +126,44 @@ pub(super) fn rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
     (rules, naive::Rules { unmatched: text, null, window, ..Default::default() })
 }
 
-/// The oracle's map.
+/// Draws rules with several labels, of which any can be active, and with any position and preference. Half of them are
+/// those of a layer with the label for keys only.
+fn label_rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
+    let (rules, naive_rules) = rules(source);
+    let choices = source.number();
+    let is_set = |bit: u32| choices >> bit & 1 == 1;
+    if !is_set(0) {
+        return (rules, naive_rules);
+    }
+    let insert_null = is_set(1);
+    let (position, replaces_ids) = match choices >> 2 & 3 {
+        0 => (NamePosition::Replace, true),
+        _ => (NamePosition::Beside, false),
+    };
+    let prefer = if is_set(4) { Prefer::Upstream } else { Prefer::Map };
+    // All labels in half of the cases.
+    let active = [8, 9, 10, 11].map(|bit| is_set(5) || is_set(bit));
+    let indexes = (0..4).filter(|index| active[usize::from(*index)]);
+    let rules = Rules { insert_null, position, prefer, ..rules }.with_labels(labels(), indexes);
+    let other_null = if insert_null { naive_rules.null } else { None };
+    let prefers_upstream = is_set(4);
+    (rules, naive::Rules { other_null, active, replaces_ids, prefers_upstream, ..naive_rules })
+}
+
+/// The labels of the oracle.
+pub fn labels() -> Labels {
+    let mut labels = Labels::default();
+    for label in &naive::LABELS[1..] {
+        labels = labels.with(label.id, label.name).unwrap();
+    }
+    labels
+}
+
+/// The oracle's map, with a section for each label but the last.
 pub fn names() -> KeyNames {
-    KeyNames::new(NAMES.iter().copied()).unwrap_or_default()
+    let keys = KeyNames::new(NAMES.iter().copied()).unwrap_or_default();
+    let projects = keys.with_section("project_id", PROJECTS.iter().copied()).unwrap_or_default();
+    projects.with_section("user_id", USERS.iter().copied()).unwrap_or_default()
 }
 
 /// A snapshot of the oracle's map.

@@ -1,6 +1,7 @@
 //! The law of the scanner and of the prefilter.
 
 use crate::cases::naive::is_json;
+use crate::default_rules;
 use crate::documents;
 use crate::laws::amend::depth;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
@@ -26,7 +27,7 @@ pub fn check(input: &[u8]) {
         for templates in [&TemplateCache::disabled(), &TemplateCache::default(), &learned, &learned] {
             assert_eq!(Recorder::scan(chunks, templates), plain, "{chunks:?}");
         }
-        let mut prefilter = Prefilter::default();
+        let mut prefilter = Prefilter::new(&default_rules());
         let finds = chunks.iter().any(|chunk| prefilter.finds(chunk));
         assert_eq!(finds, may_contain_an_id(&body), "{chunks:?}");
     }
@@ -132,8 +133,8 @@ impl Sink for Recorder {
             raw
         };
         match name {
-            b"api_key_id" | b"count" => Some(Member::Id),
-            b"api_key_name" | b"" => Some(Member::Name),
+            b"api_key_id" | b"count" => Some(Member::Id(0)),
+            b"api_key_name" | b"" => Some(Member::Name(1)),
             _ => None,
         }
     }
