@@ -71,6 +71,7 @@ pub(super) struct Edit {
     /// The number of input bytes that are replaced.
     pub(super) replaced: u64,
     /// The index of the label.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
     pub(super) label: u8,
     pub(super) prefix: Prefix,
     pub(super) value: NewValue,
@@ -164,7 +165,7 @@ impl Edits {
                 self.counts.add(result);
             }
             if edit.value != NewValue::Unchanged {
-                let inserted_len = self.prefixes.bytes(edit.label, edit.prefix).len() + edit.value.len();
+                let inserted_len = self.prefixes.bytes(edit.prefix).len() + edit.value.len();
                 self.growth += inserted_len as i64 - edit.replaced as i64;
                 self.replaced_to = edit.at + edit.replaced;
                 self.is_changed = true;
@@ -198,7 +199,7 @@ impl Edits {
     /// The text that an edit writes: the start of the member and its value.
     #[inline(always)]
     pub(super) fn bytes<'a>(&'a self, edit: &Edit, names: &'a KeyNames) -> (&'a [u8], &'a [u8]) {
-        (self.prefixes.bytes(edit.label, edit.prefix), edit.value.json(names))
+        (self.prefixes.bytes(edit.prefix), edit.value.json(names))
     }
 
     /// Removes the first `count` settled edits, which have changed the length of the body by `growth` bytes.

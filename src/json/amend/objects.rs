@@ -90,7 +90,7 @@ impl OpenLabel {
 #[derive(Debug)]
 pub(super) struct Objects {
     pub(super) rules: Rules,
-    /// The section of the map for each label, if the map has one.
+    /// The section of the map for each label that is active, if the map has one.
     sections: Vec<Option<usize>>,
     /// A bit for the length of each member name, except those of the label for keys.
     pub(super) member_lengths: u64,
@@ -117,12 +117,16 @@ pub(super) fn length_bit(len: usize) -> u64 {
 
 impl Objects {
     pub(super) fn new(rules: Rules, names: &KeyNames) -> Self {
-        let sections = rules.labels.iter().map(|(id_member, _)| names.entries.section(id_member));
+        let mut sections = Vec::new();
+        for (index, label) in rules.labels.list().iter().enumerate() {
+            let is_active = rules.active.contains(index as u8);
+            sections.push(if is_active { names.entries.section(&label.id) } else { None });
+        }
         let other_labels = rules.labels.iter().skip(1);
         let member_lengths =
             other_labels.flat_map(|(id, name)| [length_bit(id.len()), length_bit(name.len())]);
         Self {
-            sections: sections.collect(),
+            sections,
             member_lengths: member_lengths.fold(0, |bits, bit| bits | bit),
             edits: Edits::new(&rules.labels),
             rules,
@@ -135,7 +139,7 @@ impl Objects {
         }
     }
 
-    /// Returns the section of the map for a label. Without a section, the ids of the label have no names.
+    /// Returns the section of the map for an active label. Without a section, the ids of the label have no names.
     #[inline(always)]
     pub(super) fn section(&self, label: u8) -> Option<usize> {
         self.sections[usize::from(label)]

@@ -1,48 +1,42 @@
 //! The start of an inserted member: comma, member name and colon, with the white space of the id member.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::json::scan::WhiteSpace;
-use crate::names::{KEY_NAME, Labels};
+use crate::names::Labels;
 
 /// The most prefixes with white space for each label in one body. A pretty-printer uses one for each depth. If a body
 /// has more, further members are inserted without white space.
 const MAX_PREFIXES: usize = 62;
 
-/// The prefix without white space of the label for keys.
-const COMPACT_KEY_NAME: &[u8] = b",\"api_key_name\":";
-
-/// The number of a prefix among the [`Prefixes`] of its label.
+/// The number of a prefix in the [`Prefixes`] of its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Prefix(u8);
+pub(super) struct Prefix(u16);
 
 impl Prefix {
     /// No prefix: the edit replaces a value.
     pub(super) const NONE: Prefix = Prefix(0);
-    /// The prefix without white space.
-    const COMPACT: Prefix = Prefix(1);
-    /// The number of the first prefix with white space.
-    const SPACED: u8 = 2;
+
+    /// The prefix without white space of a label.
+    #[inline(always)]
+    fn compact(label: u8) -> Self {
+        Prefix(1 + u16::from(label))
+    }
 }
 
-/// The prefixes of one body, by label.
+/// The prefixes of one body.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes {
-    labels: Vec<LabelPrefixes>,
-}
-
-/// The prefixes of one label.
-#[derive(Debug)]
-struct LabelPrefixes {
-    compact: Cow<'static, [u8]>,
-    spaced: Vec<SpacedPrefix>,
+    /// The texts by the numbers of the prefixes: the empty one, the compact one of each label, and those with white space.
+    texts: Vec<Box<[u8]>>,
+    /// The prefixes with white space of each label.
+    spaced: Vec<Vec<SpacedPrefix>>,
 }
 
 /// A prefix with white space.
 #[derive(Debug)]
 struct SpacedPrefix {
-    text: Box<[u8]>,
+    prefix: Prefix,
     /// The positions of the white space in the text.
     white_space: [Range<usize>; 3],
 }
@@ -50,51 +44,43 @@ struct SpacedPrefix {
 impl Prefixes {
     /// Creates the compact prefix of each label.
     pub(super) fn new(labels: &Labels) -> Self {
-        let compact = |name: &str| match name {
-            KEY_NAME => Cow::Borrowed(COMPACT_KEY_NAME),
-            name => Cow::Owned(format!(",\"{name}\":").into_bytes()),
-        };
-        let prefixes = |(_, name)| LabelPrefixes { compact: compact(name), spaced: Vec::new() };
-        Self { labels: labels.iter().map(prefixes).collect() }
+        let mut texts = vec![Box::default()];
+        let mut spaced = Vec::new();
+        for (_, name) in labels.iter() {
+            texts.push(format!(",\"{name}\":").into_bytes().into());
+            spaced.push(Vec::new());
+        }
+        Self { texts, spaced }
     }
 
     /// Returns the prefix of this label with this white space.
     #[inline(always)]
     pub(super) fn find_or_add(&mut self, label: u8, white_space: WhiteSpace<'_>) -> Prefix {
         if white_space.iter().all(|part| part.is_empty()) {
-            return Prefix::COMPACT;
+            return Prefix::compact(label);
         }
-        self.labels[usize::from(label)].find_or_add_spaced(white_space)
+        self.find_or_add_spaced(label, white_space)
     }
 
-    #[inline]
-    pub(super) fn bytes(&self, label: u8, prefix: Prefix) -> &[u8] {
-        if prefix == Prefix::NONE {
-            return b"";
-        }
-        let LabelPrefixes { compact, spaced } = &self.labels[usize::from(label)];
-        match prefix {
-            Prefix::COMPACT => compact,
-            Prefix(number) => &spaced[usize::from(number - Prefix::SPACED)].text,
-        }
-    }
-}
-
-impl LabelPrefixes {
-    /// Returns the prefix with this white space, or the compact one if the body has too many already.
-    fn find_or_add_spaced(&mut self, white_space: WhiteSpace<'_>) -> Prefix {
-        let is_same = |prefix: &SpacedPrefix| {
-            let mut parts = prefix.white_space.iter().zip(white_space);
-            parts.all(|(range, part)| prefix.text[range.clone()] == *part)
+    /// Returns the prefix with this white space, or the compact one if the label has too many already.
+    fn find_or_add_spaced(&mut self, label: u8, white_space: WhiteSpace<'_>) -> Prefix {
+        let Self { texts, spaced } = self;
+        let spaced = &mut spaced[usize::from(label)];
+        let is_same = |other: &&SpacedPrefix| {
+            let text = &texts[usize::from(other.prefix.0)];
+            let mut parts = other.white_space.iter().zip(white_space);
+            parts.all(|(range, part)| text[range.clone()] == *part)
         };
         // From the newest to the oldest: most rows have the white space of the row before.
-        if let Some(index) = self.spaced.iter().rposition(is_same) {
-            return Prefix(Prefix::SPACED + index as u8);
+        if let Some(found) = spaced.iter().rev().find(is_same) {
+            return found.prefix;
         }
-        if self.spaced.len() == MAX_PREFIXES {
-            return Prefix::COMPACT;
+        let compact = Prefix::compact(label);
+        if spaced.len() == MAX_PREFIXES {
+            return compact;
         }
-        let quoted_name = &self.compact[1..self.compact.len() - 1];
+        let compact_text = &texts[usize::from(compact.0)];
+        let quoted_name = &compact_text[1..compact_text.len() - 1];
         let mut text = Vec::new();
         let mut add = |token: &[u8], part: &[u8]| {
             text.extend_from_slice(token);
@@ -103,7 +89,14 @@ impl LabelPrefixes {
         };
         let [before_name, before_colon, before_value] = white_space;
         let white_space = [add(b",", before_name), add(quoted_name, before_colon), add(b":", before_value)];
-        self.spaced.push(SpacedPrefix { text: text.into(), white_space });
-        Prefix(Prefix::SPACED + self.spaced.len() as u8 - 1)
+        let prefix = Prefix(texts.len() as u16);
+        texts.push(text.into());
+        spaced.push(SpacedPrefix { prefix, white_space });
+        prefix
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
+        &self.texts[usize::from(prefix.0)]
     }
 }

@@ -56,6 +56,23 @@ impl IdSink<'_> {
         (new_value, IdResult::Unmatched)
     }
 
+    /// Receives a whole member in three steps. Ignores a member that is not used.
+    #[inline(never)]
+    fn add_unusual_member(
+        &mut self,
+        member: Member,
+        depth: usize,
+        at: Range<u64>,
+        white_space: WhiteSpace<'_>,
+        value: MemberValue<'_>,
+    ) {
+        self.member_start(member, depth);
+        if self.objects.started.is_some() {
+            self.value_start(at.start, white_space);
+            self.value_end(at.end, value);
+        }
+    }
+
     /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
     fn keep_native_name(&mut self, value: MemberValue<'_>, open_index: usize) {
         let Objects { open, native_names, .. } = &mut *self.objects;
@@ -221,11 +238,10 @@ impl Sink for IdSink<'_> {
     ) {
         let objects = &mut *self.objects;
         if let Member::Id(label) = member
-            && objects.is_used(member)
-            && objects.rules.position == NamePosition::Beside
-            && objects.open_index(depth, label).is_none()
             && let MemberValue::String { raw: id, has_escapes: false } = value
             && let Some(section) = objects.section(label)
+            && objects.rules.position == NamePosition::Beside
+            && objects.open_index(depth, label).is_none()
             && let Some(entry) = self.names.entries.find(section, id)
         {
             let prefix = objects.edits.prefixes.find_or_add(label, white_space);
@@ -244,12 +260,7 @@ impl Sink for IdSink<'_> {
             });
             return;
         }
-        self.member_start(member, depth);
-        // A member that is ignored is not awaited.
-        if self.objects.started.is_some() {
-            self.value_start(at.start, white_space);
-            self.value_end(at.end, value);
-        }
+        self.add_unusual_member(member, depth, at, white_space, value);
     }
 
     #[inline(always)]
