@@ -50,7 +50,7 @@ pub fn check(input: &[u8]) {
 
     let templates = Arc::default();
     // The bodies of one layer share the templates, even if other labels are active.
-    let other_rules = rules.clone().with_labels(labels(), [0, 2]);
+    let other_rules = rules.clone().with_labels(rules.labels.clone(), [0, 2]);
     for (earlier, rules) in [(&output, &rules), (&body, &other_rules), (&body, &rules)] {
         Amended::with(&templates, &[earlier], &snapshot, rules, false);
     }
