@@ -84,7 +84,12 @@ pub fn amend_until(text: &[u8], end: usize, rules: Rules) -> (Vec<u8>, Counts) {
 
 /// The number of key ids and key names before `end`.
 pub fn edits(text: &[u8], end: usize) -> usize {
-    NaiveParser::parse_until(text, end, Rules::default()).edits.len()
+    edits_with(text, end, Rules::default())
+}
+
+/// The number of ids and names of the active labels before `end`.
+pub fn edits_with(text: &[u8], end: usize, rules: Rules) -> usize {
+    NaiveParser::parse_until(text, end, rules).edits.len()
 }
 
 struct NaiveParser<'a> {

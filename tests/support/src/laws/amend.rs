@@ -128,7 +128,7 @@ pub(super) fn rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
 
 /// Draws rules with several labels, of which any can be active, and with any position and preference. Half of them are
 /// those of a layer with the label for keys only.
-fn label_rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
+pub(super) fn label_rules(source: &mut Unstructured<'_>) -> (Rules, naive::Rules) {
     let (rules, naive_rules) = rules(source);
     let choices = source.number();
     let is_set = |bit: u32| choices >> bit & 1 == 1;

@@ -14,13 +14,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::upstream::{Failed, Script, ScriptedService, Step};
-use super::amend::{Amended, names, rules, snapshot};
-use super::scan::may_contain_an_id;
+use super::amend::{Amended, label_rules, names, snapshot};
 use crate::cases::naive;
 use crate::documents;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::rules::Rules;
 use tower_api_key_name::_internal::scan::ScanError;
+use tower_api_key_name::names::Labels;
 use tower_api_key_name::outcome::API_KEY_NAME_SENT;
 use tower_api_key_name::outcome::{Counts, Outcome, ResponseState, Skip};
 use tower_api_key_name::settings::InsertNames;
@@ -79,7 +79,7 @@ const MIN_WINDOW: usize = 16 << 10;
 impl Exchange {
     /// Draws a request and a response. The limit is set by `set_limit`, when the body is known.
     fn generate(source: &mut Unstructured<'_>) -> Self {
-        let (rules, naive) = rules(source);
+        let (rules, naive) = label_rules(source);
         let method = source.choose(&["GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
         let mut headers = Vec::new();
         let mut header = |name, all: &[&'static str]| {
@@ -102,12 +102,14 @@ impl Exchange {
         header("accept-ranges", &["", "bytes"]);
         header("content-digest", &["", "sha-256=:x:"]);
         header("x-request-id", &["", "1"]);
-        Self {
+        let mut exchange = Self {
             method: method.parse().unwrap_or_default(),
             uri: source.choose(&[
                 "/v1/organization/costs",
                 "/v1/organizations/usage?group_by=api_key_name",
                 "/v1/models",
+                "/v1/organization/usage/completions?group_by=project_name,user_name",
+                "/v1/organization/projects?group_by=project_name,api_key_name",
             ]),
             status: StatusCode::from_u16(source.choose(&[200, 200, 200, 200, 404, 204, 206, 304]))
                 .unwrap_or_default(),
@@ -119,7 +121,43 @@ impl Exchange {
             only_requested: source.byte() % 4 == 1,
             rules,
             naive,
-        }
+        };
+        exchange.set_active_labels();
+        exchange
+    }
+
+    /// Sets the labels that are named in the response.
+    fn set_active_labels(&mut self) {
+        let has_all_labels = self.applies_all_labels();
+        self.naive.active = if !self.is_report() && (self.naive.replaces_ids || self.uri == "/v1/models") {
+            [false; 4]
+        } else if self.only_requested {
+            self.requested_labels()
+        } else {
+            [true, has_all_labels, has_all_labels, has_all_labels]
+        };
+        let indexes = (0..4).filter(|index| self.naive.active[usize::from(*index)]);
+        self.rules = self.rules.clone().with_labels(self.rules.labels.clone(), indexes);
+    }
+
+    fn is_report(&self) -> bool {
+        self.uri.contains("/usage") || self.uri.contains("/costs")
+    }
+
+    /// True if the names of all labels are translated in the query.
+    fn applies_all_labels(&self) -> bool {
+        self.is_report() && self.rules.labels != Labels::default()
+    }
+
+    /// The labels whose names are in the query.
+    fn requested_labels(&self) -> [bool; 4] {
+        let has_all_labels = self.applies_all_labels();
+        let is_requested = |name| self.uri.contains(name) && (name == "api_key_name" || has_all_labels);
+        naive::LABELS.map(|label| is_requested(label.name))
+    }
+
+    fn is_in_scope(&self) -> bool {
+        self.naive.active != [false; 4]
     }
 
     /// Sets any limit, the default, or one near the length of the body or the offset of its error.
@@ -150,8 +188,16 @@ impl Exchange {
     /// The headers of the upstream response and, if the query contains a name, that with the text in its place.
     fn headers_with_name_sent(&self) -> HeaderMap {
         let mut headers = self.headers();
-        if self.uri.contains("api_key_name") {
-            headers.insert(&API_KEY_NAME_SENT, HeaderValue::from_static("group_by=api_key_id"));
+        let mut sent = Vec::new();
+        for (label, is_requested) in naive::LABELS.iter().zip(self.requested_labels()) {
+            if is_requested && self.is_in_scope() {
+                sent.push(format!("group_by={}", label.id));
+            }
+        }
+        if let Ok(value) = HeaderValue::from_str(&sent.join(", "))
+            && !sent.is_empty()
+        {
+            headers.insert(&API_KEY_NAME_SENT, value);
         }
         headers
     }
@@ -189,7 +235,7 @@ impl Exchange {
             failed: self.end == BodyEnd::Error,
             ..ExchangeResult::default()
         };
-        if self.uri == "/v1/models" || (self.only_requested && !self.uri.contains("api_key_name")) {
+        if !self.is_in_scope() {
             return unchanged();
         }
         let skipped = |skip| {
@@ -208,9 +254,9 @@ impl Exchange {
         let (data, counts) = naive::amend_until(body, end, self.naive);
         let changed = data != body;
         let counts = named_counts(counts);
-        let edit_charge = naive::edit_charge(naive::edits(body, end));
+        let edit_charge = naive::edit_charge(naive::edits_with(body, end, self.naive));
         // A body without an id is not scanned, so its names are not charged.
-        let charged = if may_contain_an_id(body) { edit_charge } else { 0 };
+        let charged = if self.may_contain_an_id(body) { edit_charge } else { 0 };
         let is_long = body.len() + charged > self.limit;
         // A body with an error before any edit is not buffered any longer.
         let has_early_error = error.is_some() && !changed;
@@ -231,7 +277,7 @@ impl Exchange {
             };
         }
         // A body that cannot contain an id is not parsed.
-        let error = error.filter(|_| is_long || may_contain_an_id(body));
+        let error = error.filter(|_| is_long || self.may_contain_an_id(body));
         match error {
             Some(error) if self.end != BodyEnd::Error || has_early_error => return skipped(error.into()),
             _ if self.end == BodyEnd::Error => return skipped(Skip::BodyFailed),
@@ -255,6 +301,13 @@ impl Exchange {
             outcomes: vec![outcome],
             ..unchanged()
         }
+    }
+
+    /// True if the body contains the id member of an active label, or an escape that may be a part of one.
+    fn may_contain_an_id(&self, body: &[u8]) -> bool {
+        let contains = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
+        let mut labels = naive::LABELS.iter().zip(self.naive.active);
+        contains("\\u00") || labels.any(|(label, is_active)| is_active && contains(label.id))
     }
 
     /// Returns the reason to skip the body, except the method.
@@ -326,6 +379,10 @@ impl Exchange {
             .limit(self.limit)
             .unmatched(self.rules.unmatched)
             .null_as_unmatched(self.rules.null_as_unmatched)
+            .labels(self.rules.labels.clone())
+            .insert_null(self.rules.insert_null)
+            .name_position(self.rules.position)
+            .prefer(self.rules.prefer)
             .honor_no_transform(self.honor_no_transform)
             .insert_names(if self.only_requested { InsertNames::Requested } else { InsertNames::Always })
             .on_outcome(move |outcome, _| recorded.lock().iter_mut().for_each(|all| all.push(*outcome)));
