@@ -33,7 +33,7 @@ pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
 #[doc(hidden)]
 pub use labels::LabelSet;
-pub(crate) use labels::{KEY_ID, KEY_NAME, Label, MAX_MEMBER_LEN};
+pub(crate) use labels::{KEY_ID, KEY_NAME, Label, MAX_LABELS, MAX_MEMBER_LEN};
 pub use labels::{LabelError, Labels};
 #[cfg(feature = "directory")]
 pub(crate) use learned::LearnedNames;

@@ -39,6 +39,8 @@ use super::prefilter::Prefilter;
 use super::rules::Rules;
 use super::scan::{ScanError, Scanner, TemplateCache};
 use crate::Snapshot;
+#[cfg(feature = "tracing")]
+use crate::names::KEYS;
 
 /// The amender of one body.
 pub struct Amender {
@@ -188,11 +190,10 @@ impl Amender {
     /// The settled ids of keys with a name that are not written yet: the offset of the edit, the id and the name.
     #[cfg(feature = "tracing")]
     pub fn named(&self) -> impl Iterator<Item = (u64, &str, &str)> {
-        // The names of other labels, such as that of the users, may be personal data.
-        let of_keys = self.objects.edits.settled().filter(|edit| edit.label == 0);
-        of_keys.filter_map(|edit| {
+        self.objects.edits.settled().filter_map(|edit| {
             let NewValue::Name(entry) = edit.value else { return None };
-            let (id, name) = self.snapshot.entries.pair(crate::names::KEYS, entry);
+            // `None` for the names of other labels: those of users are personal data.
+            let (id, name) = self.snapshot.entries.pair(KEYS, entry)?;
             Some((edit.at, id, name))
         })
     }

@@ -195,12 +195,13 @@ impl Entries {
         self.sections[section].list.iter().map(|entry| entry.pair_in(&self.text))
     }
 
-    /// Returns the id and the name of an entry of this section.
-    pub(crate) fn pair(&self, section: usize, entry: EntryRef) -> (&str, &str) {
+    /// Returns the id and the name of an entry, or `None` if the entry belongs to another section.
+    pub(crate) fn pair(&self, section: usize, entry: EntryRef) -> Option<(&str, &str)> {
         // Entries are listed in the order of their texts.
         let list = &self.sections[section].list;
         let index = list.partition_point(|other| other.json.start < entry.json_start);
-        list[index].pair_in(&self.text)
+        let found = list.get(index).filter(|found| found.json.start == entry.json_start)?;
+        Some(found.pair_in(&self.text))
     }
 
     /// Returns an entry's name as a JSON string (RFC 8259 §7), with quotes.

@@ -19,7 +19,7 @@ pub(crate) const KEY_NAME: &str = "api_key_name";
 pub(crate) const MAX_MEMBER_LEN: usize = 64;
 
 /// The greatest number of labels.
-const MAX_LABELS: usize = 16;
+pub(crate) const MAX_LABELS: usize = 16;
 
 /// The labels that are on: pairs of an id member and the name member that is inserted beside it.
 ///
@@ -44,6 +44,15 @@ pub(crate) struct Label {
     pub(crate) id: Box<str>,
     /// The name of the name member, such as `project_name`.
     pub(crate) name: Box<str>,
+    /// The start of the inserted member without white space, such as `,"project_name":`.
+    pub(crate) member_start: Box<[u8]>,
+}
+
+impl Label {
+    fn new(id_member: &str, name_member: &str) -> Self {
+        let member_start = format!(",\"{name_member}\":").into_bytes().into();
+        Self { id: id_member.into(), name: name_member.into(), member_start }
+    }
 }
 
 /// A set of labels, by their index in [`Labels`].
@@ -80,7 +89,7 @@ impl Labels {
             return Err(LabelError::TooMany);
         }
         let mut list = self.0.to_vec();
-        list.push(Label { id: id_member.into(), name: name_member.into() });
+        list.push(Label::new(id_member, name_member));
         let mut used: Vec<&str> = Vec::new();
         for member in list.iter().flat_map(|label| [&*label.id, &*label.name]) {
             let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -117,7 +126,7 @@ impl Labels {
 
 impl Default for Labels {
     fn default() -> Self {
-        Self([Label { id: KEY_ID.into(), name: KEY_NAME.into() }].into())
+        Self([Label::new(KEY_ID, KEY_NAME)].into())
     }
 }
 

@@ -31,7 +31,7 @@ impl<'a> Section<'a> {
     pub fn name(self, id: &str) -> Option<&'a str> {
         let index = self.index?;
         let entry = self.entries.find(index, id.as_bytes())?;
-        Some(self.entries.pair(index, entry).1)
+        self.entries.pair(index, entry).map(|(_, name)| name)
     }
 
     /// Returns all ids with this name, in the order of the input.

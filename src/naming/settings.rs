@@ -87,12 +87,16 @@ impl LayerSettings {
     /// Returns the labels that apply to a path in scope. In place of ids, names are sent only in usage and cost
     /// responses, so no label applies to other paths.
     pub(crate) fn labels_of_path(&self, path: &str) -> LabelSet {
-        if REPORTS.iter().any(|report| path.contains(report)) {
-            self.rules.labels.all()
-        } else if self.rules.position == NamePosition::Replace {
-            LabelSet::default()
+        let labels_of_others = match self.rules.position {
+            NamePosition::Beside => LabelSet::KEYS,
+            NamePosition::Replace => LabelSet::default(),
+        };
+        let labels_of_reports = self.rules.labels.all();
+        // The searches in the path are not needed if the result is the same.
+        if labels_of_reports != labels_of_others && REPORTS.iter().any(|report| path.contains(report)) {
+            labels_of_reports
         } else {
-            LabelSet::KEYS
+            labels_of_others
         }
     }
 

@@ -104,7 +104,7 @@ impl<'a> Parameter<'a> {
         if let Some(Ok(_)) = ListForm::parse(text, GROUP_BY.bytes()) {
             return if has_value { Self::GroupBy } else { Self::Other };
         }
-        for (label, Label { id, name }) in names.active_labels() {
+        for (label, Label { id, name, .. }) in names.active_labels() {
             if let Some(Ok(form)) = ListForm::parse(text, plural(name)) {
                 return Self::Names { label, form: Some(form) };
             }

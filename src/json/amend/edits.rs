@@ -1,6 +1,7 @@
 //! The queue of edits: insertions and replacements in the order of their input offsets.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use super::prefixes::{Prefix, Prefixes};
 use crate::KeyNames;
@@ -70,19 +71,17 @@ pub(super) struct Edit {
     pub(super) at: u64,
     /// The number of input bytes that are replaced.
     pub(super) replaced: u64,
-    /// The index of the label.
-    #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
-    pub(super) label: u8,
     pub(super) prefix: Prefix,
     pub(super) value: NewValue,
     /// The result for the id, if the edit belongs to an id.
     pub(super) result: Option<IdResult>,
 }
 
+/// The number of an edit in its body, from 1.
+pub(super) type EditNumber = NonZeroU64;
+
 /// The edits of one body that are not written yet.
-///
-/// An edit is identified by the number of edits before it in the body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Edits {
     pending: VecDeque<Edit>,
     /// The number of edits before the first pending one.
@@ -103,17 +102,27 @@ pub(super) struct Edits {
 impl Edits {
     /// Creates an empty queue for the names of these labels.
     pub(super) fn new(labels: &Labels) -> Self {
-        Self { prefixes: Prefixes::new(labels), ..Self::default() }
+        Self {
+            pending: VecDeque::new(),
+            removed_count: 0,
+            settled_count: 0,
+            growth: 0,
+            replaced_to: 0,
+            counts: Counts::default(),
+            is_changed: false,
+            prefixes: Prefixes::new(labels),
+        }
     }
 
     /// Appends an edit and returns its number.
     #[inline(always)]
-    pub(super) fn push(&mut self, edit: Edit) -> u64 {
+    pub(super) fn push(&mut self, edit: Edit) -> EditNumber {
         if self.pending.len() == self.pending.capacity() {
             self.reserve();
         }
+        let earlier_count = self.pushed();
         self.pending.push_back(edit);
-        self.pushed() - 1
+        EditNumber::MIN.saturating_add(earlier_count)
     }
 
     /// Grows the queue by a quarter instead of doubling it, because [`EDIT_CHARGE`] covers only that.
@@ -141,8 +150,8 @@ impl Edits {
 
     /// Returns the edit with this number. Returns `None` if there is no number, or if the edit is settled or removed.
     #[inline]
-    pub(super) fn unsettled(&mut self, number: Option<u64>) -> Option<&mut Edit> {
-        let index = number?.checked_sub(self.removed_count)? as usize;
+    pub(super) fn unsettled(&mut self, number: Option<EditNumber>) -> Option<&mut Edit> {
+        let index = (number?.get() - 1).checked_sub(self.removed_count)? as usize;
         if index < self.settled_count {
             return None;
         }

@@ -2,35 +2,37 @@
 
 use std::ops::Range;
 
-use super::edits::{EDIT_CHARGE, Edit, Edits, NewValue};
+use super::edits::{EDIT_CHARGE, Edit, EditNumber, Edits, NewValue};
 use super::prefixes::Prefix;
 use super::unmatched::UnmatchedIds;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
 use crate::json::rules::{NamePosition, Prefer, Rules};
 use crate::json::scan::Member;
+use crate::names::MAX_LABELS;
 
 /// The members of one label in an open object.
 #[derive(Debug, Default)]
 pub(super) struct OpenLabel {
-    /// The depth of the object.
-    pub(super) depth: usize,
+    /// The depth of the object, at most `MAX_DEPTH`.
+    pub(super) depth: u16,
     /// The index of the label.
     pub(super) label: u8,
     /// The number of id members. Two and more have the same meaning.
     pub(super) id_count: u8,
     /// The number of name members.
     pub(super) name_count: u8,
-    /// The offset and the number of the first edit.
-    pub(super) first_edit: Option<(u64, u64)>,
-    pub(super) id_edit: Option<u64>,
-    pub(super) name_edit: Option<u64>,
-    /// The native name in [`Objects::native_names`], if it is a string of a possible length.
-    pub(super) native_name: Option<Range<usize>>,
-    /// The length of [`Objects::native_names`] before the first member.
-    pub(super) native_names_start: usize,
     /// The members stay unchanged.
     pub(super) is_skipped: bool,
+    /// The native name in [`Objects::native_names`], if it is a string of a possible length.
+    pub(super) native_name: Option<Range<u16>>,
+    /// The length of [`Objects::native_names`] before the first member.
+    pub(super) native_names_start: u16,
+    pub(super) id_edit: Option<EditNumber>,
+    pub(super) name_edit: Option<EditNumber>,
+    pub(super) first_edit: Option<EditNumber>,
+    /// The input offset of the first edit.
+    pub(super) first_edit_at: u64,
 }
 
 /// The value of an id or a name that is being scanned.
@@ -46,12 +48,19 @@ pub(super) struct OpenValue {
 }
 
 impl OpenLabel {
+    /// A label without a member, in an object at `depth` that begins after these native names.
+    #[inline(always)]
+    pub(super) fn new(depth: usize, label: u8, native_names: &[u8]) -> Self {
+        let native_names_start = native_names.len() as u16;
+        Self { depth: depth as u16, label, native_names_start, ..Self::default() }
+    }
+
     /// True if the bytes and the edits from the first edit to the input offset `at` exceed the window.
     #[inline(always)]
     pub(super) fn is_overdue(&self, at: u64, edits: &Edits, window: u64) -> bool {
-        let Some((first_offset, first_number)) = self.first_edit else { return false };
-        let edit_count = edits.pushed() - first_number;
-        at - first_offset + edit_count * EDIT_CHARGE > window
+        let Some(first_edit) = self.first_edit else { return false };
+        let edit_count = edits.pushed() - (first_edit.get() - 1);
+        at - self.first_edit_at + edit_count * EDIT_CHARGE > window
     }
 
     /// Leaves the members unchanged.
@@ -79,7 +88,9 @@ impl OpenLabel {
         let json = names.entries.json(entry);
         let json_without_quotes = &json[1..json.len() - 1];
         let native_name = self.native_name.as_ref();
-        let is_same = native_name.is_some_and(|range| native_names[range.clone()] == *json_without_quotes);
+        let is_same = native_name.is_some_and(|Range { start, end }| {
+            native_names[usize::from(*start)..usize::from(*end)] == *json_without_quotes
+        });
         if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = new_value;
         }
@@ -91,7 +102,9 @@ impl OpenLabel {
 pub(super) struct Objects {
     pub(super) rules: Rules,
     /// The section of the map for each label that is active, if the map has one.
-    sections: Vec<Option<usize>>,
+    sections: [Option<usize>; MAX_LABELS],
+    /// The same, or `None` for all labels if the names replace the ids.
+    insertion_sections: [Option<usize>; MAX_LABELS],
     /// A bit for the length of each member name, except those of the label for keys.
     pub(super) member_lengths: u64,
     pub(super) edits: Edits,
@@ -117,15 +130,18 @@ pub(super) fn length_bit(len: usize) -> u64 {
 
 impl Objects {
     pub(super) fn new(rules: Rules, names: &KeyNames) -> Self {
-        let mut sections = Vec::new();
+        let mut sections = [None; MAX_LABELS];
         for (index, label) in rules.labels.list().iter().enumerate() {
-            let is_active = rules.active.contains(index as u8);
-            sections.push(if is_active { names.entries.section(&label.id) } else { None });
+            if rules.active.contains(index as u8) {
+                sections[index] = names.entries.section(&label.id);
+            }
         }
         let other_labels = rules.labels.iter().skip(1);
         let member_lengths =
             other_labels.flat_map(|(id, name)| [length_bit(id.len()), length_bit(name.len())]);
+        let is_beside = rules.position == NamePosition::Beside;
         Self {
+            insertion_sections: if is_beside { sections } else { [None; MAX_LABELS] },
             sections,
             member_lengths: member_lengths.fold(0, |bits, bit| bits | bit),
             edits: Edits::new(&rules.labels),
@@ -145,6 +161,12 @@ impl Objects {
         self.sections[usize::from(label)]
     }
 
+    /// Returns the section of an active label whose names are inserted beside the ids.
+    #[inline(always)]
+    pub(super) fn insertion_section(&self, label: u8) -> Option<usize> {
+        self.insertion_sections[usize::from(label)]
+    }
+
     /// True if this member can cause an edit. Native names are never edited if the names replace the ids.
     #[inline(always)]
     pub(super) fn is_used(&self, member: Member) -> bool {
@@ -160,7 +182,7 @@ impl Objects {
     #[inline(always)]
     pub(super) fn open_index(&self, depth: usize, label: u8) -> Option<usize> {
         for (index, open) in self.open.iter().enumerate().rev() {
-            if open.depth != depth {
+            if usize::from(open.depth) != depth {
                 return None;
             }
             if open.label == label {
@@ -172,8 +194,7 @@ impl Objects {
 
     /// Adds a label to the innermost object, and returns its index.
     pub(super) fn open_label(&mut self, depth: usize, label: u8) -> usize {
-        let native_names_start = self.native_names.len();
-        self.open.push(OpenLabel { depth, label, native_names_start, ..OpenLabel::default() });
+        self.open.push(OpenLabel::new(depth, label, &self.native_names));
         self.open.len() - 1
     }
 
@@ -182,7 +203,10 @@ impl Objects {
     pub(super) fn push(&mut self, edit: Edit, member: Member, open_index: usize) {
         let number = self.edits.push(edit);
         let open = &mut self.open[open_index];
-        open.first_edit.get_or_insert((edit.at, number));
+        if open.first_edit.is_none() {
+            open.first_edit = Some(number);
+            open.first_edit_at = edit.at;
+        }
         match member {
             Member::Id(_) => open.id_edit = Some(number),
             Member::Name(_) => open.name_edit = Some(number),
@@ -195,9 +219,9 @@ impl Objects {
     pub(super) fn decide(&mut self, at: u64, depth: usize, names: &KeyNames) {
         let mut native_names_len = self.native_names.len();
         while let Some(open) = self.open.last()
-            && open.depth == depth
+            && usize::from(open.depth) == depth
         {
-            native_names_len = open.native_names_start;
+            native_names_len = open.native_names_start.into();
             let has_only_id = open.id_count == 1 && open.name_count == 0;
             if !has_only_id || open.is_overdue(at, &self.edits, self.rules.window) {
                 self.skip_or_replace(at, names);
@@ -231,9 +255,11 @@ impl Objects {
         // A label is opened after the first edit of the labels before it in the same object. A label of an outer object
         // without an edit so far gets its first edit after those of the inner objects. So the first edits ascend.
         for open in self.open.iter_mut().filter(|open| !open.is_skipped) {
-            let Some((at, _)) = open.first_edit else { continue };
+            if open.first_edit.is_none() {
+                continue;
+            }
             if !open.is_overdue(scanned, &self.edits, self.rules.window) {
-                return at;
+                return open.first_edit_at;
             }
             open.skip(&mut self.edits);
         }

@@ -3,11 +3,15 @@
 use std::ops::Range;
 
 use crate::json::scan::WhiteSpace;
-use crate::names::Labels;
+use crate::names::{Labels, MAX_LABELS};
 
 /// The most prefixes with white space for each label in one body. A pretty-printer uses one for each depth. If a body
 /// has more, further members are inserted without white space.
 const MAX_PREFIXES: usize = 62;
+
+/// The prefix without white space of the label for keys, which has the index 0.
+const COMPACT_KEY: Prefix = Prefix(1);
+const COMPACT_KEY_TEXT: &[u8] = b",\"api_key_name\":";
 
 /// The number of a prefix in the [`Prefixes`] of its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,37 +24,35 @@ impl Prefix {
     /// The prefix without white space of a label.
     #[inline(always)]
     fn compact(label: u8) -> Self {
-        Prefix(1 + u16::from(label))
+        Prefix(COMPACT_KEY.0 + u16::from(label))
+    }
+
+    /// The prefix with white space at this index.
+    fn spaced(index: usize) -> Self {
+        Prefix(COMPACT_KEY.0 + (MAX_LABELS + index) as u16)
     }
 }
 
 /// The prefixes of one body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Prefixes {
-    /// The texts by the numbers of the prefixes: the empty one, the compact one of each label, and those with white space.
-    texts: Vec<Box<[u8]>>,
-    /// The prefixes with white space of each label.
-    spaced: Vec<Vec<SpacedPrefix>>,
+    labels: Labels,
+    /// The prefixes with white space. Their numbers follow those of the compact ones.
+    spaced: Vec<SpacedPrefix>,
 }
 
 /// A prefix with white space.
 #[derive(Debug)]
 struct SpacedPrefix {
-    prefix: Prefix,
+    label: u8,
+    text: Box<[u8]>,
     /// The positions of the white space in the text.
     white_space: [Range<usize>; 3],
 }
 
 impl Prefixes {
-    /// Creates the compact prefix of each label.
     pub(super) fn new(labels: &Labels) -> Self {
-        let mut texts = vec![Box::default()];
-        let mut spaced = Vec::new();
-        for (_, name) in labels.iter() {
-            texts.push(format!(",\"{name}\":").into_bytes().into());
-            spaced.push(Vec::new());
-        }
-        Self { texts, spaced }
+        Self { labels: labels.clone(), spaced: Vec::new() }
     }
 
     /// Returns the prefix of this label with this white space.
@@ -64,39 +66,43 @@ impl Prefixes {
 
     /// Returns the prefix with this white space, or the compact one if the label has too many already.
     fn find_or_add_spaced(&mut self, label: u8, white_space: WhiteSpace<'_>) -> Prefix {
-        let Self { texts, spaced } = self;
-        let spaced = &mut spaced[usize::from(label)];
-        let is_same = |other: &&SpacedPrefix| {
-            let text = &texts[usize::from(other.prefix.0)];
+        let is_same = |other: &SpacedPrefix| {
             let mut parts = other.white_space.iter().zip(white_space);
-            parts.all(|(range, part)| text[range.clone()] == *part)
+            other.label == label && parts.all(|(range, part)| other.text[range.clone()] == *part)
         };
         // From the newest to the oldest: most rows have the white space of the row before.
-        if let Some(found) = spaced.iter().rev().find(is_same) {
-            return found.prefix;
+        if let Some(index) = self.spaced.iter().rposition(is_same) {
+            return Prefix::spaced(index);
         }
-        let compact = Prefix::compact(label);
-        if spaced.len() == MAX_PREFIXES {
-            return compact;
+        let count = self.spaced.iter().filter(|other| other.label == label).count();
+        if count == MAX_PREFIXES {
+            return Prefix::compact(label);
         }
-        let compact_text = &texts[usize::from(compact.0)];
-        let quoted_name = &compact_text[1..compact_text.len() - 1];
+        let quoted_name = format!("\"{}\"", self.labels.list()[usize::from(label)].name);
         let mut text = Vec::new();
-        let mut add = |token: &[u8], part: &[u8]| {
-            text.extend_from_slice(token);
+        let mut add = |token: &str, part: &[u8]| {
+            text.extend_from_slice(token.as_bytes());
             text.extend_from_slice(part);
             text.len() - part.len()..text.len()
         };
         let [before_name, before_colon, before_value] = white_space;
-        let white_space = [add(b",", before_name), add(quoted_name, before_colon), add(b":", before_value)];
-        let prefix = Prefix(texts.len() as u16);
-        texts.push(text.into());
-        spaced.push(SpacedPrefix { prefix, white_space });
-        prefix
+        let white_space = [add(",", before_name), add(&quoted_name, before_colon), add(":", before_value)];
+        self.spaced.push(SpacedPrefix { label, text: text.into(), white_space });
+        Prefix::spaced(self.spaced.len() - 1)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
-        &self.texts[usize::from(prefix.0)]
+        // A constant is copied faster.
+        if prefix == COMPACT_KEY { COMPACT_KEY_TEXT } else { self.other_bytes(prefix) }
+    }
+
+    /// Returns the text of any prefix.
+    fn other_bytes(&self, prefix: Prefix) -> &[u8] {
+        let Some(label) = prefix.0.checked_sub(COMPACT_KEY.0) else { return b"" };
+        match usize::from(label).checked_sub(MAX_LABELS) {
+            None => &self.labels.list()[usize::from(label)].member_start,
+            Some(index) => &self.spaced[index].text,
+        }
     }
 }

@@ -81,7 +81,7 @@ impl IdSink<'_> {
         let has_room = start + raw.len() <= MAX_NATIVE_NAMES;
         if has_room && raw.len() <= 2 * KeyNames::MAX_LEN {
             native_names.extend_from_slice(raw);
-            open[open_index].native_name = Some(start..native_names.len());
+            open[open_index].native_name = Some(start as u16..native_names.len() as u16);
         }
     }
 
@@ -97,7 +97,7 @@ impl IdSink<'_> {
         }
         if self.objects.rules.position == NamePosition::Beside {
             let prefix = id.prefix;
-            let edit = Edit { at, replaced: 0, label, prefix, value: new_value, result: Some(result) };
+            let edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
             self.objects.push(edit, id.member, id.open_index);
         } else if let Some(edit) = self.objects.edits.unsettled(open.id_edit) {
             edit.replaced = at - edit.at;
@@ -186,17 +186,17 @@ impl Sink for IdSink<'_> {
         let objects = &mut *self.objects;
         let Some(mut started) = objects.started.take() else { return };
         let open = &objects.open[started.open_index];
-        let (label, is_replaced) = match started.member {
+        let is_replaced = match started.member {
             Member::Id(label) if objects.rules.position == NamePosition::Beside => {
                 started.prefix = objects.edits.prefixes.find_or_add(label, white_space);
-                (label, false)
+                false
             }
-            Member::Id(label) => (label, open.id_count == 1),
-            Member::Name(label) => (label, open.name_count == 1),
+            Member::Id(_) => open.id_count == 1,
+            Member::Name(_) => open.name_count == 1,
         };
         if is_replaced {
             let value = NewValue::Unchanged;
-            let edit = Edit { at, replaced: 0, label, prefix: Prefix::NONE, value, result: None };
+            let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None };
             objects.push(edit, started.member, started.open_index);
         }
         objects.values.push(started);
@@ -239,24 +239,21 @@ impl Sink for IdSink<'_> {
         let objects = &mut *self.objects;
         if let Member::Id(label) = member
             && let MemberValue::String { raw: id, has_escapes: false } = value
-            && let Some(section) = objects.section(label)
-            && objects.rules.position == NamePosition::Beside
+            && let Some(section) = objects.insertion_section(label)
             && objects.open_index(depth, label).is_none()
             && let Some(entry) = self.names.entries.find(section, id)
         {
             let prefix = objects.edits.prefixes.find_or_add(label, white_space);
             let value = NewValue::Name(entry);
             let result = Some(IdResult::Named);
-            let edit = Edit { at: at.end, replaced: 0, label, prefix, value, result };
+            let edit = Edit { at: at.end, replaced: 0, prefix, value, result };
             let number = objects.edits.push(edit);
             objects.open.push(OpenLabel {
-                depth,
-                label,
                 id_count: 1,
                 id_edit: Some(number),
-                first_edit: Some((at.end, number)),
-                native_names_start: objects.native_names.len(),
-                ..OpenLabel::default()
+                first_edit: Some(number),
+                first_edit_at: at.end,
+                ..OpenLabel::new(depth, label, &objects.native_names)
             });
             return;
         }
@@ -265,7 +262,7 @@ impl Sink for IdSink<'_> {
 
     #[inline(always)]
     fn object_end(&mut self, at: u64, depth: usize) {
-        if self.objects.open.last().is_some_and(|open| open.depth == depth) {
+        if self.objects.open.last().is_some_and(|open| usize::from(open.depth) == depth) {
             self.objects.decide(at, depth, self.names);
         }
     }

@@ -122,10 +122,10 @@ fn unmatched_id_longer_than_any_in_a_map_is_not_kept() {
 #[test]
 fn edit_charge_covers_the_memory_of_the_queue() {
     assert_eq!(EDIT_CHARGE, 40);
-    let mut edits = Edits::default();
+    let mut edits = Edits::new(&crate::names::Labels::default());
     for at in 1..=100_000 {
         let (prefix, value) = (Prefix::NONE, NewValue::Unchanged);
-        edits.push(Edit { at, replaced: 0, label: 0, prefix, value, result: None });
+        edits.push(Edit { at, replaced: 0, prefix, value, result: None });
         // A short queue has room for a few more.
         assert!(edits.capacity() <= edits.charge() + 64 * EDIT_CHARGE, "{at}: {}", edits.capacity());
     }

@@ -75,7 +75,7 @@ fn json_of_the_longest_name_fits() {
 fn entry_resolves_to_its_id_and_name() {
     let names = KeyNames::new([("key_0", "first"), ("key_a", "say \"hi\"")]).unwrap();
     assert_eq!(
-        names.entries.pair(KEYS, names.entries.find(KEYS, b"key_a").unwrap()),
+        names.entries.pair(KEYS, names.entries.find(KEYS, b"key_a").unwrap()).unwrap(),
         ("key_a", "say \"hi\"")
     );
 }
