@@ -89,13 +89,17 @@ impl Scanner {
         self.scanned
     }
 
-    /// Scans the next chunk. After an error the scanner must not be used.
+    /// Scans the next chunk, and reports its members to the sink. Returns an error at the first byte that is not JSON.
+    /// After an error the scanner must not be used.
     pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), ScanError> {
         let mut cursor = Cursor::new(&self.tail, chunk, self.scanned);
-        self.plain.resume(&mut cursor, sink)?;
+        self.plain.resume_token(&mut cursor, sink)?;
+        // The two scanners alternate: the templates skip predicted members, and the plain scanner reads one that is not.
         while !cursor.rest.is_empty() {
             self.templates.scan(&mut self.plain, &mut cursor, sink);
-            self.plain.scan(&mut cursor, sink, |plain, cursor| self.templates.is_ready(plain, cursor))?;
+            let templates_can_resume =
+                |plain: &PlainScanner, cursor: &Cursor<'_>| self.templates.is_ready(plain, cursor);
+            self.plain.scan_until(templates_can_resume, &mut cursor, sink)?;
         }
         self.keep_tail(chunk);
         self.scanned += chunk.len() as u64;
@@ -107,13 +111,16 @@ impl Scanner {
         if self.plain.may_end() { Ok(()) } else { Err(ScanError::NotJson { offset: self.scanned }) }
     }
 
-    /// Keeps the bytes from the start of the last member to the end of the chunk. Of a long member only the last are kept.
+    /// Keeps the bytes from the start of the last member to the end of the chunk, which is not counted in `scanned` yet.
+    ///
+    /// Of a long member at least the last [`MAX_TAIL`] bytes are kept.
     fn keep_tail(&mut self, chunk: &[u8]) {
-        let end = self.scanned + chunk.len() as u64;
-        let start = self.plain.member_start().max(end.saturating_sub(MAX_TAIL as u64));
-        if start >= self.scanned {
+        let chunk_start = self.scanned;
+        let chunk_end = chunk_start + chunk.len() as u64;
+        let tail_start = self.plain.member_start().max(chunk_end.saturating_sub(MAX_TAIL as u64));
+        if tail_start >= chunk_start {
             self.tail.clear();
-            self.tail.extend_from_slice(&chunk[(start - self.scanned) as usize..]);
+            self.tail.extend_from_slice(&chunk[(tail_start - chunk_start) as usize..]);
             return;
         }
         // The tail is shortened only when it is twice too long, so that small chunks do not move its bytes each time.

@@ -5,9 +5,6 @@
 /// Responses of the APIs nest 4 deep; most parsers stop at 128.
 pub const MAX_DEPTH: usize = 1024;
 
-/// The depth up to which several containers can be compared or replaced at once. Their bits are in the first word.
-pub(super) const MAX_SHALLOW_DEPTH: usize = 48;
-
 /// A stack with one bit per open container: 1 for an object, 0 for an array.
 #[derive(Clone, Debug)]
 pub(super) struct Containers {
@@ -55,27 +52,6 @@ impl Containers {
         let word = self.kinds[index / 64 % (MAX_DEPTH / 64)];
         Some(word >> (index % 64) & 1 == 1)
     }
-
-    /// True if the innermost `count` containers are of these kinds: one bit each, the outermost lowest.
-    ///
-    /// The depth is at most [`MAX_SHALLOW_DEPTH`].
-    #[inline(always)]
-    pub(super) fn ends_with(&self, count: usize, kinds: u8) -> bool {
-        let Some(outer_depth) = self.depth.checked_sub(count) else { return false };
-        let count_mask = !(u64::MAX << (count % 64));
-        (self.kinds[0] >> (outer_depth % 64)) & count_mask == u64::from(kinds)
-    }
-
-    /// Closes the innermost `closed` containers, and opens `opened` of these kinds, the outermost lowest.
-    ///
-    /// The depth before and after is at most [`MAX_SHALLOW_DEPTH`].
-    #[inline(always)]
-    pub(super) fn replace(&mut self, closed: usize, opened: usize, kinds: u8) {
-        let outer_depth = self.depth - closed;
-        let opened_mask = !(u64::MAX << (opened % 64)) << (outer_depth % 64);
-        self.kinds[0] = self.kinds[0] & !opened_mask | u64::from(kinds) << (outer_depth % 64);
-        self.depth = outer_depth + opened;
-    }
 }
 
 #[cfg(test)]
@@ -92,18 +68,5 @@ mod tests {
             containers.pop();
         }
         assert_eq!(containers.is_in_object(), None);
-    }
-
-    #[test]
-    fn replace_changes_the_innermost_containers_only() {
-        let mut containers = Containers::new();
-        assert!([true, false, true, false, true].into_iter().all(|is_object| containers.push(is_object)));
-        assert!(containers.ends_with(3, 0b101) && !containers.ends_with(3, 0b111));
-        containers.replace(3, 2, 0b11);
-        assert_eq!(
-            (1..=4).map(|depth| containers.is_object(depth)).collect::<Vec<_>>(),
-            [Some(true), Some(false), Some(true), Some(true)]
-        );
-        assert!(!containers.ends_with(5, 0b11111));
     }
 }

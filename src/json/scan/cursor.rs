@@ -67,13 +67,18 @@ impl<'a> Cursor<'a> {
         Cow::Borrowed(&self.chunk[(range.start - chunk_start) as usize..(range.end - chunk_start) as usize])
     }
 
-    /// Copies a range that starts in the tail.
+    /// Copies the bytes of a range of body offsets that starts in the tail, and ends there or in the chunk.
+    ///
+    /// With a tail at 90..100 and a chunk at 100..200, the range 95..103 is the tail's 5..10 and the chunk's 0..3.
     #[cold]
     fn copy_from_tail(&self, range: &Range<u64>, chunk_start: u64) -> Vec<u8> {
         let tail_start = chunk_start - self.tail.len() as u64;
-        let from = (range.start - tail_start) as usize;
-        let to = self.tail.len().min((range.end - tail_start) as usize);
-        let len_in_chunk = range.end.saturating_sub(chunk_start) as usize;
-        [&self.tail[from..to], &self.chunk[..len_in_chunk]].concat()
+        let start_in_tail = (range.start - tail_start) as usize;
+        if range.end <= chunk_start {
+            let end_in_tail = (range.end - tail_start) as usize;
+            return self.tail[start_in_tail..end_in_tail].to_vec();
+        }
+        let len_in_chunk = (range.end - chunk_start) as usize;
+        [&self.tail[start_in_tail..], &self.chunk[..len_in_chunk]].concat()
     }
 }

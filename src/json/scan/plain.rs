@@ -66,13 +66,6 @@ impl PlainScanner {
         self.member.start
     }
 
-    /// Continues at the value of this member.
-    pub(super) fn start_value(&mut self, member: MemberOffsets, wanted: Option<Member>) {
-        self.member = member;
-        self.wanted = wanted;
-        self.state = ScanState::Value;
-    }
-
     /// True if the document may end here.
     pub(super) fn may_end(&self) -> bool {
         let is_complete = match self.state {
@@ -84,34 +77,35 @@ impl PlainScanner {
         is_complete && self.containers.depth() == 0
     }
 
-    /// Scans until the end of the chunk, or until `stops` returns true after a value or container.
+    /// Scans until the end of the chunk, or until `is_stop` returns true after a value or the end of a container.
     #[inline(always)]
-    pub(super) fn scan(
+    pub(super) fn scan_until(
         &mut self,
+        is_stop: impl Fn(&Self, &Cursor<'_>) -> bool,
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
-        stops: impl Fn(&Self, &Cursor<'_>) -> bool,
     ) -> Result<(), ScanError> {
         while let Some(byte) = cursor.next_token() {
-            self.read_value_or_end(byte, cursor, sink)?;
-            if stops(self, cursor) {
+            self.read_member_or_end(byte, cursor, sink)?;
+            if is_stop(self, cursor) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Reads the next value, with the comma and the name before it, or the end of a container.
+    /// Reads the next member or element up to the end of its value, or the end of a container.
     ///
-    /// `byte` is the first byte of the next token. Each step is skipped if the state is behind it. Returns early at the
-    /// end of the chunk.
+    /// `first_byte` is that of the next token. The state is the next step: at the end of the chunk the function returns
+    /// early, and the next call continues with this step.
     #[inline(always)]
-    fn read_value_or_end(
+    fn read_member_or_end(
         &mut self,
-        mut byte: u8,
+        first_byte: u8,
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), ScanError> {
+        let mut byte = first_byte;
         if self.state == ScanState::AfterValue {
             self.state = match (byte, self.containers.is_in_object()) {
                 (b',', Some(true)) => ScanState::Name,
@@ -121,8 +115,8 @@ impl PlainScanner {
             };
             cursor.advance(1);
             self.member.start = cursor.offset();
-            let Some(next) = cursor.next_token() else { return Ok(()) };
-            byte = next;
+            let Some(name_or_value) = cursor.next_token() else { return Ok(()) };
+            byte = name_or_value;
         }
         if matches!(self.state, ScanState::Name | ScanState::FirstName) {
             match byte {
@@ -130,8 +124,8 @@ impl PlainScanner {
                 b'}' if self.state == ScanState::FirstName => return self.close_container(cursor, sink),
                 _ => return Err(cursor.error()),
             }
-            let Some(next) = cursor.next_token() else { return Ok(()) };
-            byte = next;
+            let Some(colon) = cursor.next_token() else { return Ok(()) };
+            byte = colon;
         }
         if self.state == ScanState::Colon {
             if byte != b':' {
@@ -140,8 +134,8 @@ impl PlainScanner {
             self.member.colon = cursor.offset();
             cursor.advance(1);
             self.state = ScanState::Value;
-            let Some(next) = cursor.next_token() else { return Ok(()) };
-            byte = next;
+            let Some(value) = cursor.next_token() else { return Ok(()) };
+            byte = value;
         }
         if byte == b']' && self.state == ScanState::FirstValue {
             return self.close_container(cursor, sink);
@@ -235,7 +229,10 @@ impl PlainScanner {
         }
     }
 
-    /// Reads a literal, or the rest of one that the last chunk has cut. Returns an error at the first other byte.
+    /// Reads a literal, or the rest of a literal that the last chunk has cut.
+    ///
+    /// If the chunk ends within the literal, the missing bytes become the state: after `tr`, the literal `true` lacks `ue`.
+    /// Returns an error at the first byte that differs from the literal.
     #[inline(always)]
     fn read_literal(
         &mut self,
@@ -248,11 +245,16 @@ impl PlainScanner {
             self.end_value(cursor.offset(), sink);
             return Ok(());
         }
-        let pairs = literal.iter().zip(cursor.rest);
-        let equal_len = pairs.take_while(|(expected, byte)| expected == byte).count();
-        cursor.advance(equal_len);
-        self.state = ScanState::Literal(&literal[equal_len..]);
-        if cursor.rest.is_empty() { Ok(()) } else { Err(cursor.error()) }
+        let mut missing = literal;
+        while let (Some(byte), [expected, after_expected @ ..]) = (cursor.peek(), missing) {
+            if byte != *expected {
+                return Err(cursor.error());
+            }
+            cursor.advance(1);
+            missing = after_expected;
+        }
+        self.state = ScanState::Literal(missing);
+        Ok(())
     }
 
     /// Opens a container. Returns an error if it is nested too deeply.

@@ -27,10 +27,22 @@ pub enum Member {
 
 /// The receiver of a scanner's events.
 ///
+/// The events come in the order of the body. For each wanted member they are `member_start`, `value_start` and
+/// `value_end`, or `whole_member` in their place. If the value is a container, the events of its members come before
+/// `value_end`. For `{"id":{"id":1}}`, of which the member `id` is wanted, the order is:
+///
+/// ```text
+/// member_start (depth 1), value_start, whole_member (depth 2), object_end (depth 2), value_end, object_end (depth 1)
+/// ```
+///
+/// The sink keeps the stack of the wanted members whose values are open. So the scanner needs none: at the end of each
+/// value it calls [`is_value_awaited`](Self::is_value_awaited) to find out if the value is one of them.
+///
 /// `depth` is the number of containers around a member, its own object included. `at` is a byte offset from
 /// the start of the body.
 pub trait Sink {
-    /// Returns the member with this name, if its value is wanted. `raw` is the name between its quotes.
+    /// Returns the member with this name, if its value is wanted. `raw` is the name between its quotes. A name may be
+    /// matched more than once.
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member>;
 
     /// Receives a wanted member, after its name.
@@ -39,13 +51,15 @@ pub trait Sink {
     /// Receives the start of a wanted value.
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>);
 
-    /// True if a value that ends in the container at `depth` is a wanted one.
+    /// True if a wanted member of the container at `depth` has started its value, and not ended it. Then a value that
+    /// ends in this container is the wanted one.
     fn is_value_awaited(&self, depth: usize) -> bool;
 
     /// Receives the end of a wanted value.
     fn value_end(&mut self, at: u64, value: MemberValue<'_>);
 
-    /// Receives a wanted member whose whole value, at the offsets `at`, is a scalar.
+    /// Receives a wanted member whose whole value, at the offsets `at`, is a scalar. The default calls the three methods
+    /// of the member's parts; a sink can do their work in one step.
     fn whole_member(
         &mut self,
         member: Member,
@@ -59,10 +73,12 @@ pub trait Sink {
         self.value_end(at.end, value);
     }
 
-    /// Receives the end of a container, which may be an object with a wanted member.
+    /// Receives the end of a container, which may be an object with a wanted member. Ends of other containers may be left
+    /// out.
     fn object_end(&mut self, at: u64, depth: usize);
 
-    /// Receives the end of a container, which may also be a wanted value.
+    /// Receives the end of the container at `depth`. The container may be an object with wanted members, and also the
+    /// value of a wanted member of the container around it, at `depth - 1`.
     #[inline(always)]
     fn container_end(&mut self, at: u64, depth: usize) {
         self.object_end(at, depth);

@@ -14,7 +14,7 @@ const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
 
 impl PlainScanner {
     /// Continues a token that the end of the last chunk has cut. Does nothing if no token was cut.
-    pub(in crate::json::scan) fn resume(
+    pub(in crate::json::scan) fn resume_token(
         &mut self,
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,

@@ -22,7 +22,7 @@ pub(in crate::json::scan) struct MemberOffsets {
 
 impl MemberOffsets {
     /// The white space before the name, before the colon, and before a value at this offset.
-    fn white_space(&self, value_start: u64) -> [Range<u64>; 3] {
+    pub(in crate::json::scan) fn white_space(&self, value_start: u64) -> [Range<u64>; 3] {
         [self.start..self.name.start - 1, self.name.end + 1..self.colon, self.colon + 1..value_start]
     }
 }

@@ -1,268 +1,204 @@
-//! The text between two values, and its meaning.
+//! The meaning of a text between two values.
 
-use super::simd::{digits_len, special};
-use crate::json::scan::containers::{Containers, MAX_SHALLOW_DEPTH};
+use super::scalar::{constant_len, scalar_len, string_end};
+use crate::json::scan::containers::{Containers, MAX_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
 use crate::json::scan::token::white_space_len;
 use crate::json::text::MAX_RAW_NAME;
 
 /// The bytes that a step of the fast path looks at: a text, and the scalar behind it.
-pub(super) const WINDOW: usize = 192;
+pub(super) type Window = [u8; 192];
 
-/// The longest text. It must be one less than a power of two, so that a mask replaces bounds checks.
+/// The longest text. It is one less than a power of two, so that a mask replaces bounds checks.
 pub(super) const MAX_LEN: usize = 127;
-
-/// The longest text from one value to the next. Pretty pages have about 40 bytes there.
-const MAX_PART: usize = 64;
-
-/// The most containers that end in a text: at the end of a page a row, its array, the bucket and its array do.
-const MAX_CLOSED: usize = 4;
-
-/// The most containers that start in a text: a bucket, its array and a row.
-const MAX_OPENED: u8 = 3;
 
 /// The meaning of a text that starts behind a value in an object, and ends before the value of a member.
 ///
-/// Positions are bytes from its start. Kinds of containers have a bit each, 1 for an object, the outermost lowest.
-#[derive(Clone, Copy, Debug, Default)]
+/// At most one object ends in the text; objects may start behind its end. Positions are bytes from the start of the text.
+/// For the text `},{"a":null,"b":` they are:
+///
+/// ```text
+///  }  ,  {  "  a  "  :  n u l l  ,  "  b  "  :
+///   closed.end = 1     member.start = 12, member.name = 13..14, member.colon = 15, len = 16
+/// ```
+#[derive(Clone, Debug, Default)]
 pub(super) struct Structure {
-    pub(super) len: u8,
-    /// The last member: the end of the punctuation before it, its name, and its colon.
-    member_start: u8,
-    name: (u8, u8),
-    colon: u8,
-    pub(super) wanted: Option<Member>,
-    /// The number of containers that end, and the ends of their brackets, the innermost first.
-    closed: u8,
-    ends: [u8; MAX_CLOSED],
-    /// The kinds of the containers that end and of the one around them.
-    outer: u8,
-    /// The number and the kinds of the containers that start. The last is an object.
-    opened: u8,
-    inner: u8,
-    /// The end of the last constant in the text, or 0.
-    pub(super) last_part: u8,
-    /// True if no container ends or starts, and the sink does not want the member.
-    pub(super) is_simple: bool,
+    len: u8,
+    closed: Option<ClosedObject>,
+    /// The number of objects that start.
+    opened_count: u8,
+    /// The last member, whose value is behind the text.
+    member: MemberOffsets,
+    wanted: Option<Member>,
+}
+
+/// The object that ends in a text.
+#[derive(Clone, Copy, Debug)]
+struct ClosedObject {
+    /// The position behind the closing brace.
+    end: u8,
+    /// True if the container around the object is an object too, false if it is an array.
+    is_in_object: bool,
 }
 
 impl Structure {
-    /// True if the text leads from a member to another one of the same object.
     #[inline(always)]
-    pub(super) fn is_in_one_object(&self) -> bool {
-        self.closed + self.opened == 0
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.len) & MAX_LEN
     }
 
-    /// True if the text has this meaning here: containers of the same kinds are open.
-    #[inline(always)]
-    pub(super) fn fits(&self, containers: &Containers) -> bool {
-        if self.is_in_one_object() {
-            return true;
-        }
-        let closed = usize::from(self.closed);
-        containers.ends_with(closed + 1, self.outer)
-            && containers.depth() - closed + usize::from(self.opened) <= MAX_SHALLOW_DEPTH
+    /// True if the text needs no event and no change of the containers.
+    pub(super) fn is_silent(&self) -> bool {
+        self.closed.is_none() && self.opened_count == 0 && self.wanted.is_none()
     }
 
-    /// Applies the text at this offset to the containers, and reports those that end.
+    /// True if the text has this meaning in these containers: the object that ends is in a container of the same kind, and
+    /// the objects that start are not nested too deeply.
     #[inline(always)]
-    pub(super) fn enter(&self, offset: u64, containers: &mut Containers, sink: &mut impl Sink) {
-        if !self.is_in_one_object() {
-            let closed = usize::from(self.closed);
-            for (index, end) in self.ends.iter().take(closed).enumerate() {
-                sink.container_end(offset + u64::from(*end), containers.depth() - index);
-            }
-            containers.replace(closed, self.opened.into(), self.inner);
-        }
+    pub(super) fn is_valid_in(&self, containers: &Containers) -> bool {
+        let depth = containers.depth();
+        let has_same_outer = match self.closed {
+            Some(closed) => containers.is_object(depth - 1) == Some(closed.is_in_object),
+            None => true,
+        };
+        has_same_outer && depth + usize::from(self.opened_count) <= MAX_DEPTH
     }
 
-    /// The offsets of the last member of the text at this offset.
-    pub(super) fn member(&self, offset: u64) -> MemberOffsets {
-        let at = |position: u8| offset + u64::from(position);
-        let name = at(self.name.0)..at(self.name.1);
-        MemberOffsets { start: at(self.member_start), name, colon: at(self.colon) }
-    }
-
-    /// Applies the text at the start of `window`, which [fits](Self::fits), and the scalar of `value_len` bytes after it.
+    /// Applies the text at this offset to the containers. Reports the object that ends, and the wanted member with the
+    /// scalar of `value_len` bytes behind the text. `window` starts with the text, which is [valid](Self::is_valid_in).
     #[inline(always)]
-    pub(super) fn pass(
+    pub(super) fn report_events(
         &self,
-        window: &[u8; WINDOW],
+        window: &Window,
         value_len: usize,
         offset: u64,
         containers: &mut Containers,
         sink: &mut impl Sink,
     ) {
-        self.enter(offset, containers, sink);
+        if let Some(closed) = self.closed {
+            sink.container_end(offset + u64::from(closed.end), containers.depth());
+            containers.pop();
+        }
+        for _ in 0..self.opened_count {
+            containers.push(true);
+        }
         let Some(member) = self.wanted else { return };
-        let (text, rest) = window.split_at(usize::from(self.len) & MAX_LEN);
+        let (text, rest) = window.split_at(self.len());
+        let white_space_ranges = self.member.white_space(text.len() as u64);
+        let white_space = white_space_ranges.map(|range| &text[range.start as usize..range.end as usize]);
         let value = match &rest[..value_len] {
             // A scalar of the fast path has no escapes.
-            [b'"', raw @ .., _] => MemberValue::String { raw, has_escapes: false },
+            [b'"', raw @ .., b'"'] => MemberValue::String { raw, has_escapes: false },
             _ => MemberValue::Other,
         };
-        let [start, name_start, name_end, colon] =
-            [self.member_start, self.name.0, self.name.1, self.colon].map(usize::from);
-        let white_space = [&text[start..name_start - 1], &text[name_end + 1..colon], &text[colon + 1..]];
-        let value_start = offset + u64::from(self.len);
+        let value_start = offset + text.len() as u64;
         let value_range = value_start..value_start + value_len as u64;
         sink.whole_member(member, containers.depth(), value_range, white_space, value);
     }
 
-    /// Reads the text at the start of `window`. Returns `None` if the text is too long or not of this form.
+    /// Parses the text at the start of `window`, with the constants in it if `includes_constants` is true.
     ///
-    /// The text includes each value of which `constant_len` returns the length, and the part after that value.
-    #[inline(always)]
-    pub(super) fn read(
-        window: &[u8; WINDOW],
+    /// Returns `None` if the text is too long or of another form, or if no short scalar is behind it.
+    pub(super) fn parse(
+        window: &Window,
         containers: &Containers,
-        constant_len: impl Fn(&Self) -> Option<usize>,
+        includes_constants: bool,
         sink: &mut impl Sink,
     ) -> Option<Self> {
-        let start = Self { outer: 1, ..Self::default() };
-        let mut structure = TextPart { window, containers, start: 0 }.read(start, sink)?;
-        while let Some(value_len) = constant_len(&structure) {
-            let part = TextPart { window, containers, start: usize::from(structure.len) + value_len };
-            let Some(longer) = part.read(structure, sink) else { break };
-            // The text before a container is often another template, which starts after the constant.
-            if matches!(window[usize::from(longer.len)], b'{' | b'[') {
-                break;
-            }
+        let mut parser = TextParser { window, containers, position: 0 };
+        let mut structure = parser.parse_part(Self::default(), sink)?;
+        while includes_constants
+            && structure.wanted.is_none()
+            && let Some(value_len) = constant_len(window, structure.len())
+        {
+            parser.position = structure.len() + value_len;
+            let Some(longer) = parser.parse_part(structure.clone(), sink) else { break };
             structure = longer;
         }
-        structure.is_simple = structure.is_in_one_object() && structure.wanted.is_none();
-        if structure.fits(containers) { Some(structure) } else { None }
+        if structure.is_valid_in(containers) { Some(structure) } else { None }
     }
 }
 
-/// The text from one value to the next, of at most [`MAX_PART`] bytes.
-struct TextPart<'w> {
-    window: &'w [u8; WINDOW],
+/// A parser of the text at the start of a window.
+struct TextParser<'a> {
+    window: &'a Window,
     /// The containers around the start of the text.
-    containers: &'w Containers,
-    start: usize,
+    containers: &'a Containers,
+    position: usize,
 }
 
-impl TextPart<'_> {
-    /// Returns the position and first byte of the next token; `None` if the part would be too long.
-    #[inline(always)]
-    fn token(&self, start: usize) -> Option<(usize, u8)> {
-        let at = start + white_space_len(self.window.get(start..)?);
-        if at < self.start + MAX_PART { Some((at, *self.window.get(at)?)) } else { None }
-    }
-
-    /// Reads the brackets that end containers, and adds them to `structure`. Returns the position of the comma.
-    #[inline(always)]
-    fn read_ends(&self, structure: &mut Structure) -> Option<usize> {
-        let (mut at, mut byte) = self.token(self.start)?;
-        while matches!(byte, b'}' | b']') && structure.opened == 0 {
-            let is_in_object = structure.outer & 1 == 1;
-            if is_in_object != (byte == b'}') {
+impl TextParser<'_> {
+    /// Parses the part from the end of a value to the start of the next one, which must be a short scalar. `before` is the
+    /// structure of the parts before.
+    ///
+    /// Returns the structure of all parts, or `None` if they are too long or of another form.
+    fn parse_part(&mut self, before: Structure, sink: &mut impl Sink) -> Option<Structure> {
+        let mut structure = before;
+        let mut starts_row = false;
+        if self.next_token()? == b'}' {
+            let has_brace = structure.closed.is_some() || structure.opened_count > 0;
+            if has_brace {
                 return None;
             }
-            *structure.ends.get_mut(usize::from(structure.closed))? = at as u8 + 1;
-            structure.closed += 1;
-            let depth = self.containers.depth() - usize::from(structure.closed);
-            let is_object = self.containers.is_object(depth)?;
-            structure.outer = structure.outer << 1 | u8::from(is_object);
-            (at, byte) = self.token(at + 1)?;
+            let end = self.skip_token(b'}')? as u8;
+            let is_in_object = self.containers.is_object(self.containers.depth() - 1)?;
+            structure.closed = Some(ClosedObject { end, is_in_object });
+            starts_row = !is_in_object;
         }
-        if byte == b',' { Some(at) } else { None }
+        let mut member_start = self.skip_token(b',')?;
+        if starts_row {
+            member_start = self.skip_token(b'{')?;
+            structure.opened_count = 1;
+        }
+        self.parse_name(member_start, &mut structure, sink)?;
+        // If the value is an object, the text continues to the value of its first member.
+        while self.next_token()? == b'{' && structure.wanted.is_none() {
+            member_start = self.skip_token(b'{')?;
+            structure.opened_count += 1;
+            self.parse_name(member_start, &mut structure, sink)?;
+        }
+        if self.position > MAX_LEN {
+            return None;
+        }
+        structure.len = self.position as u8;
+        scalar_len(self.window, self.position)?;
+        Some(structure)
     }
 
-    /// Reads this part after the text that `structure` describes. Returns the structure of both.
-    #[inline(always)]
-    fn read(&self, mut structure: Structure, sink: &mut impl Sink) -> Option<Structure> {
-        let mut punctuation = self.read_ends(&mut structure)?;
-        let is_in_array = structure.opened == 0 && structure.outer & 1 == 0;
-        if is_in_array {
-            let (brace, b'{') = self.token(punctuation + 1)? else { return None };
-            punctuation = brace;
-            structure.opened = 1;
-            structure.inner = 0b1;
-        }
-        loop {
-            let member_start = punctuation + 1;
-            let (quote, b'"') = self.token(member_start)? else { return None };
-            let name_end = string_end(self.window, quote + 1)?;
-            let (colon, b':') = self.token(name_end + 1)? else { return None };
-            let (value, byte) = self.token(colon + 1)?;
-            if value > MAX_LEN {
-                return None;
-            }
-            let name = &self.window[quote + 1..name_end];
-            let wanted = if name.len() <= MAX_RAW_NAME { sink.match_member(name, false) } else { None };
-            // If the value is an object or an array of objects, the text continues to the value of its first member.
-            let brace = if byte == b'[' { self.token(value + 1) } else { Some((value, byte)) };
-            if let Some((brace, b'{')) = brace
-                && let Some((_, b'"')) = self.token(brace + 1)
-                && wanted.is_none()
-                && structure.opened + 2 <= MAX_OPENED
-            {
-                let (kinds, count) = if byte == b'[' { (0b10, 2) } else { (0b1, 1) };
-                structure.inner |= kinds << structure.opened;
-                structure.opened += count;
-                punctuation = brace;
-                continue;
-            }
-            structure.len = value as u8;
-            structure.member_start = member_start as u8;
-            structure.name = (quote as u8 + 1, name_end as u8);
-            structure.colon = colon as u8;
-            structure.wanted = wanted;
-            structure.last_part = self.start as u8;
-            return Some(structure);
-        }
+    /// Parses the name and the colon of a member. Returns `None` if there is no name, or if it is long or has escapes.
+    fn parse_name(
+        &mut self,
+        member_start: usize,
+        structure: &mut Structure,
+        sink: &mut impl Sink,
+    ) -> Option<()> {
+        let name_start = self.skip_token(b'"')?;
+        let name_end = string_end(self.window, name_start)?;
+        self.position = name_end + 1;
+        let colon = self.skip_token(b':')? - 1;
+        structure.member = MemberOffsets {
+            start: member_start as u64,
+            name: name_start as u64..name_end as u64,
+            colon: colon as u64,
+        };
+        let name = &self.window[name_start..name_end];
+        structure.wanted = if name.len() <= MAX_RAW_NAME { sink.match_member(name, false) } else { None };
+        Some(())
     }
-}
 
-/// Returns the length of the scalar at `start`, or `None` if the plain scanner has to read the value.
-#[inline(always)]
-pub(super) fn scalar_len(window: &[u8; WINDOW], start: usize) -> Option<usize> {
-    let at = start & MAX_LEN;
-    let first = window[at..].first_chunk()?;
-    match first[0] {
-        b'"' => Some(string_end(window, at + 1)? + 1 - at),
-        b'0'..=b'9' => {
-            let mut len = digits_len(window, at);
-            // One test for all numbers: it cannot be predicted which of them are 0 (RFC 8259 §6).
-            if (first[0] == b'0') & (len > 1) {
-                return None;
-            }
-            if window[at + len] == b'.' {
-                let fraction_len = digits_len(window, at + len + 1);
-                if fraction_len == 0 {
-                    return None;
-                }
-                len += 1 + fraction_len;
-            }
-            let is_end = matches!(window.get(at + len)?, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-            if is_end { Some(len) } else { None }
+    /// Skips white space, and returns the first byte of the next token, or `None` at the end of the window.
+    fn next_token(&mut self) -> Option<u8> {
+        self.position += white_space_len(self.window.get(self.position..)?);
+        self.window.get(self.position).copied()
+    }
+
+    /// Skips the next token, which must be this byte. Returns the position behind the token, or `None` for another token.
+    fn skip_token(&mut self, token: u8) -> Option<usize> {
+        if self.next_token()? != token {
+            return None;
         }
-        _ => literal_len(first),
+        self.position += 1;
+        Some(self.position)
     }
-}
-
-/// Returns the position of a string's closing quote; `None` if it has escapes, is not ASCII, or is longer than 64 bytes.
-#[inline(always)]
-fn string_end(window: &[u8; WINDOW], start: usize) -> Option<usize> {
-    let mut end = start;
-    let mut marks = special(window[end..].first_chunk()?);
-    if marks == 0 {
-        end += 32;
-        marks = special(window.get(end..)?.first_chunk()?);
-    }
-    end += marks.trailing_zeros() as usize;
-    if *window.get(end)? == b'"' { Some(end) } else { None }
-}
-
-/// Returns the length of a literal. No branch depends on which of the three it is, since that cannot be predicted.
-#[inline(always)]
-fn literal_len(bytes: &[u8; 32]) -> Option<usize> {
-    let word = u64::from_le_bytes(*bytes.first_chunk()?);
-    let len = 4 + usize::from(bytes[0] == b'f');
-    let text = word & (u64::MAX >> (64 - 8 * len));
-    let is = |literal: &[u8; 8]| text == u64::from_le_bytes(*literal);
-    if is(b"null\0\0\0\0") | is(b"true\0\0\0\0") | is(b"false\0\0\0") { Some(len) } else { None }
 }

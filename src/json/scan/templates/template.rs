@@ -1,85 +1,55 @@
-//! One template: a text, its meaning and its predictions.
+//! A template: a text, its structure and its predictions.
 
 use super::simd::equal;
-use super::structure::{MAX_LEN, Structure, WINDOW};
+use super::structure::{MAX_LEN, Structure, Window};
 
 /// The index of no template.
 pub(super) const NONE: u8 = u8::MAX;
 
-/// A text that was between two values, with its meaning.
+/// A text that was between two values.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
-    /// The text, and the constant that followed it the last time.
-    pub(super) text: [u8; MAX_LEN + 17],
-    /// The position of the text's last 16 bytes, or 0 for a shorter text, and the bits of its bytes in them.
-    tail: (u8, u32),
-    /// The length of the constant, or 0.
-    constant_len: u8,
+    /// The text, followed by zeros up to the end of the last vector that is compared.
+    pub(super) bytes: [u8; MAX_LEN + 17],
+    /// A set bit for each of the first 16 bytes that belongs to the text.
+    first_vector: u32,
     pub(super) structure: Structure,
-    /// The templates that came after this one, in the order of the predictions.
+    /// The result of [`Structure::is_silent`].
+    pub(super) is_silent: bool,
+    /// The indexes of the templates that came after this one, the longest first. Unused places contain [`NONE`].
     pub(super) followers: [u8; 3],
 }
 
 impl Template {
-    pub(super) fn new(structure: Structure, window: &[u8; WINDOW]) -> Self {
-        let mut text = [0; MAX_LEN + 17];
-        text[..structure.len.into()].copy_from_slice(&window[..structure.len.into()]);
-        let tail = (structure.len.saturating_sub(16), !(u32::MAX << structure.len.min(16)));
-        Self { text, tail, constant_len: 0, structure, followers: [NONE; 3] }
+    /// Creates the template of the text at the start of `window`.
+    pub(super) fn new(structure: Structure, window: &Window) -> Self {
+        let len = structure.len();
+        let mut bytes = [0; MAX_LEN + 17];
+        bytes[..len].copy_from_slice(&window[..len]);
+        let first_vector = !(u32::MAX << len.min(16));
+        let is_silent = structure.is_silent();
+        Self { bytes, first_vector, structure, is_silent, followers: [NONE; 3] }
     }
 
     pub(super) fn text(&self) -> &[u8] {
-        &self.text[..self.structure.len.into()]
-    }
-
-    /// The constant that followed the text the last time. It is empty if another value did.
-    pub(super) fn constant(&self) -> &[u8] {
-        &self.text[self.structure.len.into()..][..self.constant_len.into()]
-    }
-
-    /// Stores the value of `value_len` bytes after the text in `window`, if the value is a constant that fits.
-    pub(super) fn set_constant(&mut self, window: &[u8; WINDOW], value_len: usize) {
-        let start = usize::from(self.structure.len);
-        let end = start + value_len;
-        let value = &window[start..end];
-        self.constant_len = 0;
-        if end <= MAX_LEN && is_constant(value) {
-            self.text[start..end].copy_from_slice(value);
-            self.constant_len = value_len as u8;
-        }
-    }
-
-    /// Predicts a template after this one: as the second, or as the first. An existing first prediction of it stays.
-    pub(super) fn predict(&mut self, index: u8, is_second: bool) {
-        let [first, second, third] = self.followers;
-        if first != index {
-            let other = if second == index { third } else { second };
-            self.followers = if is_second { [first, index, other] } else { [index, first, other] };
-        }
+        &self.bytes[..self.structure.len()]
     }
 
     /// True if `window` starts with the text.
     #[inline(always)]
-    pub(super) fn matches(&self, window: &[u8; WINDOW]) -> bool {
-        let equal_at = |start: usize| equal(window, &self.text, start & MAX_LEN);
-        let len = usize::from(self.structure.len);
-        let (tail_start, tail_mask) = self.tail;
-        let ends = equal_at(0) & equal_at(tail_start.into());
-        // The vectors from the start and those from the end overlap, so that only a text shorter than one needs a mask.
-        let is_equal = match len {
-            ..=32 => ends,
-            33..=64 => ends & equal_at(16) & equal_at(len - 32),
-            _ => [16, 32, 48, len - 64, len - 48, len - 32].iter().fold(ends, |all, at| all & equal_at(*at)),
-        };
-        !is_equal.to_bitmask() & tail_mask == 0
-    }
-}
-
-/// True for values that a template may contain: literals, 0, and strings of lower-case letters such as types and units.
-pub(super) fn is_constant(value: &[u8]) -> bool {
-    match value {
-        b"null" | b"true" | b"false" | b"0" => true,
-        [b'"', text @ .., b'"'] => text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'_')),
-        _ => false,
+    pub(super) fn is_start_of(&self, window: &Window) -> bool {
+        let equal_at = |start: usize| equal(window, &self.bytes, start & MAX_LEN);
+        let len = self.structure.len();
+        // The last vectors end with the text and overlap the first ones. So only a text of less than 16 bytes needs a mask.
+        let ends = equal_at(0) & equal_at(len.saturating_sub(16));
+        let has_equal_ends = !ends.to_bitmask() & self.first_vector == 0;
+        if len <= 32 || !has_equal_ends {
+            return has_equal_ends;
+        }
+        let mut middle = equal_at(16) & equal_at(len - 32);
+        if len > 64 {
+            middle = middle & equal_at(32) & equal_at(48) & equal_at(len - 64) & equal_at(len - 48);
+        }
+        middle.to_bitmask() == 0xFFFF
     }
 }

@@ -106,7 +106,7 @@ fn templates_contain_no_value_besides_constants() {
     assert_eq!(scan(&page(&vec![secret.to_owned(); 5]), &cache).1, Ok(()));
     let templates = cache.templates.lock().unwrap();
     for template in &templates.as_ref().unwrap().known {
-        let text = String::from_utf8_lossy(&template.text).into_owned();
+        let text = String::from_utf8_lossy(&template.bytes).into_owned();
         for value in ["Secret1", "12.5", "12345", "Zoe"] {
             assert!(!text.contains(value), "{text}");
         }
