@@ -9,9 +9,9 @@
 //! {"object":"usage.result","tokens":977,"user_id":null,"api_key_id":"key_2"}
 //! ```
 //!
-//! A text ends before the next value that is not a [constant](scalar::is_constant). Each text that was not predicted becomes
-//! a template: in the first row two texts, and at the start of the second row the text between the rows. From then on,
-//! these two templates follow each other:
+//! A text ends before the next value that is not a [constant](scalar::constant_len); if another text was predicted, it ends
+//! before the next value. Each text that was not predicted becomes a template: in the first row two texts, and then the text
+//! between the rows. From then on, two templates follow each other:
 //!
 //! | template | value |
 //! |---|---|
@@ -19,12 +19,12 @@
 //! | `,"user_id":null,"api_key_id":` | a string: reported to the sink with its member |
 //!
 //! Each template contains the indexes of the templates that came after it. The plain scanner reads arrays, values that are
-//! not short scalars without escapes, and the last [`WINDOW`] bytes of a chunk. After [`BUDGET`] mispredictions, less those
-//! that correct predictions offset, the templates pause.
+//! not short scalars without escapes, and the last [`WINDOW`] bytes of a chunk. A text that was not predicted is a
+//! misprediction. After [`BUDGET`] of them, less those that correct predictions offset, the templates pause.
 //!
 //! A prediction is used only where all bytes of the text are equal, and where an object that ends in it is in a container of
-//! the same kind: then the grammar gives the text the same meaning. So the templates change the speed, and no result. The
-//! scanner calls only [`Templates::scan`]; without this call it reports the same events.
+//! the same kind: then the grammar gives the text the same meaning. So the templates change no result; the scanner calls
+//! only [`Templates::scan`].
 //!
 //! A [`TemplateCache`] gives the templates of a body to the next one of the same layer. Templates contain punctuation, white
 //! space, member names and constants: literals, the number 0, and strings of lower-case letters, dots and underscores, such
@@ -95,25 +95,26 @@ impl Templates {
             && plain.containers.is_in_object() == Some(true)
     }
 
-    /// Scans the members that templates can describe. Stops after a value, before a member for the plain scanner.
+    /// Scans the members that templates can describe. Stops behind a value, before a member for the plain scanner.
     #[inline(always)]
     pub(super) fn scan(&mut self, plain: &mut PlainScanner, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
         while self.is_ready(plain, cursor) {
             self.skip_predicted(&mut plain.containers, cursor, sink);
-            let is_learned = self.learn(&plain.containers, cursor, sink);
+            // A learned text is predicted, so that the next turn skips its member.
+            let is_learned = self.learn_next_text(&plain.containers, cursor, sink);
             if !is_learned {
                 break;
             }
         }
     }
 
-    /// Skips the members whose texts are predicted, and reports the wanted ones.
+    /// Skips the members whose texts are predicted. Reports the objects that end and the wanted members to the sink.
     #[inline(never)]
     fn skip_predicted(&mut self, containers: &mut Containers, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
-        let end = cursor.offset() + cursor.rest.len() as u64;
+        let chunk_end = cursor.offset() + cursor.rest.len() as u64;
         let mut run = Run { known: &self.known, last: self.last, rest: cursor.rest };
-        while let Some(member) = run.skip_simple() {
-            let offset = end - run.rest.len() as u64;
+        while let Some(member) = run.skip_silent() {
+            let offset = chunk_end - run.rest.len() as u64;
             let Some(window) = run.rest.first_chunk() else { break };
             let structure = &member.template.structure;
             if !structure.is_valid_in(containers) {
@@ -123,35 +124,42 @@ impl Templates {
             run.advance(&member);
         }
         let predicted_len = cursor.rest.len() - run.rest.len();
-        self.budget = BUDGET.min(self.budget + (predicted_len / BYTES_PER_MISPREDICTION) as u32);
+        let offset_mispredictions = predicted_len / BYTES_PER_MISPREDICTION;
+        self.budget = BUDGET.min(self.budget + offset_mispredictions as u32);
         self.last = run.last;
         cursor.rest = run.rest;
     }
 
-    /// Makes the next text a template, and predicts it after the last one.
+    /// Adds the next text, which was not predicted, to the templates, and predicts it after the last one.
     ///
-    /// Returns false if the plain scanner has to read the next member.
+    /// Returns true if the text is a template now, and false if the plain scanner has to read the next member.
     #[inline(never)]
-    fn learn(&mut self, containers: &Containers, cursor: &Cursor<'_>, sink: &mut impl Sink) -> bool {
+    fn learn_next_text(
+        &mut self,
+        containers: &Containers,
+        cursor: &Cursor<'_>,
+        sink: &mut impl Sink,
+    ) -> bool {
         let Some(window) = cursor.rest.first_chunk() else { return false };
         self.budget -= 1;
         if self.budget == 0 {
             self.budget = BUDGET_AFTER_PAUSE;
             self.paused_until = cursor.offset() + PAUSE;
         }
-        // Where texts vary, each ends before its first value, so that not each value needs a template of its own.
-        let is_first = self.known.get(self.last).is_none_or(|last| last.followers[0] == NONE);
-        let Some(structure) = Structure::parse(window, containers, is_first, sink) else { return false };
+        // After another prediction the constants vary. Then the text ends before them, and one template serves them all.
+        let has_prediction = self.known.get(self.last).is_some_and(|last| last.followers[0] != NONE);
+        let parsed = Structure::parse(window, containers, !has_prediction, sink);
+        let Some(structure) = parsed else { return false };
         let text = &window[..structure.len()];
         let index = match self.known.iter().position(|known| known.text() == text) {
             Some(index) => index,
             None => self.add(Template::new(structure, window)),
         };
-        self.predict(index);
+        self.predict_after_last(index);
         true
     }
 
-    /// Adds a template and returns its index. If there are too many, the others are removed.
+    /// Adds a template and returns its index. If there are too many templates, the others are removed.
     fn add(&mut self, template: Template) -> usize {
         if self.known.len() == MAX_TEMPLATES {
             self.known.clear();
@@ -166,14 +174,21 @@ impl Templates {
         self.known.len() - 1
     }
 
-    /// Predicts a template after the last one. Longer texts are compared first, because a shorter one may be their start.
-    fn predict(&mut self, index: usize) {
+    /// Inserts a template into the followers of the last one, before the shorter ones. If there is no room, the shortest
+    /// follower is removed.
+    ///
+    /// Longer texts are compared first, because a shorter text may be their start: `,"user_id":` is the start of
+    /// `,"user_id":null,"api_key_id":`.
+    fn predict_after_last(&mut self, index: usize) {
         let len = self.known[index].structure.len();
         let mut followers = self.known[self.last].followers;
-        let is_shorter = |follower: &u8| {
-            self.known.get(usize::from(*follower)).is_none_or(|known| known.structure.len() <= len)
-        };
-        let position = followers.iter().position(is_shorter).unwrap_or(followers.len() - 1);
+        let mut position = 0;
+        while position + 1 < followers.len()
+            && let Some(follower) = self.known.get(usize::from(followers[position]))
+            && follower.structure.len() > len
+        {
+            position += 1;
+        }
         followers[position..].rotate_right(1);
         followers[position] = index as u8;
         self.known[self.last].followers = followers;
@@ -197,13 +212,13 @@ struct PredictedMember<'t> {
 }
 
 impl<'t> Run<'t, '_> {
-    /// Skips the members that need no call of the sink. Returns the next predicted member; `None` if there is none.
+    /// Skips the predicted members without events. Returns the first with an event, or `None` if none is predicted.
     ///
     /// The loop has a function of its own, because calls of the sink would take the registers that the loop needs.
     #[inline(always)]
-    fn skip_simple(&mut self) -> Option<PredictedMember<'t>> {
+    fn skip_silent(&mut self) -> Option<PredictedMember<'t>> {
         loop {
-            let member = self.predicted()?;
+            let member = self.next_predicted()?;
             if !member.template.is_silent {
                 return Some(member);
             }
@@ -211,19 +226,27 @@ impl<'t> Run<'t, '_> {
         }
     }
 
-    /// Returns the next member, if its text is predicted and its value is a short scalar.
+    /// Returns the next member. Returns `None` if its text is not predicted, or if its value is not a short scalar.
     #[inline(always)]
-    fn predicted(&self) -> Option<PredictedMember<'t>> {
+    fn next_predicted(&self) -> Option<PredictedMember<'t>> {
         let window = self.rest.first_chunk::<WINDOW>()?;
-        let followers = self.known.get(self.last)?.followers;
-        let matching = |index: u8| {
-            let template = self.known.get(usize::from(index))?;
-            if template.is_start_of(window) { Some((usize::from(index), template)) } else { None }
-        };
-        let (index, template) =
-            matching(followers[0]).or_else(|| matching(followers[1])).or_else(|| matching(followers[2]))?;
+        let index = self.matching_follower(window)?;
+        let template = self.known.get(index)?;
         let value_len = scalar_len(window, template.structure.len())?;
         Some(PredictedMember { index, template, value_len })
+    }
+
+    /// Returns the index of the first follower of the last template whose text is at the start of `window`.
+    #[inline(always)]
+    fn matching_follower(&self, window: &Window) -> Option<usize> {
+        for follower in self.known.get(self.last)?.followers {
+            let index = usize::from(follower);
+            // An unused place has the index of no template, and ends the search.
+            if self.known.get(index)?.is_start_of(window) {
+                return Some(index);
+            }
+        }
+        None
     }
 
     /// Moves on behind a member.

@@ -66,16 +66,14 @@ fn literal_len(bytes: &[u8; 8]) -> Option<usize> {
 }
 
 /// Returns the length of the constant at `start`; `None` for another value.
+///
+/// Constants are the values that a template may contain: literals, 0, and strings of lower-case letters, such as types.
 pub(super) fn constant_len(window: &Window, start: usize) -> Option<usize> {
     let len = scalar_len(window, start)?;
-    if is_constant(&window[start..start + len]) { Some(len) } else { None }
-}
-
-/// True for values that a template may contain: literals, 0, and strings of lower-case letters such as types and units.
-pub(super) fn is_constant(value: &[u8]) -> bool {
-    match value {
+    let is_constant = match &window[start..start + len] {
         b"null" | b"true" | b"false" | b"0" => true,
         [b'"', text @ .., b'"'] => text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'_')),
         _ => false,
-    }
+    };
+    if is_constant { Some(len) } else { None }
 }

@@ -58,10 +58,8 @@ impl Structure {
     #[inline(always)]
     pub(super) fn is_valid_in(&self, containers: &Containers) -> bool {
         let depth = containers.depth();
-        let has_same_outer = match self.closed {
-            Some(closed) => containers.is_object(depth - 1) == Some(closed.is_in_object),
-            None => true,
-        };
+        let has_same_outer =
+            self.closed.is_none_or(|closed| containers.is_object(depth - 1) == Some(closed.is_in_object));
         has_same_outer && depth + usize::from(self.opened_count) <= MAX_DEPTH
     }
 

@@ -40,7 +40,7 @@ impl Template {
     pub(super) fn is_start_of(&self, window: &Window) -> bool {
         let equal_at = |start: usize| equal(window, &self.bytes, start & MAX_LEN);
         let len = self.structure.len();
-        // The last vectors end with the text and overlap the first ones. So only a text of less than 16 bytes needs a mask.
+        // The last vectors end with the text and overlap the first ones, so only a text of less than 16 bytes needs a mask.
         let ends = equal_at(0) & equal_at(len.saturating_sub(16));
         let has_equal_ends = !ends.to_bitmask() & self.first_vector == 0;
         if len <= 32 || !has_equal_ends {
