@@ -64,7 +64,7 @@ impl Demo {
             // The real API compresses too.
             .layer(CompressionLayer::new())
             .service(service_fn(async |request| Ok::<_, Infallible>(respond(&request))));
-        tokio::spawn(server::serve(listener, service, limits, stop_signal));
+        tokio::spawn(server::Server::new(service, limits).serve(listener, stop_signal));
         Ok(Self { base, _stop: stop_sender })
     }
 

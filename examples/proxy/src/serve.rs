@@ -58,7 +58,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
 
     let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
     print_line(&format!("listening on http://{bound}"));
-    let server = tokio::spawn(server::serve(listener, service, flags.limits, stop));
+    let server = tokio::spawn(server::Server::new(service, flags.limits).serve(listener, stop));
     if let Some(demo) = &demo {
         sync::fill_demo(&settings, &names).await?;
         match demo.show(bound).await {

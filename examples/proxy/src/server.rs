@@ -49,23 +49,6 @@ pub struct Server<S> {
     last_warning: Option<Instant>,
 }
 
-/// Serves the connections of a listener until a shutdown. Returns the number of cut calls.
-pub async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: Limits,
-    mut shutdown: ShutdownSignal,
-) -> usize
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
-    S: Clone + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
-{
-    let mut server = Server::new(service, limits);
-    server.accept_until_shutdown(listener, &mut shutdown).await;
-    server.shut_down(&mut shutdown).await
-}
-
 impl<S, B> Server<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
@@ -75,6 +58,12 @@ where
     pub fn new(service: S, limits: Limits) -> Self {
         let admission = Arc::new(Admission::new(limits));
         Self { service, admission, protocols: Arc::new(protocols()), last_warning: None }
+    }
+
+    /// Serves the connections of a listener until a shutdown. Returns the number of cut calls.
+    pub async fn serve(mut self, listener: TcpListener, mut shutdown: ShutdownSignal) -> usize {
+        self.accept_until_shutdown(listener, &mut shutdown).await;
+        self.shut_down(&mut shutdown).await
     }
 
     /// Serves each accepted connection in a task. After a shutdown signal, serves those that have already connected.

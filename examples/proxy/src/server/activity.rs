@@ -37,6 +37,7 @@ pub(super) struct Call {
 }
 
 impl Activity {
+    /// Creates the activity of a new connection, which waits for its first request.
     pub(super) fn new() -> Self {
         let state = ActivityState {
             is_reset: false,
@@ -56,6 +57,11 @@ impl Activity {
 }
 
 impl ActivityState {
+    /// Returns the time since which the connection has no call, or `None` if it has one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        if self.calls.is_empty() { Some(self.since) } else { None }
+    }
+
     /// Returns the oldest stall if every response is stalled, because a client may read one response before another.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
         // `None` is less than any `Some`, so that one response without a stall makes the minimum `None`.

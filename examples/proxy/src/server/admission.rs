@@ -52,7 +52,7 @@ impl Admission {
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             connections: Mutex::new(Connections {
                 all: Vec::new(),
-                idle: Candidates::new(|state| state.calls.is_empty().then_some(state.since)),
+                idle: Candidates::new(ActivityState::idle_since),
                 stalled: Candidates::new(ActivityState::stalled_since),
             }),
             in_flight: AtomicUsize::new(0),
@@ -91,8 +91,8 @@ impl Admission {
 
     /// Counts a call. Returns an [`Overload`] if it exceeds the limit.
     pub(super) fn begin_call(self: &Arc<Self>) -> Option<Overload> {
-        let exceeds_limit = self.in_flight.fetch_add(1, Ordering::Relaxed) >= self.limits.max_in_flight;
-        exceeds_limit.then(|| Overload(self.clone()))
+        let count_before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if count_before < self.limits.max_in_flight { None } else { Some(Overload(self.clone())) }
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct ClientStream<I> {
     pub(super) reset: fn(&I),
 }
 
+/// A change of a connection that its timeouts, an eviction or a shutdown require.
 enum ConnectionStep {
     WaitUntil(Instant),
     ShutDown,
@@ -122,6 +123,7 @@ impl<I> Drop for ClientStream<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for ClientStream<I> {
+    /// Reads bytes, and records that some have arrived.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let filled_before = buf.filled().len();

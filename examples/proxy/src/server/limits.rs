@@ -73,6 +73,7 @@ impl Limits {
     }
 }
 
+/// Parses the value of a limit that counts. Zero is an error.
 fn parse_count(text: &str) -> Result<usize, String> {
     // More than any system allows one process to open.
     const MAX: usize = 10_000_000;
@@ -82,6 +83,7 @@ fn parse_count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Parses a number of seconds, which may be a fraction. Less than a millisecond is an error.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     // One week: longer than any call, and far below the overflow of an `Instant`.
     const MAX: f64 = 7.0 * 24.0 * 3600.0;

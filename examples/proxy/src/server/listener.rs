@@ -21,6 +21,7 @@ pub async fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(error)
 }
 
+/// Listens on one address. Fails if the address cannot be bound.
 fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // On Windows it would allow two listeners at one address.

@@ -70,9 +70,10 @@ impl UploadProgress {
         loop {
             let (state, frame_time) = self.last();
             let was_done = state == UploadState::Done;
-            let limit = match was_done {
-                true => frame_time.max(start) + self.bounds.timeout,
-                false => self.bounds.limit(frame_time),
+            let limit = if was_done {
+                frame_time.max(start) + self.bounds.timeout
+            } else {
+                self.bounds.limit(frame_time)
             };
             sleep_until(limit).await;
             let (new_state, new_frame_time) = self.last();

@@ -42,7 +42,7 @@ fn in_process_proxy_under_chaos_keeps_no_task() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = stack::stack(names, &settings).unwrap();
-        tokio::spawn(server::serve(listener, service, flags.limits, stop));
+        tokio::spawn(server::Server::new(service, flags.limits).serve(listener, stop));
         address
     });
     let before = proxy_runtime.metrics().num_alive_tasks();

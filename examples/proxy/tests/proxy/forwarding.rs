@@ -147,8 +147,8 @@ async fn request_loop_ends_after_one_round() {
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
     let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
     let (_ask, stop) = ShutdownSignal::channel();
-    tokio::spawn(server::serve(front, service.clone(), limits(), stop.clone()));
-    tokio::spawn(server::serve(back, service, limits(), stop));
+    tokio::spawn(server::Server::new(service.clone(), limits()).serve(front, stop.clone()));
+    tokio::spawn(server::Server::new(service, limits()).serve(back, stop));
     let response = exchange(
         front_address,
         "GET /v1/organization/costs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",

@@ -240,7 +240,7 @@ impl Proxy {
         let (listener, address) = listen().await;
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let service = stack::stack(names, &settings).unwrap();
-        let serving = tokio::spawn(server::serve(listener, service, limits, shutdown));
+        let serving = tokio::spawn(server::Server::new(service, limits).serve(listener, shutdown));
         Self { address, ask_to_stop, serving }
     }
 
