@@ -1,33 +1,37 @@
 //! Content codings. tower-http's layers add and remove them; the functions here correct their faults.
 
+use std::convert::Infallible;
+use std::future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, ETAG, Entry};
-use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, VARY};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame};
 use http_body_util::Either;
 use pin_project_lite::pin_project;
+use tower::{Service, ServiceExt, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
-use tower_http::compression::{CompressionBody, CompressionLayer};
-use tower_http::decompression::DecompressionBody;
+use tower_http::compression::{Compression, CompressionBody};
+use tower_http::decompression::{Decompression, DecompressionBody};
 
-/// A body as it was received, or decoded. tower-http's wrapper hides the end of a body that was not decoded, so that one
-/// without content would get a Content-Length over HTTP/2.
-pub type DecodedBody<B> = Either<TailBody<B>, Pin<Box<DecompressionBody<TailBody<B>>>>>;
+use crate::stack::HttpService;
+use crate::upstream::failure::Failure;
+
+/// A body as it was received, or decoded.
+pub type DecodedBody<B> = Either<B, Pin<Box<DecompressionBody<TailBody<B>>>>>;
+
+/// A body as it is, or compressed.
+pub type CompressedBody<B> = Either<B, Pin<Box<CompressionBody<B>>>>;
 
 /// Headers that identify bytes which a coding changes: digests (RFC 9530 and those that it replaces) and ranges.
 const BYTE_VALIDATORS: [&str; 5] =
     ["content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
 
-/// A response extension with codings that the decompression layer must not see.
-#[derive(Clone)]
-struct HiddenCodings(Vec<HeaderValue>);
-
 pin_project! {
-    /// A body whose last byte is in its own frame, if it has a content coding.
+    /// A coded body whose last byte is in its own frame.
     ///
     /// tower-http's decoder stops at the end of the first gzip member or of the brotli stream. It reports an error for
     /// bytes that follow in another frame (tower-http#712), and discards those in the same frame, so that a response
@@ -36,14 +40,15 @@ pin_project! {
     pub struct TailBody<B> {
         #[pin]
         inner: B,
-        has_coding: bool,
         // The last byte of a frame whose other bytes were returned.
         last_byte: Option<Bytes>,
     }
 }
 
-/// Returns a layer that compresses responses for clients that accept gzip or brotli.
-pub fn compression() -> CompressionLayer<impl Predicate> {
+/// Returns a service that compresses responses for clients that accept gzip or brotli.
+pub fn with_compression<A, B: Body>(
+    inner: impl HttpService<A, B, Infallible>,
+) -> impl HttpService<A, CompressedBody<B>, Infallible> {
     // 204, 205 and 304 have no content (RFC 9110 §15.3.5, §15.3.6, §15.4.5). 206 is a part of a body (§15.3.7): tower-http
     // excludes only parts with Content-Range (tower-http#446), and a part with several ranges has none.
     let has_whole_content = |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| {
@@ -51,50 +56,70 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     };
     let predicate = DefaultPredicate::new().and(has_whole_content);
     // The fastest level, because most clients run on the same machine.
-    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(predicate)
-}
-
-/// Corrects the validators of a compressed response. The body is boxed, because it has a size of several KB.
-pub fn finish_compression<B: Body>(
-    mut response: Response<CompressionBody<B>>,
-) -> Response<Pin<Box<CompressionBody<B>>>> {
-    if supported_coding(&response).is_some() {
-        weaken_validators(response.headers_mut());
-    }
-    response.map(Box::pin)
-}
-
-/// Prepares a response for the decompression layer.
-///
-/// The layer compares codings byte for byte, decodes parts of a body, and of several Content-Encoding headers decodes
-/// the first and removes all. So the name of a single coding is normalized, and other headers are hidden.
-pub fn begin_decompression<B>(mut response: Response<B>) -> Response<TailBody<B>> {
-    let coding = supported_coding(&response);
-    let headers = response.headers_mut();
-    if let Some(coding) = coding {
-        weaken_validators(headers);
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
-    } else if let Entry::Occupied(entry) = headers.entry(CONTENT_ENCODING) {
-        let (_, values) = entry.remove_entry_mult();
-        let hidden = HiddenCodings(values.collect());
-        response.extensions_mut().insert(hidden);
-    }
-    response.map(|inner| TailBody { inner, has_coding: coding.is_some(), last_byte: None })
-}
-
-/// Unwraps a body that was not decoded, and restores its hidden headers.
-pub fn finish_decompression<B: Body<Data = Bytes>>(
-    mut response: Response<DecompressionBody<TailBody<B>>>,
-) -> Response<DecodedBody<B>> {
-    if response.body().get_ref().has_coding {
-        return response.map(|body| Either::Right(Box::pin(body)));
-    }
-    if let Some(HiddenCodings(values)) = response.extensions_mut().remove() {
-        for value in values {
-            response.headers_mut().append(CONTENT_ENCODING, value);
+    let mut compression = Compression::new(inner).quality(CompressionLevel::Fastest).compress_when(predicate);
+    service_fn(move |request: Request<A>| {
+        let accepts_codings = request.headers().contains_key(ACCEPT_ENCODING);
+        let result = if accepts_codings {
+            Either::Left(compression.call(request))
+        } else {
+            // tower-http's body has a size of several KB and is moved often, also if it compresses nothing.
+            Either::Right(compression.get_mut().call(request))
+        };
+        async move {
+            let mut response = match result {
+                Either::Left(compressed) => return Ok(finish_compression(compressed.await?)),
+                Either::Right(uncompressed) => uncompressed.await?,
+            };
+            if !response.headers().contains_key(CONTENT_ENCODING) {
+                // RFC 9110 §12.5.5: with Accept-Encoding the response may be another one.
+                response.headers_mut().append(VARY, ACCEPT_ENCODING.into());
+            }
+            Ok(response.map(Either::Left))
         }
+    })
+}
+
+/// Corrects the validators of a compressed response, and boxes its body, which has a size of several KB.
+fn finish_compression<B: Body>(response: Response<CompressionBody<B>>) -> Response<CompressedBody<B>> {
+    if supported_coding(&response).is_none() {
+        return response.map(|body| Either::Left(body.into_inner()));
     }
-    response.map(|body| Either::Left(body.into_inner()))
+    let mut compressed = response.map(|body| Either::Right(Box::pin(body)));
+    weaken_validators(compressed.headers_mut());
+    compressed
+}
+
+/// Requests the codings that [`decode`] supports. The naming layer has removed those of the client.
+pub fn request_codings<A>(mut request: Request<A>) -> Request<A> {
+    request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip,br"));
+    request
+}
+
+/// Decodes a response in gzip or brotli, and passes any other on unchanged.
+pub async fn decode<B: Body<Data = Bytes>>(
+    response: Response<B>,
+) -> Result<Response<DecodedBody<B>>, Failure> {
+    match supported_coding(&response) {
+        // In a box, so that the future of an uncoded response stays small.
+        Some(coding) => Box::pin(decode_from(coding, response)).await,
+        None => Ok(response.map(Either::Left)),
+    }
+}
+
+/// Decodes a response in a supported coding.
+///
+/// tower-http compares codings byte for byte, decodes parts of a body, and of several Content-Encoding headers decodes the
+/// first and removes all. So its decoder receives only whole bodies that have one coding, with a normalized name.
+async fn decode_from<B: Body<Data = Bytes>>(
+    coding: &'static str,
+    mut response: Response<B>,
+) -> Result<Response<DecodedBody<B>>, Failure> {
+    weaken_validators(response.headers_mut());
+    response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+    let mut coded = Some(response.map(|inner| TailBody { inner, last_byte: None }));
+    let source = service_fn(|_| future::ready(coded.take().ok_or(Failure::InvalidResponse)));
+    let decoded = Decompression::new(source).oneshot(Request::new(())).await?;
+    Ok(decoded.map(|body| Either::Right(Box::pin(body))))
 }
 
 /// Returns gzip or brotli, or `None` if the body has several codings or another one, or is a part of a body.
@@ -132,7 +157,7 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    /// Returns a frame without its last byte, and then that byte. A body without a coding is not changed.
+    /// Returns a frame without its last byte, and then that byte.
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,8 +167,7 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
             return Poll::Ready(Some(Ok(Frame::data(last_byte))));
         }
         let mut result = ready!(this.inner.poll_frame(cx));
-        if *this.has_coding
-            && let Some(Ok(frame)) = &mut result
+        if let Some(Ok(frame)) = &mut result
             && let Some(data) = frame.data_mut()
             && data.len() > 1
         {
@@ -154,10 +178,5 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
 
     fn is_end_stream(&self) -> bool {
         self.last_byte.is_none() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // The decoder ignores the size of a coded body.
-        self.inner.size_hint()
     }
 }

@@ -25,8 +25,12 @@ pub fn strip(headers: &mut HeaderMap) {
     let is_listed = |name: &&HeaderName| HOP_BY_HOP.contains(&name.as_str());
     let mut removed: Vec<HeaderName> = headers.keys().filter(is_listed).cloned().collect();
     for value in headers.get_all(CONNECTION) {
-        let options = value.as_bytes().split(|byte| *byte == b',');
-        removed.extend(options.flat_map(|option| HeaderName::from_bytes(option.trim_ascii())));
+        for option in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let is_listed = HOP_BY_HOP.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+            if !is_listed && let Ok(name) = HeaderName::from_bytes(option) {
+                removed.push(name);
+            }
+        }
     }
     for name in removed {
         headers.remove(name);

@@ -20,39 +20,36 @@ pub mod upload;
 use std::io;
 use std::sync::Arc;
 
-use http::{Request, Response};
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use http::Request;
+use tower::service_fn;
 
 use super::settings::ProxySettings;
+use super::stack::HttpService;
 use client::{UpstreamBody, UpstreamClients};
 use failure::Failure;
 use forward::Gateway;
 use replay::ReplayBody;
-use retry::RetryPolicy;
+use retry::send_with_retries;
 use upload::Upload;
 
 /// Returns the service that forwards requests to the upstream. An error means that the TLS configuration cannot be made.
 pub fn service(
     settings: &ProxySettings,
-) -> io::Result<
-    impl Service<Request<Upload>, Response = Response<UpstreamBody>, Error = Failure, Future: Send>
-    + Clone
-    + Send
-    + use<>,
-> {
-    let gateway = Arc::new(Gateway::new(&settings.base));
-    let clients = Arc::new(UpstreamClients::new(settings)?);
-    let sender = ServiceBuilder::new()
-        .retry(RetryPolicy::default())
-        .service_fn(move |request: Request<ReplayBody>| clients.clone().send(request));
+) -> io::Result<impl HttpService<Upload, UpstreamBody, Failure> + use<>> {
+    let gateway = Gateway::new(&settings.base);
+    let clients = UpstreamClients::new(settings)?;
+    let upstream = Arc::new((gateway, clients));
     Ok(service_fn(move |mut request: Request<Upload>| {
-        let gateway = gateway.clone();
-        let sender = sender.clone();
-        async move {
-            gateway.prepare_request(&mut request)?;
-            let mut response = sender.oneshot(request.map(ReplayBody::new)).await?;
+        let upstream = upstream.clone();
+        let prepared = upstream.0.prepare_request(&mut request);
+        let mut replayable = request.map(ReplayBody::new);
+        // In a box, because the layers above move the future.
+        Box::pin(async move {
+            prepared?;
+            let (gateway, clients) = &*upstream;
+            let mut response = send_with_retries(clients, &mut replayable).await?;
             gateway.prepare_response(&mut response)?;
             Ok(response)
-        }
+        })
     }))
 }

@@ -1,10 +1,8 @@
 //! Error responses of the proxy itself, in the form of the API whose path was requested, so that its SDKs parse them.
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
 use std::iter::successors;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -12,14 +10,11 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use serde_json::Value;
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
 
+use super::HttpService;
 use crate::upstream::failure::Failure;
-
-/// Makes a response of each [`Failure`].
-#[derive(Clone)]
-pub struct Errors<S>(pub S);
 
 /// The error format of an API.
 #[derive(Clone, Copy)]
@@ -95,30 +90,24 @@ fn anthropic_error_type(status: StatusCode) -> &'static str {
     }
 }
 
-impl<S, A, B> Service<Request<A>> for Errors<S>
+/// Returns a service that replaces a failure, or a response whose body failed while it was buffered, by an error response.
+pub fn with_error_responses<A, B>(
+    mut inner: impl HttpService<A, B, Failure>,
+) -> impl HttpService<A, Either<Full<Bytes>, B>, Infallible>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = Failure, Future: Send + 'static>,
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
-    type Response = Response<Either<Full<Bytes>, B>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The service below is always ready. Its failures come from the call.
-        self.0.poll_ready(cx).map(|_| Ok(()))
-    }
-
-    /// Replaces a failure, or a response whose body failed while it was buffered, by an error response.
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    service_fn(move |request: Request<A>| {
         let form = ErrorForm::for_path(request.uri().path());
-        let future = self.0.call(request);
+        let future = inner.call(request);
+        // In a box, because the layers above move the future.
         Box::pin(async move {
             let (failure, request_id) = match future.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),
                 Ok(mut response) => {
                     let request_id = response.headers_mut().remove(form.request_id_header());
-                    (read_body_failure(response.into_body()).await, request_id)
+                    // In a box, so that the future of a successful call stays small.
+                    (Box::pin(read_body_failure(response.into_body())).await, request_id)
                 }
                 Err(failure) => (failure, None),
             };
@@ -127,7 +116,7 @@ where
             let message = format!("{failure}.");
             Ok(form.response_with_id(status, code, &message, request_id).map(Either::Left))
         })
-    }
+    })
 }
 
 /// Logs a failure with its causes, which come from hyper, rustls and the system. They contain no header and no body.

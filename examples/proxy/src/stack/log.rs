@@ -5,20 +5,19 @@
 //! `--access-log`, at INFO; failed ones have one at WARN. Both use the target `access`.
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use http_body_util::combinators::MapErr;
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 use tower_api_key_name::outcome::{Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
+
+use super::HttpService;
 
 const TARGET: &str = "access";
 
@@ -47,9 +46,6 @@ pub fn masked_path(uri: &Uri) -> String {
     let segments: Vec<&str> = uri.path().split('/').map(mask).collect();
     segments.join("/")
 }
-
-#[derive(Clone)]
-pub struct Log<S>(pub S);
 
 /// A response body whose error hook owns the line. The hook is dropped after the inner body, which has reported its
 /// outcome by then.
@@ -83,6 +79,7 @@ impl Drop for LineOfResponse {
 
 /// `GET /v1/organization/costs 200 amended named=12 unmatched=1 null=0 3 ms`
 impl fmt::Display for LineOfResponse {
+    /// Writes the line. The outcome and the duration are absent if they are not known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let AccessLine { start, method, uri, outcome } = &*self.request;
         write!(f, "{method} {} {}", masked_path(uri), self.status.as_u16())?;
@@ -104,8 +101,9 @@ fn begin_line<A>(request: &Request<A>) -> Option<Arc<AccessLine>> {
     if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
         return None;
     }
+    let has_line_if_successful = tracing::enabled!(target: TARGET, tracing::Level::INFO);
     Some(Arc::new(AccessLine {
-        start: tracing::enabled!(target: TARGET, tracing::Level::INFO).then(Instant::now),
+        start: if has_line_if_successful { Some(Instant::now()) } else { None },
         method: request.method().clone(),
         uri: request.uri().clone(),
         outcome: OnceLock::new(),
@@ -123,26 +121,20 @@ fn write_outcome(f: &mut fmt::Formatter<'_>, outcome: &Outcome) -> fmt::Result {
     write!(f, " named={} unmatched={} null={}", counts.named, counts.unmatched, counts.not_a_string)
 }
 
-impl<S, A, B> Service<Request<A>> for Log<S>
+/// Returns a service that writes a line for each request, when its response is dropped.
+pub fn with_log<A, B>(
+    mut inner: impl HttpService<A, B, Infallible>,
+) -> impl HttpService<A, LogBody<B>, Infallible>
 where
-    S: Service<Request<A>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
     B: Body<Data = Bytes, Error = BoxError>,
 {
-    type Response = Response<LogBody<B>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+    service_fn(move |mut request: Request<A>| {
         let line = begin_line(&request);
         if let Some(line) = &line {
             request.extensions_mut().insert(line.clone());
         }
-        let future = self.0.call(request);
-        Box::pin(async move {
+        let future = inner.call(request);
+        async move {
             let response = future.await?;
             let status = response.status();
             let mut response_line =
@@ -155,6 +147,6 @@ where
                 error
             };
             Ok(response.map(|body| body.map_err(Box::new(hook) as _)))
-        })
-    }
+        }
+    })
 }

@@ -1,8 +1,5 @@
 //! Routing: organization paths are forwarded; `/health` and errors are local responses.
 use std::convert::Infallible;
-use std::future::{Future, ready};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
@@ -11,20 +8,15 @@ use http::header::{
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use tower::Service;
+use tower::service_fn;
 use tower_api_key_name::SharedKeyNames;
 
+use super::HttpService;
 use super::errors::ErrorForm;
 use super::scope::is_in_scope;
 use crate::server::Overload;
 
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
-
-#[derive(Clone)]
-pub struct Route<S> {
-    pub inner: S,
-    pub names: SharedKeyNames,
-}
 
 /// Returns the response to a request that is not forwarded, or `None` if the request is to be forwarded.
 fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
@@ -123,32 +115,30 @@ fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<E
     response.map(|_| Either::Left(Full::default()))
 }
 
-impl<S, A, B> Service<Request<A>> for Route<S>
-where
-    S: Service<Request<A>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
-    B: Send + 'static,
-{
-    type Response = Response<Either<Full<Bytes>, B>>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
+/// Returns a service that responds locally or calls the inner service.
+pub fn with_routes<A, B: Send + 'static>(
+    mut inner: impl HttpService<A, B, Infallible>,
+    names: SharedKeyNames,
+) -> impl HttpService<A, Either<Full<Bytes>, B>, Infallible> {
+    service_fn(move |mut request: Request<A>| {
+        let local_response = respond_locally(&request, &names);
         let is_head = *request.method() == Method::HEAD;
-        let finish = move |response| if is_head { without_body(response) } else { response };
-        if let Some(local_response) = respond_locally(&request, &self.names) {
-            return Box::pin(ready(Ok(finish(local_response.map(Either::Left)))));
-        }
         if is_head {
             // There is no body to compress. RFC 9110 §9.3.2 allows leaving out Content-Encoding.
             request.headers_mut().remove(ACCEPT_ENCODING);
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }
-        let future = self.inner.call(request);
-        Box::pin(async move { Ok(finish(future.await?.map(Either::Right))) })
-    }
+        let result = match local_response {
+            Some(response) => Either::Left(response),
+            None => Either::Right(inner.call(request)),
+        };
+        async move {
+            let response = match result {
+                Either::Left(local_response) => local_response.map(Either::Left),
+                Either::Right(future) => future.await?.map(Either::Right),
+            };
+            Ok(if is_head { without_body(response) } else { response })
+        }
+    })
 }

@@ -14,18 +14,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
+use super::HttpService;
 use crate::server::UploadExtension;
 use crate::upstream::failure::Failure;
 use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
-
-#[derive(Clone)]
-pub struct Timeouts<S> {
-    pub inner: S,
-    pub timeout: Duration,
-    pub deadline: Duration,
-}
 
 pin_project! {
     /// A response body whose frames each arrive within the timeout.
@@ -44,30 +38,22 @@ struct CallTimer {
     bounds: CallBounds,
 }
 
-impl<S, B> Service<Request<Incoming>> for Timeouts<S>
-where
-    S: Service<Request<Upload>, Response = Response<B>, Error = Failure, Future: Send + 'static>,
-    B: 'static,
-{
-    type Response = Response<TimeoutsBody<B>>;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    /// Starts the timer, and records the progress of the request body from here on.
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        let bounds = CallBounds { timeout: self.timeout, deadline: Instant::now() + self.deadline };
+/// Returns a service that starts the timer of each call, and records the progress of its request body.
+pub fn with_timeouts<B: 'static>(
+    mut inner: impl HttpService<Upload, B, Failure>,
+    timeout: Duration,
+    deadline: Duration,
+) -> impl HttpService<Incoming, TimeoutsBody<B>, Failure> {
+    service_fn(move |mut request: Request<Incoming>| {
+        let bounds = CallBounds { timeout, deadline: Instant::now() + deadline };
         let extension = request.extensions_mut().remove::<UploadExtension>();
         let guard = extension.and_then(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner).take());
         let request_with_upload = request.map(|body| Upload::new(body, guard, bounds));
         let upload = request_with_upload.body().progress();
-        let response = self.inner.call(request_with_upload);
+        let response = inner.call(request_with_upload);
         let timer = CallTimer { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds };
-        Box::pin(wait_for_headers(response, timer, upload))
-    }
+        wait_for_headers(response, timer, upload)
+    })
 }
 
 /// Waits for the response headers. Fails at the deadline, or after the timeout without headers or upload progress.

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -37,7 +38,7 @@ pub struct UpstreamClients {
 /// The body of an upstream's response. Dropping the body drops its error hook, and with that a guard of the upload.
 pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
 
-type UpstreamResult = Result<Response<UpstreamBody>, Failure>;
+pub type UpstreamResult = Result<Response<UpstreamBody>, Failure>;
 
 /// Runs the tasks of one connection until the guard of the connection is dropped.
 #[derive(Clone)]
@@ -57,8 +58,8 @@ impl UpstreamClients {
     }
 
     /// Sends a request and returns the response headers with the unread body. An error means that no connection can be
-    /// opened, or that it fails before the response headers. The future of a Tower service cannot borrow, so it owns `self`.
-    pub async fn send(self: Arc<Self>, mut request: Request<ReplayBody>) -> UpstreamResult {
+    /// opened, or that it fails before the response headers.
+    pub async fn send(&self, mut request: Request<ReplayBody>) -> UpstreamResult {
         let protocol = self.origin.protocol().await.map_err(|error| Failure::Unreachable(error.into()))?;
         if protocol == Protocol::Http1 {
             add_http1_headers(&mut request);
@@ -109,12 +110,15 @@ impl UpstreamClients {
     }
 }
 
+/// Returns the settings of a client for one protocol. Its connections run as tasks of the executor.
 fn client_builder<E>(executor: E, protocol: Protocol) -> legacy::Builder
 where
     E: Executor<Task> + Clone + Send + Sync + 'static,
 {
     let mut builder = Client::builder(executor);
     builder
+        // hyper-util would copy the target and format the header for each request.
+        .set_host(false)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         // hyper-util closes idle connections at this interval, so after twice this time at most. Gateways close them
@@ -132,10 +136,13 @@ where
     builder
 }
 
-/// Adds the hop-by-hop headers of an HTTP/1.1 request. HTTP/2 forbids them (RFC 9113 §8.2.2).
+/// Adds Host and the hop-by-hop headers of an HTTP/1.1 request. HTTP/2 forbids the latter (RFC 9113 §8.2.2).
 fn add_http1_headers(request: &mut Request<ReplayBody>) {
     let is_chunked = request.body().size_hint().exact().is_none();
+    let authority = request.uri().authority().map_or("", Authority::as_str);
+    let host = HeaderValue::from_str(authority).expect("an authority has valid characters");
     let headers = request.headers_mut();
+    headers.insert(HOST, host);
     // RFC 9110 §10.1.4: `Connection` names the hop-by-hop header `TE`.
     headers.insert(CONNECTION, HeaderValue::from_static("te"));
     if is_chunked {

@@ -76,7 +76,8 @@ impl Origin {
         if let Some(protocol) = state.protocol {
             return Ok(protocol);
         }
-        let stream = self.connect().await?;
+        // In a box, so that the future of a request over an open connection stays small.
+        let stream = Box::pin(self.connect()).await?;
         let protocol = negotiated_protocol(&stream);
         *state = OriginState { protocol: Some(protocol), unused: Some(stream) };
         Ok(protocol)
@@ -104,6 +105,7 @@ impl Origin {
         Err("the upstream changed between HTTP/1.1 and HTTP/2".into())
     }
 
+    /// Opens a connection. An error means that it failed or exceeded the timeout.
     async fn connect(&self) -> io::Result<UpstreamStream> {
         let connecting = self.connector.clone().oneshot(self.uri.clone());
         tokio::time::timeout(self.timeout, connecting).await?.map_err(io::Error::other)

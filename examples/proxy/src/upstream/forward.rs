@@ -1,6 +1,7 @@
 //! The headers that a gateway changes in a forwarded message: target, Host, Via, hop-by-hop headers (RFC 9110 §7.6).
 
 use std::hash::{BuildHasher, RandomState};
+use std::mem;
 
 use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
@@ -18,14 +19,17 @@ pub struct Gateway {
     /// Random for each process, so that two proxies in a row are not a loop. A pseudonym does not reveal the host name
     /// (RFC 9110 §7.6.3).
     pseudonym: String,
+    /// The Via of a message that was received in HTTP/1.0, in HTTP/1.1, and in HTTP/2.
+    via: [HeaderValue; 3],
 }
 
 impl Gateway {
     pub fn new(base: &BaseUrl) -> Self {
-        Self {
-            base: base.clone(),
-            pseudonym: format!("api-key-name-{:016x}", RandomState::new().hash_one(0)),
-        }
+        let pseudonym = format!("api-key-name-{:016x}", RandomState::new().hash_one(0));
+        let via = ["1.0", "1.1", "2.0"].map(|protocol| {
+            HeaderValue::try_from(format!("{protocol} {pseudonym}")).expect("a pseudonym is a token")
+        });
+        Self { base: base.clone(), pseudonym, via }
     }
 
     /// Replaces the target by the upstream's, and changes the headers. An error means that the request has passed this
@@ -36,6 +40,8 @@ impl Gateway {
         *request.uri_mut() = self.base.join(target).ok_or(Failure::TargetTooLong)?;
         // hyper's client replaces this version by that of the connection.
         *request.version_mut() = Version::HTTP_11;
+        // The extensions belong to the layers above. Each attempt would clone them.
+        mem::take(request.extensions_mut());
 
         let headers = request.headers_mut();
         if self.has_forwarded(headers) {
@@ -48,7 +54,7 @@ impl Gateway {
             return Err(Failure::BrokenRequest);
         }
         hop_by_hop::strip(headers);
-        // hyper's client derives Host from the target.
+        // The upstream clients send the authority of the target.
         headers.remove(HOST);
         if received_version == Version::HTTP_2 {
             join_cookies(headers);
@@ -80,14 +86,13 @@ impl Gateway {
 
     /// Adds the version in which a message was received, and the name of this proxy (RFC 9110 §7.6.3).
     fn append_via(&self, headers: &mut HeaderMap, received_version: Version) {
-        let protocol = match received_version {
-            Version::HTTP_2 => "2.0",
-            Version::HTTP_11 => "1.1",
-            _ => "1.0",
+        let [http_10, http_11, http_2] = &self.via;
+        let via = match received_version {
+            Version::HTTP_2 => http_2,
+            Version::HTTP_11 => http_11,
+            _ => http_10,
         };
-        if let Ok(via) = HeaderValue::try_from(format!("{protocol} {}", self.pseudonym)) {
-            headers.append(VIA, via);
-        }
+        headers.append(VIA, via.clone());
     }
 
     /// True if this proxy has forwarded the request before, so that a Via header contains its pseudonym.

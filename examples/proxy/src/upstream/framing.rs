@@ -41,7 +41,11 @@ pub fn merge_lengths(headers: &mut HeaderMap) -> bool {
     let mut lengths = list_items.map(<[u8]>::trim_ascii);
     let Some(first) = lengths.next() else { return true };
     let is_number = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
-    if !is_number || lengths.any(|length| length != first) {
+    if !is_number {
+        return false;
+    }
+    let Some(second) = lengths.next() else { return true };
+    if second != first || lengths.any(|length| length != first) {
         return false;
     }
     let Ok(length) = HeaderValue::from_bytes(first) else { return false };

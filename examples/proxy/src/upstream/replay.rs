@@ -43,12 +43,13 @@ impl ReplayBody {
     /// Returns the content for the first attempt.
     pub fn new(upload: Upload) -> Self {
         let size = upload.size_hint();
-        if upload.is_end_stream() {
-            return Self { content: None, size, attempt_number: 0, returned_count: 0 };
+        let mut content = None;
+        if !upload.is_end_stream() {
+            let shared =
+                SharedContent { upload, read_count: 0, kept_frames: Some(Vec::new()), latest_attempt: 0 };
+            content = Some(Arc::new(Mutex::new(shared)));
         }
-        let content =
-            SharedContent { upload, read_count: 0, kept_frames: Some(Vec::new()), latest_attempt: 0 };
-        Self { content: Some(Arc::new(Mutex::new(content))), size, attempt_number: 0, returned_count: 0 }
+        Self { content, size, attempt_number: 0, returned_count: 0 }
     }
 
     /// Returns the same content from its beginning, for one more attempt.

@@ -11,15 +11,13 @@
 //! The timeouts layer above drops the call at its deadline.
 
 use std::error::Error;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
-use std::{io, iter};
+use std::{io, iter, mem};
 
 use h2::Reason;
 use http::{Method, Request};
-use tower::retry::Policy;
 
+use super::client::{UpstreamClients, UpstreamResult};
 use super::failure::Failure;
 use super::replay::ReplayBody;
 
@@ -27,8 +25,8 @@ use super::replay::ReplayBody;
 const IMMEDIATE_RETRIES: u32 = 2;
 
 /// The retries of one request.
-#[derive(Clone, Debug, Default)]
-pub struct RetryPolicy {
+#[derive(Debug, Default)]
+struct Retries {
     retry_count: u32,
     /// True after the only retry for a broken connection, which is not in `retry_count`.
     has_retried_broken: bool,
@@ -47,7 +45,40 @@ enum Retryable {
     ConnectionBroken,
 }
 
-impl RetryPolicy {
+/// Sends a request until there is a response, or a failure after which the request must not be sent again.
+pub async fn send_with_retries(
+    clients: &UpstreamClients,
+    request: &mut Request<ReplayBody>,
+) -> UpstreamResult {
+    let mut retries = Retries::default();
+    loop {
+        let mut next_request = request.clone();
+        *next_request.body_mut() = request.body().next_attempt();
+        let attempt = mem::replace(request, next_request);
+        let failure = match clients.send(attempt).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        let Some(wait) = retries.wait_before(request, &failure) else { return Err(failure) };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl Retries {
+    /// Counts a retry after a failure and returns the wait before it, or `None` if the failure is final.
+    fn wait_before(&mut self, request: &Request<ReplayBody>, failure: &Failure) -> Option<Duration> {
+        let retryable = classify(failure)?;
+        if !request.body().is_replayable() {
+            return None;
+        }
+        let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
+        let wait = self.next_wait(retryable, is_safe)?;
+        tracing::debug!("the request is sent again after {wait:?}: {retryable:?}");
+        Some(wait)
+    }
+
     /// Counts a retry and returns the wait before it, or `None` if the request must not be sent again.
     fn next_wait(&mut self, failure: Retryable, is_safe: bool) -> Option<Duration> {
         let immediate_retries = match failure {
@@ -67,36 +98,6 @@ impl RetryPolicy {
         // The back-off doubles with each retry, from 10 ms to 640 ms.
         let doublings = (self.retry_count - immediate_retries - 1).min(6);
         Some(Duration::from_millis(10) * 2_u32.pow(doublings))
-    }
-}
-
-impl<R> Policy<Request<ReplayBody>, R, Failure> for RetryPolicy {
-    type Future = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-    /// Returns the wait before the next attempt, or `None` if the result is final.
-    fn retry(
-        &mut self,
-        request: &mut Request<ReplayBody>,
-        result: &mut Result<R, Failure>,
-    ) -> Option<Self::Future> {
-        let failure = classify(result.as_ref().err()?)?;
-        if !request.body().is_replayable() {
-            return None;
-        }
-        let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
-        let wait = self.next_wait(failure, is_safe)?;
-        tracing::debug!("the request is sent again after {wait:?}: {failure:?}");
-        Some(Box::pin(async move {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
-        }))
-    }
-
-    fn clone_request(&mut self, request: &Request<ReplayBody>) -> Option<Request<ReplayBody>> {
-        let mut next = request.clone();
-        *next.body_mut() = request.body().next_attempt();
-        Some(next)
     }
 }
 
@@ -154,8 +155,8 @@ mod tests {
     use super::*;
 
     fn waits(failure: Retryable, is_safe: bool) -> [Option<u128>; 5] {
-        let mut policy = RetryPolicy::default();
-        [(); 5].map(|()| policy.next_wait(failure, is_safe).map(|wait| wait.as_millis()))
+        let mut retries = Retries::default();
+        [(); 5].map(|()| retries.next_wait(failure, is_safe).map(|wait| wait.as_millis()))
     }
 
     #[test]
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn backoff_stops_growing_at_640_ms() {
-        let mut policy = RetryPolicy { retry_count: 1_000_000, has_retried_broken: false };
-        assert_eq!(policy.next_wait(Retryable::StreamRefused, false), Some(Duration::from_millis(640)));
+        let mut retries = Retries { retry_count: 1_000_000, has_retried_broken: false };
+        assert_eq!(retries.next_wait(Retryable::StreamRefused, false), Some(Duration::from_millis(640)));
     }
 }

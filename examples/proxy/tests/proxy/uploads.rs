@@ -19,8 +19,8 @@ use crate::peer::{
     COSTS, Proxy, exchange, limits, read_answer, read_head, scripted, settings, soon, write_then_wait,
 };
 use api_key_name_proxy::server::limits::Limits;
-use api_key_name_proxy::stack::errors::Errors;
-use api_key_name_proxy::stack::timeouts::Timeouts;
+use api_key_name_proxy::stack::errors::with_error_responses;
+use api_key_name_proxy::stack::timeouts::with_timeouts;
 use api_key_name_proxy::upstream::failure::Failure;
 use api_key_name_proxy::upstream::upload::Upload;
 
@@ -45,8 +45,8 @@ enum Upstream {
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
-        .layer_fn(Errors)
-        .layer_fn(|inner| Timeouts { inner, timeout: TIMEOUT, deadline: DEADLINE })
+        .layer_fn(with_error_responses)
+        .layer_fn(|inner| with_timeouts(inner, TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
             let length = match upstream {
                 Upstream::ReadsNothing => std::future::pending().await,
