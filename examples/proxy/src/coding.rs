@@ -59,16 +59,16 @@ pub fn with_compression<A, B: Body>(
     let mut compression = Compression::new(inner).quality(CompressionLevel::Fastest).compress_when(predicate);
     service_fn(move |request: Request<A>| {
         let accepts_codings = request.headers().contains_key(ACCEPT_ENCODING);
-        let result = if accepts_codings {
+        let compressed_or_plain = if accepts_codings {
             Either::Left(compression.call(request))
         } else {
             // tower-http's body has a size of several KB and is moved often, also if it compresses nothing.
             Either::Right(compression.get_mut().call(request))
         };
         async move {
-            let mut response = match result {
+            let mut response = match compressed_or_plain {
                 Either::Left(compressed) => return Ok(finish_compression(compressed.await?)),
-                Either::Right(uncompressed) => uncompressed.await?,
+                Either::Right(plain) => plain.await?,
             };
             if !response.headers().contains_key(CONTENT_ENCODING) {
                 // RFC 9110 §12.5.5: with Accept-Encoding the response may be another one.

@@ -36,18 +36,17 @@ use upload::Upload;
 pub fn service(
     settings: &ProxySettings,
 ) -> io::Result<impl HttpService<Upload, UpstreamBody, Failure> + use<>> {
-    let gateway = Gateway::new(&settings.base);
-    let clients = UpstreamClients::new(settings)?;
-    let upstream = Arc::new((gateway, clients));
+    let gateway = Arc::new(Gateway::new(&settings.base));
+    let clients = Arc::new(UpstreamClients::new(settings)?);
     Ok(service_fn(move |mut request: Request<Upload>| {
-        let upstream = upstream.clone();
-        let prepared = upstream.0.prepare_request(&mut request);
+        let gateway = gateway.clone();
+        let clients = clients.clone();
+        let prepared = gateway.prepare_request(&mut request);
         let mut replayable = request.map(ReplayBody::new);
         // In a box, because the layers above move the future.
         Box::pin(async move {
             prepared?;
-            let (gateway, clients) = &*upstream;
-            let mut response = send_with_retries(clients, &mut replayable).await?;
+            let mut response = send_with_retries(&clients, &mut replayable).await?;
             gateway.prepare_response(&mut response)?;
             Ok(response)
         })

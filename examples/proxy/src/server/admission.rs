@@ -61,7 +61,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a permit, and evicts the longest-idle connections, or else stalled ones. Never returns `None`.
+    /// Waits for a permit, and evicts the longest-idle connections, or else stalled ones. `None` would mean a closed semaphore.
     pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if self.permits.available_permits() == 0 {

@@ -129,12 +129,12 @@ pub fn with_routes<A, B: Send + 'static>(
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }
-        let result = match local_response {
+        let local_or_forwarded = match local_response {
             Some(response) => Either::Left(response),
             None => Either::Right(inner.call(request)),
         };
         async move {
-            let response = match result {
+            let response = match local_or_forwarded {
                 Either::Left(local_response) => local_response.map(Either::Left),
                 Either::Right(future) => future.await?.map(Either::Right),
             };

@@ -29,7 +29,7 @@ const IMMEDIATE_RETRIES: u32 = 2;
 struct Retries {
     retry_count: u32,
     /// True after the only retry for a broken connection, which is not in `retry_count`.
-    has_retried_broken: bool,
+    has_retried_broken_connection: bool,
 }
 
 /// A failure after which a request may be sent again.
@@ -85,8 +85,8 @@ impl Retries {
             Retryable::NotProcessed => IMMEDIATE_RETRIES,
             Retryable::StreamRefused => 0,
             Retryable::DroppedByHyper if is_safe => IMMEDIATE_RETRIES,
-            Retryable::ConnectionBroken if is_safe && !self.has_retried_broken => {
-                self.has_retried_broken = true;
+            Retryable::ConnectionBroken if is_safe && !self.has_retried_broken_connection => {
+                self.has_retried_broken_connection = true;
                 return Some(Duration::ZERO);
             }
             Retryable::DroppedByHyper | Retryable::ConnectionBroken => return None,
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn backoff_stops_growing_at_640_ms() {
-        let mut retries = Retries { retry_count: 1_000_000, has_retried_broken: false };
+        let mut retries = Retries { retry_count: 1_000_000, has_retried_broken_connection: false };
         assert_eq!(retries.next_wait(Retryable::StreamRefused, false), Some(Duration::from_millis(640)));
     }
 }
