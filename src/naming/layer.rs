@@ -64,6 +64,12 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
+    /// Replaces the handle. The layer shares the [`total_limit`](Self::total_limit) with the layer that it was cloned from,
+    /// so that one limit can bound the responses of several APIs with names of their own.
+    pub fn names(self, names: SharedKeyNames) -> Self {
+        self.with(|settings| settings.names = names)
+    }
+
     /// Sets the labels, such as that of `project_id` and `project_name`. Default: only that of the keys.
     ///
     /// The label of the keys applies to all responses in scope. The other labels apply only to usage and cost responses,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, Entry, VARY};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use http_body_util::Either;
@@ -17,7 +17,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::compression::{Compression, CompressionBody};
 use tower_http::decompression::{Decompression, DecompressionBody};
 
-use crate::stack::HttpService;
+use crate::http_service::HttpService;
 use crate::upstream::failure::Failure;
 
 /// A body as it was received, or decoded.
@@ -29,6 +29,17 @@ pub type CompressedBody<B> = Either<B, Pin<Box<CompressionBody<B>>>>;
 /// Headers that identify bytes which a coding changes: digests (RFC 9530 and those that it replaces) and ranges.
 const BYTE_VALIDATORS: [&str; 5] =
     ["content-digest", "repr-digest", "digest", "content-md5", "accept-ranges"];
+
+/// The value of Accept-Encoding in place of the client's.
+const HIDDEN: HeaderValue = HeaderValue::from_static("hidden");
+
+/// A request extension with the values of Accept-Encoding that the naming layer must not see.
+#[derive(Clone)]
+struct HiddenCodings(Vec<HeaderValue>);
+
+/// The extension of a response that passes as it is, because the naming layer did not change its request.
+#[derive(Clone)]
+pub struct PassThrough;
 
 pin_project! {
     /// A coded body whose last byte is in its own frame.
@@ -51,8 +62,9 @@ pub fn with_compression<A, B: Body>(
 ) -> impl HttpService<A, CompressedBody<B>, Infallible> {
     // 204, 205 and 304 have no content (RFC 9110 §15.3.5, §15.3.6, §15.4.5). 206 is a part of a body (§15.3.7): tower-http
     // excludes only parts with Content-Range (tower-http#446), and a part with several ranges has none.
-    let has_whole_content = |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| {
-        !matches!(status.as_u16(), 204 | 205 | 206 | 304)
+    let has_whole_content = |status: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions| {
+        let passes = extensions.get::<PassThrough>().is_some();
+        !passes && !matches!(status.as_u16(), 204 | 205 | 206 | 304)
     };
     let predicate = DefaultPredicate::new().and(has_whole_content);
     // The fastest level, because most clients run on the same machine.
@@ -70,7 +82,8 @@ pub fn with_compression<A, B: Body>(
                 Either::Left(compressed) => return Ok(finish_compression(compressed.await?)),
                 Either::Right(plain) => plain.await?,
             };
-            if !response.headers().contains_key(CONTENT_ENCODING) {
+            let passes = response.extensions().get::<PassThrough>().is_some();
+            if !passes && !response.headers().contains_key(CONTENT_ENCODING) {
                 // RFC 9110 §12.5.5: with Accept-Encoding the response may be another one.
                 response.headers_mut().append(VARY, ACCEPT_ENCODING.into());
             }
@@ -89,16 +102,67 @@ fn finish_compression<B: Body>(response: Response<CompressionBody<B>>) -> Respon
     compressed
 }
 
-/// Requests the codings that [`decode`] supports. The naming layer has removed those of the client.
-pub fn request_codings<A>(mut request: Request<A>) -> Request<A> {
-    request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip,br"));
+/// Replaces Accept-Encoding, or its absence, by [`HIDDEN`].
+///
+/// The naming layer removes the header if it may change the response. Otherwise [`restore_accept_encoding`] finds it.
+pub fn hide_accept_encoding<B>(mut request: Request<B>) -> Request<B> {
+    let headers = request.headers_mut();
+    // The codings of a HEAD request are hidden above the compression layer.
+    if headers.get(ACCEPT_ENCODING) == Some(&HIDDEN) {
+        return request;
+    }
+    let hidden = take_codings(headers);
+    headers.insert(ACCEPT_ENCODING, HIDDEN);
+    if let Some(hidden) = hidden {
+        request.extensions_mut().insert(hidden);
+    }
     request
 }
 
+/// Restores the Accept-Encoding of a request that the naming layer did not change. Returns false for another request.
+pub fn restore_accept_encoding<B>(request: &mut Request<B>) -> bool {
+    if request.headers().get(ACCEPT_ENCODING) != Some(&HIDDEN) {
+        return false;
+    }
+    let hidden = request.extensions_mut().remove::<HiddenCodings>();
+    let headers = request.headers_mut();
+    headers.remove(ACCEPT_ENCODING);
+    for value in hidden.map_or_else(Vec::new, |hidden| hidden.0) {
+        headers.append(ACCEPT_ENCODING, value);
+    }
+    true
+}
+
+/// Removes Accept-Encoding. Returns `None` if the header is absent.
+fn take_codings(headers: &mut HeaderMap) -> Option<HiddenCodings> {
+    let Entry::Occupied(entry) = headers.entry(ACCEPT_ENCODING) else { return None };
+    let (_, values) = entry.remove_entry_mult();
+    Some(HiddenCodings(values.collect()))
+}
+
+/// Returns a service that requests codings and decodes the responses. A request that the naming layer has left as it is
+/// passes with its own codings, and so does its response.
+pub fn with_decoding<A, B: Body<Data = Bytes> + Send + 'static>(
+    mut inner: impl HttpService<A, B, Failure>,
+) -> impl HttpService<A, DecodedBody<B>, Failure> {
+    service_fn(move |mut request: Request<A>| {
+        let passes = restore_accept_encoding(&mut request);
+        if !passes {
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip,br"));
+        }
+        let future = inner.call(request);
+        async move {
+            let mut response = future.await?;
+            if passes {
+                response.extensions_mut().insert(PassThrough);
+            }
+            decode(response).await
+        }
+    })
+}
+
 /// Decodes a response in gzip or brotli, and passes any other on unchanged.
-pub async fn decode<B: Body<Data = Bytes>>(
-    response: Response<B>,
-) -> Result<Response<DecodedBody<B>>, Failure> {
+async fn decode<B: Body<Data = Bytes>>(response: Response<B>) -> Result<Response<DecodedBody<B>>, Failure> {
     match supported_coding(&response) {
         // In a box, so that the future of an uncoded response stays small.
         Some(coding) => Box::pin(decode_from(coding, response)).await,
@@ -124,6 +188,9 @@ async fn decode_from<B: Body<Data = Bytes>>(
 
 /// Returns gzip or brotli, or `None` if the body has several codings or another one, or is a part of a body.
 fn supported_coding<B>(response: &Response<B>) -> Option<&'static str> {
+    if response.extensions().get::<PassThrough>().is_some() {
+        return None;
+    }
     let mut values = response.headers().get_all(CONTENT_ENCODING).iter();
     let coding = values.next()?;
     let has_several = values.next().is_some();

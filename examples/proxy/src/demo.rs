@@ -3,16 +3,20 @@
 //! ```text
 //! GET /v1/organization/costs, /usage/*              reports: buckets of generated numbers
 //! GET /v1/organization/projects, …/api_keys, …      organization: the lists of projects and keys
-//! GET /v1/organizations/…                           anthropic: the same for Anthropic's API
+//! GET /v1/organizations/…                           anthropic, analytics, workspaces: Anthropic's API
 //! ```
 //!
-//! `endpoints` lists the reports, `params` parses the query of each request, and `response` has the form of responses.
+//! `endpoints` lists the reports, `params` parses the query of each request, `dates` contains the times of Anthropic's
+//! reports, and `response` has the form of responses.
+mod analytics;
 mod anthropic;
+mod dates;
 mod endpoints;
 mod organization;
 mod params;
 mod reports;
 mod response;
+mod workspaces;
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -27,10 +31,12 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::{BoxError, ServiceBuilder, service_fn};
 use tower_api_key_name::directory::BaseUrl;
+use tower_api_key_name::names::Labels;
 use tower_api_key_name::{KeyNames, KeyNamesError};
 use tower_http::compression::CompressionLayer;
 
@@ -46,11 +52,21 @@ pub struct Demo {
     _stop: watch::Sender<u8>,
 }
 
-/// Returns the names of all keys but the deleted one, as the API's lists contain them.
+/// Returns the names of all keys but the deleted one, of the projects and of the workspaces, as the API's lists contain
+/// them.
 pub fn names() -> Result<KeyNames, KeyNamesError> {
     let openai = organization::KEYS.iter().filter(|key| !key.deleted).map(|key| (key.id, key.name));
-    let anthropic = anthropic::KEYS.iter().map(|key| (key.id, key.name));
-    KeyNames::new(openai.chain(anthropic))
+    let anthropic = workspaces::KEYS.iter().map(|key| (key.id, key.name));
+    let projects = organization::PROJECTS.iter().map(|project| (project.id, project.name));
+    KeyNames::new(openai.chain(anthropic))?
+        .with_section("project_id", projects)?
+        .with_section("workspace_id", workspaces::WORKSPACES)
+}
+
+/// Returns the labels of keys, projects and workspaces.
+pub fn labels() -> Labels {
+    let with_projects = Labels::default().with("project_id", "project_name");
+    with_projects.and_then(|labels| labels.with("workspace_id", "workspace_name")).unwrap_or_default()
 }
 
 impl Demo {
@@ -68,7 +84,8 @@ impl Demo {
         Ok(Self { base, _stop: stop_sender })
     }
 
-    /// Sends one request to the demo API and one to the proxy at `bound`. Returns both responses, and commands to try.
+    /// Sends a request to the demo API and one for each provider to the proxy at `bound`. Returns the responses, and
+    /// commands to try.
     pub async fn show(&self, bound: SocketAddr) -> Result<String, BoxError> {
         // An unspecified address is for listening only.
         let ip = match bound.ip() {
@@ -79,8 +96,8 @@ impl Demo {
         let proxy = format!("http://{}", SocketAddr::new(ip, bound.port()));
         let last_week = (now() / DAY - 7) * DAY;
         let costs = format!("/v1/organization/costs?start_time={last_week}");
-        let before = format!("{}{costs}&group_by=api_key_id&limit=1", self.base);
-        let after = format!("{proxy}{costs}&group_by=api_key_name&limit=1");
+        let before = format!("{}{costs}&group_by=api_key_id,project_id&limit=1", self.base);
+        let after = format!("{proxy}{costs}&group_by=api_key_name,project_name&limit=1");
 
         let mut text = String::new();
         for (title, url) in [("before, from the demo upstream", before), ("after, through the proxy", after)]
@@ -88,6 +105,17 @@ impl Demo {
             let page = get_text(&url).await?;
             let rows = page.replace("},{\"object\"", "},\n  {\"object\"");
             writeln!(text, "\n{title}: GET {url}\n{rows}")?;
+        }
+        let start = dates::timestamp(last_week);
+        let by_name = "group_by[]=api_key_name&group_by[]=workspace_name";
+        let analytics = format!("{proxy}/v1/organizations/analytics/cost?starting_at={start}&{by_name}");
+        writeln!(text, "\nfrom Anthropic, without the null members of groups: GET {analytics}")?;
+        let mut page: Value = serde_json::from_str(&get_text(&analytics).await?)?;
+        for row in page["data"].as_array_mut().into_iter().flatten() {
+            if let Some(group) = row["group"].as_object_mut() {
+                group.retain(|_, value| !value.is_null());
+            }
+            writeln!(text, "  {row}")?;
         }
         text.push_str(&example_commands(&proxy, last_week));
         Ok(text)
@@ -99,17 +127,19 @@ fn example_commands(proxy: &str, start: u64) -> String {
     let costs = format!("{proxy}/v1/organization/costs");
     format!(
         "\nto try (any key will do, sk-bad is refused; Ctrl-C ends the demo):\n  \
-         curl '{costs}?start_time={start}&group_by=api_key_name'\n  \
+         curl '{costs}?start_time={start}&group_by=api_key_name,project_name'\n  \
          curl -G {proxy}/v1/organization/usage/completions -d start_time={start} -d bucket_width=1h --data-urlencode 'group_by[]=api_key_name' -d 'group_by[]=model'\n  \
          curl --compressed '{costs}?start_time={start}&group_by=api_key_name,line_item'\n  \
          curl -G {costs} -d start_time={start} -d group_by=api_key_name --data-urlencode 'api_key_names[]=notebooks – Zürich'\n  \
          curl {proxy}/v1/organization/projects/{}/api_keys\n  \
          curl '{proxy}/v1/organizations/usage_report/messages?starting_at={}&group_by[]=api_key_name'\n  \
+         curl -g '{proxy}/v1/organizations/analytics/usage?starting_at={}&group_by[]=api_key_name&api_key_names[]=assistant-prod'\n  \
          curl -i -H 'Authorization: Bearer sk-bad' '{costs}?start_time={start}&group_by=api_key_name'\n  \
          curl {proxy}/health\n\
          or with an SDK: base_url=\"{proxy}/v1\"\n",
         organization::PROJECTS[0].id,
-        anthropic::timestamp(start),
+        dates::timestamp(start),
+        dates::timestamp(start),
     )
 }
 
@@ -152,7 +182,9 @@ fn route(request: &Request<Incoming>) -> DemoResponse {
     };
     let params = QueryParams::parse(request.uri().query());
     if let Some(below) = path.strip_prefix("/v1/organizations/") {
-        if has_header(HeaderName::from_static("x-api-key"), "sk-bad") {
+        if has_header(HeaderName::from_static("x-api-key"), "sk-bad")
+            || has_header(AUTHORIZATION, "Bearer sk-bad")
+        {
             let message = "invalid x-api-key";
             return anthropic::error_response(StatusCode::UNAUTHORIZED, "authentication_error", message);
         }

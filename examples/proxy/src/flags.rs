@@ -2,15 +2,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::builder::{ArgPredicate, PossibleValuesParser, TypedValueParser};
+use clap::builder::ArgPredicate;
 use tower_api_key_name::directory::BaseUrl;
-use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::names::Provider;
+use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
+use super::by_provider::ByProvider;
+use super::demo;
+use super::label_flags::{LabelFlags, one_of};
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};
 use super::sync_command::SyncFlags;
 
-/// Inserts `api_key_name` beside every `api_key_id` in the usage and cost responses of OpenAI and Anthropic
+/// Inserts names beside the ids of API keys, projects and users in the usage and cost responses of OpenAI and Anthropic
 #[derive(Debug, clap::Parser)]
 #[command(name = "api-key-name-proxy", version, args_conflicts_with_subcommands = true)]
 pub struct CommandLine {
@@ -42,10 +46,19 @@ pub struct ServeFlags {
     #[arg(long, env = "OPENAI_ORG_PROXY_PORT", default_value_t = 18080)]
     pub port: u16,
 
-    /// Base URL of the API; a trailing `/` or `/v1` is removed
+    /// Base URL of OpenAI's API, for /v1/organization/*; a trailing `/` or `/v1` is removed
     // Parsed in `settings`: clap would print an invalid value, which may contain a password.
     #[arg(long, env = "OPENAI_BASE_URL", hide_env_values = true, default_value = "https://api.openai.com")]
     pub openai_base_url: String,
+
+    /// Base URL of Anthropic's API, for /v1/organizations/*
+    #[arg(
+        long,
+        env = "ANTHROPIC_BASE_URL",
+        hide_env_values = true,
+        default_value = "https://api.anthropic.com"
+    )]
+    pub anthropic_base_url: String,
 
     #[command(flatten)]
     pub limits: Limits,
@@ -56,14 +69,37 @@ pub struct ServeFlags {
     #[arg(default_value_if("sync", ArgPredicate::IsPresent, None))]
     pub names: Vec<PathBuf>,
 
-    /// Keep this file current from the API's lists of keys, with the admin key in OPENAI_ADMIN_KEY or in the file
-    /// OPENAI_ADMIN_KEY_FILE. It comes after the files of --names, or at its position among them. It is created if it is
-    /// missing
+    /// Keep this file current from the lists of each API whose admin key is set, in OPENAI_ADMIN_KEY or ANTHROPIC_ADMIN_KEY
+    /// or in the file OPENAI_ADMIN_KEY_FILE or ANTHROPIC_ADMIN_KEY_FILE. It comes after the files of --names, or at its
+    /// position among them. It is created if it is missing
     #[arg(long, env = "OPENAI_ORG_PROXY_SYNC", value_name = "FILE", conflicts_with = "demo")]
     pub sync: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub labels: LabelFlags,
+
+    /// Insert names always, or only those that the request groups or filters by
+    #[arg(long, default_value = "always", value_parser = one_of([
+        ("always", InsertNames::Always), ("requested", InsertNames::Requested),
+    ]))]
+    pub insert_names: InsertNames,
+
+    /// Insert the name beside the id, or replace the id by the name, in usage and cost responses only
+    #[arg(long, default_value = "beside", value_parser = one_of([
+        ("beside", NamePosition::Beside), ("replace", NamePosition::Replace),
+    ]))]
+    pub name_position: NamePosition,
+
+    /// Name that is used if a response contains one already: that of the map, or that of the upstream
+    #[arg(long, default_value = "map", value_parser = one_of([
+        ("map", Prefer::Map), ("upstream", Prefer::Upstream),
+    ]))]
+    pub prefer: Prefer,
+
     /// Name for an id without an entry; `omit` inserts no member
-    #[arg(long, default_value = "unknown", value_parser = unmatched())]
+    #[arg(long, default_value = "unknown", value_parser = one_of([
+        ("unknown", Unmatched::Unknown), ("null", Unmatched::Null), ("omit", Unmatched::Omit),
+    ]))]
     pub unmatched: Unmatched,
 
     /// Bytes of one response that are buffered; a longer one is streamed [default: 2097152]
@@ -78,30 +114,45 @@ pub struct ServeFlags {
     #[arg(long)]
     pub access_log: bool,
 
-    /// Use an embedded demo API and its names in place of --openai-base-url and --names
+    /// Use an embedded demo API and its names in place of the base URLs and --names, with the labels of projects and
+    /// workspaces
     #[arg(long)]
     pub demo: bool,
 }
 
 impl ServeFlags {
-    /// Converts the flags to settings. The error has no part of the base URL, which may contain a password.
+    /// Converts the flags to settings. The error has no part of a base URL, which may contain a password.
     pub fn settings(&self) -> Result<ProxySettings, String> {
-        let base = if self.demo {
-            BaseUrl::openai()
-        } else {
-            self.openai_base_url
-                .parse::<BaseUrl>()
-                .map_err(|e| format!("--openai-base-url (OPENAI_BASE_URL): {e}"))?
-        };
+        let mut labels = self.labels.parse()?;
+        if self.demo && self.labels.label.is_empty() {
+            labels = demo::labels();
+        }
         Ok(ProxySettings {
-            base,
+            base: ByProvider::try_new(|provider| self.base_url(provider))?,
             timeout: self.limits.timeout,
             deadline: self.limits.deadline,
             limit: self.limit,
             total_limit: self.total_limit,
+            labels,
+            insert_names: self.insert_names,
+            name_position: self.name_position,
+            prefer: self.prefer,
             unmatched: self.unmatched,
             roots: Roots::Platform,
         })
+    }
+
+    fn base_url(&self, provider: Provider) -> Result<BaseUrl, String> {
+        let name = provider.as_str();
+        let (flag_value, public) = match provider {
+            Provider::Anthropic => (&self.anthropic_base_url, BaseUrl::anthropic()),
+            _ => (&self.openai_base_url, BaseUrl::openai()),
+        };
+        if self.demo {
+            return Ok(public);
+        }
+        let parsed = flag_value.parse();
+        parsed.map_err(|e| format!("--{name}-base-url ({}_BASE_URL): {e}", name.to_uppercase()))
     }
 }
 
@@ -113,12 +164,4 @@ impl fmt::Debug for ServeFlags {
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
-}
-
-fn unmatched() -> impl TypedValueParser<Value = Unmatched> {
-    PossibleValuesParser::new(["unknown", "null", "omit"]).map(|value| match value.as_str() {
-        "null" => Unmatched::Null,
-        "omit" => Unmatched::Omit,
-        _ => Unmatched::Unknown,
-    })
 }

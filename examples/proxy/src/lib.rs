@@ -19,11 +19,14 @@
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 
+pub mod by_provider;
 pub mod coding;
 pub mod command;
 pub mod demo;
 pub mod flags;
 pub mod hop_by_hop;
+pub mod http_service;
+pub mod label_flags;
 pub mod output;
 pub mod serve;
 pub mod server;

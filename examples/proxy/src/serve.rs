@@ -4,8 +4,10 @@ use std::thread::available_parallelism;
 
 use tokio::runtime;
 use tower_api_key_name::directory::BaseUrl;
+use tower_api_key_name::names::{MapReader, Provider};
 use tower_api_key_name::{SharedKeyNames, Status};
 
+use super::by_provider::ByProvider;
 use super::demo::Demo;
 use super::flags::ServeFlags;
 use super::output::print_line;
@@ -39,21 +41,28 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     if flags.demo {
         let started = Demo::start(flags.limits).await;
         let api = started.map_err(|e| StartError::CannotStart(format!("the demo API cannot listen: {e}")))?;
-        settings.base = api.base.clone();
+        settings.base = ByProvider::both(api.base.clone());
         demo = Some(api);
     }
     let names = match (&demo, &flags.sync) {
-        (Some(_), _) => SharedKeyNames::default(),
+        (Some(_), _) => ByProvider::try_new(|_| Ok(SharedKeyNames::default()))?,
         (None, Some(synced)) => sync::start(&flags.names, synced, &settings)?,
-        (None, None) => SharedKeyNames::watch_all(&flags.names).map_err(StartError::cannot_start)?,
+        (None, None) => ByProvider::try_new(|provider| {
+            let reader = MapReader::default().labels(settings.labels.clone()).provider(provider);
+            reader.watch_all(&flags.names).map_err(StartError::cannot_start)
+        })?,
     };
-    tokio::spawn(log_reloads(names.clone()));
+    for (provider, names) in names.iter() {
+        tokio::spawn(log_reloads(provider, names.clone()));
+    }
 
     let listener = server::listen(&flags.host, flags.port).await.map_err(|e| {
         StartError::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port))
     })?;
     let bound = listener.local_addr().map_err(StartError::cannot_start)?;
-    reject_own_address(&settings.base, bound).await?;
+    for (provider, base) in settings.base.iter() {
+        reject_own_address(provider, base, bound).await?;
+    }
     warn_about_exposure(&settings.base, bound);
 
     let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
@@ -72,7 +81,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
 
 /// Rejects a base URL that is the proxy's own address, because each request would start an endless loop of requests.
 /// A loop through another name or through a tunnel is found by `Via` (see `forward`).
-async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), StartError> {
+async fn reject_own_address(provider: Provider, base: &BaseUrl, bound: SocketAddr) -> Result<(), StartError> {
     if base.port() != bound.port() {
         return Ok(());
     }
@@ -81,25 +90,32 @@ async fn reject_own_address(base: &BaseUrl, bound: SocketAddr) -> Result<(), Sta
         return Ok(());
     };
     if addresses.any(|address| is_own(bound, address)) {
+        let name = provider.as_str();
         return Err(StartError::CannotStart(format!(
-            "--openai-base-url {} is this proxy's own address ({bound}): it would send requests to itself without \
-             end. Set it to the API's address, or unset OPENAI_BASE_URL for https://api.openai.com.",
-            base.origin()
+            "--{name}-base-url {} is this proxy's own address ({bound}): it would send requests to itself without \
+             end. Set it to the API's address, or unset {}_BASE_URL for https://api.{name}.com.",
+            base.origin(),
+            name.to_uppercase(),
         )));
     }
     Ok(())
 }
 
 /// Logs a warning if other machines can use the proxy, and one if keys are sent without encryption.
-fn warn_about_exposure(base: &BaseUrl, bound: SocketAddr) {
+fn warn_about_exposure(base: &ByProvider<BaseUrl>, bound: SocketAddr) {
     if !bound.ip().is_loopback() {
         tracing::warn!(
             "{bound} is open to other machines: the proxy forwards requests without authentication. Each client that \
              reaches it can send requests to the upstream, and sees the names of the keys."
         );
     }
-    if leaks_secrets(base) {
-        tracing::warn!("{} is not encrypted: keys are sent in plain text to another machine.", base.origin());
+    for (_, base) in base.iter() {
+        if leaks_secrets(base) {
+            tracing::warn!(
+                "{} is not encrypted: keys are sent in plain text to another machine.",
+                base.origin()
+            );
+        }
     }
 }
 
@@ -132,24 +148,27 @@ pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
     bound_ip == target_ip || (bound_ip.is_unspecified() && is_this_machine())
 }
 
-/// Logs each change of the names or of their status.
-async fn log_reloads(names: SharedKeyNames) {
+/// Logs each change of a provider's names or of their status.
+async fn log_reloads(provider: Provider, names: SharedKeyNames) {
+    let provider = provider.as_str();
     let mut logged: Option<Status> = None;
     loop {
         let current = names.wait_for(|current| logged.as_ref().is_none_or(|old| is_news(old, current))).await;
         let old = logged.as_ref();
         if old.is_none_or(|old| old.generation != current.generation) {
-            log_generation(&current);
+            log_generation(provider, &current);
         }
         let old_error = old.and_then(|old| old.last_error.as_ref());
         match &current.last_error {
-            Some(e) if old_error != Some(e) => tracing::warn!("the last good names stay in use: {e}"),
-            None if old_error.is_some() => tracing::info!("the files with names are valid again"),
+            Some(e) if old_error != Some(e) => {
+                tracing::warn!("{provider}: the last good names stay in use: {e}")
+            }
+            None if old_error.is_some() => tracing::info!("{provider}: the files with names are valid again"),
             _ => {}
         }
         let old_warning = old.and_then(|old| old.warning.as_ref());
         match &current.warning {
-            Some(warning) if old_warning != Some(warning) => tracing::warn!("{warning}"),
+            Some(warning) if old_warning != Some(warning) => tracing::warn!("{provider}: {warning}"),
             _ => {}
         }
         logged = Some(current);
@@ -162,15 +181,17 @@ fn is_news(old: &Status, current: &Status) -> bool {
 }
 
 /// Logs the number of names and their source, and a warning about each kind of missing names.
-fn log_generation(status: &Status) {
+fn log_generation(provider: &str, status: &Status) {
     let Status { entries, source, generation, left_out, .. } = status;
-    tracing::info!("{entries} names from {source} (generation {generation})");
+    tracing::info!("{provider}: {entries} names from {source} (generation {generation})");
     if status.partial {
         tracing::warn!(
-            "{source}: names are missing. A file is missing, or has one page of a list (has_more)."
+            "{provider}: {source}: names are missing. A file is missing, or has one page of a list (has_more)."
         );
     }
     if *left_out > 0 {
-        tracing::warn!("{left_out} items of {source} were left out, because they have no valid name");
+        tracing::warn!(
+            "{provider}: {left_out} items of {source} were left out, because they have no valid name"
+        );
     }
 }

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{fmt, io};
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory, ListingProgress, Synced};
+use tower_api_key_name::directory::{BaseUrl, Directory, ListingProgress, Synced};
+use tower_api_key_name::names::Provider;
 
+use super::label_flags::{LabelFlags, one_of};
 use super::server::ShutdownSignal;
 use super::settings::Roots;
 use super::sync;
@@ -26,9 +27,12 @@ pub struct SyncFlags {
     #[arg(default_value = "names.json")]
     pub file: PathBuf,
 
-    /// API whose lists are read
-    #[arg(long, value_enum, default_value_t = Provider::Openai)]
-    pub api: Provider,
+    /// API whose lists are read [default: each one whose admin key is set]
+    #[arg(long, value_parser = one_of([("openai", Provider::OpenAi), ("anthropic", Provider::Anthropic)]))]
+    pub api: Option<Provider>,
+
+    #[command(flatten)]
+    pub labels: LabelFlags,
 
     /// Base URL of the API [default: OPENAI_BASE_URL or ANTHROPIC_BASE_URL, or the API's public address]
     // Parsed in `directory`: clap would print an invalid value, which may contain a password.
@@ -42,12 +46,6 @@ pub struct SyncFlags {
     /// Maximum number of concurrent requests
     #[arg(long, default_value_t = 8)]
     pub concurrency: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Provider {
-    Openai,
-    Anthropic,
 }
 
 /// Leaves out the base URL, which is not yet parsed and may contain a password.
@@ -67,40 +65,50 @@ pub fn run(flags: SyncFlags) -> ExitCode {
 }
 
 fn run_to_code(flags: &SyncFlags) -> Result<u8, Box<dyn Error>> {
-    let directory = build_directory(flags)?;
+    let directories = build_directories(flags)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(repeat_sync(&directory, flags))?)
+    Ok(runtime.block_on(repeat_sync(&directories, flags))?)
 }
 
-/// Builds the [`Directory`] of the selected API. Fails without an admin key, or if the base URL is invalid.
-fn build_directory(flags: &SyncFlags) -> Result<Directory, Box<dyn Error>> {
-    let (key_variable, url_variable, public_url) = match flags.api {
-        Provider::Openai => ("OPENAI_ADMIN_KEY", "OPENAI_BASE_URL", BaseUrl::openai()),
-        Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", "ANTHROPIC_BASE_URL", BaseUrl::anthropic()),
-    };
-    let key = AdminKey::from_env(key_variable)?;
-    let base = match flags.base_url.clone().or_else(|| std::env::var(url_variable).ok()) {
-        Some(url) => url.parse()?,
-        None => public_url,
-    };
-    let api = sync::api_client(&base, &Roots::Platform)?;
-    let directory = match flags.api {
-        Provider::Openai => Directory::openai(api, key),
-        Provider::Anthropic => Directory::anthropic(api, key),
-    };
-    Ok(directory.base_url(base).concurrency(flags.concurrency))
+/// Builds the [`Directory`] of each selected API whose admin key is set. Fails if there is none, or if a base URL is
+/// invalid.
+fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Box<dyn Error>> {
+    let labels = flags.labels.parse()?;
+    let mut directories = Vec::new();
+    let mut reasons = Vec::new();
+    for (provider, url_variable, public_url) in [
+        (Provider::OpenAi, "OPENAI_BASE_URL", BaseUrl::openai()),
+        (Provider::Anthropic, "ANTHROPIC_BASE_URL", BaseUrl::anthropic()),
+    ] {
+        if flags.api.is_some_and(|api| api != provider) {
+            continue;
+        }
+        let base = match flags.base_url.clone().or_else(|| std::env::var(url_variable).ok()) {
+            Some(url) => url.parse()?,
+            None => public_url,
+        };
+        match sync::admin_key(provider, &base)? {
+            Ok(key) => {
+                let directory = sync::directory(provider, key, &base, &Roots::Platform)?;
+                let with_labels = directory.labels(labels.clone());
+                directories.push((provider, with_labels.concurrency(flags.concurrency)));
+            }
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    if directories.is_empty() { Err(reasons.join("; ").into()) } else { Ok(directories) }
 }
 
 /// Writes the file once, or with `--every` until a signal, and returns the exit code.
-async fn repeat_sync(directory: &Directory, flags: &SyncFlags) -> io::Result<u8> {
+async fn repeat_sync(directories: &[(Provider, Directory)], flags: &SyncFlags) -> io::Result<u8> {
     let Some(every) = flags.every else {
-        return Ok(sync_once(directory, flags).await);
+        return Ok(sync_all(directories, flags).await);
     };
     let mut stop = ShutdownSignal::from_system()?;
     // A listing may be dropped at any time: the file is always complete.
     let repeated = async {
         loop {
-            sync_once(directory, flags).await;
+            sync_all(directories, flags).await;
             tokio::time::sleep(every).await;
         }
     };
@@ -108,6 +116,18 @@ async fn repeat_sync(directory: &Directory, flags: &SyncFlags) -> io::Result<u8>
         code = repeated => Ok(code),
         () = stop.received(1) => Ok(COMPLETE),
     }
+}
+
+/// Writes the names of each API to the file, and returns the exit code. An API that fails does not stop the others.
+async fn sync_all(directories: &[(Provider, Directory)], flags: &SyncFlags) -> u8 {
+    let mut codes = Vec::new();
+    for (provider, directory) in directories {
+        if directories.len() > 1 {
+            println!("{}:", provider.as_str());
+        }
+        codes.push(sync_once(directory, flags).await);
+    }
+    if codes.iter().all(|code| *code == codes[0]) { codes[0] } else { INCOMPLETE }
 }
 
 /// Writes the file after one listing, with a progress bar, and returns the exit code.

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use http::Request;
 use tower::service_fn;
 
-use super::settings::ProxySettings;
-use super::stack::HttpService;
+use super::http_service::HttpService;
+use super::settings::UpstreamSettings;
 use client::{UpstreamBody, UpstreamClients};
 use failure::Failure;
 use forward::Gateway;
@@ -34,7 +34,7 @@ use upload::Upload;
 
 /// Returns the service that forwards requests to the upstream. An error means that the TLS configuration cannot be made.
 pub fn service(
-    settings: &ProxySettings,
+    settings: &UpstreamSettings,
 ) -> io::Result<impl HttpService<Upload, UpstreamBody, Failure> + use<>> {
     let gateway = Arc::new(Gateway::new(&settings.base));
     let clients = Arc::new(UpstreamClients::new(settings)?);

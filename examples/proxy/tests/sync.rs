@@ -139,6 +139,41 @@ async fn anthropic_lists_are_read_with_their_own_key() {
     assert!(stdout.starts_with("50 keys: "), "{stdout}");
 }
 
+#[tokio::test]
+async fn each_api_whose_key_is_set_is_read_and_one_that_fails_does_not_stop_the_other() {
+    let setup = Setup::new(Organization::new(5, 50)).await;
+    let mut command = setup.command();
+    let (code, stdout, stderr) = setup.output(command.env("ANTHROPIC_ADMIN_KEY", SECRET)).await;
+    assert_eq!(code, 0, "{stderr}");
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[2]), (4, "openai:", "anthropic:"), "{stdout}");
+    assert!(lines[1].starts_with("5 projects, 52 keys: ") && lines[3].starts_with("50 keys: "), "{stdout}");
+
+    let failed = InjectedFailure::Status(403);
+    setup.organization.state().always.insert("/v1/organizations/api_keys".to_owned(), failed);
+    let mut command = setup.command();
+    let (code, stdout, stderr) = setup.output(command.env("ANTHROPIC_ADMIN_KEY", SECRET)).await;
+    assert_eq!(code, 3, "{stderr}");
+    assert!(
+        stdout.contains("5 projects, 52 keys: ") && stderr.contains("the list of keys: "),
+        "{stdout}{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn sync_without_an_admin_key_exits_with_1() {
+    let setup = Setup::new(Organization::new(1, 1)).await;
+    for (api, reasons) in [
+        (&[][..], &["OPENAI_ADMIN_KEY is not set", "ANTHROPIC_ADMIN_KEY is not set"][..]),
+        (&["--api", "anthropic"], &["error: ANTHROPIC_ADMIN_KEY is not set"]),
+    ] {
+        let mut command = setup.command();
+        let (code, _, stderr) = setup.output(command.args(api).env_remove("OPENAI_ADMIN_KEY")).await;
+        assert_eq!(code, 1);
+        assert!(reasons.iter().all(|reason| stderr.contains(reason)), "{stderr}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn repeated_sync_ends_at_sigterm_with_0() {
@@ -163,7 +198,12 @@ async fn sync_killed_at_any_point_leaves_a_complete_file() {
     let organization = Organization::default();
     for project in 0..5 {
         let keys = (0..600).map(|nth| key(format!("key_{project}_{nth:03}"), "of listing 0")).collect();
-        let project = TestProject { id: format!("proj_{project}"), archived: false, keys };
+        let project = TestProject {
+            id: format!("proj_{project}"),
+            archived: false,
+            keys,
+            service_accounts: Vec::new(),
+        };
         organization.state().projects.push(project);
     }
     let setup = Setup::new(organization.clone()).await;

@@ -7,7 +7,7 @@ use super::response::{DAY, DemoResponse, error_response};
 
 pub(super) struct Project {
     pub id: &'static str,
-    name: &'static str,
+    pub name: &'static str,
     archived: bool,
 }
 

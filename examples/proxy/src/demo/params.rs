@@ -44,6 +44,12 @@ impl QueryParams {
         values
     }
 
+    /// Returns the values of a repeated parameter, with empty ones.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.pairs.iter().filter(|(pair_name, _)| pair_name == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Returns a number below [`MAX_TIME`]. `None` if the parameter is absent.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, DemoResponse> {
         let Some(text) = self.first(name) else { return Ok(None) };

@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::endpoints::{COSTS, DemoReport, USAGE};
 use super::organization::{KEYS, OpenaiKey, PROJECTS};
 use super::params::{QueryParams, format_cursor, invalid_parameter, parse_cursor};
-use super::response::{DAY, DemoResponse, error_response, now};
+use super::response::{DAY, DemoResponse, error_response, now, scramble};
 
 /// A supported width of buckets, with the default and the largest number of buckets in a page.
 struct BucketWidth {
@@ -227,12 +227,4 @@ fn format_bucket(report: &DemoReport, rows: &Rows, start: u64, end: u64) -> Stri
     }
     let results = results.join(",");
     format!(r#"{{"object":"bucket","start_time":{start},"end_time":{end},"results":[{results}]}}"#)
-}
-
-/// The output function of SplitMix64, which maps neighbours to distant numbers.
-pub(super) fn scramble(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

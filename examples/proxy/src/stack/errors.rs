@@ -13,17 +13,17 @@ use serde_json::Value;
 use tower::{BoxError, service_fn};
 use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
 
-use super::HttpService;
+use crate::http_service::HttpService;
 use crate::upstream::failure::Failure;
 
 /// The error format of an API.
 #[derive(Clone, Copy)]
-pub enum ErrorForm {
+pub enum ErrorFormat {
     OpenAi,
     Anthropic,
 }
 
-impl ErrorForm {
+impl ErrorFormat {
     /// Returns the form of the API that a path belongs to; OpenAI's for a path of neither.
     pub fn for_path(path: &str) -> Self {
         if path.starts_with("/v1/organizations/") { Self::Anthropic } else { Self::OpenAi }
@@ -58,9 +58,11 @@ impl ErrorForm {
             ),
             Self::Anthropic => {
                 let kind = anthropic_error_type(status);
-                let json_id = Value::from(request_id.as_ref().and_then(|id| id.to_str().ok()));
+                let id = request_id.as_ref().and_then(|id| id.to_str().ok());
+                let id_member =
+                    id.map(|id| format!(r#","request_id":{}"#, Value::from(id))).unwrap_or_default();
                 format!(
-                    r#"{{"type":"error","error":{{"type":"{kind}","message":{json_message}}},"request_id":{json_id}}}"#
+                    r#"{{"type":"error","error":{{"type":"{kind}","message":{json_message}}}{id_member}}}"#
                 )
             }
         };
@@ -98,7 +100,7 @@ where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
     service_fn(move |request: Request<A>| {
-        let form = ErrorForm::for_path(request.uri().path());
+        let form = ErrorFormat::for_path(request.uri().path());
         let future = inner.call(request);
         // In a box, because the layers above move the future.
         Box::pin(async move {

@@ -17,7 +17,7 @@ use tower::{BoxError, service_fn};
 use tower_api_key_name::outcome::{Outcome, RequestContext};
 use tracing_subscriber::EnvFilter;
 
-use super::HttpService;
+use crate::http_service::HttpService;
 
 const TARGET: &str = "access";
 

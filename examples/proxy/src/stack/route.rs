@@ -2,26 +2,30 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, MAX_FORWARDS, RETRY_AFTER,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, MAX_FORWARDS, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use serde_json::Value;
 use tower::service_fn;
-use tower_api_key_name::SharedKeyNames;
+use tower_api_key_name::{SharedKeyNames, Status, WatchError};
 
-use super::HttpService;
-use super::errors::ErrorForm;
+use super::errors::ErrorFormat;
 use super::scope::is_in_scope;
+use crate::by_provider::ByProvider;
+use crate::coding;
+use crate::http_service::HttpService;
 use crate::server::Overload;
 
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
 /// Returns the response to a request that is not forwarded, or `None` if the request is to be forwarded.
-fn respond_locally<A>(request: &Request<A>, names: &SharedKeyNames) -> Option<Response<Full<Bytes>>> {
+fn respond_locally<A>(
+    request: &Request<A>,
+    names: &ByProvider<SharedKeyNames>,
+) -> Option<Response<Full<Bytes>>> {
     let path = request.uri().path();
-    let form = ErrorForm::for_path(path);
+    let form = ErrorFormat::for_path(path);
     if !has_one_host(request) {
         let message = "A request needs exactly one Host header.";
         return Some(form.response(StatusCode::BAD_REQUEST, "bad_request", message));
@@ -58,20 +62,34 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
     }
 }
 
-/// Returns a response with the number of names, their generation, and the error of the last reload.
-fn health(names: &SharedKeyNames) -> Response<Full<Bytes>> {
-    let status = names.status();
-    let last_error = serde_json::Value::from(status.last_error.map(|error| error.to_string()));
+/// Returns a response with the state of both maps, and of the map of each provider.
+fn health(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
+    let [openai, anthropic] = names.iter().map(|(_, names)| names.status());
+    let members =
+        |status: &Status| status_members(status.entries, status.generation, status.last_error.as_ref());
+    let both = status_members(
+        openai.entries.max(anthropic.entries),
+        // The generation that both maps have reached.
+        openai.generation.min(anthropic.generation),
+        openai.last_error.as_ref().or(anthropic.last_error.as_ref()),
+    );
     // The status is "ok" after a failed reload too, because the last good names stay in use.
     let body = format!(
-        r#"{{"status":"ok","entries":{},"generation":{},"last_error":{last_error}}}"#,
-        status.entries, status.generation,
+        r#"{{"status":"ok",{both},"openai":{{{}}},"anthropic":{{{}}}}}"#,
+        members(&openai),
+        members(&anthropic)
     );
     let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Returns the number of names, their generation, and the error of the last reload as the members of an object.
+fn status_members(entries: usize, generation: u64, last_error: Option<&WatchError>) -> String {
+    let last_error_text = Value::from(last_error.map(ToString::to_string));
+    format!(r#""entries":{entries},"generation":{generation},"last_error":{last_error_text}"#)
 }
 
 /// True for `OPTIONS` with `Max-Forwards: 0`, which is not forwarded (RFC 9110 §7.6.2).
@@ -81,7 +99,7 @@ fn is_for_last_hop<A>(request: &Request<A>) -> bool {
 }
 
 /// Returns a 405, which lists the allowed methods (RFC 9110 §15.5.6).
-fn method_not_allowed(form: ErrorForm, allowed: &'static str) -> Response<Full<Bytes>> {
+fn method_not_allowed(form: ErrorFormat, allowed: &'static str) -> Response<Full<Bytes>> {
     let message = "This method is not forwarded.";
     let mut response = form.response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
@@ -89,7 +107,7 @@ fn method_not_allowed(form: ErrorForm, allowed: &'static str) -> Response<Full<B
 }
 
 /// Returns the response to a call that exceeds the limit on calls in flight.
-fn overloaded(form: ErrorForm) -> Response<Full<Bytes>> {
+fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
     let message = "Too many calls are in flight (--max-in-flight); retry in one second.";
     let mut response = form.response(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
     // The SDKs retry after this number of seconds.
@@ -118,14 +136,14 @@ fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<E
 /// Returns a service that responds locally or calls the inner service.
 pub fn with_routes<A, B: Send + 'static>(
     mut inner: impl HttpService<A, B, Infallible>,
-    names: SharedKeyNames,
+    names: ByProvider<SharedKeyNames>,
 ) -> impl HttpService<A, Either<Full<Bytes>, B>, Infallible> {
     service_fn(move |mut request: Request<A>| {
         let local_response = respond_locally(&request, &names);
         let is_head = *request.method() == Method::HEAD;
         if is_head {
             // There is no body to compress. RFC 9110 §9.3.2 allows leaving out Content-Encoding.
-            request.headers_mut().remove(ACCEPT_ENCODING);
+            request = coding::hide_accept_encoding(request);
         } else if *request.method() == Method::OPTIONS {
             decrement_max_forwards(&mut request);
         }

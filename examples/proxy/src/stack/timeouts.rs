@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, service_fn};
 
-use super::HttpService;
+use crate::http_service::HttpService;
 use crate::server::UploadExtension;
 use crate::upstream::failure::Failure;
 use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};

@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use super::connector::{Connector, Origin, Protocol};
 use super::failure::Failure;
 use super::replay::ReplayBody;
-use crate::settings::ProxySettings;
+use crate::settings::UpstreamSettings;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -48,7 +48,7 @@ struct UploadExecutor {
 
 impl UpstreamClients {
     /// Creates clients without connections. An error means that the TLS configuration cannot be made.
-    pub fn new(settings: &ProxySettings) -> io::Result<Self> {
+    pub fn new(settings: &UpstreamSettings) -> io::Result<Self> {
         let origin = Arc::new(Origin::new(settings)?);
         let build =
             |protocol| client_builder(TokioExecutor::new(), protocol).build(origin.connector(protocol));

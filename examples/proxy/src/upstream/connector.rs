@@ -15,7 +15,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
 
 use super::tls;
-use crate::settings::ProxySettings;
+use crate::settings::UpstreamSettings;
 
 /// Opens connections that have one protocol.
 pub type Connector = BoxCloneSyncService<Uri, UpstreamStream, BoxError>;
@@ -49,7 +49,7 @@ struct OriginState {
 
 impl Origin {
     /// Creates the connector and opens no connection. An error means that the TLS configuration cannot be made.
-    pub fn new(settings: &ProxySettings) -> io::Result<Self> {
+    pub fn new(settings: &UpstreamSettings) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

@@ -13,6 +13,7 @@ use crate::documents::LIMIT;
 use crate::fixtures::Fixtures;
 use crate::names_file::NamesFile;
 use crate::run::{TIMEOUT, send_requests, setting, start_upstream};
+use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::{server, stack};
 
@@ -33,15 +34,15 @@ fn in_process_proxy_under_chaos_keeps_no_task() {
         peer_runtime.block_on(start_upstream(&fixtures, (Ipv4Addr::LOCALHOST, 0).into()));
     let base = format!("http://{upstream_address}/v1");
     let (limit, timeout) = (LIMIT.to_string(), TIMEOUT.as_secs().to_string());
-    let arguments = ["proxy", "--openai-base-url", &base, "--limit", &limit, "--timeout", &timeout];
-    let flags = ServeFlags::parse_from(arguments);
+    let bases = ["proxy", "--openai-base-url", &base, "--anthropic-base-url", &base];
+    let flags = ServeFlags::parse_from([&bases[..], &["--limit", &limit, "--timeout", &timeout]].concat());
     let settings = flags.settings().unwrap();
     let names = SharedKeyNames::watch(names_file.file()).unwrap();
     let (_ask_to_stop, stop) = server::ShutdownSignal::channel();
     let address = proxy_runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = stack::stack(names, &settings).unwrap();
+        let service = stack::stack(ByProvider::both(names), &settings).unwrap();
         tokio::spawn(server::Server::new(service, flags.limits).serve(listener, stop));
         address
     });

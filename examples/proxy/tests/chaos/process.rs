@@ -35,6 +35,7 @@ impl Process {
                 "warn,api_key_name_proxy=error,api_key_name_proxy::stack::errors=warn,access=off,tower_api_key_name=error",
             )
             .args(["--port", "0", "--openai-base-url", &format!("http://{upstream}/v1")])
+            .args(["--anthropic-base-url", &format!("http://{upstream}/v1")])
             .args(["--limit", &LIMIT.to_string(), "--timeout", &timeout.as_secs_f64().to_string(), "--names"])
             .arg(names)
             .stdin(Stdio::null())

@@ -14,7 +14,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 def environment():
     """The environment without variables that configure the proxy, the SDKs, or an HTTP proxy."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_") and not k.lower().endswith("_proxy")}
+    is_kept = lambda name: not name.startswith(("OPENAI_", "ANTHROPIC_")) and not name.lower().endswith("_proxy")
+    kept = {name: value for name, value in os.environ.items() if is_kept(name)}
     return kept | {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

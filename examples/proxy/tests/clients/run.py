@@ -32,6 +32,7 @@ def main():
     with Proxy(demo, deadline=1200) as proxy:
         addresses = [proxy.url, proxy.upstream()]
         tally.run("python", [python, HERE / "sdk.py", *addresses])
+        tally.run("anthropic", [python, HERE / "anthropic_sdk.py", *addresses])
         tally.run("node", ["node", "sdk.mjs", *addresses], cwd=node)
         tally.run("curl", [sys.executable, HERE / "curl.py", *addresses])
     tally.one("demo", "SIGTERM ends it with exit code 0", proxy.exit_code == 0, f"exit code {proxy.exit_code}")
@@ -85,7 +86,7 @@ class Tally:
         ) as process:
             for line in process.stdout:
                 verdicts.append(line.split(" ", 1)[0])
-                print(f"{client:7}{line}", end="", flush=True)
+                print(f"{client:10}{line}", end="", flush=True)
         passed, failed = verdicts.count("ok"), verdicts.count("FAIL")
         self.passed += passed
         self.failed += failed
@@ -96,7 +97,7 @@ class Tally:
     def one(self, client, name, good, details):
         self.passed += bool(good)
         self.failed += not good
-        print(f"{client:7}ok   {name}" if good else f"{client:7}FAIL {name}: {details}", flush=True)
+        print(f"{client:10}ok   {name}" if good else f"{client:10}FAIL {name}: {details}", flush=True)
 
 
 if __name__ == "__main__":

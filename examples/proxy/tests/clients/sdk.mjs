@@ -80,6 +80,16 @@ async function filteredByName() {
   assert.deepEqual(mixed, ['fine-tuning', 'storefront-prod']);
 }
 
+async function groupedByProject() {
+  const listed = {};
+  for await (const project of projects.list({ limit: 2, include_archived: true })) listed[project.id] = project.name;
+  const [found] = await rows('costs', { group_by: ['api_key_name', 'project_name'] });
+  assert.deepEqual(Object.fromEntries(found.map((row) => [row.project_id, row.project_name]).sort()), listed);
+  const [filtered] = await rows('costs', { group_by: ['project_name'], project_names: ['Search'] });
+  assert.ok(filtered.every((row) => row.project_name === 'Search'));
+  return `${Object.keys(listed).length} names`;
+}
+
 async function withoutKeysNoNames(kind) {
   const [found] = await rows(kind, { group_by: ['project_id'] });
   assert.ok(found.every((row) => !('api_key_name' in row)));
@@ -135,6 +145,7 @@ async function raises(Kind, status, call) {
 for (const kind of ['costs', ...withKeys]) {
   await check(`${kind} grouped by api_key_name, every page followed`, () => groupedByName(kind));
 }
+await check('costs grouped by api_key_name and project_name', groupedByProject);
 await check('filtered by name, every page followed', filteredByName);
 await check("a name that no key has raises the SDK's own exception", () =>
   raises(OpenAI.BadRequestError, 400, () => usage.costs({ ...window, api_key_names: ['nobody'] })),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import openai
-from tally import check, end, equal
+from tally import check, end, equal, raises
 
 PROXY, UPSTREAM = sys.argv[1:]
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -72,6 +72,15 @@ def costs_by_name_and_line_item():
     found, _ = rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name", "line_item"])
     equal(all(row.line_item for row in found), True, "every row has its line item:")
     equal({type(row.amount.value) for row in found} <= {float, str}, True, "amounts are read as before:")
+
+
+def grouped_by_project():
+    listed = {project.id: project.name for project in projects.list(limit=2, include_archived=True)}
+    found, _ = rows(usage.costs, **WINDOW, limit=5, group_by=["api_key_name", "project_name"])
+    equal({row.project_id: row.project_name for row in found}, listed, "names of projects")
+    filtered, _ = rows(usage.costs, **WINDOW, limit=5, group_by=["project_name"], extra_query={"project_names": ["Search"]})
+    equal({row.project_name for row in filtered}, {"Search"}, "one project:")
+    return f"{len(listed)} names"
 
 
 def names_agree_with_the_lists():
@@ -154,22 +163,13 @@ def encoded(coding):
     equal(bool(names - {None, "unknown"}), True, "a key was named:")
 
 
-def raises(kind, status, call):
-    try:
-        call()
-    except kind as error:
-        equal(error.status_code, status, "status")
-        equal(bool(error.message and error.body and "message" in error.body), True, "the API's own message:")
-        return f"{type(error).__name__}: {error.body['message']}"
-    raise AssertionError(f"{kind.__name__} was not raised")
-
-
 check("the README's examples run unchanged", readme_examples)
 check("costs grouped by api_key_name, every page followed", lambda: grouped_by_name(usage.costs))
 for kind in WITH_KEYS:
     check(f"usage/{kind} grouped by api_key_name, every page followed", lambda: grouped_by_name(getattr(usage, kind)))
 for kind in WITHOUT_KEYS:
     check(f"usage/{kind} has no keys, and receives no names", lambda: without_keys(getattr(usage, kind)))
+check("costs grouped by api_key_name and project_name", grouped_by_project)
 check("costs grouped by api_key_name and line_item", costs_by_name_and_line_item)
 check("not grouped, a row has no name to show", ungrouped)
 check("filtered by name, every page followed", filtered_by_name)

@@ -25,5 +25,18 @@ def equal(got, want, what="got"):
         raise AssertionError(f"{what} {got!r}, not {want!r}")
 
 
+def raises(kind, status, call):
+    """Calls the function, which must raise an exception of an SDK with the API's own message."""
+    try:
+        call()
+    except kind as error:
+        equal(error.status_code, status, "status")
+        # The body of Anthropic's errors is the whole response, and that of OpenAI's is its member `error`.
+        body = error.body.get("error", error.body)
+        equal(bool(error.message and body["message"]), True, "the API's own message:")
+        return f"{type(error).__name__}: {body['message']}"
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
 def end():
     sys.exit(1 if failed else 0)

@@ -5,7 +5,8 @@ use http::Request;
 use serde_json::Value;
 
 use crate::peer::{Proxy, Reply, client, full, limits, settings, soon};
-use api_key_name_proxy::demo::{Demo, names};
+use api_key_name_proxy::demo::{Demo, labels, names};
+use api_key_name_proxy::settings::ProxySettings;
 
 const DAY: u64 = 86_400;
 const START: u64 = 1_750_000_000 / DAY * DAY;
@@ -19,7 +20,8 @@ impl DemoAndProxy {
     async fn start() -> Self {
         let demo = Demo::start(limits()).await.unwrap();
         let names = tower_api_key_name::SharedKeyNames::new(names().unwrap());
-        let proxy = Proxy::naming(names, settings(&demo.base.to_string()), limits()).await;
+        let settings = ProxySettings { labels: labels(), ..settings(&demo.base.to_string()) };
+        let proxy = Proxy::naming(names, settings, limits()).await;
         Self { demo, proxy }
     }
 
@@ -295,4 +297,80 @@ async fn demo_output_has_both_responses_and_commands() {
     assert!(before.contains("key_9fKd2LmQx7Rt") && !before.contains("api_key_name"));
     assert!(after.contains(r#""api_key_id":"key_9fKd2LmQx7Rt","api_key_name":"storefront-prod""#));
     assert!(after.contains(&format!("curl 'http://{}/v1/organization/costs", demo.proxy.address)));
+    // Costs of both providers have names of keys, and of projects or workspaces.
+    let (openai, anthropic) = after.split_once("from Anthropic").unwrap();
+    assert!(openai.contains(r#""project_id":"proj_Hq2mWbXoSaT1","project_name":"Storefront""#), "{openai}");
+    assert!(anthropic.contains(r#""api_key_name":"assistant-prod""#), "{anthropic}");
+    assert!(anthropic.contains(r#""workspace_name":"Support""#), "{anthropic}");
+}
+
+const ANALYTICS: &str = "?starting_at=2026-11-01T00:00:00Z&ending_at=2026-11-04T00:00:00Z";
+
+#[tokio::test]
+async fn analytics_pages_follow_each_other_and_have_names_of_keys_and_actors() {
+    let demo = DemoAndProxy::start().await;
+    for (kind, numbers) in [("usage", "usage"), ("cost", "cost")] {
+        let by_name = "&time_bucket_width=1d&group_by[]=api_key_name&group_by[]=actor&limit=5";
+        let target = format!("/v1/organizations/analytics/{kind}{ANALYTICS}{by_name}");
+        let (mut rows, mut next) = (Vec::new(), String::new());
+        loop {
+            let page = demo.named(&format!("{target}{next}")).await;
+            rows.extend(page["data"].as_array().unwrap().clone());
+            let Some(cursor) = page["next_page"].as_str() else { break };
+            next = format!("&page={}", cursor.replace('=', "%3D"));
+        }
+        // Three keys and the use without a key, for three days.
+        assert_eq!(rows.len(), 12);
+        for row in &rows {
+            let group = row["group"].as_object().unwrap();
+            assert!(row[numbers].is_object() && group.contains_key("api_key_name"), "{row}");
+            let actor_name = group["actor"].get("api_key_name").unwrap_or(&Value::Null);
+            assert_eq!(*actor_name, group["api_key_name"]);
+        }
+        assert_eq!(rows.last().unwrap()["ending_at"], "2026-11-04T00:00:00Z");
+    }
+}
+
+#[tokio::test]
+async fn analytics_filter_keeps_an_empty_id_beside_names() {
+    let demo = DemoAndProxy::start().await;
+    let target = format!("/v1/organizations/analytics/cost{ANALYTICS}&group_by[]=api_key_name");
+    for (filter, expected) in [
+        ("api_key_names[]=old+crawler", &[Some("old crawler")][..]),
+        ("api_key_ids[]=&api_key_names[]=old+crawler", &[Some("old crawler"), None]),
+        ("api_key_ids[]=", &[None]),
+    ] {
+        let page = demo.named(&format!("{target}&{filter}")).await;
+        let names: Vec<_> = page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["group"]["api_key_name"].as_str())
+            .collect();
+        assert_eq!(names, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn analytics_request_that_is_invalid_receives_the_errors_of_the_api() {
+    let demo = DemoAndProxy::start().await;
+    for query in [
+        "?ending_at=2026-11-04T00:00:00Z",
+        "?starting_at=2026-11-01T00:00:00Z&ending_at=2026-12-03T00:00:00Z",
+        &format!("{ANALYTICS}&limit=0"),
+        &format!("{ANALYTICS}&page=x"),
+        &format!("{ANALYTICS}&group_by[]=line_item"),
+        &format!("{ANALYTICS}&time_bucket_width=1w"),
+        &format!("{ANALYTICS}&group_by=api_key_id,model,speed,product,agent_id,session_id"),
+    ] {
+        let reply = demo.proxy.get(&format!("/v1/organizations/analytics/usage{query}")).await;
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(
+            (reply.status.as_u16(), &body["error"]["type"]),
+            (400, &"invalid_request_error".into()),
+            "{query}"
+        );
+    }
+    let five = "group_by=api_key_id,model,speed,product,agent_id,cost_type,token_type";
+    assert_eq!(demo.direct(&format!("/v1/organizations/analytics/cost{ANALYTICS}&{five}")).await.status, 200);
 }

@@ -8,6 +8,7 @@ use crate::peer::{
     AnyBody, COSTS, NAMED, Proxy, ROWS, Reply, Upstream, client, exchange, full, json, limits, listen, names,
     read_head, scripted, settings, soon, write_then_wait,
 };
+use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::stack;
 use api_key_name_proxy::upstream::forward::Gateway;
@@ -75,7 +76,7 @@ fn secret_headers_are_marked_sensitive_both_ways() {
         let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
         marked.map(|(_, value)| value.to_str().unwrap()).collect()
     }
-    let gateway = Gateway::new(&settings("http://127.0.0.1:1").base);
+    let gateway = Gateway::new(&settings("http://127.0.0.1:1").base.openai);
     let request = Request::get(COSTS)
         .header("authorization", "Bearer k")
         .header("x-api-key", "k")
@@ -145,7 +146,8 @@ async fn request_with_the_own_pseudonym_fails_with_508() {
 async fn request_loop_ends_after_one_round() {
     // Two listeners of one proxy, whose upstream is the second listener.
     let ((front, front_address), (back, back_address)) = (listen().await, listen().await);
-    let service = stack::stack(names(), &settings(&format!("http://{back_address}"))).unwrap();
+    let service =
+        stack::stack(ByProvider::both(names()), &settings(&format!("http://{back_address}"))).unwrap();
     let (_ask, stop) = ShutdownSignal::channel();
     tokio::spawn(server::Server::new(service.clone(), limits()).serve(front, stop.clone()));
     tokio::spawn(server::Server::new(service, limits()).serve(back, stop));

@@ -2,6 +2,7 @@
 // clippy.toml allows `unwrap` in tests, but not in their helper functions.
 #![allow(clippy::unwrap_used)]
 
+mod analytics;
 mod binary;
 mod bodies;
 mod coding;
@@ -20,6 +21,8 @@ mod log;
 mod maps;
 mod peer;
 mod pool;
+mod providers;
+mod requested;
 mod retries;
 mod scope;
 #[cfg(unix)]

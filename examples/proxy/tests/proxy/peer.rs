@@ -19,9 +19,11 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
-use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::names::Labels;
+use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
+use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::server::limits::Limits;
 use api_key_name_proxy::server::{self, ShutdownSignal};
@@ -207,13 +209,18 @@ pub(crate) fn limits() -> Limits {
     Limits { timeout: Duration::from_secs(60), ..limits }
 }
 
+/// One upstream for both providers.
 pub(crate) fn settings(base: &str) -> ProxySettings {
     ProxySettings {
-        base: base.parse().unwrap(),
+        base: ByProvider::both(base.parse().unwrap()),
         timeout: limits().timeout,
         deadline: limits().deadline,
         limit: None,
         total_limit: None,
+        labels: Labels::default(),
+        insert_names: InsertNames::default(),
+        name_position: NamePosition::default(),
+        prefer: Prefer::default(),
         unmatched: Unmatched::default(),
         roots: Roots::Platform,
     }
@@ -236,7 +243,16 @@ impl Proxy {
         Self::naming(names(), settings, limits).await
     }
 
+    /// Uses the same names for both providers.
     pub(crate) async fn naming(names: SharedKeyNames, settings: ProxySettings, limits: Limits) -> Self {
+        Self::naming_each(ByProvider::both(names), settings, limits).await
+    }
+
+    pub(crate) async fn naming_each(
+        names: ByProvider<SharedKeyNames>,
+        settings: ProxySettings,
+        limits: Limits,
+    ) -> Self {
         let (listener, address) = listen().await;
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let service = stack::stack(names, &settings).unwrap();

@@ -89,8 +89,9 @@ async fn broken_upstream() -> String {
 /// The program with all log output enabled.
 fn verbose(base: &str, names: &Path) -> std::process::Command {
     let mut command = program();
-    command.args(["--port", "0", "--access-log", "--openai-base-url", base, "--names"]).arg(names);
-    for variable in ["OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY"] {
+    let bases = ["--openai-base-url", base, "--anthropic-base-url", base];
+    command.args(["--port", "0", "--access-log"]).args(bases).arg("--names").arg(names);
+    for variable in ["OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_ADMIN_KEY"] {
         command.env(variable, MARK);
     }
     command.env("RUST_LOG", "trace");
@@ -213,7 +214,7 @@ fn debug_output_of_settings_contains_no_secret() {
     use clap::Parser;
     let base = "https://x.example/Marked7Qx/v1";
     let settings = settings(base);
-    assert!(settings.base.to_string().contains(MARK), "requests need the whole path");
+    assert!(settings.base.openai.to_string().contains(MARK), "requests need the whole path");
     unmarked("ProxySettings", &format!("{settings:?} {:#?}", settings.base));
     let flags = ServeFlags::parse_from(["proxy", "--openai-base-url", "https://u:Marked7Qx@x"]);
     unmarked("ServeFlags", &format!("{flags:?} {:?}", flags.settings()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use tower_api_key_name::directory::BaseUrl;
-use tower_api_key_name::settings::Unmatched;
+use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
 use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
 use api_key_name_proxy::serve::{is_own, leaks_secrets};
@@ -111,6 +111,11 @@ fn flags_have_the_documented_variables_and_defaults() {
         ("openai-base-url", Some("OPENAI_BASE_URL"), Some("https://api.openai.com")),
         ("timeout", Some("OPENAI_ORG_PROXY_TIMEOUT_SECONDS"), Some("60")),
         ("names", Some("OPENAI_ORG_PROXY_NAMES"), Some("names.json")),
+        ("anthropic-base-url", Some("ANTHROPIC_BASE_URL"), Some("https://api.anthropic.com")),
+        ("label", None, None),
+        ("insert-names", None, Some("always")),
+        ("name-position", None, Some("beside")),
+        ("prefer", None, Some("map")),
         ("unmatched", None, Some("unknown")),
         ("max-connections", None, Some("4096")),
         ("max-in-flight", None, Some("512")),
@@ -159,7 +164,7 @@ fn flags_of_the_naming_layer_become_settings() {
     }
     let flags = parse(&["--limit", "0", "--openai-base-url=https://h/v1"]).unwrap();
     let settings = flags.settings().unwrap();
-    assert_eq!((settings.limit, settings.base.to_string().as_str()), (Some(0), "https://h"));
+    assert_eq!((settings.limit, settings.base.openai.to_string().as_str()), (Some(0), "https://h"));
     assert_eq!(settings.total_limit, None);
     let flags = parse(&["--total-limit", "268435456", "--openai-base-url=https://h"]).unwrap();
     assert_eq!(flags.settings().unwrap().total_limit, Some(256 << 20));
@@ -191,4 +196,55 @@ fn command_line_without_subcommand_is_the_one_of_serve() {
     };
     assert_eq!(flags.port, 7);
     assert!(CommandLine::try_parse_from(["proxy", "--port", "7", "serve"]).is_err());
+}
+
+#[test]
+fn names_and_labels_become_settings() {
+    let flags = [
+        "--label=project_id=project_name",
+        "--label=apiKeyId=apiKeyName",
+        "--insert-names=requested",
+        "--name-position=replace",
+        "--prefer=upstream",
+        "--openai-base-url=https://h",
+        "--anthropic-base-url=https://i/v1",
+    ];
+    let settings = parse(&flags).unwrap().settings().unwrap();
+    let labels: Vec<_> = settings.labels.iter().collect();
+    assert_eq!(labels[1..], [("project_id", "project_name"), ("apiKeyId", "apiKeyName")]);
+    assert_eq!(settings.insert_names, InsertNames::Requested);
+    assert_eq!(settings.name_position, NamePosition::Replace);
+    assert_eq!(settings.prefer, Prefer::Upstream);
+    assert_eq!(settings.base.anthropic.to_string(), "https://i");
+    for bad in ["--insert-names=never", "--name-position=above", "--prefer=both"] {
+        assert_eq!(parse(&[bad]).unwrap_err().exit_code(), 2, "{bad}");
+    }
+}
+
+#[test]
+fn label_that_is_invalid_is_rejected_with_the_reason() {
+    for (label, reason) in [
+        ("project_id", "write ID=NAME"),
+        ("=project_name", "is no member name"),
+        ("a b=c", "is no member name"),
+        ("project_id=api_key_id", "api_key_id is used twice"),
+    ] {
+        let error = parse(&["--label", label]).unwrap().settings().unwrap_err();
+        assert!(error.starts_with("--label: ") && error.contains(reason), "{error}");
+    }
+    let many = (0..16).map(|nth| format!("--label=i{nth}=n{nth}"));
+    let many: Vec<_> = many.collect();
+    let flags = parse(&many.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    assert!(flags.settings().unwrap_err().contains("more than 16 labels"));
+}
+
+#[test]
+fn demo_has_the_labels_of_projects_and_workspaces_unless_others_are_set() {
+    let labels = |arguments: &[&str]| {
+        let labels = parse(arguments).unwrap().settings().unwrap().labels;
+        labels.iter().map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(labels(&["--demo"]), ["api_key_id", "project_id", "workspace_id"]);
+    assert_eq!(labels(&["--demo", "--label=user_id=user_name"]), ["api_key_id", "user_id"]);
+    assert_eq!(labels(&["--openai-base-url=https://h"]), ["api_key_id"]);
 }

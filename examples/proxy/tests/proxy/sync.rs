@@ -1,5 +1,7 @@
 //! `serve --sync`: names from the API's lists while the proxy serves.
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tower_api_key_name::directory::{AdminKey, Directory};
+use tower_api_key_name::names::{MapReader, Provider};
 
 use crate::binary::{Running, program, run};
 use crate::peer::{COSTS, Proxy, Upstream, exchange, json, limits, settings, soon};
@@ -149,10 +152,119 @@ async fn new_key_is_named_soon_after_its_first_use() {
     follower.abort();
 }
 
+const MESSAGES: &str = "GET /v1/organizations/usage_report/messages?starting_at=2025-01-01T00:00:00Z&limit=1&group_by[]=api_key_name HTTP/1.1\r\n\
+    host: x\r\nconnection: close\r\n\r\n";
+
+/// The program with `--sync` and one address for both providers.
+fn syncing(base: &str, cache: &Path) -> Command {
+    let mut command = program();
+    command
+        .args(["--port", "0", "--openai-base-url", base, "--anthropic-base-url", base, "--sync"])
+        .arg(cache);
+    command
+}
+
+async fn response_with(proxy: &Running, request: &str, text: &str) {
+    soon(async { while !exchange(proxy.address, request).await.contains(text) {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn provider_whose_lists_fail_does_not_stop_the_other() {
+    let demo = Demo::start(limits()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [cache, key] = ["learned.json", "key"].map(|name| folder.path().join(name));
+    // The demo rejects this key.
+    fs::write(&key, "sk-bad").unwrap();
+    for (rejected, accepted, request, name) in [
+        ("OPENAI_ADMIN_KEY_FILE", "ANTHROPIC_ADMIN_KEY", MESSAGES, "assistant-prod"),
+        ("ANTHROPIC_ADMIN_KEY_FILE", "OPENAI_ADMIN_KEY", REQUEST, "search-indexer"),
+    ] {
+        let _ = fs::remove_file(&cache);
+        let mut command = syncing(&demo.base.to_string(), &cache);
+        let mut running = Running::start(command.env(rejected, &key).env(accepted, "secret1"));
+        response_with(&running, request, name).await;
+        let log = running.logged("does not accept the admin key (401)").await;
+        let provider = if rejected.starts_with("OPENAI") { "openai" } else { "anthropic" };
+        assert!(
+            log.contains(&format!("WARN api_key_name_proxy::sync: {provider}: names from the API: ")),
+            "{log}"
+        );
+        running.signal("-TERM");
+        assert_eq!(running.ended().await.0, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_both_providers_are_in_their_own_sections_of_the_file() {
+    let demo = Demo::start(limits()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("learned.json");
+    let mut command = syncing(&demo.base.to_string(), &cache);
+    command.env("OPENAI_ADMIN_KEY", "secret1").env("ANTHROPIC_ADMIN_KEY", "secret2");
+    let running = Running::start(&mut command);
+    response_with(&running, REQUEST, "search-indexer").await;
+    response_with(&running, MESSAGES, "assistant-prod").await;
+    soon(async {
+        loop {
+            tokio::task::yield_now().await;
+            let text = fs::read(&cache).unwrap_or_default();
+            let read = |provider| MapReader::default().provider(provider).read(&text);
+            let (Ok(openai), Ok(anthropic)) = (read(Provider::OpenAi), read(Provider::Anthropic)) else {
+                continue;
+            };
+            if openai.len() == 11 && anthropic.len() == 3 {
+                break;
+            }
+        }
+    })
+    .await;
+    running.signal("-TERM");
+    assert_eq!(running.ended().await.0, Some(0));
+
+    // A provider without a key keeps the names of the file.
+    let mut command = syncing(&demo.base.to_string(), &cache);
+    let running = Running::start(command.env("OPENAI_ADMIN_KEY", "sk-bad"));
+    response_with(&running, MESSAGES, "assistant-prod").await;
+    running.signal("-TERM");
+    let (_, log) = running.ended().await;
+    assert!(log.contains("anthropic: the lists are not read: ANTHROPIC_ADMIN_KEY is not set"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_a_provider_are_not_requested_from_the_other_one() {
+    let upstream =
+        Upstream::answering(|_| json(r#"{"data":[{"id":"apikey_a","name":"Alpha"}],"has_more":false}"#))
+            .await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["--port", "0", "--openai-base-url", "https://api.anthropic.com"]);
+    command
+        .args(["--anthropic-base-url", &upstream.base(), "--sync"])
+        .arg(folder.path().join("learned.json"));
+    command.env("OPENAI_ADMIN_KEY", "secret1").env("ANTHROPIC_ADMIN_KEY", "secret2");
+    let mut running = Running::start(&mut command);
+    running.logged("anthropic: names from the API: 1 keys: 1 new").await;
+    running.signal("-TERM");
+    let (_, log) = running.ended().await;
+    let reason =
+        "OPENAI_ADMIN_KEY is not used, because https://api.anthropic.com is the address of another API";
+    assert!(log.contains(reason), "{log}");
+    let asked = upstream.last();
+    assert!(asked.uri.path().starts_with("/v1/organizations/") && asked.headers["x-api-key"] == "secret2");
+
+    let mut command = tokio::process::Command::from(program());
+    command.args(["--openai-base-url", "https://api.anthropic.com", "--sync", "learned.json"]);
+    let output = soon(command.env("OPENAI_ADMIN_KEY", "secret1").output()).await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(reason) && error.contains("; ANTHROPIC_ADMIN_KEY is not set"), "{error}");
+}
+
 #[tokio::test]
 async fn sync_without_a_key_or_with_the_demo_is_bad_use() {
     for (arguments, reason) in [
         (&["--sync", "learned.json"][..], "OPENAI_ADMIN_KEY is not set"),
+        (&["--sync", "learned.json"], "ANTHROPIC_ADMIN_KEY is not set"),
         (&["--sync", "learned.json", "--demo"], "cannot be used with"),
     ] {
         let base = ["--port", "0", "--openai-base-url", "http://127.0.0.1:9"];

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tower_api_key_name::names::Provider;
 
 use crate::peer::{
     Asked, COSTS, NAMED, Proxy, ROWS, Reply, answer_all, client, full, json, listen, settings, soon,
@@ -275,5 +276,5 @@ async fn client_is_made_with_platform_roots() {
     // A request would leave this machine.
     let settings = settings("https://api.openai.com/v1");
     assert!(matches!(settings.roots, Roots::Platform));
-    api_key_name_proxy::upstream::service(&settings).unwrap();
+    api_key_name_proxy::upstream::service(&settings.upstream(Provider::OpenAi)).unwrap();
 }
