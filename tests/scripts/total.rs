@@ -28,11 +28,11 @@ fn response_over_the_total_limit_is_streamed() {
     let whole = run_call(&layer, &[ROW.as_bytes()]);
     assert_eq!((whole.length, &whole.bytes[..]), (Some(NAMED.len() as u64), NAMED.as_bytes()));
 
-    // Clones, layers with other settings and all services share the total limit.
+    // Clones, layers with other settings or names, and all services share the total limit.
     const OTHERS: &str = r#"["39 bytes of a response that stalls in"#;
     // They leave one byte less than the row needs.
     assert_eq!(OTHERS.len() + ROW.len() + EDIT_CHARGE, 101);
-    let others = stalled(&layer.clone().suggest_names(true), OTHERS);
+    let others = stalled(&layer.clone().suggest_names(true).names(SharedKeyNames::default()), OTHERS);
     let streamed = run_call(&layer, &[ROW.as_bytes()]);
     assert_eq!(streamed.state, Some(ResponseState::Streaming));
     assert_eq!((streamed.length, streamed.bytes), (None, whole.bytes.clone()));
