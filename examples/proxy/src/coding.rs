@@ -102,7 +102,7 @@ fn finish_compression<B: Body>(response: Response<CompressionBody<B>>) -> Respon
     compressed
 }
 
-/// Replaces Accept-Encoding, or its absence, by [`HIDDEN`].
+/// Replaces Accept-Encoding, or its absence, by an extension of the request.
 ///
 /// The naming layer removes the header if it may change the response. Otherwise [`restore_accept_encoding`] finds it.
 pub fn hide_accept_encoding<B>(mut request: Request<B>) -> Request<B> {
