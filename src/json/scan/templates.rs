@@ -38,8 +38,8 @@ mod template;
 use std::sync::Mutex;
 
 use self::scalar::scalar_len;
-use self::simd::HAS_SIMD;
-use self::structure::{Structure, Window};
+use self::simd::{HAS_SIMD, Window};
+use self::structure::Structure;
 use self::template::{NONE, Template};
 use super::containers::Containers;
 use super::cursor::Cursor;

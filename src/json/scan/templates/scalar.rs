@@ -1,9 +1,8 @@
 //! The short scalars behind a template's text. Their ends are found with SIMD, in steps without unpredictable branches.
 
-use super::simd::{digits_len, special};
-use super::structure::Window;
+use super::simd::{Window, digits_len, special};
 
-/// Returns the length of the scalar at `start`, which is at most [`MAX_LEN`](super::structure::MAX_LEN).
+/// Returns the length of the scalar at `start`, which is at most [`MAX_LEN`](super::simd::MAX_LEN).
 ///
 /// Returns `None` if the plain scanner has to read the value: an array, an object, a string with escapes or of more than 64
 /// bytes, or a number with a sign, with an exponent or with more than 32 digits on a side of its point.

@@ -1,6 +1,12 @@
-//! Tests of 16 or 32 bytes at once. Bit `n` of a mask is for byte `n`.
+//! The window of the fast path, and tests of 16 or 32 bytes at once. Bit `n` of a mask is for byte `n`.
 
 use wide::{u8x16, u8x32};
+
+/// The bytes that a step of the fast path looks at: a text, and the scalar behind it.
+pub(super) type Window = [u8; 192];
+
+/// The longest text. It is one less than a power of two, so that a mask replaces bounds checks.
+pub(super) const MAX_LEN: usize = 127;
 
 /// True if the target has vectors of 16 bytes. Without them the templates are slower than the plain scanner.
 pub(super) const HAS_SIMD: bool =

@@ -1,17 +1,12 @@
 //! The meaning of a text between two values.
 
 use super::scalar::{constant_len, scalar_len, string_end};
+use super::simd::{MAX_LEN, Window};
 use crate::json::scan::containers::{Containers, MAX_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
 use crate::json::scan::sink::{Member, MemberValue, Sink};
 use crate::json::scan::token::white_space_len;
 use crate::json::text::MAX_RAW_NAME;
-
-/// The bytes that a step of the fast path looks at: a text, and the scalar behind it.
-pub(super) type Window = [u8; 192];
-
-/// The longest text. It is one less than a power of two, so that a mask replaces bounds checks.
-pub(super) const MAX_LEN: usize = 127;
 
 /// The meaning of a text that starts behind a value in an object, and ends before the value of a member.
 ///

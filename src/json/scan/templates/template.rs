@@ -1,7 +1,7 @@
 //! A template: a text, its structure and its predictions.
 
-use super::simd::equal;
-use super::structure::{MAX_LEN, Structure, Window};
+use super::simd::{MAX_LEN, Window, equal};
+use super::structure::Structure;
 
 /// The index of no template.
 pub(super) const NONE: u8 = u8::MAX;
