@@ -156,6 +156,19 @@ async fn refusal_contains_the_parameter_and_the_code_of_its_label() {
     }
 }
 
+/// The label of the keys is always on.
+#[tokio::test]
+async fn absent_section_of_the_keys_is_incomplete() {
+    for (map, expected) in [
+        (&br#"{"project_id":{"proj_1":"a"}}"#[..], Refusal::NamesIncomplete),
+        (br#"{"project_id":{"proj_1":"a"},"api_key_id":{}}"#, Refusal::UnknownName),
+    ] {
+        let shared = SharedKeyNames::new(KeyNames::from_json(map).unwrap());
+        let (actual, ..) = refusal(ApiKeyNameLayer::new(shared), &format!("{COSTS}?api_key_names=a")).await;
+        assert_eq!(actual, expected);
+    }
+}
+
 /// A name of a label without a section may exist. In a map with an empty section it does not.
 #[tokio::test]
 async fn absent_section_is_incomplete_and_an_empty_section_is_complete() {

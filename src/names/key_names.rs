@@ -39,6 +39,8 @@ pub struct KeyNames {
     pub(super) left_out: usize,
     /// True if each section that the map does not store is known to be empty.
     pub(super) has_all_sections: bool,
+    /// True if the map was read from sections without that of the keys. It stores an empty one in any case.
+    pub(super) lacks_keys: bool,
 }
 
 impl KeyNames {
@@ -82,7 +84,7 @@ impl KeyNames {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let section = self.entries.add_section(id_member);
+        let section = self.add_section(id_member);
         self.add_pairs(section, pairs)?;
         Ok(self)
     }
@@ -94,6 +96,7 @@ impl KeyNames {
     pub fn section(&self, id_member: &str) -> Option<Section<'_>> {
         match self.entries.section(id_member) {
             None if !self.has_all_sections => None,
+            Some(KEYS) if self.lacks_keys => None,
             index => Some(Section::new(&self.entries, index)),
         }
     }
@@ -101,6 +104,7 @@ impl KeyNames {
     /// True if the section of this label contains all ids: a name that is absent in it belongs to no id.
     pub(crate) fn is_section_complete(&self, id_member: &str) -> bool {
         match self.entries.section(id_member) {
+            Some(KEYS) if self.lacks_keys => false,
             Some(section) => !self.entries.is_partial(section),
             None => self.has_all_sections,
         }
@@ -184,7 +188,9 @@ impl KeyNames {
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
         let mut merged = Self::default();
         let mut are_all_complete = None;
+        merged.lacks_keys = true;
         for map in maps {
+            merged.lacks_keys &= map.lacks_keys;
             are_all_complete = Some(are_all_complete.unwrap_or(true) && map.has_all_sections);
             for (index, id_member) in map.section_names().enumerate() {
                 let section = merged.entries.add_section(id_member);
@@ -201,6 +207,13 @@ impl KeyNames {
         merged.has_all_sections = are_all_complete.unwrap_or(false);
         merged.entries.finish();
         merged
+    }
+
+    /// Returns the section of a label, which is added if the map has no such section.
+    pub(super) fn add_section(&mut self, id_member: &str) -> usize {
+        let section = self.entries.add_section(id_member);
+        self.lacks_keys &= section != KEYS;
+        section
     }
 
     /// Checks and adds the entries of a section. An error contains the number of the pair.

@@ -178,7 +178,7 @@ impl Sources {
             (None, [(_, only)]) => only.clone(),
             (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
         };
-        let is_complete = !names.is_partial() && !self.is_listing_awaited;
+        let is_complete = names.is_section_complete(KEY_ID) && !self.is_listing_awaited;
         Snapshot { generation, names, is_complete }
     }
 }

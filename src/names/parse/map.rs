@@ -24,20 +24,17 @@ impl<'a> MapText<'a> {
         let Some((first_name, first_value)) = members.first() else { return Ok(names) };
         if is_object(first_value) && string(first_name).as_deref() != Some("error") {
             let is_by_provider = provider(first_name).is_some();
-            if is_by_provider {
-                self.add_providers(&mut names, members)?
-            } else {
-                self.add_sections(&mut names, members)?
-            }
+            names = if is_by_provider { self.providers(members)? } else { self.sections(members)? };
         } else {
             self.add_entries(&mut names, KEYS, members)?;
         }
         Ok(names)
     }
 
-    /// Adds the sections of the provider, or of all providers. The sections of the others are checked.
-    fn add_providers(&self, names: &mut KeyNames, members: &[RawMember<'a>]) -> Result<(), KeyNamesError> {
+    /// Returns the names of the provider, or of all providers. The sections of the others are checked.
+    fn providers(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
         let mut seen = Vec::new();
+        let mut maps = Vec::new();
         for (name, value) in members {
             let Some(provider) = provider(name) else {
                 return Err(self.error_at(Kind::UnknownSection, "provider", name));
@@ -46,18 +43,18 @@ impl<'a> MapText<'a> {
                 return Err(self.error_at(Kind::DuplicateSection, "", name));
             }
             seen.push(provider);
-            let sections = self.members(value)?;
+            let names = self.sections(&self.members(value)?)?;
             if self.provider.is_none_or(|wanted| wanted == provider) {
-                self.add_sections(names, &sections)?;
-            } else {
-                self.add_sections(&mut KeyNames::default(), &sections)?;
+                maps.push(names);
             }
         }
-        Ok(())
+        // Both providers may have the same id, so each of them has a map first.
+        Ok(KeyNames::merged(&maps))
     }
 
-    /// Adds the section of each label.
-    fn add_sections(&self, names: &mut KeyNames, members: &[RawMember<'a>]) -> Result<(), KeyNamesError> {
+    /// Returns the names in the section of each label.
+    fn sections(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
+        let mut names = KeyNames { lacks_keys: true, ..KeyNames::default() };
         let mut seen = Vec::new();
         for (name, value) in members {
             let entries = self.members(value)?;
@@ -69,11 +66,11 @@ impl<'a> MapText<'a> {
             if seen.contains(&id_member) {
                 return Err(self.error_at(Kind::DuplicateSection, "", name));
             }
-            let section = names.entries.add_section(&id_member);
-            self.add_entries(names, section, &entries)?;
+            let section = names.add_section(&id_member);
+            self.add_entries(&mut names, section, &entries)?;
             seen.push(id_member);
         }
-        Ok(())
+        Ok(names)
     }
 
     /// Adds the entries of one section.

@@ -310,6 +310,26 @@ fn sections_of_one_provider_are_read_alone() {
 }
 
 #[test]
+fn id_of_both_providers_is_named_by_the_first() {
+    let json = br#"{"anthropic":{"api_key_id":{"k":"a"}},"openai":{"api_key_id":{"k":"b","l":"c"}}}"#;
+    assert!(KeyNames::from_json(json).unwrap().iter().eq([("k", "a"), ("l", "c")]));
+}
+
+#[test]
+fn sections_without_that_of_the_keys_do_not_contain_it() {
+    let openai = MapReader::default().provider(crate::names::Provider::OpenAi);
+    for json in [r#"{"project_id":{"proj_1":"p"}}"#, r#"{"anthropic":{"api_key_id":{"k":"a"}}}"#] {
+        let names = openai.read(json.as_bytes()).unwrap();
+        assert!(names.section("api_key_id").is_none() && !names.is_section_complete("api_key_id"), "{json}");
+        // Another file may contain the section.
+        let merged = KeyNames::merged([&names, &KeyNames::default()]);
+        assert!(merged.section("api_key_id").is_some() && merged.is_section_complete("api_key_id"));
+        let with_keys = names.with_section("api_key_id", [("k", "v")]).unwrap();
+        assert_eq!(section_of(&with_keys, "api_key_id"), [("k", "v")]);
+    }
+}
+
+#[test]
 fn defective_section_is_rejected_at_its_position() {
     for (json, line, column, kind) in [
         ("{\"project\":{\"a\":\"b\"}}", 1, 2, Kind::UnknownSection),
