@@ -16,7 +16,7 @@ pub struct ProxySettings {
     pub deadline: Duration,
     /// Bytes of one response that are buffered. `None`: the library's default.
     pub limit: Option<usize>,
-    /// Bytes that all responses of one provider together may buffer. `None`: no such limit.
+    /// Bytes that all responses of both providers together may buffer. `None`: no such limit.
     pub total_limit: Option<usize>,
     pub labels: Labels,
     pub insert_names: InsertNames,

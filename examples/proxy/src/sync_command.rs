@@ -34,7 +34,7 @@ pub struct SyncFlags {
     #[command(flatten)]
     pub labels: LabelFlags,
 
-    /// Base URL of the API [default: OPENAI_BASE_URL or ANTHROPIC_BASE_URL, or the API's public address]
+    /// Base URL of the API, which --api names if both admin keys are set [default: OPENAI_BASE_URL or ANTHROPIC_BASE_URL, or the API's public address]
     // Parsed in `directory`: clap would print an invalid value, which may contain a password.
     #[arg(long)]
     pub base_url: Option<String>,
@@ -71,7 +71,7 @@ fn run_to_code(flags: &SyncFlags) -> Result<u8, Box<dyn Error>> {
 }
 
 /// Builds the [`Directory`] of each selected API whose admin key is set. Fails if there is none, or if a base URL is
-/// invalid.
+/// invalid or would receive the keys of both APIs.
 fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Box<dyn Error>> {
     let labels = flags.labels.parse()?;
     let mut directories = Vec::new();
@@ -95,6 +95,10 @@ fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Bo
             }
             Err(reason) => reasons.push(reason),
         }
+    }
+    if directories.len() > 1 && flags.base_url.is_some() {
+        // One of the keys would be sent to the address of another API.
+        return Err("--base-url is the address of one API: add --api openai or --api anthropic".into());
     }
     if directories.is_empty() { Err(reasons.join("; ").into()) } else { Ok(directories) }
 }

@@ -34,9 +34,25 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
+        let mut command = self.command_without_base_url();
+        command.args(["--base-url", &format!("http://{}/v1", self.address)]);
+        command
+    }
+
+    /// A command with the keys and the base URLs of both APIs.
+    fn command_of_both_apis(&self) -> Command {
+        let mut command = self.command_without_base_url();
+        let base = format!("http://{}/v1", self.address);
+        command
+            .env("ANTHROPIC_ADMIN_KEY", SECRET)
+            .env("OPENAI_BASE_URL", &base)
+            .env("ANTHROPIC_BASE_URL", &base);
+        command
+    }
+
+    fn command_without_base_url(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_api-key-name-proxy"));
         command.env_clear().env("OPENAI_ADMIN_KEY", SECRET).arg("sync").arg(self.file());
-        command.args(["--base-url", &format!("http://{}/v1", self.address)]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -142,8 +158,7 @@ async fn anthropic_lists_are_read_with_their_own_key() {
 #[tokio::test]
 async fn each_api_whose_key_is_set_is_read_and_one_that_fails_does_not_stop_the_other() {
     let setup = Setup::new(Organization::new(5, 50)).await;
-    let mut command = setup.command();
-    let (code, stdout, stderr) = setup.output(command.env("ANTHROPIC_ADMIN_KEY", SECRET)).await;
+    let (code, stdout, stderr) = setup.output(&mut setup.command_of_both_apis()).await;
     assert_eq!(code, 0, "{stderr}");
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!((lines.len(), lines[0], lines[2]), (4, "openai:", "anthropic:"), "{stdout}");
@@ -151,13 +166,22 @@ async fn each_api_whose_key_is_set_is_read_and_one_that_fails_does_not_stop_the_
 
     let failed = InjectedFailure::Status(403);
     setup.organization.state().always.insert("/v1/organizations/api_keys".to_owned(), failed);
-    let mut command = setup.command();
-    let (code, stdout, stderr) = setup.output(command.env("ANTHROPIC_ADMIN_KEY", SECRET)).await;
+    let (code, stdout, stderr) = setup.output(&mut setup.command_of_both_apis()).await;
     assert_eq!(code, 3, "{stderr}");
     assert!(
         stdout.contains("5 projects, 52 keys: ") && stderr.contains("the list of keys: "),
         "{stdout}{stderr}"
     );
+}
+
+/// The address of one API must not receive the key of the other.
+#[tokio::test]
+async fn base_url_with_the_keys_of_both_apis_exits_with_1_before_any_request() {
+    let setup = Setup::new(Organization::new(1, 1)).await;
+    let mut command = setup.command();
+    let (code, _, stderr) = setup.output(command.env("ANTHROPIC_ADMIN_KEY", SECRET)).await;
+    assert_eq!((code, setup.organization.requests()), (1, 0));
+    assert!(stderr.contains("add --api openai or --api anthropic"), "{stderr}");
 }
 
 #[tokio::test]
