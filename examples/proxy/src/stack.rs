@@ -12,6 +12,8 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service, ServiceBuilder};
+use tower_api_key_name::names::Provider;
+use tower_api_key_name::settings::ErrorForm;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames};
 
 use super::by_provider::ByProvider;
@@ -50,7 +52,7 @@ pub fn stack(
             // Above the naming layer: a body that fails while it is buffered becomes a 502 or 504 (`Skip::BodyFailed`).
             .layer_fn(with_error_responses)
             // Names. Above the forwarding layer, which changes the path, because its scope is the client's path.
-            .layer(naming_layer.clone().names(names.get(provider).clone()))
+            .layer(naming_layer.clone().names(names.get(provider).clone()).error_form(error_form(provider)))
             // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.
             .layer_fn(coding::with_decoding)
             // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
@@ -65,6 +67,14 @@ pub fn stack(
         .layer_fn(move |inner| with_routes(inner, names.clone()))
         // Each provider has its own names, base URL and connections.
         .service(provider_stacks))
+}
+
+/// Returns the form of the errors of a provider's API.
+fn error_form(provider: Provider) -> ErrorForm {
+    match provider {
+        Provider::Anthropic => ErrorForm::Anthropic,
+        _ => ErrorForm::OpenAi,
+    }
 }
 
 /// Returns the naming layer with these settings. Its clones share the total limit.

@@ -76,3 +76,17 @@ async fn request_id_of_a_broken_response_is_in_the_anthropic_error() {
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(body["request_id"], "req_1");
 }
+
+/// An id in a path does not select the form.
+#[tokio::test]
+async fn refused_filter_has_the_form_of_the_provider_of_the_path() {
+    let proxy = Proxy::to("http://127.0.0.1:9").await;
+    for (path, is_openai) in [
+        ("/v1/organization/organizations/costs", true),
+        ("/v1/organizations/organization/cost_report", false),
+    ] {
+        let reply = proxy.get(&format!("{path}?api_key_names=")).await;
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!((reply.status.as_u16(), body["error"]["code"].is_string()), (400, is_openai), "{body}");
+    }
+}

@@ -5,7 +5,7 @@ use http::{Method, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower_api_key_name::names::Labels;
-use tower_api_key_name::settings::{InsertNames, NamePosition};
+use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use crate::peer::{
@@ -225,4 +225,16 @@ async fn name_in_place_of_the_id_leaves_unmatched_ids_and_null() {
     let replaced = r#"{"data":[{"api_key_id":"Alpha","project_id":"storefront"},{"api_key_id":"key_x","project_id":null}]}"#;
     assert_eq!(proxy.get("/v1/organization/costs?api_key_ids[]=Alpha").await.text(), replaced);
     assert_eq!(upstream.last().uri, "/v1/organization/costs?api_key_ids[]=key_a");
+}
+
+#[tokio::test]
+async fn name_of_the_upstream_stays_if_it_is_preferred() {
+    let row = r#"{"api_key_id":"key_a","api_key_name":"theirs"}"#;
+    let upstream = Upstream::answering(move |_| json(row)).await;
+    for (prefer, expected) in
+        [(Prefer::Map, row.replace("theirs", "Alpha")), (Prefer::Upstream, row.to_owned())]
+    {
+        let settings = ProxySettings { prefer, ..settings(&upstream.base()) };
+        assert_eq!(Proxy::with(settings).await.get(COSTS).await.text(), expected);
+    }
 }
