@@ -6,12 +6,12 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
 use serde_json::Value;
 use tower::{BoxError, service_fn};
-use tower_api_key_name::outcome::{Outcome, ResponseState, Skip};
+use tower_api_key_name::outcome::{API_KEY_NAME_SENT, Outcome, ResponseState, Skip};
 
 use crate::http_service::HttpService;
 use crate::upstream::failure::Failure;
@@ -104,19 +104,24 @@ where
         let future = inner.call(request);
         // In a box, because the layers above move the future.
         Box::pin(async move {
-            let (failure, request_id) = match future.await {
+            let (failure, mut headers) = match future.await {
                 Ok(response) if !failed_while_buffered(&response) => return Ok(response.map(Either::Right)),
-                Ok(mut response) => {
-                    let request_id = response.headers_mut().remove(form.request_id_header());
+                Ok(response) => {
+                    let (parts, body) = response.into_parts();
                     // In a box, so that the future of a successful call stays small.
-                    (Box::pin(read_body_failure(response.into_body())).await, request_id)
+                    (Box::pin(read_body_failure(body)).await, parts.headers)
                 }
-                Err(failure) => (failure, None),
+                Err(failure) => (failure, HeaderMap::new()),
             };
             log_failure(&failure);
             let (status, code) = status_and_code(&failure);
             let message = format!("{failure}.");
-            Ok(form.response_with_id(status, code, &message, request_id).map(Either::Left))
+            let request_id = headers.remove(form.request_id_header());
+            let mut response = form.response_with_id(status, code, &message, request_id);
+            if let Some(name_sent) = headers.remove(&API_KEY_NAME_SENT) {
+                response.headers_mut().insert(&API_KEY_NAME_SENT, name_sent);
+            }
+            Ok(response.map(Either::Left))
         })
     })
 }

@@ -178,6 +178,21 @@ async fn rewritten_request_has_a_response_header_with_the_text_that_was_sent() {
     assert_eq!((refused.status.as_u16(), refused.header("api-key-name-sent")), (400, None));
 }
 
+#[tokio::test]
+async fn error_in_place_of_a_broken_response_has_the_text_that_was_sent() {
+    let upstream = scripted(|mut stream| async move {
+        read_head(&mut stream).await;
+        let part = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n[";
+        stream.write_all(part.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(&format!("http://{upstream}")).await;
+    for (target, expected) in [(GROUPED, Some("group_by=api_key_id")), (COSTS, None)] {
+        let reply = proxy.get(target).await;
+        assert_eq!((reply.status.as_u16(), reply.header("api-key-name-sent")), (502, expected));
+    }
+}
+
 fn names_and_projects() -> SharedKeyNames {
     let names = KeyNames::new([("key_a", "Alpha")]).unwrap();
     names.with_section("project_id", [("proj_1", "storefront")]).unwrap().into()
