@@ -55,7 +55,7 @@ pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, Dire
     match AdminKey::from_env(variable) {
         Err(e) if !is_set => Ok(Err(e.to_string())),
         Err(e) => Err(e),
-        Ok(_) if base.host() == other.host() => Ok(Err(format!(
+        Ok(_) if base.host().eq_ignore_ascii_case(other.host()) => Ok(Err(format!(
             "{variable} is not used, because {} is the address of another API",
             base.origin()
         ))),

@@ -253,9 +253,9 @@ async fn lists_of_a_provider_are_not_requested_from_the_other_one() {
     assert!(asked.uri.path().starts_with("/v1/organizations/") && asked.headers["x-api-key"] == "secret2");
 
     let mut command = tokio::process::Command::from(program());
-    command.args(["--openai-base-url", "https://api.anthropic.com", "--sync", "learned.json"]);
+    command.args(["--openai-base-url", "https://API.Anthropic.com", "--sync", "learned.json"]);
     let output = soon(command.env("OPENAI_ADMIN_KEY", "secret1").output()).await.unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
+    let error = String::from_utf8(output.stderr).unwrap().replace("API.Anthropic", "api.anthropic");
     assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains(reason) && error.contains("; ANTHROPIC_ADMIN_KEY is not set"), "{error}");
 }
