@@ -82,7 +82,8 @@ pub enum FilterErrorKind {
 
 /// Rewrites a query, or returns `None` if it contains no name.
 ///
-/// Without a filter by name, the result is never longer than `query`.
+/// Without a filter by name, the result is longer than `query` only if a label's id member is longer than its name
+/// member.
 pub fn rewrite(query: &str, names: &QueryNames<'_>) -> Result<Option<RewrittenQuery>, FilterError> {
     // Most queries contain no name: they are not copied.
     if !pair::parse(query, names).any(|pair| names.may_translate(&pair)) {
