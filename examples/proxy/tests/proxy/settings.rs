@@ -222,6 +222,26 @@ fn names_and_labels_become_settings() {
 }
 
 #[test]
+fn readme_has_a_line_for_each_flag_and_each_label() {
+    let readme = include_str!("../../README.md");
+    let lines = |start: String| readme.lines().filter(|line| line.starts_with(&start)).count();
+    let command = CommandLine::command();
+    let mut flags = Vec::new();
+    for subcommand in ["serve", "sync"] {
+        let arguments = command.find_subcommand(subcommand).unwrap().get_arguments();
+        flags.extend(arguments.filter_map(clap::Arg::get_long).filter(|flag| *flag != "help"));
+    }
+    for flag in &flags {
+        // Both subcommands have some of the flags.
+        let expected = flags.iter().filter(|other| *other == flag).count();
+        assert_eq!(lines(format!("| `--{flag}` ")), expected, "{flag}");
+    }
+    for subject in ["api_key", "project", "user", "workspace", "service_account"] {
+        assert_eq!(lines(format!("| `{subject}_id={subject}_name`")), 1, "{subject}");
+    }
+}
+
+#[test]
 fn label_that_is_invalid_is_rejected_with_the_reason() {
     for (label, reason) in [
         ("project_id", "write ID=NAME"),
