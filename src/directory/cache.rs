@@ -22,6 +22,9 @@ const MAX_TEMPORARY_AGE: Duration = Duration::from_secs(60 * 60);
 /// The suffix of temporary files.
 const TEMPORARY: &str = ".draft";
 
+/// A valid map may begin with it (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Locked while a file is read, changed and replaced, because the directories of two providers may share it.
 static UPDATE: Mutex<()> = Mutex::new(());
 
@@ -137,7 +140,8 @@ impl CacheFile {
 
 /// Returns the providers with a section in a valid map. Returns none for the other forms of a map.
 fn listed_providers(content: &[u8]) -> Vec<Provider> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(content).unwrap_or_default();
+    let json = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
+    let members: BTreeMap<String, &RawValue> = serde_json::from_slice(json).unwrap_or_default();
     let has_section = |provider: &Provider| {
         members.get(provider.as_str()).is_some_and(|section| section.get().starts_with('{'))
     };

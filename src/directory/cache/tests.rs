@@ -54,14 +54,16 @@ fn flat_file_is_divided_between_the_providers_by_the_forms_of_ids() {
 fn file_with_sections_of_providers_keeps_its_form() {
     let folder = tempfile::tempdir().unwrap();
     let text = r#"{"anthropic":{"api_key_id":{"apikey_a":"a"}}}"#;
-    let cache = cache(&folder, text, Provider::OpenAi, false);
-    assert!(cache.load().unwrap().is_none());
-    cache.save(&KeyNames::default(), true).unwrap();
-    let saved = fs::read_to_string(&cache.path).unwrap();
-    assert_eq!(
-        serde_json::from_str::<serde_json::Value>(&saved).unwrap(),
-        serde_json::json!({"anthropic": {"api_key_id": {"apikey_a": "a"}}, "openai": {"api_key_id": {}}})
-    );
+    for text in [text, &format!("\u{feff}{text}")] {
+        let cache = cache(&folder, text, Provider::OpenAi, false);
+        assert!(cache.load().unwrap().is_none());
+        cache.save(&KeyNames::default(), true).unwrap();
+        let saved = fs::read_to_string(&cache.path).unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&saved).unwrap(),
+            serde_json::json!({"anthropic": {"api_key_id": {"apikey_a": "a"}}, "openai": {"api_key_id": {}}})
+        );
+    }
 }
 
 #[test]
