@@ -91,7 +91,7 @@ pub fn rewrite(query: &str, names: &QueryNames<'_>) -> Result<Option<RewrittenQu
     }
     let pairs: Vec<Pair<'_>> = pair::parse(query, names).collect();
     let mut translation = Translation::new(&pairs, names)?;
-    let new_query = translation.rewrite(&pairs);
+    let new_query = translation.join_new_pairs(&pairs);
     let rewritten = translation.describe(new_query);
     if rewritten.labels.is_empty() {
         return Ok(None);
@@ -121,19 +121,20 @@ impl<'a> Translation<'a> {
         Ok(Self { names, dimensions: Dimensions::new(pairs, names), filters })
     }
 
-    /// Returns the query with ids in place of names.
-    fn rewrite(&mut self, pairs: &[Pair<'a>]) -> String {
+    /// Returns the query with ids in place of names. The pairs of the filters are moved into it.
+    fn join_new_pairs(&mut self, pairs: &[Pair<'a>]) -> String {
         let mut new_pairs: Vec<Cow<'_, str>> = Vec::with_capacity(pairs.len());
         for pair in pairs {
             match pair.parameter {
-                // `None`, if no dimension remains, adds no pair.
+                // If no dimension remains, no pair is added.
                 Parameter::GroupBy => new_pairs.extend(self.dimensions.rewrite(pair)),
-                // The first name is replaced by all new pairs, and the other names by nothing.
+                // The first pair of names is replaced by all new pairs. Then none are left for the other pairs of names.
                 Parameter::Names { label, .. } => {
                     new_pairs.append(&mut self.filters[usize::from(label)].new_pairs)
                 }
                 Parameter::Ids { label, .. } => {
-                    new_pairs.extend(self.filters[usize::from(label)].id_pairs.next().unwrap_or_default());
+                    let next_id_pairs = self.filters[usize::from(label)].id_pairs.next();
+                    new_pairs.extend(next_id_pairs.unwrap_or_default());
                 }
                 Parameter::Other => new_pairs.push(pair.text.into()),
             }
@@ -141,7 +142,7 @@ impl<'a> Translation<'a> {
         new_pairs.join("&")
     }
 
-    /// Adds the labels whose names were replaced, and the text that is sent in their place.
+    /// Returns the new query with the labels whose names were replaced, and the text that is sent in their place.
     fn describe(&self, new_query: String) -> RewrittenQuery {
         let mut rewritten =
             RewrittenQuery { query: new_query, labels: self.dimensions.replaced, sent: Vec::new() };
@@ -150,8 +151,8 @@ impl<'a> Translation<'a> {
                 rewritten.sent.push(format!("group_by={}", label.id));
             }
         }
-        for ((index, label), filter) in (0..).zip(self.names.labels.list()).zip(&self.filters) {
-            if let Some(id_count) = filter.id_count {
+        for (index, label) in (0..).zip(self.names.labels.list()) {
+            if let Some(id_count) = self.filters[usize::from(index)].id_count {
                 rewritten.labels.insert(index);
                 rewritten.sent.push(format!("{}s={id_count} ids", label.id));
             }
@@ -159,9 +160,10 @@ impl<'a> Translation<'a> {
         rewritten
     }
 
-    /// The first label with a filter by name.
+    /// The index of the first label with a filter by name, or 0 if there is none.
     fn first_filter(&self) -> u8 {
-        (0..).zip(&self.filters).find(|(_, filter)| filter.id_count.is_some()).map_or(0, |(index, _)| index)
+        let first = self.filters.iter().position(|filter| filter.id_count.is_some());
+        first.unwrap_or(0) as u8
     }
 }
 

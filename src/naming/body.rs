@@ -11,12 +11,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pub(crate) use self::amended::AmendedBody;
-use self::transfer::into_bytes;
 use crate::naming::report::Report;
 
 pin_project! {
@@ -113,6 +112,11 @@ impl<B: Body> Body for ResponseBody<B> {
             BodyKind::Own { data, .. } => SizeHint::with_exact(data.len() as u64),
         }
     }
+}
+
+/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
+fn into_bytes(mut data: impl Buf) -> Bytes {
+    data.copy_to_bytes(data.remaining())
 }
 
 /// Creates an empty body. Layers above that respond in place of the service need it, such as tower-http's `Timeout`.

@@ -69,8 +69,8 @@ impl<F, B: Body> ResponseFuture<F, B> {
         let outcome = Outcome::Refused { refusal };
         response.extensions_mut().insert(ResponseState::from(outcome));
         report.set_outcome(outcome);
-        let response = response.map(|data| ResponseBody::own(data, report));
-        Self { state: FutureState::Refused { response: Some(Box::new(response)) } }
+        let own_response = response.map(|data| ResponseBody::own(data, report));
+        Self { state: FutureState::Refused { response: Some(Box::new(own_response)) } }
     }
 }
 
@@ -114,7 +114,8 @@ where
     }
 }
 
-/// Starts to buffer the body, or returns the response if its body must not be amended, or if the method is `HEAD`.
+/// Starts to buffer the body of a response, and returns `Continue` with the buffer. Returns `Break` with the final
+/// response if its body must not be amended, or if the method is `HEAD`.
 fn start_body<B: Body>(
     response: Response<B>,
     mut report: Box<Report>,
@@ -125,16 +126,18 @@ fn start_body<B: Body>(
     }
     let method = &report.request.method;
     let is_head = *method == Method::HEAD;
-    let skip = response_headers::skip_reason(method, &parts, report.settings.honor_no_transform);
-    if skip.is_none() && !is_head {
+    let skip_reason = response_headers::skip_reason(method, &parts, report.settings.honor_no_transform);
+    let may_be_amended = skip_reason.is_none();
+    if may_be_amended && !is_head {
         // The outcome if the response is dropped before it is decided.
         report.set_outcome(Outcome::Skipped { skip: Skip::Dropped, counts: Counts::default() });
         return ControlFlow::Continue(Buffered { parts, body: Box::pin(AmendedBody::new(body, report)) });
     }
-    let outcome = Outcome::Skipped { skip: skip.unwrap_or(Skip::NoBody), counts: Counts::default() };
+    let skip = skip_reason.unwrap_or(Skip::NoBody);
+    let outcome = Outcome::Skipped { skip, counts: Counts::default() };
     parts.extensions.insert(ResponseState::from(outcome));
     report.set_outcome(outcome);
-    let response_body = if skip.is_none() {
+    let response_body = if may_be_amended {
         // RFC 9110 §9.3.2: a response to HEAD has the headers of one to GET, whose body would be amended.
         response_headers::amend(&mut parts.headers, None);
         ResponseBody::unmeasured(body, report)

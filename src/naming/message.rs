@@ -55,6 +55,7 @@ impl RejectedFilter<'_> {
         }
     }
 
+    /// Returns the message about an empty name, with the queries that the user may have meant.
     fn explain_empty_name(&self) -> String {
         let is_key = *self.label.id == *KEY_ID;
         let mut message = format!("A name in {} is empty.", self.parameter());
@@ -66,14 +67,15 @@ impl RejectedFilter<'_> {
         message + &format!(" To query all {all}, omit the parameter.")
     }
 
+    /// Returns the message about an unknown name, with the advice to retry if the next map may contain the name.
     fn explain_unknown_name(&self, name: &str) -> String {
-        let noun = noun(&self.label.id, "");
+        let owner = noun(&self.label.id, "");
         let quoted = quote(name);
         if self.is_map_complete() {
-            return format!("No {noun} is named {quoted}.");
+            return format!("No {owner} is named {quoted}.");
         }
         format!(
-            "No known {noun} is named {quoted}, but some names are not known yet. Retry later, or use {}s.",
+            "No known {owner} is named {quoted}, but some names are not known yet. Retry later, or use {}s.",
             self.label.id
         )
     }
@@ -82,11 +84,15 @@ impl RejectedFilter<'_> {
     /// labels and providers are not suggested.
     pub(crate) fn suggest(&self) -> String {
         let FilterErrorKind::UnknownName { name, .. } = self.kind else { return String::new() };
-        let entries = self.names.section(&self.label.id).into_iter().flat_map(|section| section.iter());
-        let owned = entries.filter(|(id, _)| self.provider.is_none_or(|provider| provider.may_own(id)));
-        let similar: Vec<_> =
-            similar_names(name, owned.map(|(_, name)| name)).into_iter().map(quote).collect();
-        if similar.is_empty() { String::new() } else { format!(" Similar names: {}.", similar.join(", ")) }
+        let Some(section) = self.names.section(&self.label.id) else { return String::new() };
+        let is_owned = |id: &str| self.provider.is_none_or(|provider| provider.may_own(id));
+        let owned_entries = section.iter().filter(|(id, _)| is_owned(id));
+        let similar = similar_names(name, owned_entries.map(|(_, known_name)| known_name));
+        if similar.is_empty() {
+            return String::new();
+        }
+        let quoted: Vec<_> = similar.into_iter().map(quote).collect();
+        format!(" Similar names: {}.", quoted.join(", "))
     }
 }
 
@@ -110,6 +116,9 @@ fn quote(name: &str) -> String {
     if name.len() <= KeyNames::MAX_LEN {
         return format!("'{name}'");
     }
-    let end = (0..=KeyNames::MAX_LEN).rev().find(|at| name.is_char_boundary(*at)).unwrap_or_default();
+    let mut end = KeyNames::MAX_LEN;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
     format!("'{}…'", &name[..end])
 }

@@ -6,6 +6,7 @@ use http::{Extensions, Method, StatusCode, Uri};
 
 pub use super::name_sent::API_KEY_NAME_SENT;
 pub use crate::json::counts::Counts;
+use crate::json::scan::ScanError;
 
 /// The reason why a response in scope was left unchanged, wholly or from some byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +128,15 @@ impl Skip {
             Skip::TooDeep { .. } => "too_deep",
             Skip::BodyFailed => "body_failed",
             Skip::Dropped => "dropped",
+        }
+    }
+}
+
+impl From<ScanError> for Skip {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::NotJson { offset } => Skip::NotJson { offset },
+            ScanError::TooDeep { offset } => Skip::TooDeep { offset },
         }
     }
 }

@@ -83,7 +83,7 @@ enum Prepared {
     Refused(FilterError, Box<Report>),
 }
 
-/// Rewrites a request if its response gets names.
+/// Rewrites a request if its response gets names, and creates the report about its response.
 fn prepare<A>(request: &mut Request<A>, settings: &Arc<LayerSettings>) -> Prepared {
     if !(settings.scope)(request.uri()) {
         #[cfg(feature = "tracing")]
@@ -101,7 +101,7 @@ fn prepare<A>(request: &mut Request<A>, settings: &Arc<LayerSettings>) -> Prepar
             return Prepared::Refused(error, Box::new(Report::new(settings, names, labels, request)));
         }
     };
-    let requested = rewritten.as_ref().map_or(LabelSet::default(), |rewritten| rewritten.labels);
+    let requested = rewritten.as_ref().map_or(LabelSet::default(), |uri| uri.labels);
     let active = settings.labels_of_response(labels, requested);
     if active.is_empty() {
         return Prepared::OutOfScope;

@@ -25,26 +25,25 @@ pub(super) fn contains_name(pair: &Pair<'_>, names: &QueryNames<'_>) -> bool {
 }
 
 impl<'a> Dimensions<'a> {
+    /// Finds the labels whose id is a dimension of the query.
     pub(super) fn new(pairs: &[Pair<'_>], names: &'a QueryNames<'a>) -> Self {
         let mut with_id = LabelSet::default();
-        for pair in pairs.iter().filter(|pair| matches!(pair.parameter, Parameter::GroupBy)) {
-            for item in items(pair.value) {
-                for (index, label) in names.active_labels() {
-                    if decodes_to(item.text, &label.id) {
-                        with_id.insert(index);
-                    }
+        let group_by_pairs = pairs.iter().filter(|pair| matches!(pair.parameter, Parameter::GroupBy));
+        for dimension in group_by_pairs.flat_map(|pair| items(pair.value)) {
+            for (index, label) in names.active_labels() {
+                if decodes_to(dimension.text, &label.id) {
+                    with_id.insert(index);
                 }
             }
         }
         Self { names, with_id, replaced: LabelSet::default() }
     }
 
-    /// Returns the pair with ids in place of names, or `None` if no dimension remains.
+    /// Returns the text of a pair with ids in place of names, or `None` if no dimension remains.
     pub(super) fn rewrite<'p>(&mut self, pair: &Pair<'p>) -> Option<Cow<'p, str>> {
         if !contains_name(pair, self.names) {
             return Some(pair.text.into());
         }
-        // The parameter and the equals sign stay as they are.
         let mut text = pair.text_before_value().to_owned();
         let mut is_empty = true;
         for item in items(pair.value) {
@@ -58,7 +57,8 @@ impl<'a> Dimensions<'a> {
         if is_empty { None } else { Some(text.into()) }
     }
 
-    /// Returns the dimension that is sent, or `None` if it is a name whose id is sent already.
+    /// Returns the dimension that is sent: the id of a label in place of its name, and any other dimension as it is.
+    /// Returns `None` for a name whose id is a dimension of the query already.
     fn translate<'d>(&mut self, dimension: &'d str) -> Option<&'d str>
     where
         'a: 'd,

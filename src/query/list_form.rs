@@ -17,30 +17,32 @@ pub(super) enum ListForm<'a> {
 }
 
 impl<'a> ListForm<'a> {
-    /// Parses the form `name`, `name[]` or `name[0]`. Returns `None` if the parameter has another name.
+    /// Parses the form `name`, `name[]` or `name[0]`, percent-encoded or not. Returns `None` if the parameter has
+    /// another name, and an error if the name is followed by another form or has another letter case.
     pub(super) fn parse(
         parameter: &'a str,
         name: impl Iterator<Item = u8>,
     ) -> Option<Result<Self, UnknownForm>> {
         let mut decoded = percent_decode_str(parameter);
-        let mut is_exact = true;
+        let mut has_same_case = true;
         for expected in name {
             let byte = decoded.next()?;
             if !byte.eq_ignore_ascii_case(&expected) {
                 return None;
             }
-            is_exact &= byte == expected;
+            has_same_case &= byte == expected;
         }
         match decoded.next() {
             // The name continues, so it is another one.
             Some(b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-') => None,
-            None if is_exact => Some(Ok(Self::Plain)),
-            Some(b'[') if is_exact => Some(Self::parse_brackets(parameter, decoded)),
+            None if has_same_case => Some(Ok(Self::Plain)),
+            Some(b'[') if has_same_case => Some(Self::parse_brackets(parameter, decoded)),
             _ => Some(Err(UnknownForm)),
         }
     }
 
-    /// Parses the index and the closing bracket, which are the rest of `parameter` as `decoded` bytes.
+    /// Parses the index and the closing bracket. `decoded` has the bytes of `parameter` after the opening bracket.
+    /// Returns an error unless they are digits, or none, and one closing bracket.
     fn parse_brackets(parameter: &'a str, decoded: impl Iterator<Item = u8>) -> Result<Self, UnknownForm> {
         let mut rest = decoded.peekable();
         let mut index: Option<u64> = None;
@@ -48,7 +50,8 @@ impl<'a> ListForm<'a> {
             let tens = index.unwrap_or(0).saturating_mul(10);
             index = Some(tens.saturating_add((digit - b'0').into()));
         }
-        if !rest.eq([b']']) {
+        let is_closed = rest.eq([b']']);
+        if !is_closed {
             return Err(UnknownForm);
         }
         // There is one bracket of each kind, written in one of these ways.

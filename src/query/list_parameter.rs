@@ -10,58 +10,68 @@ use super::pair::{Pair, Parameter, comma, items};
 
 /// The pairs of one list parameter.
 pub(super) struct ListParameter<'a> {
-    pub(super) pairs: Vec<(ListForm<'a>, Pair<'a>)>,
+    pub(super) pairs: Vec<ListPair<'a>>,
     /// The comma of a list in one pair. Only a single pair without brackets is split at commas, because a name may
     /// contain commas.
     pub(super) comma: Option<&'a str>,
 }
 
+/// A pair with the form of its parameter.
+pub(super) struct ListPair<'a> {
+    pub(super) form: ListForm<'a>,
+    pub(super) pair: Pair<'a>,
+}
+
 impl<'a> ListParameter<'a> {
-    fn new(pairs: Vec<(ListForm<'a>, Pair<'a>)>) -> Self {
+    fn new(pairs: Vec<ListPair<'a>>) -> Self {
         let comma = match &pairs[..] {
-            [(ListForm::Plain, pair)] => comma(pair.value),
+            [ListPair { form: ListForm::Plain, pair }] => comma(pair.value),
             _ => None,
         };
         Self { pairs, comma }
     }
 
-    /// Returns the requested names of a label, or `None` if there is no such parameter. An unknown form is an error.
+    /// Returns the parameter with the requested names of the label with this index, or `None` if the query requests none.
+    /// Returns an error if the parameter has no known form.
     pub(super) fn of_names(index: u8, pairs: &[Pair<'a>]) -> Result<Option<Self>, FilterErrorKind> {
         let mut found = Vec::new();
         for pair in pairs {
             if let Parameter::Names { label, form } = pair.parameter
                 && label == index
             {
-                found.push((form.ok_or(FilterErrorKind::InvalidParameter)?, *pair));
+                let Some(form) = form else { return Err(FilterErrorKind::InvalidParameter) };
+                found.push(ListPair { form, pair: *pair });
             }
         }
         Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
     }
 
-    /// Returns the ids of a label that the query contains already.
+    /// Returns the parameter with the ids that the query contains of the label with this index. It may have no pairs.
     pub(super) fn of_ids(index: u8, pairs: &[Pair<'a>]) -> Self {
         let mut found = Vec::new();
         for pair in pairs {
             if let Parameter::Ids { label, form } = pair.parameter
                 && label == index
             {
-                found.push((form, *pair));
+                found.push(ListPair { form, pair: *pair });
             }
         }
         Self::new(found)
     }
 
-    /// Ends the splitting at commas if the whole value is a text of the map.
+    /// Treats a list with commas as one value if the whole list is a text of the map.
     pub(super) fn join_if(&mut self, is_in_map: impl Fn(&str) -> bool) {
-        if self.comma.is_some() && is_in_map(&decode(self.pairs[0].1.value)) {
+        if self.comma.is_some() && is_in_map(&decode(self.pairs[0].pair.value)) {
             self.comma = None;
         }
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &'a str> {
-        let list = self.comma.map(|_| items(self.pairs[0].1.value).map(|item| item.text));
-        let whole_values = if list.is_some() { &[] } else { &self.pairs[..] };
-        list.into_iter().flatten().chain(whole_values.iter().map(|(_, pair)| pair.value))
+    /// Returns the names or ids as the client wrote them.
+    pub(super) fn values(&self) -> Vec<&'a str> {
+        if self.comma.is_some() {
+            return items(self.pairs[0].pair.value).map(|item| item.text).collect();
+        }
+        self.pairs.iter().map(|list_pair| list_pair.pair.value).collect()
     }
 }
 
@@ -74,28 +84,30 @@ pub(super) struct NewForm<'a> {
 }
 
 impl<'a> NewForm<'a> {
+    /// Creates the form of new ids beside the `present` ones, whose indexes are not used again.
     pub(super) fn new(id_member: &'a str, present: &ListParameter<'_>) -> Self {
         let mut used_indexes = HashSet::new();
-        for (form, _) in &present.pairs {
-            if let ListForm::Brackets { index: Some(index), .. } = form {
-                used_indexes.insert(*index);
+        for list_pair in &present.pairs {
+            if let ListForm::Brackets { index: Some(index), .. } = list_pair.form {
+                used_indexes.insert(index);
             }
         }
         Self { id_member, used_indexes, next_index: 0 }
     }
 
-    /// Returns a pair of this form for each value.
+    /// Returns a pair of this form for each value, such as `api_key_ids[2]=key_1`, with an index of its own.
     pub(super) fn pairs<'p>(&mut self, form: ListForm<'_>, values: &[String]) -> Vec<Cow<'p, str>> {
         let mut pairs = Vec::with_capacity(values.len());
         for value in values {
-            let parameter = self.id_member;
+            let id_member = self.id_member;
             let pair = match form {
-                ListForm::Plain => format!("{parameter}s={value}"),
+                ListForm::Plain => format!("{id_member}s={value}"),
                 ListForm::Brackets { open, index: None, close } => {
-                    format!("{parameter}s{open}{close}={value}")
+                    format!("{id_member}s{open}{close}={value}")
                 }
                 ListForm::Brackets { open, index: Some(_), close } => {
-                    format!("{parameter}s{open}{}{close}={value}", self.take_index())
+                    let new_index = self.take_index();
+                    format!("{id_member}s{open}{new_index}{close}={value}")
                 }
             };
             pairs.push(pair.into());

@@ -22,7 +22,7 @@ pub(super) struct Lookup<'a> {
     /// The number of ids with the found names, also of those in the query. `None` if no name was found.
     pub(super) id_count: Option<usize>,
     /// The length of the returned ids, in bytes.
-    length: usize,
+    returned_len: usize,
     max_length: usize,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Lookup<'a> {
             sent_ids: HashSet::new(),
             seen_names: HashMap::new(),
             id_count: None,
-            length: 0,
+            returned_len: 0,
             max_length: names.max_length,
         }
     }
@@ -55,27 +55,31 @@ impl<'a> Lookup<'a> {
         !self.ids(text).is_empty()
     }
 
-    /// Returns the ids with this name, percent-encoded, without those that the query contains already. Returns `None` if
-    /// no id has the name.
+    /// Returns the ids with this name, percent-encoded, without those that the query contains or that were returned
+    /// already. Returns `None` if no id has the name, and an error if the returned ids are too long for a query.
     pub(super) fn take_ids(&mut self, name: String) -> Result<Option<Vec<String>>, FilterErrorKind> {
-        if let Some(has_ids) = self.seen_names.get(&name) {
-            return Ok(if *has_ids { Some(Vec::new()) } else { None });
+        match self.seen_names.get(&name) {
+            Some(true) => return Ok(Some(Vec::new())),
+            Some(false) => return Ok(None),
+            None => {}
         }
         let ids = self.ids(&name);
-        self.seen_names.insert(name, !ids.is_empty());
-        if ids.is_empty() {
+        let has_ids = !ids.is_empty();
+        self.seen_names.insert(name, has_ids);
+        if !has_ids {
             return Ok(None);
         }
-        *self.id_count.get_or_insert(0) += ids.len();
+        self.id_count = Some(self.id_count.unwrap_or(0) + ids.len());
         let mut new_ids = Vec::new();
         for id in ids {
-            if !self.sent_ids.insert(id.to_owned()) {
+            let is_new = self.sent_ids.insert(id.to_owned());
+            if !is_new {
                 continue;
             }
             new_ids.push(utf8_percent_encode(id, RESERVED).to_string());
             // Any number of ids may have the same name, so the loop ends as soon as the result is too long.
-            self.length += id.len();
-            if self.length > self.max_length {
+            self.returned_len += id.len();
+            if self.returned_len > self.max_length {
                 return Err(FilterErrorKind::TooLong);
             }
         }

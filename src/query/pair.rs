@@ -50,17 +50,18 @@ pub(super) fn parse<'a>(query: &'a str, names: &QueryNames<'_>) -> impl Iterator
     query.split('&').map(|pair| Pair::parse(pair, names))
 }
 
-/// Splits a value at its commas, which may be percent-encoded.
+/// Splits a value at its commas, which may be percent-encoded. The items of `a,b%2Cc` are `a` without a comma, `b` with
+/// `,` and `c` with `%2C`. An empty value has one empty item.
 pub(super) fn items(value: &str) -> impl Iterator<Item = ListItem<'_>> {
-    // The rest of the list and the comma before it. `None` after the last item.
-    let mut unparsed = Some(("", value));
+    // The items that are not returned yet, as one item. `None` after the last one.
+    let mut unparsed = Some(ListItem { comma: "", text: value });
     std::iter::from_fn(move || {
-        let (comma, list) = unparsed.take()?;
-        let Some(Range { start, end }) = find_comma(list) else {
-            return Some(ListItem { comma, text: list });
-        };
-        unparsed = Some((&list[start..end], &list[end..]));
-        Some(ListItem { comma, text: &list[..start] })
+        let ListItem { comma, text } = unparsed.take()?;
+        let Some(next_comma) = find_comma(text) else { return Some(ListItem { comma, text }) };
+        let item = ListItem { comma, text: &text[..next_comma.start] };
+        let text_after_comma = &text[next_comma.end..];
+        unparsed = Some(ListItem { comma: &text[next_comma], text: text_after_comma });
+        Some(item)
     })
 }
 
@@ -97,9 +98,9 @@ impl<'a> Pair<'a> {
 }
 
 impl<'a> Parameter<'a> {
-    /// Parses the text before the equals sign. `has_value` is true if there is one.
-    ///
-    /// A parameter of one label may look like a misspelling of another, so the exact parameters come first.
+    /// Parses the text before the equals sign. `has_value` is true if the pair has an equals sign. The parameter of one
+    /// label may look like a misspelling of the parameter of another label, so it is compared with the parameters of
+    /// all labels first. Returns `Other` if it belongs to no label.
     fn parse(text: &'a str, has_value: bool, names: &QueryNames<'_>) -> Self {
         if let Some(Ok(_)) = ListForm::parse(text, GROUP_BY.bytes()) {
             return if has_value { Self::GroupBy } else { Self::Other };
@@ -113,8 +114,9 @@ impl<'a> Parameter<'a> {
             }
         }
         for (label, Label { name, .. }) in names.active_labels() {
-            // After the loop above, the form is unknown.
-            if ListForm::parse(text, plural(name)).is_some() || is_misspelled(text, name) {
+            // The loop above has returned the known forms.
+            let has_unknown_form = ListForm::parse(text, plural(name)).is_some();
+            if has_unknown_form || is_misspelled(text, name) {
                 return Self::Names { label, form: None };
             }
         }
@@ -136,7 +138,8 @@ fn is_misspelled(parameter: &str, name: &str) -> bool {
         return false;
     }
     let parameter_letters = letters(percent_decode_str(parameter).take_while(|byte| *byte != b'['));
-    parameter_letters.clone().eq(name_letters.clone()) || parameter_letters.eq(name_letters.chain(*b"s"))
+    let is_singular = parameter_letters.clone().eq(name_letters.clone());
+    is_singular || parameter_letters.eq(name_letters.chain(*b"s"))
 }
 
 /// The letters and digits of a text, in lower case.

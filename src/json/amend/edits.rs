@@ -114,7 +114,7 @@ impl Edits {
         }
     }
 
-    /// Appends an edit and returns its number.
+    /// Appends an edit and returns its number: 1 for the first edit of the body, 2 for the second.
     #[inline(always)]
     pub(super) fn push(&mut self, edit: Edit) -> EditNumber {
         if self.pending.len() == self.pending.capacity() {
@@ -149,24 +149,27 @@ impl Edits {
     }
 
     /// Returns the edit with this number. Returns `None` if there is no number, or if the edit is settled or removed.
+    /// If 10 edits are removed, of which the last was number 10, number 13 is the pending edit with the index 2.
     #[inline]
     pub(super) fn unsettled(&mut self, number: Option<EditNumber>) -> Option<&mut Edit> {
-        let index = (number?.get() - 1).checked_sub(self.removed_count)? as usize;
-        if index < self.settled_count {
+        let earlier_count = number?.get() - 1;
+        if earlier_count < self.removed_count + self.settled_count as u64 {
             return None;
         }
-        self.pending.get_mut(index)
+        self.pending.get_mut((earlier_count - self.removed_count) as usize)
     }
 
-    /// Settles the edits before `offset`, counts their results, and adds their effect on the length of the body.
+    /// Settles the edits before `offset`: their values are final from now on. Counts the results of their ids, and adds
+    /// the number of bytes by which they change the length of the body to `growth`. An edit within a replaced value,
+    /// which is not part of the output, becomes unchanged and is not counted.
     pub(super) fn settle(&mut self, offset: u64) {
         for edit in self.pending.range_mut(self.settled_count..) {
             if edit.at >= offset {
                 break;
             }
             self.settled_count += 1;
-            // A replaced value disappears as a whole, with the ids inside of it.
-            if edit.at < self.replaced_to {
+            let is_in_replaced_value = edit.at < self.replaced_to;
+            if is_in_replaced_value {
                 edit.value = NewValue::Unchanged;
                 continue;
             }
@@ -192,7 +195,8 @@ impl Edits {
         self.counts = Counts::default();
     }
 
-    /// Removes the settled edits that change nothing, up to the first that does, and returns the offset of that one.
+    /// Returns the input offset of the first settled edit that changes the body, or `None` if there is none. Removes
+    /// the edits before it, which change nothing.
     pub(super) fn next_change(&mut self) -> Option<u64> {
         let unchanged_count = self.settled().take_while(|edit| edit.value == NewValue::Unchanged).count();
         self.remove(unchanged_count, 0);

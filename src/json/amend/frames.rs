@@ -28,10 +28,16 @@ pub(super) struct FrameBuffer {
     pub(super) start: u64,
     /// The number of buffered bytes.
     pub(super) len: u64,
-    /// The frame with the first unscanned byte, and the position of that byte in it.
-    cursor: (usize, usize),
+    cursor: ScanCursor,
     /// The buffer for a batch of short slices.
     batch: Vec<u8>,
+}
+
+/// The position of the first unscanned byte: the index of its frame, and its index in this frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct ScanCursor {
+    frame_index: usize,
+    byte_index: usize,
 }
 
 impl FrameBuffer {
@@ -75,27 +81,31 @@ impl FrameBuffer {
         self.end() - scanned >= scanned.min(MAX_BATCH as u64)
     }
 
-    /// Returns the next unscanned bytes, if there are any: a slice of a frame, or a copy of several short slices.
+    /// Returns the next unscanned bytes, and moves the cursor behind them. Returns `None` if all bytes are scanned. The
+    /// bytes are a slice of one frame or, if that slice is short, a copy of all short slices up to the next long one.
     pub(super) fn next_batch(&mut self) -> Option<&[u8]> {
-        let (frame, from) = self.cursor;
-        let len = self.next_slice().len();
-        if len >= SHORT_SLICE {
-            self.advance_cursor(len);
-            return Some(&self.frame(frame)[from..from + len]);
+        let slice_start = self.cursor;
+        let slice_len = self.next_slice().len();
+        if slice_len >= SHORT_SLICE {
+            self.advance_cursor(slice_len);
+            let frame = self.frame(slice_start.frame_index);
+            return Some(&frame[slice_start.byte_index..slice_start.byte_index + slice_len]);
         }
         self.copy_short_slices();
         if self.batch.is_empty() { None } else { Some(&self.batch) }
     }
 
-    /// Copies the short slices at the cursor to `batch`, of at most `MAX_BATCH` bytes. The batch is empty if there are none.
+    /// Fills `batch` with the short slices at the cursor, and moves the cursor behind them. Stops before a long slice,
+    /// or before the batch exceeds `MAX_BATCH`. If there is no short slice, the batch is empty.
     fn copy_short_slices(&mut self) {
-        // Taken out of `self`, from which the slices are borrowed.
+        // The batch is moved out of `self`, because the slices borrow `self`.
         let mut batch = mem::take(&mut self.batch);
         batch.clear();
         loop {
             let slice = self.next_slice();
             let len = slice.len();
-            if len == 0 || len >= SHORT_SLICE || batch.len() + len > MAX_BATCH {
+            let is_short = (1..SHORT_SLICE).contains(&len);
+            if !is_short || batch.len() + len > MAX_BATCH {
                 break;
             }
             batch.extend_from_slice(slice);
@@ -111,17 +121,20 @@ impl FrameBuffer {
 
     /// The bytes at the cursor, up to the end of their frame or the maximum of one slice.
     fn next_slice(&self) -> &[u8] {
-        let (frame, from) = self.cursor;
-        let rest = self.frame(frame).get(from..).unwrap_or_default();
+        let ScanCursor { frame_index, byte_index } = self.cursor;
+        let rest = self.frame(frame_index).get(byte_index..).unwrap_or_default();
         &rest[..rest.len().min(MAX_SLICE)]
     }
 
-    /// Moves the cursor by `len` bytes. At the end of a complete frame it moves to the start of the next one.
+    /// Moves the cursor by `len` bytes, which are in one frame. At the end of the frame the next frame follows. The
+    /// cursor stays at the end of the gathered frame, because more bytes may be appended to this frame.
     fn advance_cursor(&mut self, len: usize) {
-        let (index, from) = self.cursor;
-        let end = from + len;
-        let is_frame_end = self.frames.get(index).is_some_and(|frame| end >= frame.len());
-        self.cursor = if is_frame_end { (index + 1, 0) } else { (index, end) };
+        self.cursor.byte_index += len;
+        if let Some(frame) = self.frames.get(self.cursor.frame_index)
+            && self.cursor.byte_index >= frame.len()
+        {
+            self.cursor = ScanCursor { frame_index: self.cursor.frame_index + 1, byte_index: 0 };
+        }
     }
 
     /// Returns the first frame.
@@ -130,7 +143,9 @@ impl FrameBuffer {
         self.frame(0)
     }
 
-    /// Takes up to `len` bytes of the first frame, without a copy. The cursor stays at its byte.
+    /// Removes up to `len` bytes of the first complete frame, and returns them without a copy. If there is none, the
+    /// result is empty. The cursor stays at its byte, whose indexes change: after the removal of 5 bytes, byte 7 of frame
+    /// 0 is byte 2; after the removal of the whole frame 0, frame 1 is frame 0.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let Some(front) = self.frames.front_mut() else { return Bytes::new() };
         let is_whole_frame = front.len() <= len;
@@ -140,21 +155,19 @@ impl FrameBuffer {
         }
         self.start += taken.len() as u64;
         self.len -= taken.len() as u64;
-        // The cursor counts from the start of the first frame, or of the frame with its index.
-        let (cursor_index, from) = self.cursor;
-        if cursor_index == 0 {
-            self.cursor = (0, from.saturating_sub(taken.len()));
+        if self.cursor.frame_index == 0 {
+            self.cursor.byte_index = self.cursor.byte_index.saturating_sub(taken.len());
         } else if is_whole_frame {
-            self.cursor = (cursor_index - 1, from);
+            self.cursor.frame_index -= 1;
         }
         taken
     }
 
-    /// Removes the first `len` bytes, or all bytes if there are fewer.
+    /// Removes the first `len` bytes, or all bytes of complete frames if there are fewer.
     pub(super) fn remove(&mut self, len: usize) {
-        let mut missing = len;
-        while missing > 0 && !self.frames.is_empty() {
-            missing -= self.take(missing).len();
+        let mut remaining_len = len;
+        while remaining_len > 0 && !self.frames.is_empty() {
+            remaining_len -= self.take(remaining_len).len();
         }
     }
 }

@@ -11,7 +11,10 @@ use crate::json::rules::{NamePosition, Prefer, Rules};
 use crate::json::scan::Member;
 use crate::names::MAX_LABELS;
 
-/// The members of one label in an open object.
+/// The index of the label for keys.
+pub(super) const KEY_LABEL: u8 = 0;
+
+/// An open label: the members of one label so far, in an object whose end is not scanned yet.
 #[derive(Debug, Default)]
 pub(super) struct OpenLabel {
     /// The depth of the object, at most `MAX_DEPTH`.
@@ -63,7 +66,7 @@ impl OpenLabel {
         at - self.first_edit_at + edit_count * EDIT_CHARGE > window
     }
 
-    /// Leaves the members unchanged.
+    /// Leaves the id and the native name unchanged, and counts the id as skipped. Edits that are settled stay.
     fn skip(&mut self, edits: &mut Edits) {
         self.is_skipped = true;
         if let Some(id_edit) = edits.unsettled(self.id_edit) {
@@ -75,25 +78,26 @@ impl OpenLabel {
         }
     }
 
-    /// Replaces the native name with the name from the map, which is no longer inserted after the id.
-    ///
-    /// The native name stays if it is preferred, or if the map has no name for the id, or the same name.
+    /// Replaces the native name with the name from the map, and inserts nothing after the id. Does nothing if the
+    /// object has no id of the label. The native name stays if it is preferred, or if the map has no name for the id,
+    /// or the same name.
     fn replace_native_name(&self, edits: &mut Edits, native_names: &[u8], names: &KeyNames, prefer: Prefer) {
         let Some(id_edit) = edits.unsettled(self.id_edit) else { return };
-        let new_value = std::mem::take(&mut id_edit.value);
+        let new_value = id_edit.value;
+        id_edit.value = NewValue::Unchanged;
         let NewValue::Name(entry) = new_value else { return };
-        if prefer == Prefer::Upstream {
+        if prefer == Prefer::Upstream || self.has_native_name(names.entries.json(entry), native_names) {
             return;
         }
-        let json = names.entries.json(entry);
-        let json_without_quotes = &json[1..json.len() - 1];
-        let native_name = self.native_name.as_ref();
-        let is_same = native_name.is_some_and(|Range { start, end }| {
-            native_names[usize::from(*start)..usize::from(*end)] == *json_without_quotes
-        });
-        if !is_same && let Some(name_edit) = edits.unsettled(self.name_edit) {
+        if let Some(name_edit) = edits.unsettled(self.name_edit) {
             name_edit.value = new_value;
         }
+    }
+
+    /// True if the native name is kept and is this JSON string.
+    fn has_native_name(&self, json: &[u8], native_names: &[u8]) -> bool {
+        let Some(range) = &self.native_name else { return false };
+        native_names[usize::from(range.start)..usize::from(range.end)] == json[1..json.len() - 1]
     }
 }
 
@@ -129,21 +133,23 @@ pub(super) fn length_bit(len: usize) -> u64 {
 }
 
 impl Objects {
+    /// Creates the state at the start of a body, whose ids get their names from `names`.
     pub(super) fn new(rules: Rules, names: &KeyNames) -> Self {
         let mut sections = [None; MAX_LABELS];
+        let mut member_lengths = 0;
         for (index, label) in rules.labels.list().iter().enumerate() {
             if rules.active.contains(index as u8) {
                 sections[index] = names.entries.section(&label.id);
             }
+            if index != usize::from(KEY_LABEL) {
+                member_lengths |= length_bit(label.id.len()) | length_bit(label.name.len());
+            }
         }
-        let other_labels = rules.labels.iter().skip(1);
-        let member_lengths =
-            other_labels.flat_map(|(id, name)| [length_bit(id.len()), length_bit(name.len())]);
         let is_beside = rules.position == NamePosition::Beside;
         Self {
-            insertion_sections: if is_beside { sections } else { [None; MAX_LABELS] },
             sections,
-            member_lengths: member_lengths.fold(0, |bits, bit| bits | bit),
+            insertion_sections: if is_beside { sections } else { [None; MAX_LABELS] },
+            member_lengths,
             edits: Edits::new(&rules.labels),
             rules,
             open: Vec::new(),
@@ -178,7 +184,8 @@ impl Objects {
         }
     }
 
-    /// Returns the index of a label in the open object at `depth`, or `None` if the object has no member of the label.
+    /// Returns the index in `open` of a label in the innermost object, which is at `depth`. Returns `None` if the object has
+    /// no member of the label so far.
     #[inline(always)]
     pub(super) fn open_index(&self, depth: usize, label: u8) -> Option<usize> {
         for (index, open) in self.open.iter().enumerate().rev() {
@@ -192,13 +199,21 @@ impl Objects {
         None
     }
 
-    /// Adds a label to the innermost object, and returns its index.
+    /// Adds an open label to the innermost object, and returns its index.
     pub(super) fn open_label(&mut self, depth: usize, label: u8) -> usize {
         self.open.push(OpenLabel::new(depth, label, &self.native_names));
         self.open.len() - 1
     }
 
-    /// Queues an edit for a label of the innermost object.
+    /// Queues the replacement of a value that starts at the input offset `at`. Its length and its new value, which are not
+    /// known yet, are set later.
+    #[inline(always)]
+    pub(super) fn push_replacement(&mut self, at: u64, member: Member, open_index: usize) {
+        let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value: NewValue::Unchanged, result: None };
+        self.push(edit, member, open_index);
+    }
+
+    /// Queues the edit of a member, whose label has the index `open_index` in `open`.
     #[inline(always)]
     pub(super) fn push(&mut self, edit: Edit, member: Member, open_index: usize) {
         let number = self.edits.push(edit);
@@ -213,34 +228,34 @@ impl Objects {
         }
     }
 
-    /// Decides the labels of the object at `depth`, which ends before `at`. The edit of a label with one id and no name
-    /// stays as it is.
+    /// Removes the open labels of the object at `depth`, which ends before `at`, and makes the last changes of their
+    /// edits. The edit of a label with one id and no name stays as it is, unless the label is overdue.
     #[inline(always)]
     pub(super) fn decide(&mut self, at: u64, depth: usize, names: &KeyNames) {
-        let mut native_names_len = self.native_names.len();
+        let mut outer_native_names_len = self.native_names.len();
         while let Some(open) = self.open.last()
             && usize::from(open.depth) == depth
         {
-            native_names_len = open.native_names_start.into();
+            // The label that is removed last was opened first, before all native names of the object.
+            outer_native_names_len = open.native_names_start.into();
             let has_only_id = open.id_count == 1 && open.name_count == 0;
-            if !has_only_id || open.is_overdue(at, &self.edits, self.rules.window) {
-                self.skip_or_replace(at, names);
+            let is_overdue = open.is_overdue(at, &self.edits, self.rules.window);
+            if !has_only_id || is_overdue {
+                self.skip_or_replace(is_overdue, names);
             }
             self.open.pop();
         }
-        // The label that was opened first is decided last. All native names of the object came after its first member.
-        self.native_names.truncate(native_names_len);
+        self.native_names.truncate(outer_native_names_len);
     }
 
-    /// Leaves the last open label unchanged if it is ambiguous or overdue. Replaces its native name if it is neither.
-    ///
-    /// A label is ambiguous if the object has two of its ids, or one of its ids and two of its names.
+    /// Leaves the last open label unchanged if it is ambiguous, overdue or skipped already. Replaces its native name
+    /// otherwise. A label is ambiguous if the object has two of its ids, or one of its ids and two of its names.
     #[inline(never)]
-    fn skip_or_replace(&mut self, at: u64, names: &KeyNames) {
+    fn skip_or_replace(&mut self, is_overdue: bool, names: &KeyNames) {
         let Some(open) = self.open.last_mut() else { return };
         let has_duplicates = open.id_count > 1 || open.name_count > 1;
         let is_ambiguous = open.id_count > 0 && has_duplicates;
-        if is_ambiguous || open.is_overdue(at, &self.edits, self.rules.window) {
+        if is_ambiguous || is_overdue {
             open.skip(&mut self.edits);
         }
         if !open.is_skipped {
@@ -248,14 +263,13 @@ impl Objects {
         }
     }
 
-    /// Skips the overdue labels, and returns the offset of the first edit that may still change.
-    ///
-    /// Returns `scanned`, the number of bytes scanned so far, if no such edit exists.
+    /// Skips the overdue labels, and returns the input offset of the first edit that may still change. Returns
+    /// `scanned`, the number of bytes scanned so far, if no such edit exists.
     pub(super) fn first_undecided(&mut self, scanned: u64) -> u64 {
         // A label is opened after the first edit of the labels before it in the same object. A label of an outer object
         // without an edit so far gets its first edit after those of the inner objects. So the first edits ascend.
-        for open in self.open.iter_mut().filter(|open| !open.is_skipped) {
-            if open.first_edit.is_none() {
+        for open in &mut self.open {
+            if open.is_skipped || open.first_edit.is_none() {
                 continue;
             }
             if !open.is_overdue(scanned, &self.edits, self.rules.window) {

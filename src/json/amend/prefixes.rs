@@ -13,7 +13,8 @@ const MAX_PREFIXES: usize = 62;
 const COMPACT_KEY: Prefix = Prefix(1);
 const COMPACT_KEY_TEXT: &[u8] = b",\"api_key_name\":";
 
-/// The number of a prefix in the [`Prefixes`] of its body.
+/// The number of a prefix in the [`Prefixes`] of its body: 0 for [`NONE`](Self::NONE), then the compact prefixes of the
+/// [`MAX_LABELS`] labels, then the prefixes with white space in the order of their first use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Prefix(u16);
 
@@ -55,7 +56,7 @@ impl Prefixes {
         Self { labels: labels.clone(), spaced: Vec::new() }
     }
 
-    /// Returns the prefix of this label with this white space.
+    /// Returns the prefix of this label with this white space, or the compact one if the label has too many already.
     #[inline(always)]
     pub(super) fn find_or_add(&mut self, label: u8, white_space: WhiteSpace<'_>) -> Prefix {
         if white_space.iter().all(|part| part.is_empty()) {
@@ -64,33 +65,23 @@ impl Prefixes {
         self.find_or_add_spaced(label, white_space)
     }
 
-    /// Returns the prefix with this white space, or the compact one if the label has too many already.
+    /// Returns the prefix with this white space, which is not empty, or the compact one if the label has too many already.
     fn find_or_add_spaced(&mut self, label: u8, white_space: WhiteSpace<'_>) -> Prefix {
-        let is_same = |other: &SpacedPrefix| {
-            let mut parts = other.white_space.iter().zip(white_space);
-            other.label == label && parts.all(|(range, part)| other.text[range.clone()] == *part)
-        };
         // From the newest to the oldest: most rows have the white space of the row before.
+        let is_same = |known: &SpacedPrefix| known.label == label && known.has_white_space(white_space);
         if let Some(index) = self.spaced.iter().rposition(is_same) {
             return Prefix::spaced(index);
         }
-        let count = self.spaced.iter().filter(|other| other.label == label).count();
-        if count == MAX_PREFIXES {
+        let count_of_label = self.spaced.iter().filter(|known| known.label == label).count();
+        if count_of_label == MAX_PREFIXES {
             return Prefix::compact(label);
         }
-        let quoted_name = format!("\"{}\"", self.labels.list()[usize::from(label)].name);
-        let mut text = Vec::new();
-        let mut add = |token: &str, part: &[u8]| {
-            text.extend_from_slice(token.as_bytes());
-            text.extend_from_slice(part);
-            text.len() - part.len()..text.len()
-        };
-        let [before_name, before_colon, before_value] = white_space;
-        let white_space = [add(",", before_name), add(&quoted_name, before_colon), add(":", before_value)];
-        self.spaced.push(SpacedPrefix { label, text: text.into(), white_space });
+        let name = &self.labels.list()[usize::from(label)].name;
+        self.spaced.push(SpacedPrefix::new(label, name, white_space));
         Prefix::spaced(self.spaced.len() - 1)
     }
 
+    /// Returns the text of a prefix. It is empty for [`Prefix::NONE`].
     #[inline(always)]
     pub(super) fn bytes(&self, prefix: Prefix) -> &[u8] {
         // A constant is copied faster.
@@ -99,10 +90,34 @@ impl Prefixes {
 
     /// Returns the text of any prefix.
     fn other_bytes(&self, prefix: Prefix) -> &[u8] {
-        let Some(label) = prefix.0.checked_sub(COMPACT_KEY.0) else { return b"" };
-        match usize::from(label).checked_sub(MAX_LABELS) {
-            None => &self.labels.list()[usize::from(label)].member_start,
-            Some(index) => &self.spaced[index].text,
+        if prefix == Prefix::NONE {
+            return b"";
         }
+        let index = usize::from(prefix.0 - COMPACT_KEY.0);
+        if index < MAX_LABELS {
+            return &self.labels.list()[index].member_start;
+        }
+        &self.spaced[index - MAX_LABELS].text
+    }
+}
+
+impl SpacedPrefix {
+    /// Creates the text `,"name":` with white space before the name, before the colon and at the end.
+    fn new(label: u8, name: &str, white_space: WhiteSpace<'_>) -> Self {
+        let mut text = Vec::new();
+        let tokens = [",", &format!("\"{name}\""), ":"];
+        let white_space_ranges = [0, 1, 2].map(|index| {
+            text.extend_from_slice(tokens[index].as_bytes());
+            let range_start = text.len();
+            text.extend_from_slice(white_space[index]);
+            range_start..text.len()
+        });
+        Self { label, text: text.into(), white_space: white_space_ranges }
+    }
+
+    /// True if the white space in all three positions is the same.
+    fn has_white_space(&self, white_space: WhiteSpace<'_>) -> bool {
+        let mut parts = self.white_space.iter().zip(white_space);
+        parts.all(|(range, expected)| self.text[range.clone()] == *expected)
     }
 }

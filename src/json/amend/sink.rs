@@ -3,21 +3,18 @@
 use std::ops::Range;
 
 use super::edits::{Edit, NewValue};
-use super::objects::{Objects, OpenLabel, OpenValue, length_bit};
+use super::objects::{KEY_LABEL, Objects, OpenLabel, OpenValue, length_bit};
 use super::prefixes::Prefix;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
 use crate::json::rules::{NamePosition, Rules};
 use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
-use crate::names::{KEY_ID, KEY_NAME, Label};
+use crate::names::{EntryRef, KEY_ID, KEY_NAME, Label};
 
 /// The most bytes of native names that are kept for the comparison with the map. A further native name is replaced
 /// even if it is the same.
 const MAX_NATIVE_NAMES: usize = 8 * 1024;
-
-/// The index of the label for keys.
-const KEY_LABEL: u8 = 0;
 
 /// The amender's state and the map, while a chunk is scanned.
 pub(super) struct IdSink<'a> {
@@ -26,8 +23,9 @@ pub(super) struct IdSink<'a> {
 }
 
 impl IdSink<'_> {
-    /// Returns the new value for an id that ends before `at`, and the result. Adds an id without a name to the unmatched
-    /// ids.
+    /// Returns the value that the edit of an id writes, and the result for the counts. `value` is the id, which ends
+    /// before the offset `at`. An id without a name is added to the unmatched ids. An id that would be replaced by a
+    /// name that is itself an id is skipped.
     #[inline(never)]
     fn look_up(&mut self, label: u8, at: u64, value: MemberValue<'_>) -> (NewValue, IdResult) {
         let entries = &self.names.entries;
@@ -40,25 +38,23 @@ impl IdSink<'_> {
             MemberValue::String { raw, has_escapes: true } => unescape(raw, unescaped),
         };
         let is_replaced = rules.position == NamePosition::Replace;
-        if let Some(id) = id {
-            if let Some(section) = section
-                && let Some(entry) = entries.find(section, id)
-            {
-                let json = entries.json(entry);
-                if is_replaced && is_id_in_json(&json[1..json.len() - 1], section, self.names) {
-                    return (NewValue::Unchanged, IdResult::Skipped);
-                }
-                return (NewValue::Name(entry), IdResult::Named);
+        let unmatched_value = if is_replaced { NewValue::Unchanged } else { rules.unmatched.into() };
+        let Some(id) = id else { return (unmatched_value, IdResult::Unmatched) };
+        if let Some(section) = section
+            && let Some(entry) = entries.find(section, id)
+        {
+            if is_replaced && is_name_an_id(entry, section, self.names) {
+                return (NewValue::Unchanged, IdResult::Skipped);
             }
-            unmatched.add(at, id);
+            return (NewValue::Name(entry), IdResult::Named);
         }
-        let new_value = if is_replaced { NewValue::Unchanged } else { rules.unmatched.into() };
-        (new_value, IdResult::Unmatched)
+        unmatched.add(at, id);
+        (unmatched_value, IdResult::Unmatched)
     }
 
-    /// Receives a whole member in three steps. Ignores a member that is not used.
+    /// Receives a whole member in the three steps of its parts. Ignores a member that is not used.
     #[inline(never)]
-    fn add_unusual_member(
+    fn add_member_by_parts(
         &mut self,
         member: Member,
         depth: usize,
@@ -67,42 +63,48 @@ impl IdSink<'_> {
         value: MemberValue<'_>,
     ) {
         self.member_start(member, depth);
-        if self.objects.started.is_some() {
+        let is_used = self.objects.started.is_some();
+        if is_used {
             self.value_start(at.start, white_space);
             self.value_end(at.end, value);
         }
     }
 
-    /// Keeps a native name for the comparison with the map, unless it is not a string or is too long.
-    fn keep_native_name(&mut self, value: MemberValue<'_>, open_index: usize) {
-        let Objects { open, native_names, .. } = &mut *self.objects;
+    /// Sets the length of the edit for a native name, which ends before `at`, and keeps the name for the comparison with
+    /// the map. A name that is not a string, is longer than any escaped name of a map, or has no room is not kept.
+    fn end_native_name(&mut self, at: u64, name: &OpenValue, value: MemberValue<'_>) {
+        let Objects { edits, open, native_names, .. } = &mut *self.objects;
+        let open_label = &mut open[name.open_index];
+        if let Some(edit) = edits.unsettled(open_label.name_edit) {
+            edit.replaced = at - edit.at;
+        }
         let MemberValue::String { raw, .. } = value else { return };
         let start = native_names.len();
         let has_room = start + raw.len() <= MAX_NATIVE_NAMES;
         if has_room && raw.len() <= 2 * KeyNames::MAX_LEN {
             native_names.extend_from_slice(raw);
-            open[open_index].native_name = Some(start as u16..native_names.len() as u16);
+            open_label.native_name = Some(start as u16..native_names.len() as u16);
         }
     }
 
-    /// Sets the result for the first id of an object. Its edit is queued here, or at the start of the value if the edit
-    /// replaces the id.
+    /// Looks up the first id of a label in its object, which ends before `at`, and sets the new value of its edit. An
+    /// insertion beside the id is queued here. A replacement of the id was queued at the start of the value.
     #[inline(always)]
     fn end_id(&mut self, label: u8, at: u64, id: &OpenValue, value: MemberValue<'_>) {
-        let (mut new_value, mut result) = self.look_up(label, at, value);
+        let found = self.look_up(label, at, value);
         let open = &self.objects.open[id.open_index];
-        if open.is_skipped {
-            new_value = NewValue::Unchanged;
-            result = IdResult::Skipped;
-        }
+        let (new_value, result) =
+            if open.is_skipped { (NewValue::Unchanged, IdResult::Skipped) } else { found };
         if self.objects.rules.position == NamePosition::Beside {
             let prefix = id.prefix;
-            let edit = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
-            self.objects.push(edit, id.member, id.open_index);
-        } else if let Some(edit) = self.objects.edits.unsettled(open.id_edit) {
-            edit.replaced = at - edit.at;
-            edit.value = new_value;
-            edit.result = Some(result);
+            let insertion = Edit { at, replaced: 0, prefix, value: new_value, result: Some(result) };
+            self.objects.push(insertion, id.member, id.open_index);
+            return;
+        }
+        if let Some(replacement) = self.objects.edits.unsettled(open.id_edit) {
+            replacement.replaced = at - replacement.at;
+            replacement.value = new_value;
+            replacement.result = Some(result);
         }
     }
 }
@@ -119,14 +121,15 @@ fn value_for_null(rules: &Rules, label: u8) -> NewValue {
     }
 }
 
-/// True if the text of a name, as JSON without its quotes, is itself an id of this section.
-fn is_id_in_json(json: &[u8], section: usize, names: &KeyNames) -> bool {
+/// True if the name of an entry is itself an id of this section.
+fn is_name_an_id(entry: EntryRef, section: usize, names: &KeyNames) -> bool {
+    let json = names.entries.json(entry);
     let mut unescaped = Vec::new();
-    let name = unescape(json, &mut unescaped);
-    name.is_some_and(|name| names.entries.find(section, name).is_some())
+    let Some(name) = unescape(&json[1..json.len() - 1], &mut unescaped) else { return false };
+    names.entries.find(section, name).is_some()
 }
 
-/// Returns the member of a label with this name. The label for keys is compared before, as constants.
+/// Returns the member with this name of a label other than that for keys, or `None` if no label has it.
 #[inline(never)]
 fn match_other_label(labels: &[Label], name: &[u8]) -> Option<Member> {
     for (index, label) in labels.iter().enumerate().skip(1) {
@@ -141,8 +144,9 @@ fn match_other_label(labels: &[Label], name: &[u8]) -> Option<Member> {
 }
 
 impl Sink for IdSink<'_> {
-    /// Returns the member of any label with this name. A label that is not active matches too, because the next body of
-    /// the layer, which may have other active labels, gets the templates with the result.
+    /// Returns the member of any label with this name, or `None` if no label has such a member. A label that is not
+    /// active matches too, because the templates store the result for the next body of the layer, which may have other
+    /// active labels.
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let Objects { rules, member_lengths, unescaped, .. } = &mut *self.objects;
@@ -158,7 +162,8 @@ impl Sink for IdSink<'_> {
         }
     }
 
-    /// Counts the member in its object. The first id or name of a label adds the label to the open ones.
+    /// Counts the member in its object, and stores the member in [`Objects::started`] until its value starts. The first
+    /// id or name of a label in an object opens the label. A member that is not used is ignored.
     #[inline(always)]
     fn member_start(&mut self, member: Member, depth: usize) {
         let objects = &mut *self.objects;
@@ -167,37 +172,34 @@ impl Sink for IdSink<'_> {
             return;
         }
         let (Member::Id(label) | Member::Name(label)) = member;
-        let known_index = objects.open_index(depth, label);
-        let open_index = known_index.unwrap_or_else(|| objects.open_label(depth, label));
-        let open = &mut objects.open[open_index];
-        let count = match member {
-            Member::Id(_) => &mut open.id_count,
-            Member::Name(_) => &mut open.name_count,
+        let open_index = match objects.open_index(depth, label) {
+            Some(known_index) => known_index,
+            None => objects.open_label(depth, label),
         };
-        *count = count.saturating_add(1);
+        let open = &mut objects.open[open_index];
+        match member {
+            Member::Id(_) => open.id_count = open.id_count.saturating_add(1),
+            Member::Name(_) => open.name_count = open.name_count.saturating_add(1),
+        }
         objects.started = Some(OpenValue { member, depth, open_index, prefix: Prefix::NONE });
     }
 
-    /// Finds the prefix for the name of an id, or queues the edit of a replaced value, whose length is not known yet.
-    ///
-    /// The edit of a replaced value is queued before the edits inside of the value, which come later in the body.
+    /// Finds the prefix for the insertion beside an id, or queues the replacement of a value. A replacement is queued
+    /// before the edits inside of its value, which come later in the body.
     #[inline(always)]
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>) {
         let objects = &mut *self.objects;
         let Some(mut started) = objects.started.take() else { return };
-        let open = &objects.open[started.open_index];
-        let is_replaced = match started.member {
+        let OpenValue { member, open_index, .. } = started;
+        let open = &objects.open[open_index];
+        match member {
             Member::Id(label) if objects.rules.position == NamePosition::Beside => {
                 started.prefix = objects.edits.prefixes.find_or_add(label, white_space);
-                false
             }
-            Member::Id(_) => open.id_count == 1,
-            Member::Name(_) => open.name_count == 1,
-        };
-        if is_replaced {
-            let value = NewValue::Unchanged;
-            let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value, result: None };
-            objects.push(edit, started.member, started.open_index);
+            Member::Id(_) if open.id_count == 1 => objects.push_replacement(at, member, open_index),
+            Member::Name(_) if open.name_count == 1 => objects.push_replacement(at, member, open_index),
+            // Duplicates have no edits.
+            Member::Id(_) | Member::Name(_) => {}
         }
         objects.values.push(started);
     }
@@ -207,26 +209,22 @@ impl Sink for IdSink<'_> {
         self.objects.values.last().is_some_and(|value| value.depth == depth)
     }
 
-    /// Queues the edit of an id, or sets the length of a replaced value. Duplicates have no edits.
+    /// Completes the edit of the innermost open value, which ends before `at`.
     #[inline(always)]
     fn value_end(&mut self, at: u64, value: MemberValue<'_>) {
         let Some(ended) = self.objects.values.pop() else { return };
         let open = &self.objects.open[ended.open_index];
         match ended.member {
             Member::Id(label) if open.id_count == 1 => self.end_id(label, at, &ended, value),
-            Member::Name(_) if open.name_count == 1 => {
-                let name_edit = open.name_edit;
-                if let Some(edit) = self.objects.edits.unsettled(name_edit) {
-                    edit.replaced = at - edit.at;
-                }
-                self.keep_native_name(value, ended.open_index);
-            }
-            _ => {}
+            Member::Name(_) if open.name_count == 1 => self.end_native_name(at, &ended, value),
+            // Duplicates have no edits.
+            Member::Id(_) | Member::Name(_) => {}
         }
     }
 
-    /// Receives a whole member. In most rows it is the first of its label in the object, and an id with a name: then its
-    /// edit is queued in one step.
+    /// Receives a whole member, whose value has the offsets `at`. The fast path is for an id that has a name and opens
+    /// its label in the object, as in most rows: the insertion is queued in one step. Other members are added by their
+    /// parts.
     #[inline(always)]
     fn whole_member(
         &mut self,
@@ -244,10 +242,10 @@ impl Sink for IdSink<'_> {
             && let Some(entry) = self.names.entries.find(section, id)
         {
             let prefix = objects.edits.prefixes.find_or_add(label, white_space);
-            let value = NewValue::Name(entry);
+            let name = NewValue::Name(entry);
             let result = Some(IdResult::Named);
-            let edit = Edit { at: at.end, replaced: 0, prefix, value, result };
-            let number = objects.edits.push(edit);
+            let insertion = Edit { at: at.end, replaced: 0, prefix, value: name, result };
+            let number = objects.edits.push(insertion);
             objects.open.push(OpenLabel {
                 id_count: 1,
                 id_edit: Some(number),
@@ -257,7 +255,7 @@ impl Sink for IdSink<'_> {
             });
             return;
         }
-        self.add_unusual_member(member, depth, at, white_space, value);
+        self.add_member_by_parts(member, depth, at, white_space, value);
     }
 
     #[inline(always)]

@@ -64,7 +64,9 @@ impl<'a> Cursor<'a> {
         if range.start < chunk_start {
             return Cow::Owned(self.copy_from_tail(range, chunk_start));
         }
-        Cow::Borrowed(&self.chunk[(range.start - chunk_start) as usize..(range.end - chunk_start) as usize])
+        let start_in_chunk = (range.start - chunk_start) as usize;
+        let end_in_chunk = (range.end - chunk_start) as usize;
+        Cow::Borrowed(&self.chunk[start_in_chunk..end_in_chunk])
     }
 
     /// Copies the bytes of a range of body offsets that starts in the tail, and ends there or in the chunk.

@@ -96,8 +96,8 @@ impl PlainScanner {
 
     /// Reads the next member or element up to the end of its value, or the end of a container.
     ///
-    /// `first_byte` is that of the next token. The state is the next step: at the end of the chunk the function returns
-    /// early, and the next call continues with this step.
+    /// After a value in an object, `,"a":1` is read in four steps: comma, name, colon and value. If the chunk ends between
+    /// two steps, the state is the step with which the next call continues. `first_byte` is that of the next token.
     #[inline(always)]
     fn read_member_or_end(
         &mut self,
@@ -115,8 +115,8 @@ impl PlainScanner {
             };
             cursor.advance(1);
             self.member.start = cursor.offset();
-            let Some(name_or_value) = cursor.next_token() else { return Ok(()) };
-            byte = name_or_value;
+            let Some(start_of_name_or_value) = cursor.next_token() else { return Ok(()) };
+            byte = start_of_name_or_value;
         }
         if matches!(self.state, ScanState::Name | ScanState::FirstName) {
             match byte {
@@ -134,9 +134,10 @@ impl PlainScanner {
             self.member.colon = cursor.offset();
             cursor.advance(1);
             self.state = ScanState::Value;
-            let Some(value) = cursor.next_token() else { return Ok(()) };
-            byte = value;
+            let Some(start_of_value) = cursor.next_token() else { return Ok(()) };
+            byte = start_of_value;
         }
+        // The state is `Value`, or `FirstValue` in an array that may be empty.
         if byte == b']' && self.state == ScanState::FirstValue {
             return self.close_container(cursor, sink);
         }
@@ -158,7 +159,8 @@ impl PlainScanner {
         Ok(())
     }
 
-    /// Reads a scalar, as far as the chunk contains it, or the start of a container.
+    /// Reads a scalar, as far as the chunk contains it, or the start of a container. `byte` is the first of the value.
+    /// Returns an error if no value starts with this byte, or if the scalar is invalid.
     #[inline(always)]
     fn read_value(
         &mut self,
@@ -176,17 +178,15 @@ impl PlainScanner {
                 Ok(())
             }
             b'{' | b'[' => self.open_container(byte == b'{', cursor),
-            b'-' | b'0'..=b'9' => match number_len(cursor.rest) {
-                Some(len) => {
-                    cursor.advance(len);
-                    self.end_value(cursor.offset(), sink);
-                    Ok(())
-                }
-                None => {
+            b'-' | b'0'..=b'9' => {
+                let Some(len) = number_len(cursor.rest) else {
                     cursor.advance(1);
-                    self.read_rest_of_number(NumberPart::first(byte), cursor, sink)
-                }
-            },
+                    return self.read_rest_of_number(NumberPart::first(byte), cursor, sink);
+                };
+                cursor.advance(len);
+                self.end_value(cursor.offset(), sink);
+                Ok(())
+            }
             b't' => self.read_literal(b"true", cursor, sink),
             b'f' => self.read_literal(b"false", cursor, sink),
             b'n' => self.read_literal(b"null", cursor, sink),
@@ -194,7 +194,8 @@ impl PlainScanner {
         }
     }
 
-    /// Ends a name, and stores its member if the sink matches the name. `start` and `end` are the offsets around its text.
+    /// Ends a name, and stores its member in `wanted` if the sink matches the name. `raw` is the text between the
+    /// quotes, at the offsets `start..end`.
     #[inline(always)]
     fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
         self.state = ScanState::Colon;

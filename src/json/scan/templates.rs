@@ -95,7 +95,8 @@ impl Templates {
             && plain.containers.is_in_object() == Some(true)
     }
 
-    /// Scans the members that templates can describe. Stops behind a value, before a member for the plain scanner.
+    /// Scans members with short scalars: skips those whose texts are predicted, and learns the other texts. Stops
+    /// behind a value, before a member that the plain scanner has to read.
     #[inline(always)]
     pub(super) fn scan(&mut self, plain: &mut PlainScanner, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
         while self.is_ready(plain, cursor) {
@@ -108,7 +109,8 @@ impl Templates {
         }
     }
 
-    /// Skips the members whose texts are predicted. Reports the objects that end and the wanted members to the sink.
+    /// Skips the members whose texts are predicted, and moves the cursor behind the last one. Reports the objects that end
+    /// and the wanted members to the sink. The skipped bytes increase the budget.
     #[inline(never)]
     fn skip_predicted(&mut self, containers: &mut Containers, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
         let chunk_end = cursor.offset() + cursor.rest.len() as u64;
@@ -124,15 +126,14 @@ impl Templates {
             run.advance(&member);
         }
         let predicted_len = cursor.rest.len() - run.rest.len();
-        let offset_mispredictions = predicted_len / BYTES_PER_MISPREDICTION;
-        self.budget = BUDGET.min(self.budget + offset_mispredictions as u32);
+        let new_budget = self.budget + (predicted_len / BYTES_PER_MISPREDICTION) as u32;
+        self.budget = new_budget.min(BUDGET);
         self.last = run.last;
         cursor.rest = run.rest;
     }
 
-    /// Adds the next text, which was not predicted, to the templates, and predicts it after the last one.
-    ///
-    /// Returns true if the text is a template now, and false if the plain scanner has to read the next member.
+    /// Adds the next text, which was not predicted, to the templates, and predicts it after the last template that
+    /// matched. Returns true if the text is a template now, and false if the plain scanner has to read the next member.
     #[inline(never)]
     fn learn_next_text(
         &mut self,
@@ -146,13 +147,15 @@ impl Templates {
             self.budget = BUDGET_AFTER_PAUSE;
             self.paused_until = cursor.offset() + PAUSE;
         }
-        // After another prediction the constants vary. Then the text ends before them, and one template serves them all.
+        // If another text was predicted here, the constants vary. Then the text ends before the first one, so that one
+        // template serves all constants.
         let has_prediction = self.known.get(self.last).is_some_and(|last| last.followers[0] != NONE);
-        let parsed = Structure::parse(window, containers, !has_prediction, sink);
+        let includes_constants = !has_prediction;
+        let parsed = Structure::parse(window, containers, includes_constants, sink);
         let Some(structure) = parsed else { return false };
         let text = &window[..structure.len()];
         let index = match self.known.iter().position(|known| known.text() == text) {
-            Some(index) => index,
+            Some(known_index) => known_index,
             None => self.add(Template::new(structure, window)),
         };
         self.predict_after_last(index);
@@ -174,11 +177,10 @@ impl Templates {
         self.known.len() - 1
     }
 
-    /// Inserts a template into the followers of the last one, before the shorter ones. If there is no room, the shortest
-    /// follower is removed.
-    ///
+    /// Inserts a template into the followers of the last one: the templates whose texts are predicted after that text.
     /// Longer texts are compared first, because a shorter text may be their start: `,"user_id":` is the start of
-    /// `,"user_id":null,"api_key_id":`.
+    /// `,"user_id":null,"api_key_id":`. With a template of 30 bytes, followers of 40, 20 and 10 bytes become 40, 30 and
+    /// 20: the shortest is removed.
     fn predict_after_last(&mut self, index: usize) {
         let len = self.known[index].structure.len();
         let mut followers = self.known[self.last].followers;
@@ -189,6 +191,7 @@ impl Templates {
         {
             position += 1;
         }
+        // The shorter followers move by one place, and the last of them to `position`, where it is overwritten.
         followers[position..].rotate_right(1);
         followers[position] = index as u8;
         self.known[self.last].followers = followers;
@@ -212,9 +215,9 @@ struct PredictedMember<'t> {
 }
 
 impl<'t> Run<'t, '_> {
-    /// Skips the predicted members without events. Returns the first with an event, or `None` if none is predicted.
-    ///
-    /// The loop has a function of its own, because calls of the sink would take the registers that the loop needs.
+    /// Skips the predicted members without events, and returns the first one with an event, which is not skipped.
+    /// Returns `None` if the next member is not predicted. The loop has a function of its own, because calls of the
+    /// sink would take the registers that the loop needs.
     #[inline(always)]
     fn skip_silent(&mut self) -> Option<PredictedMember<'t>> {
         loop {
@@ -226,7 +229,7 @@ impl<'t> Run<'t, '_> {
         }
     }
 
-    /// Returns the next member. Returns `None` if its text is not predicted, or if its value is not a short scalar.
+    /// Returns the next member, if its text is predicted and its value is a short scalar, and `None` otherwise.
     #[inline(always)]
     fn next_predicted(&self) -> Option<PredictedMember<'t>> {
         let window = self.rest.first_chunk::<WINDOW>()?;

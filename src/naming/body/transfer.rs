@@ -12,7 +12,7 @@ use http_body::Frame;
 
 use crate::json::amend::Amender;
 use crate::json::rules::Rules;
-use crate::json::scan::ScanError;
+use crate::naming::body::into_bytes;
 use crate::naming::budget::Reservation;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
@@ -43,6 +43,7 @@ pub(super) enum TransferState<E> {
     /// The body has ended, and the rest of the output goes out.
     Draining {
         end: BodyEnd<E>,
+        /// The length of the rest, if it is exact and may be sent.
         content_length: Option<u64>,
     },
     Done,
@@ -75,7 +76,8 @@ impl<E> Transfer<E> {
         let received_end = match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => return self.amender.push(into_bytes(data)),
-                Err(frame) => BodyEnd::Complete(frame.into_trailers().ok()),
+                // A frame without data is the last one.
+                Err(last_frame) => BodyEnd::Complete(last_frame.into_trailers().ok()),
             },
             Some(Err(error)) => BodyEnd::Failed(error),
             None => BodyEnd::Complete(None),
@@ -97,8 +99,8 @@ impl<E> Transfer<E> {
         while self.scan_allowed_batch() {
             self.reserve();
         }
-        let is_complete = matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_))));
-        if is_complete && !self.is_over_limit() {
+        let has_whole_body = matches!(self.state, TransferState::Buffering(Some(BodyEnd::Complete(_))));
+        if has_whole_body && !self.is_over_limit() {
             self.amender.finish();
         }
     }
@@ -139,12 +141,16 @@ impl<E> Transfer<E> {
     /// True if the body exceeds the limit, unless it is unchanged because of an error before the limit. One large frame
     /// can contain both.
     fn must_stream(&self) -> bool {
-        let held_at_error = self.amender.error().map(|error| error.offset() + self.amender.edit_charge());
-        let is_error_first = held_at_error.is_some_and(|held| held < self.allowed());
-        self.is_over_limit() && !(is_error_first && self.is_invalid_and_unchanged())
+        if !self.is_over_limit() {
+            return false;
+        }
+        let Some(error) = self.amender.error() else { return true };
+        let held_at_error = error.offset() + self.amender.edit_charge();
+        held_at_error >= self.allowed() || self.amender.is_changed()
     }
 
-    /// Corrects the headers and starts to send the body, which is streamed if it exceeds the limit.
+    /// Corrects the headers and sets the state in which the body goes out. Returns the state of the response. A body
+    /// over the limit is streamed. Another one is drained if it has ended, and passed if it is invalid.
     pub(super) fn decide(&mut self, headers: &mut HeaderMap) -> ResponseState {
         if self.is_over_limit() {
             self.amender.disable_prefilter();
@@ -163,14 +169,8 @@ impl<E> Transfer<E> {
             response_headers::amend(headers, None);
             return ResponseState::Streaming;
         }
-        // After an error in its text, the body stays unchanged, and a later failure has no effect on the outcome.
-        let has_failed = matches!(end, Some(BodyEnd::Failed(_))) && !self.is_invalid_and_unchanged();
-        let skip = if has_failed { Some(Skip::BodyFailed) } else { self.amender.error().map(Skip::from) };
-        match skip {
-            Some(_) => self.amender.discard_edits(),
-            None => self.report_ids(),
-        }
-        let outcome = self.outcome(skip);
+        let has_failed = matches!(end, Some(BodyEnd::Failed(_)));
+        let outcome = self.decide_outcome(has_failed);
         self.report.set_outcome(outcome);
         self.state = match end {
             Some(end) => self.start_draining(end, headers),
@@ -179,15 +179,28 @@ impl<E> Transfer<E> {
         outcome.into()
     }
 
-    /// Corrects the headers and the trailers of a body that has ended, and returns its state.
+    /// Returns the outcome of a body that is not streamed. Discards the edits of a body that is invalid or has failed.
+    fn decide_outcome(&mut self, has_failed: bool) -> Outcome {
+        // After an error in its text, the body stays unchanged, and a later failure has no effect on the outcome.
+        let is_failure = has_failed && !self.is_invalid_and_unchanged();
+        let skip = if is_failure { Some(Skip::BodyFailed) } else { self.amender.error().map(Skip::from) };
+        match skip {
+            Some(_) => self.amender.discard_edits(),
+            None => self.report_ids(),
+        }
+        self.outcome(skip)
+    }
+
+    /// Corrects the headers and the trailers of a body that has ended, and returns its state. The state contains the
+    /// length of the output if `Content-Length` may be sent and does not contradict the headers.
     fn start_draining(&self, mut end: BodyEnd<E>, headers: &mut HeaderMap) -> TransferState<E> {
         let is_changed = self.amender.is_changed();
         // A body with trailers, which `Trailer` announces (RFC 9110 §6.6.2), has no Content-Length over HTTP/1.1 (RFC
         // 9112 §6.3, §7.1.2). The length of an unchanged body must not contradict its headers (RFC 9110 §8.6).
         let has_length = matches!(end, BodyEnd::Complete(None)) && !headers.contains_key(TRAILER);
         let length = self.amender.output_len();
-        let is_exact = is_changed || !response_headers::contradicts_length(headers, length);
-        let content_length = if has_length && is_exact { Some(length) } else { None };
+        let has_right_headers = is_changed || !response_headers::contradicts_length(headers, length);
+        let content_length = if has_length && has_right_headers { Some(length) } else { None };
         if is_changed {
             response_headers::amend(headers, content_length);
             if let BodyEnd::Complete(Some(trailers)) = &mut end {
@@ -208,8 +221,9 @@ impl<E> Transfer<E> {
             chunk = self.amender.next_chunk();
         }
         self.reservation.set(self.amender.held());
-        if let TransferState::Draining { content_length: Some(length), .. } = &mut self.state {
-            *length -= chunk.as_ref().map_or(0, Bytes::len) as u64;
+        let chunk_len = chunk.as_ref().map_or(0, Bytes::len);
+        if let TransferState::Draining { content_length: Some(remaining_len), .. } = &mut self.state {
+            *remaining_len -= chunk_len as u64;
         }
         chunk
     }
@@ -223,7 +237,7 @@ impl<E> Transfer<E> {
         self.amender.output_len()
     }
 
-    /// Ends a streamed body, of which all bytes are scanned.
+    /// Ends a streamed body, of which all bytes are scanned. After a failure, its unsettled bytes stay unchanged.
     pub(super) fn finish_streaming(&mut self, mut end: BodyEnd<E>) {
         match &mut end {
             BodyEnd::Failed(_) => self.amender.abort(),
@@ -238,7 +252,7 @@ impl<E> Transfer<E> {
         self.state = TransferState::Draining { end, content_length: None };
     }
 
-    /// Passes a frame of an invalid body. A frame without data is the last one.
+    /// Returns the next frame of an invalid body as it is. Any frame without data is the last one, and sends the report.
     pub(super) fn pass<D: Buf>(
         &mut self,
         frame: Option<Result<Frame<D>, E>>,
@@ -294,20 +308,6 @@ impl<E> Transfer<E> {
         if !unmatched.is_empty() {
             let whole_body = if self.is_streaming() { None } else { Some(self.amender.buffered()) };
             self.report.record_unmatched(unmatched, whole_body);
-        }
-    }
-}
-
-/// Converts the data to `Bytes`, without a copy if it is `Bytes` already.
-pub(super) fn into_bytes(mut data: impl Buf) -> Bytes {
-    data.copy_to_bytes(data.remaining())
-}
-
-impl From<ScanError> for Skip {
-    fn from(error: ScanError) -> Self {
-        match error {
-            ScanError::NotJson { offset } => Skip::NotJson { offset },
-            ScanError::TooDeep { offset } => Skip::TooDeep { offset },
         }
     }
 }

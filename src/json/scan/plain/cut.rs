@@ -42,7 +42,8 @@ impl PlainScanner {
         self.read_rest_of_string(is_name, false, StringPart::Text, cursor, sink)
     }
 
-    /// Reads a string from a position in its text, as far as the chunk contains it.
+    /// Reads a string from a position in its text, as far as the chunk contains it. `part` is that position. If the
+    /// closing quote is not in the chunk, the position becomes the state. Returns an error at an invalid byte.
     fn read_rest_of_string(
         &mut self,
         is_name: bool,
@@ -63,13 +64,14 @@ impl PlainScanner {
                 self.end_cut_string(is_name, has_escapes, cursor, sink);
                 return Ok(());
             }
-            has_escapes |= part == StringPart::Text && byte == b'\\';
-            part = part.then(byte).ok_or_else(|| cursor.error())?;
+            let Some(next_part) = part.then(byte) else { return Err(cursor.error()) };
+            has_escapes |= next_part == StringPart::Escape;
+            part = next_part;
             cursor.advance(1);
         }
     }
 
-    /// Ends a cut string at its closing quote.
+    /// Ends a cut name or string value at its closing quote, which is the next byte.
     fn end_cut_string(
         &mut self,
         is_name: bool,
@@ -93,7 +95,9 @@ impl PlainScanner {
         }
     }
 
-    /// Reads a number byte by byte, as far as the chunk contains it. The byte after the number ends it.
+    /// Reads a number byte by byte, as far as the chunk contains it. `part` is the position in the number. The first
+    /// byte that cannot continue the number ends it, or is an error if the number is incomplete. If there is no such
+    /// byte in the chunk, the position becomes the state.
     #[cold]
     pub(super) fn read_rest_of_number(
         &mut self,

@@ -40,18 +40,17 @@ impl PlainScanner {
         cursor: &mut Cursor<'_>,
         sink: &mut impl Sink,
     ) -> Result<(), ScanError> {
-        let is_container = matches!(byte, b'{' | b'[');
-        if is_container && self.containers.depth() == MAX_DEPTH {
-            return Err(ScanError::TooDeep { offset: cursor.offset() });
-        }
-        if !is_container && !matches!(byte, b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
-            return Err(cursor.error());
-        }
         let depth = self.containers.depth();
         let value_start = cursor.offset();
+        match byte {
+            b'{' | b'[' if depth == MAX_DEPTH => return Err(ScanError::TooDeep { offset: value_start }),
+            b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {}
+            _ => return Err(cursor.error()),
+        }
         let member_start = self.member.start;
         let ranges = self.member.white_space(value_start);
         let has_long_run = ranges.iter().any(|range| range.end - range.start > MAX_WHITE_SPACE as u64);
+        // The bytes that `white_space` borrows.
         let member_bytes;
         let white_space: WhiteSpace<'_> = if has_long_run {
             [&[]; 3]

@@ -53,13 +53,15 @@ impl Structure {
     #[inline(always)]
     pub(super) fn is_valid_in(&self, containers: &Containers) -> bool {
         let depth = containers.depth();
-        let has_same_outer =
-            self.closed.is_none_or(|closed| containers.is_object(depth - 1) == Some(closed.is_in_object));
+        let is_same_outer =
+            |closed: ClosedObject| containers.is_object(depth - 1) == Some(closed.is_in_object);
+        let has_same_outer = self.closed.is_none_or(is_same_outer);
         has_same_outer && depth + usize::from(self.opened_count) <= MAX_DEPTH
     }
 
-    /// Applies the text at this offset to the containers. Reports the object that ends, and the wanted member with the
-    /// scalar of `value_len` bytes behind the text. `window` starts with the text, which is [valid](Self::is_valid_in).
+    /// Closes and opens the containers of the text, and reports its events to the sink: the end of an object, and then
+    /// the wanted member with its value. `window` starts with the text, which is at this offset of the body and is
+    /// [valid](Self::is_valid_in) there. The value is the scalar of `value_len` bytes behind the text.
     #[inline(always)]
     pub(super) fn report_events(
         &self,
@@ -81,7 +83,7 @@ impl Structure {
         let white_space_ranges = self.member.white_space(text.len() as u64);
         let white_space = white_space_ranges.map(|range| &text[range.start as usize..range.end as usize]);
         let value = match &rest[..value_len] {
-            // A scalar of the fast path has no escapes.
+            // A scalar behind a template has no escapes.
             [b'"', raw @ .., b'"'] => MemberValue::String { raw, has_escapes: false },
             _ => MemberValue::Other,
         };
@@ -90,9 +92,9 @@ impl Structure {
         sink.whole_member(member, containers.depth(), value_range, white_space, value);
     }
 
-    /// Parses the text at the start of `window`, with the constants in it if `includes_constants` is true.
-    ///
-    /// Returns `None` if the text is too long or of another form, or if no short scalar is behind it.
+    /// Parses the text at the start of `window`, which ends before the next value that is not a constant. The value of
+    /// a wanted member is never part of the text. If `includes_constants` is false, no value is. Returns `None` if the
+    /// text is too long or of another form, or if no short scalar is behind it.
     pub(super) fn parse(
         window: &Window,
         containers: &Containers,
@@ -101,10 +103,8 @@ impl Structure {
     ) -> Option<Self> {
         let mut parser = TextParser { window, containers, position: 0 };
         let mut structure = parser.parse_part(Self::default(), sink)?;
-        while includes_constants
-            && structure.wanted.is_none()
-            && let Some(value_len) = constant_len(window, structure.len())
-        {
+        while includes_constants && structure.wanted.is_none() {
+            let Some(value_len) = constant_len(window, structure.len()) else { break };
             parser.position = structure.len() + value_len;
             let Some(longer) = parser.parse_part(structure.clone(), sink) else { break };
             structure = longer;
@@ -122,10 +122,12 @@ struct TextParser<'a> {
 }
 
 impl TextParser<'_> {
-    /// Parses the part from the end of a value to the start of the next one, which must be a short scalar. `before` is the
-    /// structure of the parts before.
+    /// Parses the part of a text from the end of a value to the start of the next one, which must be a short scalar.
+    /// `before` is the structure of the parts before. Returns that of all parts, or `None` if they are too long or of
+    /// another form.
     ///
-    /// Returns the structure of all parts, or `None` if they are too long or of another form.
+    /// A part is `,"a":`, or `},"a":` at the end of an object, or `},{"a":` at the end of a row. If the value of `a` is an
+    /// object, the part continues to the value of the first member: `,"a":{"b":`.
     fn parse_part(&mut self, before: Structure, sink: &mut impl Sink) -> Option<Structure> {
         let mut structure = before;
         let mut starts_row = false;
@@ -145,21 +147,21 @@ impl TextParser<'_> {
             structure.opened_count = 1;
         }
         self.parse_name(member_start, &mut structure, sink)?;
-        // If the value is an object, the text continues to the value of its first member.
         while self.next_token()? == b'{' && structure.wanted.is_none() {
             member_start = self.skip_token(b'{')?;
             structure.opened_count += 1;
             self.parse_name(member_start, &mut structure, sink)?;
         }
-        if self.position > MAX_LEN {
+        let has_scalar_behind = scalar_len(self.window, self.position).is_some();
+        if self.position > MAX_LEN || !has_scalar_behind {
             return None;
         }
         structure.len = self.position as u8;
-        scalar_len(self.window, self.position)?;
         Some(structure)
     }
 
-    /// Parses the name and the colon of a member. Returns `None` if there is no name, or if it is long or has escapes.
+    /// Parses the name and the colon of a member, which starts at `member_start`, and makes it the last member of
+    /// `structure`. Returns `None` if there is no name, or if the name is longer than 64 bytes or has escapes.
     fn parse_name(
         &mut self,
         member_start: usize,
@@ -169,11 +171,11 @@ impl TextParser<'_> {
         let name_start = self.skip_token(b'"')?;
         let name_end = string_end(self.window, name_start)?;
         self.position = name_end + 1;
-        let colon = self.skip_token(b':')? - 1;
+        let colon_end = self.skip_token(b':')?;
         structure.member = MemberOffsets {
             start: member_start as u64,
             name: name_start as u64..name_end as u64,
-            colon: colon as u64,
+            colon: colon_end as u64 - 1,
         };
         let name = &self.window[name_start..name_end];
         structure.wanted = if name.len() <= MAX_RAW_NAME { sink.match_member(name, false) } else { None };

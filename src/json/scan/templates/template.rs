@@ -11,8 +11,8 @@ pub(super) const NONE: u8 = u8::MAX;
 pub(super) struct Template {
     /// The text, followed by zeros up to the end of the last vector that is compared.
     pub(super) bytes: [u8; MAX_LEN + 17],
-    /// A set bit for each of the first 16 bytes that belongs to the text.
-    first_vector: u32,
+    /// A set bit for each of the first 16 bytes that belongs to the text: 0b111 for a text of 3 bytes.
+    first_vector_mask: u32,
     pub(super) structure: Structure,
     /// The result of [`Structure::is_silent`].
     pub(super) is_silent: bool,
@@ -26,9 +26,9 @@ impl Template {
         let len = structure.len();
         let mut bytes = [0; MAX_LEN + 17];
         bytes[..len].copy_from_slice(&window[..len]);
-        let first_vector = !(u32::MAX << len.min(16));
+        let first_vector_mask = !(u32::MAX << len.min(16));
         let is_silent = structure.is_silent();
-        Self { bytes, first_vector, structure, is_silent, followers: [NONE; 3] }
+        Self { bytes, first_vector_mask, structure, is_silent, followers: [NONE; 3] }
     }
 
     pub(super) fn text(&self) -> &[u8] {
@@ -36,13 +36,16 @@ impl Template {
     }
 
     /// True if `window` starts with the text.
+    ///
+    /// Compares vectors of 16 bytes from both ends. They overlap: those of a text of 70 bytes start at 0, 16, 32 and 48, and
+    /// at 54, 38, 22 and 6. Only the vector of a text of less than 16 bytes needs a mask.
     #[inline(always)]
     pub(super) fn is_start_of(&self, window: &Window) -> bool {
         let equal_at = |start: usize| equal(window, &self.bytes, start & MAX_LEN);
         let len = self.structure.len();
-        // The last vectors end with the text and overlap the first ones, so only a text of less than 16 bytes needs a mask.
-        let ends = equal_at(0) & equal_at(len.saturating_sub(16));
-        let has_equal_ends = !ends.to_bitmask() & self.first_vector == 0;
+        let first_and_last = equal_at(0) & equal_at(len.saturating_sub(16));
+        let different_bytes = !first_and_last.to_bitmask();
+        let has_equal_ends = different_bytes & self.first_vector_mask == 0;
         if len <= 32 || !has_equal_ends {
             return has_equal_ends;
         }
