@@ -68,35 +68,38 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Builds the routes of the gateway: its own pages, and the API with key names.
+/// Builds the routes of the gateway: its own pages, and the API below `/openai/` with key names.
+/// A request passes the layers of a `ServiceBuilder` from the first to the last, and the response passes them from the
+/// last to the first. The layers for all routes are outside of those for one route.
 fn build_gateway(names: SharedKeyNames, api: GatewayUpstream) -> Router {
-    let openai = ServiceBuilder::new()
-        // Inserts the names. The paths of this gateway have a prefix, so the default scope would match none of them.
-        // (Under `Router::nest("/openai", …)` axum removes the prefix, and the default scope matches.)
-        .layer(ApiKeyNameLayer::new(names).scope(|uri| uri.path().starts_with("/openai/v1/organization/")))
-        // Below the names: the layer above removes the client's `Accept-Encoding` and reads plain bytes. The
-        // decompression requests the codings that it can decode.
+    // `Router::route` leaves the prefix `/openai` in the path. The default scope expects paths without a prefix, as
+    // `Router::nest` would pass them.
+    let naming_layer =
+        ApiKeyNameLayer::new(names).scope(|uri| uri.path().starts_with("/openai/v1/organization/"));
+    let api_with_names = ServiceBuilder::new()
+        // Removes the client's `Accept-Encoding`, and inserts names into uncompressed responses.
+        .layer(naming_layer)
+        // Requests the codings that it can decode, and decodes the API's responses for the naming layer.
         .layer(DecompressionLayer::new())
-        // If the API fails, the response is a 502 of this gateway, because a route must not fail.
+        // axum's routes cannot return an error, so `forward` returns a 502 response if the API fails.
         .service(service_fn(move |request| api.clone().forward(request)));
 
-    // Layers for all routes, from the client inwards.
-    let layers = ServiceBuilder::new()
-        // The outermost layer traces the responses that the client receives.
+    let layers_for_all_routes = ServiceBuilder::new()
+        // Traces the responses that the client receives.
         .layer(TraceLayer::new_for_http())
-        // The compression is above the names, so that it compresses them too, with a coding that the client accepts.
+        // Compresses responses after the names were inserted, with a coding that the client accepts.
         .layer(CompressionLayer::new())
-        // The timeout is above the layer that buffers bodies, so that it includes the buffering.
+        // Limits the time until the response headers. It includes the time in which the naming layer buffers a body.
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT));
 
     Router::new()
         .route("/", get(|| async { "A gateway. The API is under /openai/v1/." }))
         .route("/health", get(|| async { "ok" }))
-        // `route` keeps the path as the client sent it, unlike `nest`.
-        .route("/openai/{*path}", any_service(openai))
-        .layer(layers)
+        .route("/openai/{*path}", any_service(api_with_names))
+        .layer(layers_for_all_routes)
 }
 
+/// The API behind the gateway.
 #[derive(Clone)]
 struct GatewayUpstream {
     client: Client<HttpsConnector<HttpConnector>, Body>,
@@ -104,6 +107,7 @@ struct GatewayUpstream {
 }
 
 impl GatewayUpstream {
+    /// Creates an upstream client for the API at a base URL, with or without a trailing `/v1`.
     fn new(base: &str) -> Self {
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_all_versions().build();
@@ -112,7 +116,8 @@ impl GatewayUpstream {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), base }
     }
 
-    /// Forwards a request to the API. The response is a 400 if the target is invalid, and a 502 if the API fails.
+    /// Forwards a request to the API, without the prefix `/openai` of its path. Returns the API's response, a 400 if the
+    /// target is invalid, or a 502 if the API cannot be reached.
     async fn forward(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let gateway_target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let api_target = gateway_target.strip_prefix("/openai").unwrap_or(gateway_target);
@@ -137,7 +142,7 @@ impl GatewayUpstream {
     }
 }
 
-/// Removes the headers of one connection (RFC 9110 §7.6.1).
+/// Removes the hop-by-hop headers, which apply to one connection only (RFC 9110 §7.6.1), and those that `Connection` lists.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -151,10 +156,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         TRANSFER_ENCODING,
         UPGRADE,
     ];
-    // `Connection` lists other headers that are for this connection only.
     for value in headers.get_all(CONNECTION) {
-        let names = value.to_str().unwrap_or_default().split(',');
-        hop_by_hop.extend(names.filter_map(|name| name.trim().parse::<HeaderName>().ok()));
+        for listed_name in value.to_str().unwrap_or_default().split(',') {
+            if let Ok(name) = listed_name.trim().parse::<HeaderName>() {
+                hop_by_hop.push(name);
+            }
+        }
     }
     for name in hop_by_hop {
         headers.remove(name);

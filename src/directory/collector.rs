@@ -95,7 +95,7 @@ impl Collector {
         self.missing.push(MissingList { list, error });
     }
 
-    /// Returns the listing. `requests` and `retries` are counted by the fetcher.
+    /// Returns the listing of the collected items and missing lists. `requests` and `retries` are counted by the fetcher.
     pub(super) fn finish(mut self, requests: usize, retries: usize) -> Listing {
         // Lists end in any order. Sorting makes two listings with the same errors equal.
         self.missing.sort_by(|left, right| left.list.cmp(&right.list));
@@ -115,8 +115,8 @@ impl Collector {
             // Each id and name was checked, and ids are unique.
             names = names.with_section(id_member, named).unwrap_or_default();
             // For keys, the follower waits for a listing without transient errors instead.
-            let is_partial = self.missing.iter().any(|missing| missing.list.is_required_for(id_member));
             if id_member != KEY_ID {
+                let is_partial = self.missing.iter().any(|missing| missing.list.is_required_for(id_member));
                 names.set_partial(id_member, is_partial);
             }
         }

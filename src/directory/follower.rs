@@ -72,14 +72,14 @@ impl Follower {
         files: &[PathBuf],
     ) -> Result<(SharedKeyNames, Self), DirectoryError> {
         let cached_names = cache.load()?;
-        let is_first_start = cached_names.is_none();
+        let has_cache = cached_names.is_some();
         let mut learned_names = cached_names.unwrap_or_default();
         for id_member in cache.provider.listed_members(&cache.labels) {
             // Ids that are not in the cache may be learned. The publisher waits for the listing of keys.
             learned_names.set_partial(id_member, id_member != KEY_ID);
         }
         let mut first_names = learned_names.clone();
-        first_names.set_partial(KEY_ID, is_first_start);
+        first_names.set_partial(KEY_ID, !has_cache);
         let mut reader = MapReader::default().labels(cache.labels.clone());
         if cache.by_provider {
             reader = reader.provider(cache.provider);

@@ -27,17 +27,18 @@ struct PathScanner {
     is_before_colon: bool,
 }
 
-/// Returns the path of the object with the byte before each of `offsets`, which ascend.
+/// Returns a path for each of the ascending `offsets`: that of the innermost open container before the offset.
 pub(crate) fn paths<'a>(document: impl Iterator<Item = &'a [u8]>, offsets: &[u64]) -> Vec<String> {
     let mut paths = Vec::with_capacity(offsets.len());
     let mut scanner = PathScanner::default();
     let mut bytes = document.flatten();
-    let mut scanned = 0;
+    let mut scanned_len = 0;
     for offset in offsets {
-        for byte in bytes.by_ref().take((offset - scanned) as usize) {
+        let unscanned_len = (offset - scanned_len) as usize;
+        for byte in bytes.by_ref().take(unscanned_len) {
             scanner.scan_byte(*byte);
         }
-        scanned = *offset;
+        scanned_len = *offset;
         paths.push(scanner.path());
     }
     paths
@@ -86,7 +87,8 @@ impl PathScanner {
         }
     }
 
-    /// Returns the path of the innermost container.
+    /// Returns the path of the innermost container, such as `$.data[0]`. A name that is not plain is shown as `[?]`, and
+    /// steps after the first [`MAX_STEPS`] as `…`.
     fn path(&self) -> String {
         let mut path = String::from("$");
         // The last step leads from the innermost container to a value in it.
@@ -96,7 +98,7 @@ impl PathScanner {
             let _ = match step {
                 Step::Index(index) => write!(path, "[{index}]"),
                 Step::Name(name) if is_plain(name) => write!(path, ".{}", name.escape_ascii()),
-                // Another name may be data, which a log must not contain.
+                // A name that is not plain may be data, which a log must not contain.
                 Step::Name(_) => write!(path, "[?]"),
             };
         }
@@ -107,6 +109,7 @@ impl PathScanner {
     }
 }
 
+/// True if a name consists of at most [`MAX_NAME_LEN`] letters, digits and underscores.
 fn is_plain(name: &[u8]) -> bool {
     let is_word_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     (1..=MAX_NAME_LEN).contains(&name.len()) && name.iter().all(is_word_byte)

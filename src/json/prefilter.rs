@@ -16,9 +16,9 @@ const ESCAPE: &[u8] = b"\\u00";
 pub struct Prefilter {
     labels: Labels,
     active: LabelSet,
-    /// The most bytes of a text that can be in the chunks before its last byte.
+    /// The length of the longest searched text without its last byte, or without its first one.
     max_seam_len: usize,
-    /// The last bytes of the chunks so far, at most `max_seam_len`.
+    /// The last bytes of the chunks so far, at most `max_seam_len`. A searched text may begin in them.
     seam: Vec<u8>,
 }
 
@@ -35,26 +35,35 @@ impl Prefilter {
         }
     }
 
-    /// Returns true if this chunk, or its seam with the chunks before, may contain the name of an id member.
+    /// Returns true if the name of an id member may end in this chunk. The name may begin in an earlier chunk. After a
+    /// result of true, the caller scans the body and does not call this method again.
     pub fn finds(&mut self, chunk: &[u8]) -> bool {
         if self.can_contain_id(chunk) {
             return true;
         }
-        let max_seam_len = self.max_seam_len;
-        self.seam.extend_from_slice(&chunk[..chunk.len().min(max_seam_len)]);
+        // A name that begins in an earlier chunk has at most `max_seam_len` bytes in this one.
+        let start_len = chunk.len().min(self.max_seam_len);
+        self.seam.extend_from_slice(&chunk[..start_len]);
         if self.can_contain_id(&self.seam) {
             return true;
         }
-        if chunk.len() >= max_seam_len {
-            self.seam.clear();
-            self.seam.extend_from_slice(&chunk[chunk.len() - max_seam_len..]);
-        } else {
-            let surplus = self.seam.len().saturating_sub(max_seam_len);
-            self.seam.drain(..surplus);
-        }
+        self.keep_last_bytes(chunk);
         false
     }
 
+    /// Reduces the seam to the last `max_seam_len` bytes so far. The seam ends with the start of the chunk.
+    fn keep_last_bytes(&mut self, chunk: &[u8]) {
+        if chunk.len() >= self.max_seam_len {
+            let end = &chunk[chunk.len() - self.max_seam_len..];
+            self.seam.clear();
+            self.seam.extend_from_slice(end);
+        } else {
+            let excess_len = self.seam.len().saturating_sub(self.max_seam_len);
+            self.seam.drain(..excess_len);
+        }
+    }
+
+    /// True if the bytes contain the id member of an active label, or an escape that may be a part of one.
     fn can_contain_id(&self, bytes: &[u8]) -> bool {
         for (index, label) in self.labels.list().iter().enumerate() {
             let is_active = self.active.contains(index as u8);

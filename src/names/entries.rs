@@ -121,8 +121,8 @@ impl Entries {
         })
     }
 
-    /// Adds an entry to a section. Returns an error if the section contains the id, or if all texts exceed 4 GiB. Both
-    /// texts must keep the rules of `KeyNames`, which bound their lengths.
+    /// Adds an entry to a section. Returns an error if the section contains the id, or if all texts would exceed 4 GiB. The
+    /// id and the name must keep the rules of `KeyNames`, which bound their lengths.
     pub(super) fn insert(&mut self, section: usize, id: &str, name: &str) -> Result<(), KeyNamesError> {
         if self.find(section, id.as_bytes()).is_some() {
             return Err(KeyNamesError::new(KeyNamesErrorKind::DuplicateId, ID));
@@ -144,15 +144,20 @@ impl Entries {
         self.append("\"");
         let json_span = Span { start: opening_quote.start, len: content_span.len + 2 };
         let name_span = if needs_escapes { self.append(name) } else { content_span };
+        self.index(section, Entry { id: id_span, json: json_span, name: name_span });
+        Ok(())
+    }
+
+    /// Adds an entry, whose texts were appended, to the list and the look-ups of a section.
+    fn index(&mut self, section: usize, entry: Entry) {
         let Self { text, sections, hasher } = self;
         let SectionIndex { list, by_id, by_name, .. } = &mut sections[section];
-        by_name.push((hasher.hash_one(name) as u32, list.len() as u32));
-        list.push(Entry { id: id_span, json: json_span, name: name_span });
-        let slot = Slot { id_start: id_span.start, id_len: id_span.len, json_len: json_span.len };
+        by_name.push((hasher.hash_one(entry.name.text_in(text)) as u32, list.len() as u32));
+        list.push(entry);
+        let slot = Slot { id_start: entry.id.start, id_len: entry.id.len, json_len: entry.json.len };
         // The table also calls this closure for its other entries when it grows.
         let hash_of = |slot: &Slot| hasher.hash_one(slot.id().bytes_in(text));
         by_id.insert_unique(hash_of(&slot), slot, hash_of);
-        Ok(())
     }
 
     /// Makes the entries ready for look-ups by name, and returns spare capacity to the allocator.

@@ -94,11 +94,13 @@ impl KeyNames {
     /// Returns `None` if the map does not contain the section: the names may exist, and are not known. An empty section
     /// means that there are none.
     pub fn section(&self, id_member: &str) -> Option<Section<'_>> {
-        match self.entries.section(id_member) {
-            None if !self.has_all_sections => None,
-            Some(KEYS) if self.lacks_keys => None,
-            index => Some(Section::new(&self.entries, index)),
-        }
+        let index = self.entries.section(id_member);
+        let is_known = match index {
+            Some(KEYS) => !self.lacks_keys,
+            Some(_) => true,
+            None => self.has_all_sections,
+        };
+        if is_known { Some(Section::new(&self.entries, index)) } else { None }
     }
 
     /// True if the section of this label contains all ids: a name that is absent in it belongs to no id.
@@ -184,14 +186,16 @@ impl KeyNames {
         id_members.all(is_contained)
     }
 
-    /// Merges maps, section by section. The first map that contains an id names it.
+    /// Merges maps, section by section. The first map that contains an id names it. A section is partial if it is in one map.
     pub(crate) fn merged<'a>(maps: impl IntoIterator<Item = &'a KeyNames>) -> Self {
         let mut merged = Self::default();
-        let mut are_all_complete = None;
+        let mut map_count = 0;
+        let mut complete_count = 0;
         merged.lacks_keys = true;
         for map in maps {
+            map_count += 1;
+            complete_count += usize::from(map.has_all_sections);
             merged.lacks_keys &= map.lacks_keys;
-            are_all_complete = Some(are_all_complete.unwrap_or(true) && map.has_all_sections);
             for (index, id_member) in map.section_names().enumerate() {
                 let section = merged.entries.add_section(id_member);
                 if map.entries.is_partial(index) {
@@ -204,7 +208,7 @@ impl KeyNames {
             }
             merged.left_out += map.left_out;
         }
-        merged.has_all_sections = are_all_complete.unwrap_or(false);
+        merged.has_all_sections = map_count > 0 && complete_count == map_count;
         merged.entries.finish();
         merged
     }

@@ -24,13 +24,11 @@ const MIN_KEY_LEN: usize = 20;
 ///
 /// A key does not continue a word: `risk-adjusted` is a name. So is `sk-bratislava`, which has neither form.
 pub(crate) fn looks_like_secret(text: &str) -> bool {
-    let text = text.trim_end();
-    for offset in memchr_iter(b's', text.as_bytes()) {
-        let continues_a_word = text[..offset].ends_with(|c: char| c.is_ascii_alphanumeric());
-        if !continues_a_word
-            && let Some(rest) = text[offset..].strip_prefix(PREFIX)
-            && (is_key_of_known_kind(rest) || starts_with_random_key(rest))
-        {
+    let trimmed = text.trim_end();
+    for offset in memchr_iter(b's', trimmed.as_bytes()) {
+        let continues_a_word = trimmed[..offset].ends_with(|c: char| c.is_ascii_alphanumeric());
+        let Some(rest) = trimmed[offset..].strip_prefix(PREFIX) else { continue };
+        if !continues_a_word && (is_key_of_known_kind(rest) || starts_with_random_key(rest)) {
             return true;
         }
     }
@@ -49,10 +47,9 @@ fn starts_with_random_key(rest: &str) -> bool {
     let bytes = rest.as_bytes();
     let len = bytes.iter().take_while(|byte| is_key_byte(byte)).count();
     let key = &bytes[..len];
-    len >= MIN_KEY_LEN
-        && key.iter().any(u8::is_ascii_digit)
-        && key.iter().any(u8::is_ascii_uppercase)
-        && key.iter().any(u8::is_ascii_lowercase)
+    let has_digit = key.iter().any(u8::is_ascii_digit);
+    let has_both_cases = key.iter().any(u8::is_ascii_uppercase) && key.iter().any(u8::is_ascii_lowercase);
+    len >= MIN_KEY_LEN && has_digit && has_both_cases
 }
 
 /// True if a word of a message looks like a secret. A truncated key in a message may precede other words.

@@ -112,18 +112,22 @@ impl Status {
 }
 
 impl Store {
-    /// Creates a store whose first generation is merged from these sources.
+    /// Creates a store whose first generation is merged from these sources. If it has no names, it is incomplete.
     pub(super) fn new(sources: Sources) -> Arc<Self> {
-        let mut first = sources.merge(1);
-        // An empty first map means that the names have not arrived yet.
-        first.is_complete &= !first.entries.is_empty();
+        const FIRST_GENERATION: u64 = 1;
+        let mut first_snapshot = sources.merge(FIRST_GENERATION);
+        if first_snapshot.entries.is_empty() {
+            // The names have not arrived yet.
+            first_snapshot.is_complete = false;
+        }
+        let status = Status::new(&first_snapshot, &sources);
         let unmatched = Arc::<UnmatchedQueue>::default();
-        unmatched.restart(first.generation);
+        unmatched.restart(FIRST_GENERATION);
         Arc::new(Self {
-            unmatched,
-            status: watch::Sender::new(Status::new(&first, &sources)),
-            current: ArcSwap::from_pointee(first),
+            current: ArcSwap::from_pointee(first_snapshot),
             sources: Mutex::new(sources),
+            status: watch::Sender::new(status),
+            unmatched,
         })
     }
 
@@ -132,8 +136,8 @@ impl Store {
         self.change_with_status(change, |_| false);
     }
 
-    /// Changes the sources and the status in one step. Each closure returns true if it has changed something. If the
-    /// sources have changed, their merged map is the next generation.
+    /// Changes the sources and the status in one step. Each closure returns true if it has changed its argument. Changed
+    /// sources are merged to the next generation. Any change wakes the subscribers to the status.
     pub(super) fn change_with_status(
         &self,
         change_sources: impl FnOnce(&mut Sources) -> bool,
@@ -171,12 +175,16 @@ impl Sources {
         self.replacement = None;
     }
 
-    /// Merges all maps into the snapshot of this generation. The first map that contains an id names it.
+    /// Returns the replacement as the snapshot of this generation. If there is none, merges the maps of all files, of which
+    /// the first that contains an id names it.
     fn merge(&self, generation: u64) -> Snapshot {
-        let names = match (&self.replacement, &self.files[..]) {
-            (Some(replacement), _) => replacement.clone(),
-            (None, [(_, only)]) => only.clone(),
-            (None, files) => Arc::new(KeyNames::merged(files.iter().map(|(_, names)| &**names))),
+        let names = if let Some(replacement) = &self.replacement {
+            replacement.clone()
+        } else if let [(_, only_map)] = &self.files[..] {
+            only_map.clone()
+        } else {
+            let maps = self.files.iter().map(|(_, map)| &**map);
+            Arc::new(KeyNames::merged(maps))
         };
         let is_complete = names.is_section_complete(KEY_ID) && !self.is_listing_awaited;
         Snapshot { generation, names, is_complete }

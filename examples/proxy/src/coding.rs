@@ -56,7 +56,7 @@ pin_project! {
     }
 }
 
-/// Returns a service that compresses responses for clients that accept gzip or brotli.
+/// Returns a service that compresses whole responses for clients that accept gzip or brotli, but not [`PassThrough`] ones.
 pub fn with_compression<A, B: Body>(
     inner: impl HttpService<A, B, Infallible>,
 ) -> impl HttpService<A, CompressedBody<B>, Infallible> {
@@ -224,7 +224,9 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    /// Returns a frame without its last byte, and then that byte.
+    /// Returns the next frame without its last byte, which is the frame of the next call.
+    ///
+    /// A decoder that has finished reports an error for the frame with that byte, if the byte is not a part of its stream.
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -233,14 +235,14 @@ impl<B: Body<Data = Bytes>> Body for TailBody<B> {
         if let Some(last_byte) = this.last_byte.take() {
             return Poll::Ready(Some(Ok(Frame::data(last_byte))));
         }
-        let mut result = ready!(this.inner.poll_frame(cx));
-        if let Some(Ok(frame)) = &mut result
-            && let Some(data) = frame.data_mut()
+        let next = ready!(this.inner.poll_frame(cx));
+        let Some(Ok(mut frame)) = next else { return Poll::Ready(next) };
+        if let Some(data) = frame.data_mut()
             && data.len() > 1
         {
             *this.last_byte = Some(data.split_off(data.len() - 1));
         }
-        Poll::Ready(result)
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {

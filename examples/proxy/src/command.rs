@@ -9,6 +9,7 @@ use super::output::LogWriter;
 use super::stack::log;
 use super::{serve, sync_command};
 
+/// Runs the subcommand of the command line, or `serve` without one. Returns the exit code of the process.
 pub fn main() -> ExitCode {
     // clap ends the process itself: with 2 on bad use, with 0 on --help.
     let command_line = CommandLine::parse();

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -43,7 +43,7 @@ use tower_http::compression::CompressionLayer;
 use super::server::limits::Limits;
 use super::server::{self, ShutdownSignal};
 use params::QueryParams;
-use response::{DAY, DemoResponse, error_response, now};
+use response::{DAY, DemoResponse, DemoResult, error_response, now};
 
 pub struct Demo {
     /// The address of the demo API.
@@ -84,14 +84,14 @@ impl Demo {
         Ok(Self { base, _stop: stop_sender })
     }
 
-    /// Sends a request to the demo API and one for each provider to the proxy at `bound`. Returns the responses, and
-    /// commands to try.
+    /// Sends a request to the demo API, and one for each provider to the proxy at `bound`. Returns a text with the
+    /// responses and with commands to try, or the error of the first request that fails.
     pub async fn show(&self, bound: SocketAddr) -> Result<String, BoxError> {
-        // An unspecified address is for listening only.
         let ip = match bound.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
+            // An unspecified address is for listening only.
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            specific => specific,
         };
         let proxy = format!("http://{}", SocketAddr::new(ip, bound.port()));
         let last_week = (now() / DAY - 7) * DAY;
@@ -163,34 +163,28 @@ fn respond(request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, "application/json"),
-        (HeaderName::from_static("openai-version"), "2020-10-01"),
-        (HeaderName::from_static("openai-organization"), "org-demo"),
-        (HeaderName::from_static("x-request-id"), "req_demo"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("openai-version", HeaderValue::from_static("2020-10-01"));
+    headers.insert("openai-organization", HeaderValue::from_static("org-demo"));
+    headers.insert("x-request-id", HeaderValue::from_static("req_demo"));
     response
 }
 
 /// Returns the status and JSON of an endpoint. The key `sk-bad` is refused; any other key is accepted, even none.
 fn route(request: &Request<Incoming>) -> DemoResponse {
     let path = request.uri().path();
-    let has_header = |name: HeaderName, expected: &str| {
-        request.headers().get(name).is_some_and(|value| value.as_bytes() == expected.as_bytes())
-    };
     let params = QueryParams::parse(request.uri().query());
-    if let Some(below) = path.strip_prefix("/v1/organizations/") {
-        if has_header(HeaderName::from_static("x-api-key"), "sk-bad")
-            || has_header(AUTHORIZATION, "Bearer sk-bad")
-        {
+    let has_refused_token =
+        request.headers().get(AUTHORIZATION).is_some_and(|value| value == "Bearer sk-bad");
+    if let Some(anthropic_path) = path.strip_prefix("/v1/organizations/") {
+        let has_refused_key = request.headers().get("x-api-key").is_some_and(|value| value == "sk-bad");
+        if has_refused_key || has_refused_token {
             let message = "invalid x-api-key";
             return anthropic::error_response(StatusCode::UNAUTHORIZED, "authentication_error", message);
         }
-        return anthropic::respond(request.method(), below, &params);
+        return anthropic::respond(request.method(), anthropic_path, &params);
     }
-    if has_header(AUTHORIZATION, "Bearer sk-bad") {
+    if has_refused_token {
         let message = "Incorrect API key provided.";
         return error_response(StatusCode::UNAUTHORIZED, message, None, "invalid_api_key");
     }
@@ -199,8 +193,8 @@ fn route(request: &Request<Incoming>) -> DemoResponse {
     }
 }
 
-/// Returns the response of an endpoint of OpenAI's API, or the response to an invalid request as an error.
-fn route_openai(method: &Method, path: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+/// Returns the response of an endpoint of OpenAI's API. An error is the response to an invalid request.
+fn route_openai(method: &Method, path: &str, params: &QueryParams) -> DemoResult {
     let Some(endpoint) = path.strip_prefix("/v1/organization/") else { return Err(unknown_path(path)) };
     if !matches!(*method, Method::GET | Method::HEAD) {
         let message = "The demo supports only GET and HEAD.";
@@ -216,6 +210,7 @@ fn route_openai(method: &Method, path: &str, params: &QueryParams) -> Result<Dem
     }
 }
 
+/// Returns OpenAI's response to a request for a path without an endpoint.
 fn unknown_path(path: &str) -> DemoResponse {
     let message = format!("Invalid URL (GET {path})");
     error_response(StatusCode::NOT_FOUND, &message, None, "unknown_url")

@@ -52,12 +52,8 @@ pub struct ServeFlags {
     pub openai_base_url: String,
 
     /// Base URL of Anthropic's API, for /v1/organizations/*
-    #[arg(
-        long,
-        env = "ANTHROPIC_BASE_URL",
-        hide_env_values = true,
-        default_value = "https://api.anthropic.com"
-    )]
+    #[arg(long, env = "ANTHROPIC_BASE_URL", hide_env_values = true)]
+    #[arg(default_value = "https://api.anthropic.com")]
     pub anthropic_base_url: String,
 
     #[command(flatten)]
@@ -142,6 +138,7 @@ impl ServeFlags {
         })
     }
 
+    /// Parses a provider's base URL. With `--demo`, returns the public address, which the demo's address replaces.
     fn base_url(&self, provider: Provider) -> Result<BaseUrl, String> {
         let name = provider.as_str();
         let (flag_value, public) = match provider {

@@ -11,6 +11,7 @@ use super::by_provider::ByProvider;
 use super::demo::Demo;
 use super::flags::ServeFlags;
 use super::output::print_line;
+use super::settings::ProxySettings;
 use super::start_error::StartError;
 use super::{server, stack, sync};
 
@@ -29,12 +30,13 @@ pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
     result
 }
 
-/// Starts what the flags name, in the order of possible failures, and serves until a signal.
+/// Starts the proxy and serves until a signal. Returns the number of requests that were cut, or why the start failed.
 async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     // Flags are checked before anything is opened.
     let mut settings = flags.settings().map_err(StartError::BadUse)?;
-    let fitted = flags.limits.fit_open_files();
-    fitted.map_err(|e| StartError::CannotStart(format!("cannot raise the limit of open files: {e}")))?;
+    if let Err(e) = flags.limits.fit_open_files() {
+        return Err(StartError::CannotStart(format!("cannot raise the limit of open files: {e}")));
+    }
     let stop = server::ShutdownSignal::from_system().map_err(StartError::cannot_start)?;
 
     let mut demo = None;
@@ -44,14 +46,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         settings.base = ByProvider::both(api.base.clone());
         demo = Some(api);
     }
-    let names = match (&demo, &flags.sync) {
-        (Some(_), _) => ByProvider::try_new(|_| Ok(SharedKeyNames::default()))?,
-        (None, Some(synced)) => sync::start(&flags.names, synced, &settings)?,
-        (None, None) => ByProvider::try_new(|provider| {
-            let reader = MapReader::default().labels(settings.labels.clone()).provider(provider);
-            reader.watch_all(&flags.names).map_err(StartError::cannot_start)
-        })?,
-    };
+    let names = load_names(&flags, &settings)?;
     for (provider, names) in names.iter() {
         tokio::spawn(log_reloads(provider, names.clone()));
     }
@@ -77,6 +72,23 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         }
     }
     server.await.map_err(StartError::cannot_start)
+}
+
+/// Returns the names of each provider: of its lists with `--sync`, otherwise of the files. With `--demo` there are none yet.
+fn load_names(
+    flags: &ServeFlags,
+    settings: &ProxySettings,
+) -> Result<ByProvider<SharedKeyNames>, StartError> {
+    if flags.demo {
+        return ByProvider::try_new(|_| Ok(SharedKeyNames::default()));
+    }
+    if let Some(cache) = &flags.sync {
+        return sync::start(&flags.names, cache, settings);
+    }
+    ByProvider::try_new(|provider| {
+        let reader = MapReader::default().labels(settings.labels.clone()).provider(provider);
+        reader.watch_all(&flags.names).map_err(StartError::cannot_start)
+    })
 }
 
 /// Rejects a base URL that is the proxy's own address, because each request would start an endless loop of requests.
@@ -109,12 +121,10 @@ fn warn_about_exposure(base: &ByProvider<BaseUrl>, bound: SocketAddr) {
              reaches it can send requests to the upstream, and sees the names of the keys."
         );
     }
-    for (_, base) in base.iter() {
-        if leaks_secrets(base) {
-            tracing::warn!(
-                "{} is not encrypted: keys are sent in plain text to another machine.",
-                base.origin()
-            );
+    for (_, url) in base.iter() {
+        if leaks_secrets(url) {
+            let origin = url.origin();
+            tracing::warn!("{origin} is not encrypted: keys are sent in plain text to another machine.");
         }
     }
 }
@@ -143,41 +153,48 @@ pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
         // A connection to 0.0.0.0 goes to loopback.
         return bound_ip.is_unspecified() || bound_ip.is_loopback();
     }
+    if !bound_ip.is_unspecified() {
+        return bound_ip == target_ip;
+    }
     // Only an address of this machine can be bound.
-    let is_this_machine = || target_ip.is_loopback() || UdpSocket::bind((target_ip, 0)).is_ok();
-    bound_ip == target_ip || (bound_ip.is_unspecified() && is_this_machine())
+    target_ip.is_loopback() || UdpSocket::bind((target_ip, 0)).is_ok()
 }
 
-/// Logs each change of a provider's names or of their status.
+/// Logs the first status of a provider's names and each change of it, without end.
 async fn log_reloads(provider: Provider, names: SharedKeyNames) {
-    let provider = provider.as_str();
     let mut logged: Option<Status> = None;
     loop {
-        let current = names.wait_for(|current| logged.as_ref().is_none_or(|old| is_news(old, current))).await;
-        let old = logged.as_ref();
-        if old.is_none_or(|old| old.generation != current.generation) {
-            log_generation(provider, &current);
-        }
-        let old_error = old.and_then(|old| old.last_error.as_ref());
-        match &current.last_error {
-            Some(e) if old_error != Some(e) => {
-                tracing::warn!("{provider}: the last good names stay in use: {e}")
-            }
-            None if old_error.is_some() => tracing::info!("{provider}: the files with names are valid again"),
-            _ => {}
-        }
-        let old_warning = old.and_then(|old| old.warning.as_ref());
-        match &current.warning {
-            Some(warning) if old_warning != Some(warning) => tracing::warn!("{provider}: {warning}"),
-            _ => {}
-        }
+        let is_unlogged = |status: &Status| logged.as_ref().is_none_or(|old| is_news(old, status));
+        let current = names.wait_for(is_unlogged).await;
+        log_changes(provider.as_str(), logged.as_ref(), &current);
         logged = Some(current);
     }
 }
 
+/// True if the generation, the error or the warning has changed.
 fn is_news(old: &Status, current: &Status) -> bool {
-    (old.generation, &old.last_error, &old.warning)
-        != (current.generation, &current.last_error, &current.warning)
+    let is_same_result = old.last_error == current.last_error && old.warning == current.warning;
+    old.generation != current.generation || !is_same_result
+}
+
+/// Logs the generation, the error and the warning of a status, each if it differs from the status that was logged before.
+fn log_changes(provider: &str, old: Option<&Status>, current: &Status) {
+    if old.is_none_or(|old| old.generation != current.generation) {
+        log_generation(provider, current);
+    }
+    let old_error = old.and_then(|old| old.last_error.as_ref());
+    if old_error != current.last_error.as_ref() {
+        match &current.last_error {
+            Some(error) => tracing::warn!("{provider}: the last good names stay in use: {error}"),
+            None => tracing::info!("{provider}: the files with names are valid again"),
+        }
+    }
+    let old_warning = old.and_then(|old| old.warning.as_ref());
+    if let Some(warning) = &current.warning
+        && old_warning != Some(warning)
+    {
+        tracing::warn!("{provider}: {warning}");
+    }
 }
 
 /// Logs the number of names and their source, and a warning about each kind of missing names.

@@ -66,32 +66,42 @@ where
         self.shut_down(&mut shutdown).await
     }
 
-    /// Serves each accepted connection in a task. After a shutdown signal, serves those that have already connected.
+    /// Serves each accepted connection in a task, until a shutdown signal.
+    /// Then stops listening, so that the system refuses later clients. Serves those that have connected, if there is room.
     async fn accept_until_shutdown(&mut self, listener: TcpListener, shutdown: &mut ShutdownSignal) {
+        let mut unserved = Vec::new();
+        unserved.extend(self.accept_connections(&listener, shutdown).await);
+        unserved.extend(listener::close(listener));
+        for stream in unserved {
+            if let Ok(permit) = self.admission.permits.clone().try_acquire_owned() {
+                self.spawn(stream, permit);
+            }
+        }
+    }
+
+    /// Serves each accepted connection in a task, until a shutdown signal. Returns the connection that then waits for room.
+    async fn accept_connections(
+        &mut self,
+        listener: &TcpListener,
+        shutdown: &mut ShutdownSignal,
+    ) -> Option<TcpStream> {
         let mut back_off = AcceptBackOff::default();
-        let not_admitted = loop {
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = shutdown.received(1) => break None,
+                () = shutdown.received(1) => return None,
             };
             let stream = match accepted {
                 Ok((stream, _)) => stream,
-                Err(e) => {
-                    back_off.wait(&e).await;
+                Err(error) => {
+                    back_off.wait(&error).await;
                     continue;
                 }
             };
             back_off = AcceptBackOff::default();
             tokio::select! {
                 Some(permit) = self.admit() => self.spawn(stream, permit),
-                () = shutdown.received(1) => break Some(stream),
-            }
-        };
-        // The system refuses later clients. Connected clients are served if there is room.
-        let queued = listener::close(listener);
-        for stream in not_admitted.into_iter().chain(queued) {
-            if let Ok(permit) = self.admission.permits.clone().try_acquire_owned() {
-                self.spawn(stream, permit);
+                () = shutdown.received(1) => return Some(stream),
             }
         }
     }
@@ -110,6 +120,7 @@ where
         self.admission.admit().await
     }
 
+    /// Serves an admitted connection in a task.
     fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         // A small response must not wait for the client's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
@@ -154,8 +165,8 @@ where
         }
     }
 
-    /// Lets the calls in flight finish, until the grace period is over or a second signal arrives.
-    /// Returns the number of calls that did not finish.
+    /// Waits until all connections have ended, the grace period is over or a second signal arrives.
+    /// Returns the number of calls that did not finish, or whose connections were closed during the wait.
     pub async fn shut_down(&self, shutdown: &mut ShutdownSignal) -> usize {
         let admission = &self.admission;
         let call_count = || admission.in_flight.load(Ordering::Relaxed);
@@ -163,7 +174,7 @@ where
         if open_count > 0 {
             tracing::info!("stopping; {} calls are in flight on {open_count} connections", call_count());
         }
-        let cut_before = admission.cut.load(Ordering::Relaxed);
+        let cut_count_before = admission.cut.load(Ordering::Relaxed);
         admission.shutdown.send_replace(true);
         // All permits are available when the last connection has ended.
         let all_permits = admission.limits.max_connections.try_into().unwrap_or(u32::MAX);
@@ -172,7 +183,7 @@ where
             () = sleep(admission.limits.grace) => (call_count(), "the time to finish is over (--grace)"),
             () = shutdown.received(2) => (call_count(), "a second signal was received"),
         };
-        let cut_count = unfinished_count + admission.cut.load(Ordering::Relaxed) - cut_before;
+        let cut_count = unfinished_count + admission.cut.load(Ordering::Relaxed) - cut_count_before;
         if cut_count > 0 {
             tracing::warn!("stopped with {cut_count} calls in flight: {reason}");
         }

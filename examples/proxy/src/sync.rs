@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tower_api_key_name::directory::{
-    AdminKey, BaseUrl, Directory, DirectoryError, DirectoryErrorKind, FollowerEvent, MissingList,
+    AdminKey, BaseUrl, Directory, DirectoryError, DirectoryErrorKind, FollowerEvent, MissingList, Synced,
 };
 use tower_api_key_name::names::{MapReader, Provider};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -23,8 +23,9 @@ use super::upstream;
 /// An admin key, or the reason why a provider's lists are not read.
 pub type KeyOrReason = Result<AdminKey, String>;
 
-/// Returns the names of `files` and of each provider's lists, and keeps them current until the process ends. A provider
-/// without an admin key keeps the names of the files and of earlier runs.
+/// Returns the names of `files` and of each provider's lists, and keeps them current until the process ends.
+/// A provider without an admin key has the names of the files and of earlier runs. Fails if no provider has a key, if a
+/// key is invalid, or if a file is unusable.
 pub fn start(
     files: &[PathBuf],
     cache: &Path,
@@ -32,8 +33,10 @@ pub fn start(
 ) -> Result<ByProvider<SharedKeyNames>, StartError> {
     let keys = ByProvider::try_new(|provider| admin_key(provider, settings.base.get(provider)))
         .map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
-    if let (Err(openai), Err(anthropic)) = (&keys.openai, &keys.anthropic) {
-        return Err(StartError::BadUse(format!("--sync: {openai}; {anthropic}")));
+    if let Err(openai_reason) = &keys.openai
+        && let Err(anthropic_reason) = &keys.anthropic
+    {
+        return Err(StartError::BadUse(format!("--sync: {openai_reason}; {anthropic_reason}")));
     }
     ByProvider::try_new(|provider| match keys.get(provider) {
         Ok(key) => follow(provider, key.clone(), files, cache, settings),
@@ -45,22 +48,24 @@ pub fn start(
     })
 }
 
-/// Returns the admin key of a provider from the environment. Fails if a variable is set, but contains no key.
+/// Returns a provider's admin key from the environment, or the reason why the key is absent or must not be sent to `base`.
+/// Fails if a variable is set, but contains no key.
 pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, DirectoryError> {
-    let (variable, other) = match provider {
+    let (variable, other_api) = match provider {
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", BaseUrl::openai()),
         _ => ("OPENAI_ADMIN_KEY", BaseUrl::anthropic()),
     };
     let is_set = env::var_os(variable).is_some() || env::var_os(format!("{variable}_FILE")).is_some();
-    match AdminKey::from_env(variable) {
-        Err(e) if !is_set => Ok(Err(e.to_string())),
-        Err(e) => Err(e),
-        Ok(_) if base.host().eq_ignore_ascii_case(other.host()) => Ok(Err(format!(
-            "{variable} is not used, because {} is the address of another API",
-            base.origin()
-        ))),
-        Ok(key) => Ok(Ok(key)),
+    let key = match AdminKey::from_env(variable) {
+        Ok(key) => key,
+        Err(invalid_key) if is_set => return Err(invalid_key),
+        Err(not_set) => return Ok(Err(not_set.to_string())),
+    };
+    if base.host().eq_ignore_ascii_case(other_api.host()) {
+        let address = base.origin();
+        return Ok(Err(format!("{variable} is not used, because {address} is the address of another API")));
     }
+    Ok(Ok(key))
 }
 
 /// Returns the directory of a provider's lists, with connections of its own.
@@ -88,7 +93,7 @@ fn follow(
             DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
             _ => StartError::cannot_start(e),
         })?;
-    let mut log = EventLog::new(provider);
+    let mut log = EventLog { provider: provider.as_str(), ..EventLog::default() };
     tokio::spawn(follower.run(move |event| log.log(event)));
     Ok(names)
 }
@@ -126,61 +131,64 @@ pub async fn fill_demo(
     Ok(())
 }
 
-/// The problems of a provider's lists that were logged last, so that a problem is logged once.
+/// A log of one provider's listings. A problem that stays the same is logged once.
+#[derive(Default)]
 struct EventLog {
     provider: &'static str,
-    missing: Vec<String>,
+    /// The lines about the missing lists of the last listing.
+    missing_lines: Vec<String>,
+    /// The last error of the cache file, until the file is written.
     cache_error: Option<String>,
 }
 
 impl EventLog {
-    fn new(provider: Provider) -> Self {
-        Self { provider: provider.as_str(), missing: Vec::new(), cache_error: None }
-    }
-
-    /// Logs a listing that brought names, and problems that were not logged before.
+    /// Logs an event, unless it reports neither a change nor a problem, or only a problem that was logged before.
     fn log(&mut self, event: FollowerEvent) {
-        let provider = self.provider;
         match event {
-            FollowerEvent::Listed(synced) => {
-                if synced.written || synced.changes.new + synced.changes.renamed > 0 {
-                    tracing::info!("{provider}: names from the API: {synced}");
-                }
-                if synced.written {
-                    self.cache_error = None;
-                }
-                self.log_missing(missing_lines(&synced.listing.missing));
-            }
-            FollowerEvent::CacheFailed(error) => {
-                let error = error.to_string();
-                if self.cache_error.as_ref() != Some(&error) {
-                    tracing::warn!(
-                        "{provider}: names from the API: {error}; the names are in use, but not saved"
-                    );
-                    self.cache_error = Some(error);
-                }
-            }
-            other => tracing::warn!("{provider}: names from the API: {other:?}"),
+            FollowerEvent::Listed(synced) => self.log_listing(&synced),
+            FollowerEvent::CacheFailed(error) => self.log_cache_error(error.to_string()),
+            unknown_event => tracing::warn!("{}: names from the API: {unknown_event:?}", self.provider),
         }
     }
 
-    /// Logs the missing lists if they have changed since the last listing.
-    fn log_missing(&mut self, missing: Vec<String>) {
+    /// Logs a listing that changed a name or the cache file, and its missing lists if they differ from those before.
+    fn log_listing(&mut self, synced: &Synced) {
+        let any_name_changed = synced.changes.new > 0 || synced.changes.renamed > 0;
+        if synced.written || any_name_changed {
+            tracing::info!("{}: names from the API: {synced}", self.provider);
+        }
+        if synced.written {
+            self.cache_error = None;
+        }
+        let lines = missing_lines(&synced.listing.missing);
+        if lines != self.missing_lines {
+            self.log_missing(&lines);
+            self.missing_lines = lines;
+        }
+    }
+
+    /// Logs an error of the cache file, unless the error before was the same.
+    fn log_cache_error(&mut self, error: String) {
+        if self.cache_error.as_ref() != Some(&error) {
+            let provider = self.provider;
+            tracing::warn!("{provider}: names from the API: {error}; the names are in use, but not saved");
+            self.cache_error = Some(error);
+        }
+    }
+
+    /// Logs the lines about missing lists, or one line if no list is missing any more.
+    fn log_missing(&self, lines: &[String]) {
         let provider = self.provider;
-        if missing == self.missing {
-            return;
-        }
-        for line in &missing {
-            tracing::warn!("{provider}: names from the API: {line}; the known names stay");
-        }
-        if missing.is_empty() {
+        if lines.is_empty() {
             tracing::info!("{provider}: names from the API: all lists can be read again");
         }
-        self.missing = missing;
+        for line in lines {
+            tracing::warn!("{provider}: names from the API: {line}; the known names stay");
+        }
     }
 }
 
-/// Returns a line for each missing list, or for ten and the number of the others.
+/// Returns a line for each of the first ten missing lists, and one with the number of the others.
 pub fn missing_lines(missing: &[MissingList]) -> Vec<String> {
     const MAX_LINES: usize = 10;
     let mut lines: Vec<_> = missing.iter().take(MAX_LINES).map(MissingList::to_string).collect();

@@ -83,7 +83,8 @@ fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Bo
         if flags.api.is_some_and(|api| api != provider) {
             continue;
         }
-        let base = match flags.base_url.clone().or_else(|| std::env::var(url_variable).ok()) {
+        let configured_url = flags.base_url.clone().or_else(|| std::env::var(url_variable).ok());
+        let base = match configured_url {
             Some(url) => url.parse()?,
             None => public_url,
         };
@@ -122,7 +123,8 @@ async fn repeat_sync(directories: &[(Provider, Directory)], flags: &SyncFlags) -
     }
 }
 
-/// Writes the names of each API to the file, and returns the exit code. An API that fails does not stop the others.
+/// Writes the names of each API to the file. An API that fails does not stop the others.
+/// Returns the exit code that all APIs have in common, and [`INCOMPLETE`] if their codes differ.
 async fn sync_all(directories: &[(Provider, Directory)], flags: &SyncFlags) -> u8 {
     let mut codes = Vec::new();
     for (provider, directory) in directories {
@@ -131,7 +133,8 @@ async fn sync_all(directories: &[(Provider, Directory)], flags: &SyncFlags) -> u
         }
         codes.push(sync_once(directory, flags).await);
     }
-    if codes.iter().all(|code| *code == codes[0]) { codes[0] } else { INCOMPLETE }
+    let are_codes_equal = codes.iter().all(|code| *code == codes[0]);
+    if are_codes_equal { codes[0] } else { INCOMPLETE }
 }
 
 /// Writes the file after one listing, with a progress bar, and returns the exit code.
@@ -164,16 +167,19 @@ fn show_progress(bar: &ProgressBar, progress: ListingProgress) {
     }
 }
 
-/// Prints the result of a listing and its missing lists, and returns the exit code.
+/// Prints the result of a listing and its missing lists. Returns the exit code: [`COMPLETE`] if no list is missing,
+/// [`FAILED`] if no key was found, and otherwise [`INCOMPLETE`].
 fn print_result(synced: &Synced) -> u8 {
     println!("{synced}{}", if synced.written { "" } else { " (the file is unchanged)" });
     for line in sync::missing_lines(&synced.listing.missing) {
         eprintln!("missing: {line}");
     }
-    match (synced.listing.missing.len(), synced.listing.keys()) {
-        (0, _) => COMPLETE,
-        (_, 0) => FAILED,
-        _ => INCOMPLETE,
+    if synced.listing.missing.is_empty() {
+        COMPLETE
+    } else if synced.listing.keys() == 0 {
+        FAILED
+    } else {
+        INCOMPLETE
     }
 }
 

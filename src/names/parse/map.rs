@@ -18,20 +18,24 @@ pub(super) struct MapText<'a> {
 type RawMember<'a> = (&'a RawValue, &'a RawValue);
 
 impl<'a> MapText<'a> {
-    /// Builds the map of these members. Returns the first error, with its position in the text.
+    /// Builds the map of these members, whose form the first member shows. Returns the first error, with its position in
+    /// the text.
     pub(super) fn parse(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
         let mut names = KeyNames { has_all_sections: members.is_empty(), ..KeyNames::default() };
         let Some((first_name, first_value)) = members.first() else { return Ok(names) };
-        if is_object(first_value) && string(first_name).as_deref() != Some("error") {
-            let is_by_provider = provider(first_name).is_some();
-            names = if is_by_provider { self.providers(members)? } else { self.sections(members)? };
-        } else {
+        // An error response is `{"error": {…}}`. As an entry it causes an error with a remedy.
+        let is_error_response = string(first_name).as_deref() == Some("error");
+        if is_error_response || !is_object(first_value) {
             self.add_entries(&mut names, KEYS, members)?;
+        } else if provider(first_name).is_some() {
+            names = self.providers(members)?;
+        } else {
+            names = self.sections(members)?;
         }
         Ok(names)
     }
 
-    /// Returns the names of the provider, or of all providers. The sections of the others are checked.
+    /// Returns the names of the wanted provider, or of all providers. The sections of an unwanted provider are only checked.
     fn providers(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
         let mut seen = Vec::new();
         let mut maps = Vec::new();
@@ -52,15 +56,15 @@ impl<'a> MapText<'a> {
         Ok(KeyNames::merged(&maps))
     }
 
-    /// Returns the names in the section of each label.
+    /// Returns the names in the section of each label. Returns an error for a section of no label, and for a repeated section.
     fn sections(&self, members: &[RawMember<'a>]) -> Result<KeyNames, KeyNamesError> {
         let mut names = KeyNames { lacks_keys: true, ..KeyNames::default() };
         let mut seen = Vec::new();
         for (name, value) in members {
             let entries = self.members(value)?;
             let id_member = string(name).unwrap_or_default();
-            let mut on = self.labels.iter().map(|(id_member, _)| id_member);
-            if !KNOWN_ID_MEMBERS.contains(&&*id_member) && !on.any(|on| on == id_member) {
+            let has_label = self.labels.iter().any(|(label_id, _)| label_id == id_member);
+            if !has_label && !KNOWN_ID_MEMBERS.contains(&&*id_member) {
                 return Err(self.error_at(Kind::UnknownSection, "label", name));
             }
             if seen.contains(&id_member) {
@@ -73,7 +77,7 @@ impl<'a> MapText<'a> {
         Ok(names)
     }
 
-    /// Adds the entries of one section.
+    /// Adds the entries of one section. An error has the position of the id or of the name, whichever is wrong.
     fn add_entries(
         &self,
         names: &mut KeyNames,
@@ -94,8 +98,10 @@ impl<'a> MapText<'a> {
         if !is_object(value) {
             return Err(self.error_at(Kind::MixedSections, "", value));
         }
-        let object = serde_json::from_str(value.get());
-        object.map(|RawObject(members)| members).map_err(|_| self.error_at(Kind::Syntax, "", value))
+        let Ok(RawObject(members)) = serde_json::from_str(value.get()) else {
+            return Err(self.error_at(Kind::Syntax, "", value));
+        };
+        Ok(members)
     }
 
     fn error_at(&self, kind: Kind, subject: &'static str, part: &RawValue) -> KeyNamesError {
@@ -109,7 +115,7 @@ impl<'a> MapText<'a> {
     }
 }
 
-/// Adds an entry to a section. The subject of an error is [`ID`] if the id is wrong.
+/// Adds an entry to a section. The subject of an error is [`ID`] if its position is that of the id.
 fn add_entry(
     names: &mut KeyNames,
     section: usize,

@@ -105,19 +105,27 @@ impl MapFile {
         Some(joined)
     }
 
-    /// Reads the file again and returns true if it has a new valid content. An invalid file keeps its last valid map.
+    /// Reads the file again. Returns true if it has a new valid content. An invalid file keeps its last valid map, and its
+    /// error is stored. The first of several errors is logged, and the next success.
     pub(super) fn reload(&mut self) -> bool {
-        let result = self.try_reload();
-        let is_changed = matches!(result, Ok(true));
-        let error = result.err();
-        #[cfg(feature = "tracing")]
-        match (&self.error, &error) {
-            (None, Some(error)) => tracing::warn!("{error}; the last valid map stays in use"),
-            (Some(_), None) => tracing::info!("{}: valid again", crate::names::display_path(&self.path)),
-            _ => {}
+        match self.try_reload() {
+            Ok(is_changed) => {
+                #[cfg(feature = "tracing")]
+                if self.error.is_some() {
+                    tracing::info!("{}: valid again", crate::names::display_path(&self.path));
+                }
+                self.error = None;
+                is_changed
+            }
+            Err(error) => {
+                #[cfg(feature = "tracing")]
+                if self.error.is_none() {
+                    tracing::warn!("{error}; the last valid map stays in use");
+                }
+                self.error = Some(error);
+                false
+            }
         }
-        self.error = error;
-        is_changed
     }
 
     /// Reads the file again. Returns true if the content has changed, and an error if the file is missing or invalid.

@@ -65,7 +65,7 @@ impl Reloader {
     /// latest [`MAX_DELAY`] after the first event. It is never due before `not_before`.
     pub(super) fn wait_for_change(&mut self, timeout: Duration, not_before: Instant) -> bool {
         let mut due = not_before.max(Instant::now() + timeout);
-        let mut first_event = None;
+        let mut latest_due = None;
         loop {
             let wait = due.saturating_duration_since(Instant::now());
             match self.signals.recv_timeout(wait) {
@@ -75,8 +75,8 @@ impl Reloader {
                 Ok(Signal::Changed) => {}
             }
             let now = Instant::now();
-            let latest = *first_event.get_or_insert(now) + MAX_DELAY;
-            due = latest.min(now + QUIET_PERIOD).max(not_before);
+            let latest_after_first_event = *latest_due.get_or_insert(now + MAX_DELAY);
+            due = latest_after_first_event.min(now + QUIET_PERIOD).max(not_before);
             if due <= now {
                 return true;
             }

@@ -34,11 +34,7 @@ pub(super) fn respond(method: &Method, path: &str, params: &QueryParams) -> Demo
 fn report_messages(params: &QueryParams) -> Result<Value, &'static str> {
     const GROUPS: [&str; 3] = ["api_key_id", "workspace_id", "model"];
     let (start, end) = parse_range(params)?;
-    let limit = match params.first("limit").map(str::parse::<usize>) {
-        None => 7,
-        Some(Ok(limit @ 1..=31)) => limit,
-        Some(_) => return Err("limit: from 1 to 31"),
-    };
+    let limit = params.page_size(7, 31).ok_or("limit: from 1 to 31")?;
     let groups = params.list("group_by");
     if groups.iter().any(|group| !GROUPS.contains(group)) {
         return Err("group_by: Input should be 'api_key_id', 'workspace_id' or 'model'");
@@ -52,9 +48,9 @@ fn report_messages(params: &QueryParams) -> Result<Value, &'static str> {
     while buckets.len() < limit && time < end {
         let results = rows(time, &groups, &key_ids);
         let next_day = time + DAY;
-        buckets.push(json!({
-            "starting_at": timestamp(time), "ending_at": timestamp(next_day), "results": results
-        }));
+        let starting_at = timestamp(time);
+        let ending_at = timestamp(next_day);
+        buckets.push(json!({"starting_at": starting_at, "ending_at": ending_at, "results": results}));
         time = next_day;
     }
     let next_page = if time < end { Some(format_cursor(time)) } else { None };
@@ -86,17 +82,9 @@ fn rows(time: u64, groups: &[&str], key_ids: &[&str]) -> Vec<Value> {
 fn row(key: Option<&str>, used: u64, groups: &[&str]) -> Value {
     let model = if groups.contains(&"model") { Some("claude-sonnet-4-5-20250929") } else { None };
     json!({
-        "uncached_input_tokens": used % 1_000_000,
-        "cache_creation": {
-            "ephemeral_1h_input_tokens": used % 1_009, "ephemeral_5m_input_tokens": used % 5_003
-        },
-        "cache_read_input_tokens": used % 200_003,
-        "output_tokens": used % 50_021,
-        "server_tool_use": {"web_search_requests": used % 11},
-        "api_key_id": key,
-        "workspace_id": null,
-        "model": model,
-        "service_tier": null,
-        "context_window": null,
+        "uncached_input_tokens": used % 1_000_000, "cache_read_input_tokens": used % 200_003,
+        "cache_creation": {"ephemeral_1h_input_tokens": used % 1_009, "ephemeral_5m_input_tokens": used % 5_003},
+        "output_tokens": used % 50_021, "server_tool_use": {"web_search_requests": used % 11},
+        "api_key_id": key, "workspace_id": null, "model": model, "service_tier": null, "context_window": null,
     })
 }

@@ -3,7 +3,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::params::{QueryParams, invalid_parameter};
-use super::response::{DAY, DemoResponse, error_response};
+use super::response::{DAY, DemoResponse, DemoResult, error_response};
 
 pub(super) struct Project {
     pub id: &'static str,
@@ -63,25 +63,21 @@ const fn key(
 const CREATED: u64 = 1_735_689_600;
 
 /// Returns a page of the list of projects. Archived ones are listed if the query includes them.
-pub(super) fn list_projects(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+pub(super) fn list_projects(params: &QueryParams) -> DemoResult {
     let with_archived = params.first("include_archived") == Some("true");
     let mut items = Vec::new();
     for project in PROJECTS.iter().filter(|project| with_archived || !project.archived) {
         let archived_at = if project.archived { Some(CREATED + 90 * DAY) } else { None };
         items.push(json!({
-            "id": project.id,
-            "object": "organization.project",
-            "name": project.name,
-            "created_at": CREATED,
-            "archived_at": archived_at,
-            "status": if project.archived { "archived" } else { "active" },
+            "id": project.id, "object": "organization.project", "name": project.name, "created_at": CREATED,
+            "archived_at": archived_at, "status": if project.archived { "archived" } else { "active" },
         }));
     }
     page_of(&items, params)
 }
 
 /// Returns a page of the keys of one project, or a 404 if there is no such project.
-pub(super) fn list_project_keys(project: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+pub(super) fn list_project_keys(project: &str, params: &QueryParams) -> DemoResult {
     if !PROJECTS.iter().any(|known| known.id == project) {
         return Err(error_response(StatusCode::NOT_FOUND, "No such project.", None, "not_found"));
     }
@@ -95,61 +91,47 @@ pub(super) fn list_project_keys(project: &str, params: &QueryParams) -> Result<D
     page_of(&items, params)
 }
 
+/// Returns a key as the list of a project's keys contains it.
 fn project_key_item(key: &OpenaiKey) -> Value {
     json!({
-        "object": "organization.project.api_key",
+        "object": "organization.project.api_key", "id": key.id, "name": key.name,
         "redacted_value": format!("sk-...{}", &key.id[key.id.len() - 3..]),
-        "name": key.name,
-        "created_at": CREATED,
-        "last_used_at": CREATED + 200 * DAY,
-        "id": key.id,
-        "owner": {
-            "type": "user",
-            "user": {
-                "object": "organization.project.user", "id": key.user, "name": key.user,
-                "email": format!("{}@example.com", key.user), "role": "member", "added_at": CREATED,
-            }
-        }
+        "created_at": CREATED, "last_used_at": CREATED + 200 * DAY,
+        "owner": {"type": "user", "user": {
+            "object": "organization.project.user", "id": key.user, "name": key.user,
+            "email": format!("{}@example.com", key.user), "role": "member", "added_at": CREATED,
+        }}
     })
 }
 
 /// Returns a page of the list of admin keys.
-pub(super) fn list_admin_keys(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+pub(super) fn list_admin_keys(params: &QueryParams) -> DemoResult {
     let items = ADMIN_KEYS.map(|(id, name)| {
         json!({
-            "object": "organization.admin_api_key",
-            "id": id,
-            "name": name,
-            "redacted_value": "sk-admin-...xyz",
-            "created_at": CREATED,
-            "last_used_at": null,
-            "owner": {
-                "type": "user", "object": "organization.user", "id": "user-ana", "name": "Ana",
-                "created_at": CREATED, "role": "owner"
-            }
+            "object": "organization.admin_api_key", "id": id, "name": name,
+            "redacted_value": "sk-admin-...xyz", "created_at": CREATED, "last_used_at": null,
+            "owner": {"type": "user", "object": "organization.user", "id": "user-ana", "name": "Ana",
+                "created_at": CREATED, "role": "owner"},
         })
     });
     page_of(&items, params)
 }
 
-/// Returns the page that begins after the item with the id `after`, or the first page if the query has no `after`.
-fn page_of(items: &[Value], params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+/// Returns the page after the item with the id `after`, or the first page. An error is the response to an invalid query.
+fn page_of(items: &[Value], params: &QueryParams) -> DemoResult {
     let limit = params.limit(20, 100)?;
     let start = match params.first("after") {
         None => 0,
-        Some(id) => match items.iter().position(|item| item["id"] == id) {
-            Some(index) => index + 1,
-            None => return Err(invalid_parameter("after", id, "the id of an item")),
-        },
+        Some(id) => {
+            let index = items.iter().position(|item| item["id"] == id);
+            1 + index.ok_or_else(|| invalid_parameter("after", id, "the id of an item"))?
+        }
     };
     let end = items.len().min(start + limit);
     let page = &items[start..end];
     let body = json!({
-        "object": "list",
-        "data": page,
-        "first_id": page.first().map(|item| &item["id"]),
-        "last_id": page.last().map(|item| &item["id"]),
-        "has_more": end < items.len(),
+        "object": "list", "data": page, "has_more": end < items.len(),
+        "first_id": page.first().map(|item| &item["id"]), "last_id": page.last().map(|item| &item["id"]),
     });
     // The real API indents its lists.
     Ok(DemoResponse(StatusCode::OK, format!("{body:#}")))

@@ -30,7 +30,7 @@ impl QueryParams {
     }
 
     pub(super) fn first(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(pair_name, _)| pair_name == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns the values of a list: a repeated parameter, values between commas, or both.
@@ -50,7 +50,7 @@ impl QueryParams {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// Returns a number below [`MAX_TIME`]. `None` if the parameter is absent.
+    /// Returns a number below [`MAX_TIME`], or `None` if the parameter is absent. An error is the response to another value.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, DemoResponse> {
         let Some(text) = self.first(name) else { return Ok(None) };
         match text.parse() {
@@ -59,7 +59,14 @@ impl QueryParams {
         }
     }
 
-    /// Returns the page size, from 1 to `max`.
+    /// Returns the page size of Anthropic's API, or `None` if it is not from 1 to `max`.
+    pub(super) fn page_size(&self, default: usize, max: usize) -> Option<usize> {
+        let Some(text) = self.first("limit") else { return Some(default) };
+        let size = text.parse().ok()?;
+        if (1..=max).contains(&size) { Some(size) } else { None }
+    }
+
+    /// Returns the page size of OpenAI's API. An error is the response to a size that is not from 1 to `max`.
     pub(super) fn limit(&self, default: u64, max: u64) -> Result<usize, DemoResponse> {
         let limit = self.number("limit")?.unwrap_or(default);
         if (1..=max).contains(&limit) {
@@ -81,9 +88,11 @@ pub(super) fn format_cursor(time: u64) -> String {
     format!("page_{time:016x}=")
 }
 
+/// Returns the time in a cursor, or `None` if the cursor is invalid.
 pub(super) fn parse_cursor(cursor: &str) -> Option<u64> {
     let hex = cursor.strip_prefix("page_")?.strip_suffix('=')?;
-    u64::from_str_radix(hex, 16).ok().filter(|time| *time < MAX_TIME)
+    let time = u64::from_str_radix(hex, 16).ok()?;
+    if time < MAX_TIME { Some(time) } else { None }
 }
 
 /// Decodes `application/x-www-form-urlencoded` text. Broken escapes stay as they are.

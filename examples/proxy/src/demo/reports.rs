@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::endpoints::{COSTS, DemoReport, USAGE};
 use super::organization::{KEYS, OpenaiKey, PROJECTS};
 use super::params::{QueryParams, format_cursor, invalid_parameter, parse_cursor};
-use super::response::{DAY, DemoResponse, error_response, now, scramble};
+use super::response::{DAY, DemoResponse, DemoResult, error_response, now, scramble};
 
 /// A supported width of buckets, with the default and the largest number of buckets in a page.
 struct BucketWidth {
@@ -49,23 +49,20 @@ struct UsageRecord {
 /// The rows of a bucket: from the values of the grouping members to the sums of the numbers.
 type Rows = BTreeMap<Vec<Option<String>>, Vec<u128>>;
 
-pub(super) fn costs(params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+pub(super) fn costs(params: &QueryParams) -> DemoResult {
     report_page(&COSTS, params, &COSTS_WIDTHS)
 }
 
-pub(super) fn usage(kind: &str, params: &QueryParams) -> Result<DemoResponse, DemoResponse> {
+pub(super) fn usage(kind: &str, params: &QueryParams) -> DemoResult {
     let Some(report) = USAGE.iter().find(|report| report.path == kind) else {
         return Err(error_response(StatusCode::NOT_FOUND, "No such kind of usage.", None, "unknown_url"));
     };
     report_page(report, params, &USAGE_WIDTHS)
 }
 
-/// Returns one page of a report, or the response to an invalid query.
-fn report_page(
-    report: &DemoReport,
-    params: &QueryParams,
-    widths: &[BucketWidth],
-) -> Result<DemoResponse, DemoResponse> {
+/// Returns one page of a report: the buckets from the query's start, up to its limit or end. An error is the response to
+/// an invalid query.
+fn report_page(report: &DemoReport, params: &QueryParams, widths: &[BucketWidth]) -> DemoResult {
     let query = ReportQuery::parse(report, params, widths)?;
     let mut records = list_records(report);
     records.retain(|record| record.matches(params));

@@ -9,6 +9,9 @@ pub(super) const DAY: u64 = 24 * 60 * 60;
 /// A response of the demo API: status and JSON.
 pub(super) struct DemoResponse(pub(super) StatusCode, pub(super) String);
 
+/// A page of the demo API, or the error response to an invalid request.
+pub(super) type DemoResult = Result<DemoResponse, DemoResponse>;
+
 /// Returns an error in OpenAI's form, which has all four members.
 pub(super) fn error_response(
     status: StatusCode,

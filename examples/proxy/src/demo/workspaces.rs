@@ -45,11 +45,7 @@ pub(super) fn list_keys(params: &QueryParams) -> Result<Value, &'static str> {
 
 /// Returns the page that begins after the item with the id `after_id`. An error is the message of a 400.
 fn page_of(items: Vec<Value>, params: &QueryParams) -> Result<Value, &'static str> {
-    let limit = match params.first("limit").map(str::parse::<usize>) {
-        None => 20,
-        Some(Ok(limit @ 1..=1000)) => limit,
-        Some(_) => return Err("limit: from 1 to 1000"),
-    };
+    let limit = params.page_size(20, 1_000).ok_or("limit: from 1 to 1000")?;
     let start = match params.first("after_id") {
         None => 0,
         Some(id) => 1 + items.iter().position(|item| item["id"] == id).ok_or("after_id: not found")?,
@@ -57,13 +53,12 @@ fn page_of(items: Vec<Value>, params: &QueryParams) -> Result<Value, &'static st
     let end = items.len().min(start + limit);
     let page = &items[start..end];
     Ok(json!({
-        "data": page,
-        "first_id": page.first().map(|item| &item["id"]),
-        "last_id": page.last().map(|item| &item["id"]),
-        "has_more": end < items.len(),
+        "data": page, "has_more": end < items.len(),
+        "first_id": page.first().map(|item| &item["id"]), "last_id": page.last().map(|item| &item["id"]),
     }))
 }
 
+/// Returns a key as the list of keys contains it.
 fn key_item(key: &AnthropicKey) -> Value {
     json!({
         "id": key.id, "type": "api_key", "name": key.name, "workspace_id": key.workspace, "status": key.status,

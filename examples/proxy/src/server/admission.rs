@@ -36,7 +36,9 @@ struct Connections {
 
 /// The connections that may be evicted for one reason.
 struct Candidates {
+    /// Returns the start of a connection's wait, or `None` if it does not wait for its client.
     waits_since: fn(&ActivityState) -> Option<Instant>,
+    /// The connections that the last search found, in the order of their waits, and not evicted yet.
     longest_last: Vec<(Instant, Weak<Activity>)>,
     next_search: Instant,
 }
@@ -46,33 +48,42 @@ struct Candidates {
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
+    /// Creates the admission of a server without connections and calls.
     pub(super) fn new(limits: Limits) -> Self {
+        let connections = Connections {
+            all: Vec::new(),
+            idle: Candidates::new(ActivityState::idle_since),
+            stalled: Candidates::new(ActivityState::stalled_since),
+        };
         Self {
             limits,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
-            connections: Mutex::new(Connections {
-                all: Vec::new(),
-                idle: Candidates::new(ActivityState::idle_since),
-                stalled: Candidates::new(ActivityState::stalled_since),
-            }),
+            connections: Mutex::new(connections),
             in_flight: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             shutdown: watch::Sender::new(false),
         }
     }
 
-    /// Waits for a permit, and evicts the longest-idle connections, or else stalled ones. `None` would mean a closed semaphore.
+    /// Waits for a permit for one more connection, and returns it. `None` would mean a closed semaphore.
+    /// As long as there is no permit, evicts one connection in each [`EVICTION_INTERVAL`].
     pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if self.permits.available_permits() == 0 {
-                let Connections { all, idle, stalled } = &mut *self.connections();
-                if !idle.evict_longest(all) {
-                    stalled.evict_longest(all);
-                }
+                self.evict_one();
             }
-            if let Ok(permit) = timeout(EVICTION_INTERVAL, self.permits.clone().acquire_owned()).await {
-                return permit.ok();
+            let permit = self.permits.clone().acquire_owned();
+            if let Ok(result) = timeout(EVICTION_INTERVAL, permit).await {
+                return result.ok();
             }
+        }
+    }
+
+    /// Evicts the connection that has been idle longest. If none is idle, evicts the one that has been stalled longest.
+    fn evict_one(&self) {
+        let Connections { all, idle, stalled } = &mut *self.connections();
+        if !idle.evict_longest(all) {
+            stalled.evict_longest(all);
         }
     }
 

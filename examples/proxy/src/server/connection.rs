@@ -33,7 +33,8 @@ enum ConnectionStep {
     Close,
 }
 
-/// Serves a connection until it ends, or until a timeout or an eviction closes it. Counts the calls that are cut.
+/// Serves a connection until it ends, or until a timeout or an eviction closes it.
+/// During a shutdown, the connection accepts no further call, and ends after those in flight.
 pub(super) async fn drive<C>(connection: C, activity: &Activity, admission: &Admission)
 where
     C: GracefulConnection<Error: fmt::Display>,
@@ -67,6 +68,11 @@ where
     // In HTTP/2, one more poll sends GOAWAY, if the socket has room for that frame.
     connection.as_mut().graceful_shutdown();
     let _ = timeout(Duration::ZERO, connection).await;
+    cut_calls(activity, admission);
+}
+
+/// Counts the calls that end with their connection. If there are some, the socket is reset when it is dropped.
+fn cut_calls(activity: &Activity, admission: &Admission) {
     let mut state = activity.state();
     let cut_count = state.calls.len();
     if cut_count > 0 {
@@ -76,10 +82,11 @@ where
     }
 }
 
-/// Returns the step that is due, or the time of the next check.
+/// Returns the step that is due, or `WaitUntil` the time of the next check. Depends on the first of these that is true:
+/// there are calls, content is incomplete, the server shuts down, headers are incomplete, or else the connection is idle.
 fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Instant>) -> ConnectionStep {
     let now = Instant::now();
-    let (due, step) = if !state.calls.is_empty() {
+    let (due_time, step) = if !state.calls.is_empty() {
         step_with_calls(state, limits, shutdown_since.is_some())
     } else if state.upload_count > 0 {
         // The timeouts of the stack apply to the content.
@@ -91,15 +98,16 @@ fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Inst
     } else {
         (state.since + limits.idle_timeout, ConnectionStep::ShutDown)
     };
-    if due <= now {
+    if due_time <= now {
         return step;
     }
     // Nothing reports a change of the state. A check after each shortest timeout finds every change in time.
     let check_interval = if shutdown_since.is_some() { LINGER } else { limits.shortest_timeout() };
-    ConnectionStep::WaitUntil(due.min(now + check_interval))
+    ConnectionStep::WaitUntil(due_time.min(now + check_interval))
 }
 
-/// Returns the next step and its time: `ShutDown` when the first call's time is over, `Close` when the last one's is.
+/// Returns the next step and its time: `ShutDown` when the time of the first call is over, and `Close` when the time of the
+/// last call is over. During a shutdown, only the latter.
 fn step_with_calls(state: &ActivityState, limits: &Limits, is_stopping: bool) -> (Instant, ConnectionStep) {
     let now = Instant::now();
     let call_ends = state.calls.iter().map(|call| {

@@ -51,8 +51,8 @@ impl Limits {
         self.header_timeout.min(self.idle_timeout).min(self.timeout).min(self.deadline)
     }
 
-    /// Raises the limit on open files as far as these limits need, or lowers them to what the system allows.
-    /// Fails if the limit on open files cannot be read or set.
+    /// Raises the system's limit on open files to what these limits need. If the system allows less, lowers these limits
+    /// to that. Fails if the limit on open files cannot be read or set.
     pub fn fit_open_files(&mut self) -> io::Result<()> {
         const RESERVED: usize = 64;
         // A call has one connection to the upstream, and as many again may be idle in its pool.
@@ -61,8 +61,8 @@ impl Limits {
         if allowed < needed {
             // A quarter of the files is for calls, which need two each.
             self.max_in_flight = self.max_in_flight.min(allowed / 8).max(1);
-            let left = allowed.saturating_sub(2 * self.max_in_flight + RESERVED).max(1);
-            self.max_connections = self.max_connections.min(left);
+            let rest = allowed.saturating_sub(2 * self.max_in_flight + RESERVED).max(1);
+            self.max_connections = self.max_connections.min(rest);
             tracing::warn!(
                 "only {allowed} open files are allowed (ulimit -n): --max-connections is {}, --max-in-flight is {}",
                 self.max_connections,

@@ -50,22 +50,8 @@ impl ErrorFormat {
         message: &str,
         request_id: Option<HeaderValue>,
     ) -> Response<Full<Bytes>> {
-        let json_message = Value::from(message);
-        let body = match self {
-            // The SDK's model requires all four members.
-            Self::OpenAi => format!(
-                r#"{{"error":{{"message":{json_message},"type":"proxy_error","param":null,"code":"{code}"}}}}"#
-            ),
-            Self::Anthropic => {
-                let kind = anthropic_error_type(status);
-                let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-                let id_member =
-                    id.map(|id| format!(r#","request_id":{}"#, Value::from(id))).unwrap_or_default();
-                format!(
-                    r#"{{"type":"error","error":{{"type":"{kind}","message":{json_message}}}{id_member}}}"#
-                )
-            }
-        };
+        let id_text = request_id.as_ref().and_then(|id| id.to_str().ok());
+        let body = self.error_body(status, code, message, id_text);
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -78,6 +64,23 @@ impl ErrorFormat {
             headers.insert(self.request_id_header(), id);
         }
         response
+    }
+
+    /// Returns the JSON of an error. Only Anthropic's form has a member for the request id, and none for the code.
+    fn error_body(self, status: StatusCode, code: &str, message: &str, request_id: Option<&str>) -> String {
+        let json_message = Value::from(message);
+        if matches!(self, Self::OpenAi) {
+            // The SDK's model requires all four members.
+            return format!(
+                r#"{{"error":{{"message":{json_message},"type":"proxy_error","param":null,"code":"{code}"}}}}"#
+            );
+        }
+        let kind = anthropic_error_type(status);
+        let id_member = match request_id {
+            Some(id) => format!(r#","request_id":{}"#, Value::from(id)),
+            None => String::new(),
+        };
+        format!(r#"{{"type":"error","error":{{"type":"{kind}","message":{json_message}}}{id_member}}}"#)
     }
 }
 

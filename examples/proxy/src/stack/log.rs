@@ -60,7 +60,7 @@ struct AccessLine {
     outcome: OnceLock<Outcome>,
 }
 
-/// A line that is written when it is dropped.
+/// The line of a response. It is logged when it is dropped.
 struct LineOfResponse {
     request: Arc<AccessLine>,
     status: StatusCode,
@@ -68,8 +68,10 @@ struct LineOfResponse {
 }
 
 impl Drop for LineOfResponse {
+    /// Logs the line: at WARN if the call has failed, and otherwise at INFO if that level is enabled.
     fn drop(&mut self) {
-        if self.status.is_server_error() || self.body_failed {
+        let has_failed = self.status.is_server_error() || self.body_failed;
+        if has_failed {
             tracing::warn!(target: TARGET, "{self}");
         } else if self.request.start.is_some() {
             tracing::info!(target: TARGET, "{self}");
@@ -81,29 +83,30 @@ impl Drop for LineOfResponse {
 impl fmt::Display for LineOfResponse {
     /// Writes the line. The outcome and the duration are absent if they are not known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AccessLine { start, method, uri, outcome } = &*self.request;
-        write!(f, "{method} {} {}", masked_path(uri), self.status.as_u16())?;
-        if let Some(outcome) = outcome.get() {
+        let path = masked_path(&self.request.uri);
+        write!(f, "{} {path} {}", self.request.method, self.status.as_u16())?;
+        if let Some(outcome) = self.request.outcome.get() {
             write_outcome(f, outcome)?;
         }
         if self.body_failed {
             f.write_str(" broke off")?;
         }
-        if let Some(start) = start {
+        if let Some(start) = self.request.start {
             write!(f, " {} ms", start.elapsed().as_millis())?;
         }
         Ok(())
     }
 }
 
-/// Returns the line of a request without its response, or `None` if the log's filter excludes all lines.
+/// Returns the fields of a request's line, or `None` if the log's filter excludes even the lines of failed requests.
 fn begin_line<A>(request: &Request<A>) -> Option<Arc<AccessLine>> {
-    if !tracing::enabled!(target: TARGET, tracing::Level::WARN) {
+    let logs_failed_requests = tracing::enabled!(target: TARGET, tracing::Level::WARN);
+    if !logs_failed_requests {
         return None;
     }
-    let has_line_if_successful = tracing::enabled!(target: TARGET, tracing::Level::INFO);
+    let logs_all_requests = tracing::enabled!(target: TARGET, tracing::Level::INFO);
     Some(Arc::new(AccessLine {
-        start: if has_line_if_successful { Some(Instant::now()) } else { None },
+        start: if logs_all_requests { Some(Instant::now()) } else { None },
         method: request.method().clone(),
         uri: request.uri().clone(),
         outcome: OnceLock::new(),

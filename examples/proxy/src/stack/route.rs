@@ -51,7 +51,8 @@ fn respond_locally<A>(
     }
     // Checked last, so that local responses do not depend on the load.
     let overload = request.extensions().get::<Overload>()?;
-    if overload.evict_stalled() { None } else { Some(overloaded(form)) }
+    let has_room = overload.evict_stalled();
+    if has_room { None } else { Some(overloaded(form)) }
 }
 
 /// True if a request has one Host header (RFC 9112 §3.2). HTTP/2 has `:authority`, and HTTP/1.0 requires none.
@@ -64,20 +65,20 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
 
 /// Returns a response with the state of both maps, and of the map of each provider.
 fn health(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
-    let [openai, anthropic] = names.iter().map(|(_, names)| names.status());
-    let members =
-        |status: &Status| status_members(status.entries, status.generation, status.last_error.as_ref());
-    let both = status_members(
-        openai.entries.max(anthropic.entries),
+    let Status { entries, generation, last_error, .. } = names.openai.status();
+    let anthropic = names.anthropic.status();
+    let openai_members = status_members(entries, generation, last_error.as_ref());
+    let anthropic_members =
+        status_members(anthropic.entries, anthropic.generation, anthropic.last_error.as_ref());
+    let common_members = status_members(
+        entries.max(anthropic.entries),
         // The generation that both maps have reached.
-        openai.generation.min(anthropic.generation),
-        openai.last_error.as_ref().or(anthropic.last_error.as_ref()),
+        generation.min(anthropic.generation),
+        last_error.as_ref().or(anthropic.last_error.as_ref()),
     );
     // The status is "ok" after a failed reload too, because the last good names stay in use.
     let body = format!(
-        r#"{{"status":"ok",{both},"openai":{{{}}},"anthropic":{{{}}}}}"#,
-        members(&openai),
-        members(&anthropic)
+        r#"{{"status":"ok",{common_members},"openai":{{{openai_members}}},"anthropic":{{{anthropic_members}}}}}"#
     );
     let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
@@ -118,13 +119,13 @@ fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
 /// Decrements `Max-Forwards`, as each hop does (RFC 9110 §7.6.2).
 fn decrement_max_forwards<A>(request: &mut Request<A>) {
     let headers = request.headers_mut();
-    let hops = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-    if let Some(hops) = hops {
-        headers.insert(MAX_FORWARDS, hops.saturating_sub(1).into());
+    let hop_count = headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    if let Some(hop_count) = hop_count {
+        headers.insert(MAX_FORWARDS, hop_count.saturating_sub(1).into());
     }
 }
 
-/// Empties the response to HEAD, and states the length of a local body. hyper leaves out the body in HTTP/1 only.
+/// Removes the body of a response to HEAD, and states the length of a local body. hyper removes bodies in HTTP/1 only.
 fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<Either<Full<Bytes>, B>> {
     if let Either::Left(body) = response.body() {
         let length = body.size_hint().exact().unwrap_or_default();
@@ -133,7 +134,7 @@ fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<E
     response.map(|_| Either::Left(Full::default()))
 }
 
-/// Returns a service that responds locally or calls the inner service.
+/// Returns a service that calls the inner service only for requests without a local response (see `respond_locally`).
 pub fn with_routes<A, B: Send + 'static>(
     mut inner: impl HttpService<A, B, Infallible>,
     names: ByProvider<SharedKeyNames>,

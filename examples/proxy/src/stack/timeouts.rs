@@ -62,17 +62,11 @@ async fn wait_for_headers<B>(
     mut timer: CallTimer,
     upload: Option<Arc<UploadProgress>>,
 ) -> Result<Response<TimeoutsBody<B>>, Failure> {
-    let mut response = pin!(response);
-    let has_upload_failed = || upload.as_ref().is_some_and(|upload| upload.last().0 == UploadState::Failed);
-    loop {
+    let mut response_future = pin!(response);
+    let result = loop {
         let timer_failure = tokio::select! {
             biased;
-            result = response.as_mut() => return match result {
-                Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_waiting: false })),
-                // hyper's client reports a broken request body as a failed connection.
-                Err(_) if has_upload_failed() => Err(Failure::BrokenRequest),
-                Err(failure) => Err(failure),
-            },
+            result = response_future.as_mut() => break result,
             timer_failure = poll_fn(|cx| timer.poll(cx)) => timer_failure,
         };
         let Some(upload) = &upload else { return Err(timer_failure) };
@@ -87,6 +81,14 @@ async fn wait_for_headers<B>(
             UploadState::Failed => Failure::BrokenRequest,
             UploadState::WaitsForUpstream | UploadState::Done => timer_failure,
         });
+    };
+    match result {
+        Ok(response) => Ok(response.map(|inner| TimeoutsBody { inner, timer, is_waiting: false })),
+        // hyper's client reports a broken request body as a failed connection.
+        Err(_) if upload.is_some_and(|upload| upload.last().0 == UploadState::Failed) => {
+            Err(Failure::BrokenRequest)
+        }
+        Err(failure) => Err(failure),
     }
 }
 

@@ -35,8 +35,11 @@ pub struct UpstreamClients {
     http2: Client<Connector, ReplayBody>,
 }
 
-/// The body of an upstream's response. Dropping the body drops its error hook, and with that a guard of the upload.
-pub type UpstreamBody = MapErr<Incoming, Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>>;
+/// The body of an upstream's response, which passes its error through a hook. The hook of an upload's response owns a
+/// guard, which is dropped with the body.
+pub type UpstreamBody = MapErr<Incoming, ErrorHook>;
+
+type ErrorHook = Box<dyn FnMut(hyper::Error) -> hyper::Error + Send>;
 
 pub type UpstreamResult = Result<Response<UpstreamBody>, Failure>;
 
@@ -57,42 +60,44 @@ impl UpstreamClients {
         Ok(Self { origin, http1, http2 })
     }
 
-    /// Sends a request and returns the response headers with the unread body. An error means that no connection can be
-    /// opened, or that it fails before the response headers.
+    /// Sends a request once, in the upstream's protocol. Returns the response headers with the unread body.
+    /// Fails if no connection can be opened, or if the connection fails before the response headers.
     pub async fn send(&self, mut request: Request<ReplayBody>) -> UpstreamResult {
         let protocol = self.origin.protocol().await.map_err(|error| Failure::Unreachable(error.into()))?;
-        if protocol == Protocol::Http1 {
-            add_http1_headers(&mut request);
-        }
-        if request.body().has_content() {
-            // Boxed, so that the future of a request without content stays small.
-            return Box::pin(self.send_upload(request, protocol)).await;
-        }
-        let client = match protocol {
-            Protocol::Http1 => &self.http1,
+        let shared_client = match protocol {
+            Protocol::Http1 => {
+                add_http1_headers(&mut request);
+                &self.http1
+            }
             Protocol::Http2 => &self.http2,
         };
-        let response = client.request(request).await.map_err(to_failure)?;
-        // A hook without effect, because all responses have the same body type.
-        Ok(response.map(|body| body.map_err(Box::new(|error| error) as _)))
+        if request.body().has_content() {
+            // In a box, so that the future of a request without content stays small.
+            return Box::pin(self.send_upload(request, protocol)).await;
+        }
+        let response = shared_client.request(request).await.map_err(to_failure)?;
+        // No guard is needed. The response has the same body type as that of an upload.
+        let unchanged: ErrorHook = Box::new(|error| error);
+        Ok(response.map(|body| body.map_err(unchanged)))
     }
 
-    /// Sends a request with content over its own connection. The connection ends after the response and the content,
-    /// or when the content stalls after the response.
+    /// Sends a request with content over its own connection. Fails like [`send`](Self::send).
+    /// The connection ends when the response and the content are complete, when the response body is dropped and the
+    /// content stalls, or when the request fails.
     async fn send_upload(&self, request: Request<ReplayBody>, protocol: Protocol) -> UpstreamResult {
         // Dropping `connection_guard` ends all tasks of the connection.
         let (connection_guard, guard_dropped) = watch::channel(());
-        let stalled = request.body().stalled();
-        let client = client_builder(UploadExecutor { guard_dropped }, protocol)
+        let content_stalled = request.body().stalled();
+        let upload_client = client_builder(UploadExecutor { guard_dropped }, protocol)
             .pool_max_idle_per_host(0)
             .build(self.origin.connector(protocol));
-        let response = client.request(request).await.map_err(to_failure)?;
+        let response = upload_client.request(request).await.map_err(to_failure)?;
         // Dropping `response_guard` completes `response_ended`.
         let (response_guard, response_ended) = oneshot::channel::<()>();
         tokio::spawn(async move {
             let stalled_after_response = async {
                 let _ = response_ended.await;
-                stalled.await;
+                content_stalled.await;
             };
             tokio::select! {
                 // All tasks of the connection have ended.
@@ -101,12 +106,12 @@ impl UpstreamClients {
             }
             drop(connection_guard);
         });
-        let hook = move |error| {
+        let hook_with_guard: ErrorHook = Box::new(move |error| {
             // The hook owns the guard, and the response body owns the hook.
             let _ = &response_guard;
             error
-        };
-        Ok(response.map(|body| body.map_err(Box::new(hook) as _)))
+        });
+        Ok(response.map(|body| body.map_err(hook_with_guard)))
     }
 }
 

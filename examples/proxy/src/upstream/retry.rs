@@ -12,7 +12,7 @@
 
 use std::error::Error;
 use std::time::Duration;
-use std::{io, iter, mem};
+use std::{io, iter};
 
 use h2::Reason;
 use http::{Method, Request};
@@ -45,21 +45,19 @@ enum Retryable {
     ConnectionBroken,
 }
 
-/// Sends a request until there is a response, or a failure after which the request must not be sent again.
+/// Sends a request until there is a response, or returns the first failure after which it must not be sent again.
 pub async fn send_with_retries(
     clients: &UpstreamClients,
     request: &mut Request<ReplayBody>,
 ) -> UpstreamResult {
     let mut retries = Retries::default();
     loop {
-        let mut next_request = request.clone();
-        *next_request.body_mut() = request.body().next_attempt();
-        let attempt = mem::replace(request, next_request);
-        let failure = match clients.send(attempt).await {
+        let failure = match clients.send(request.clone()).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
         };
         let Some(wait) = retries.wait_before(request, &failure) else { return Err(failure) };
+        *request.body_mut() = request.body().next_attempt();
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

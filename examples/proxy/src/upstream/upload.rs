@@ -78,7 +78,8 @@ impl UploadProgress {
             sleep_until(limit).await;
             let (new_state, new_frame_time) = self.last();
             let is_done = new_state == UploadState::Done;
-            if new_frame_time == frame_time && is_done == was_done {
+            let has_progressed = new_frame_time != frame_time || is_done != was_done;
+            if !has_progressed {
                 return;
             }
         }
