@@ -1,5 +1,6 @@
 //! The admin key and its sources.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs};
 
@@ -51,7 +52,7 @@ impl AdminKey {
     ///
     /// # Errors
     ///
-    /// If neither variable is set, or the value is not a key.
+    /// If neither variable is set, or the value is not a key. An empty variable counts as one that is not set.
     ///
     /// ```
     /// use tower_api_key_name::directory::AdminKey;
@@ -60,12 +61,12 @@ impl AdminKey {
     /// assert!(error.to_string().starts_with("NOT_SET is not set"));
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, DirectoryError> {
-        if let Some(value) = env::var_os(variable) {
+        if let Some(value) = non_empty_variable(variable) {
             let key = value.into_string().unwrap_or_default();
             return Self::new(key).map_err(|error| error.in_context(variable));
         }
         let file_variable = format!("{variable}_FILE");
-        if let Some(path) = env::var_os(&file_variable) {
+        if let Some(path) = non_empty_variable(&file_variable) {
             return Self::from_file(path).map_err(|error| error.in_context(&file_variable));
         }
         let message = format!(
@@ -82,6 +83,11 @@ impl AdminKey {
         };
         run_blocking(move || read_key(&path)).await
     }
+}
+
+/// Returns the value of an environment variable, or `None` if it is not set or empty.
+fn non_empty_variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Reads a key from its file. Returns an error with the path if the file cannot be read, or does not contain a key.

@@ -19,7 +19,10 @@ const MAX_LEN: usize = 1024;
 const SEPARATOR: &str = ", ";
 const OMISSION: &str = ", ...";
 
-/// Returns the value of the header, or `None` if the parts are no text of a header.
+/// Joins the parts to the value of the header. If that is longer than [`MAX_LEN`], the value has only the first parts that
+/// fit, and ends with [`OMISSION`].
+///
+/// Returns `None` if a part contains a byte that no header value may have (RFC 9110 §5.5).
 pub(crate) fn header_value(parts: &[String]) -> Option<HeaderValue> {
     let whole = parts.join(SEPARATOR);
     if whole.len() <= MAX_LEN {

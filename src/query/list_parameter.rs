@@ -46,7 +46,8 @@ impl<'a> ListParameter<'a> {
         Ok(if found.is_empty() { None } else { Some(Self::new(found)) })
     }
 
-    /// Returns the parameter with the ids that the query contains of the label with this index. It may have no pairs.
+    /// Collects the pairs of a label's id parameter, such as all pairs `api_key_ids[]=…`. `index` is that of the label. The
+    /// result has no pairs if the query does not filter by ids.
     pub(super) fn of_ids(index: u8, pairs: &[Pair<'a>]) -> Self {
         let mut found = Vec::new();
         for pair in pairs {

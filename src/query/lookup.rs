@@ -58,6 +58,7 @@ impl<'a> Lookup<'a> {
     /// Returns the ids with this name, percent-encoded, without those that the query contains or that were returned
     /// already. Returns `None` if no id has the name, and an error if the returned ids are too long for a query.
     pub(super) fn take_ids(&mut self, name: String) -> Result<Option<Vec<String>>, FilterErrorKind> {
+        // The ids of a name that was looked up before are in the query already.
         match self.seen_names.get(&name) {
             Some(true) => return Ok(Some(Vec::new())),
             Some(false) => return Ok(None),

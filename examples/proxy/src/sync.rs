@@ -1,6 +1,6 @@
 //! Names from the API's own lists, for `serve --sync` and for the demo. Requests never wait for a listing.
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, fs, io, path};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -55,7 +55,8 @@ pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, Dire
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", BaseUrl::openai()),
         _ => ("OPENAI_ADMIN_KEY", BaseUrl::anthropic()),
     };
-    let is_set = env::var_os(variable).is_some() || env::var_os(format!("{variable}_FILE")).is_some();
+    let has_value = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_set = has_value(variable) || has_value(&format!("{variable}_FILE"));
     let key = match AdminKey::from_env(variable) {
         Ok(key) => key,
         Err(invalid_key) if is_set => return Err(invalid_key),
@@ -101,10 +102,12 @@ fn follow(
 /// Returns the names of `files`, and of the cache if an earlier run has written it.
 fn watch_files(reader: &MapReader, files: &[PathBuf], cache: &Path) -> Result<SharedKeyNames, StartError> {
     let is_cached = fs::metadata(cache).is_ok_and(|metadata| metadata.len() > 0);
+    let absolute_cache = path::absolute(cache).ok();
+    let is_cache = |file: &&Path| path::absolute(file).ok() == absolute_cache;
     let mut paths: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
     if !is_cached {
-        paths.retain(|path| *path != cache);
-    } else if !paths.contains(&cache) {
+        paths.retain(|file| !is_cache(file));
+    } else if !paths.iter().any(is_cache) {
         paths.push(cache);
     }
     if paths.is_empty() {

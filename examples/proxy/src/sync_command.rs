@@ -110,7 +110,7 @@ async fn repeat_sync(directories: &[(Provider, Directory)], flags: &SyncFlags) -
         return Ok(sync_all(directories, flags).await);
     };
     let mut stop = ShutdownSignal::from_system()?;
-    // A listing may be dropped at any time: the file is always complete.
+    // Never ends by itself. It may be dropped at any time, because the file is replaced atomically.
     let repeated = async {
         loop {
             sync_all(directories, flags).await;

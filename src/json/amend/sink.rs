@@ -144,9 +144,10 @@ fn match_other_label(labels: &[Label], name: &[u8]) -> Option<Member> {
 }
 
 impl Sink for IdSink<'_> {
-    /// Returns the member of any label with this name, or `None` if no label has such a member. A label that is not
-    /// active matches too, because the templates store the result for the next body of the layer, which may have other
-    /// active labels.
+    /// Returns the member of any label with this name, or `None` if no label has such a member.
+    ///
+    /// The result does not depend on which labels are active in this body: templates store it, and the next body of the
+    /// layer, which may have other active labels, uses the same templates.
     #[inline(always)]
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
         let Objects { rules, member_lengths, unescaped, .. } = &mut *self.objects;
@@ -156,6 +157,7 @@ impl Sink for IdSink<'_> {
         } else if name == KEY_NAME.as_bytes() {
             Some(Member::Name(KEY_LABEL))
         } else if *member_lengths & length_bit(name.len()) != 0 {
+            // Some member of another label has this length. Most names end before this comparison.
             match_other_label(rules.labels.list(), name)
         } else {
             None

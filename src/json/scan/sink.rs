@@ -51,15 +51,16 @@ pub trait Sink {
     /// Receives the start of a wanted value.
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>);
 
-    /// True if a wanted member of the container at `depth` has started its value, and not ended it. Then a value that
-    /// ends in this container is the wanted one.
+    /// True if the value that ends now, in the container at `depth`, is that of a wanted member. The scanner calls this at
+    /// the end of each value, and then [`value_end`](Self::value_end) if the result is true.
     fn is_value_awaited(&self, depth: usize) -> bool;
 
     /// Receives the end of a wanted value.
     fn value_end(&mut self, at: u64, value: MemberValue<'_>);
 
-    /// Receives a wanted member whose whole value, at the offsets `at`, is a scalar. The default calls the three methods
-    /// of the member's parts; a sink can do their work in one step.
+    /// Receives a wanted member whose value is a scalar that was read completely. `at` is the range of the value.
+    ///
+    /// The default calls `member_start`, `value_start` and `value_end`. A sink may do their work in one step instead.
     fn whole_member(
         &mut self,
         member: Member,

@@ -112,7 +112,8 @@ impl Candidates {
         Self { waits_since, longest_last: Vec::new(), next_search: Instant::now() }
     }
 
-    /// Evicts the connection that has waited longest. Returns false if none has waited long enough.
+    /// Evicts the connection that has waited longest, which is the last of the list. Returns false if none has waited long
+    /// enough.
     fn evict_longest(&mut self, all: &[Weak<Activity>]) -> bool {
         // The list is used up before the next search: later waits are shorter than the listed ones.
         if self.longest_last.is_empty() && Instant::now() >= self.next_search {

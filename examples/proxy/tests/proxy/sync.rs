@@ -276,6 +276,30 @@ async fn sync_without_a_key_or_with_the_demo_is_bad_use() {
 }
 
 #[tokio::test]
+async fn empty_variable_of_a_key_counts_as_not_set() {
+    let mut command = tokio::process::Command::from(program());
+    command.args(["--port", "0", "--sync", "learned.json"]);
+    command.env("OPENAI_ADMIN_KEY", "").env("ANTHROPIC_ADMIN_KEY_FILE", "");
+    let output = soon(command.output()).await.unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    for variable in ["OPENAI_ADMIN_KEY", "ANTHROPIC_ADMIN_KEY"] {
+        assert!(errors.contains(&format!("{variable} is not set")), "{errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cache_that_is_named_twice_may_be_missing_at_the_first_start() {
+    let demo = Demo::start(limits()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = syncing(&demo.base.to_string(), "learned.json".as_ref());
+    command.args(["--names", "./learned.json"]).current_dir(&folder);
+    // The other provider has no key, so it only reads the file.
+    let running = Running::start(command.env("OPENAI_ADMIN_KEY", "secret1"));
+    response_with(&running, REQUEST, "search-indexer").await;
+}
+
+#[tokio::test]
 async fn missing_or_broken_file_at_the_start_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let [missing, broken, cache, key] =
