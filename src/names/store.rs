@@ -79,7 +79,12 @@ impl Snapshot {
 
     /// True if a name that is absent in the section of this label belongs to no id.
     pub(crate) fn is_complete_for(&self, id_member: &str) -> bool {
-        if id_member == KEY_ID { self.is_complete } else { self.names.is_section_complete(id_member) }
+        if id_member == KEY_ID {
+            return self.is_complete;
+        }
+        // An empty first map, such as `{}`, means that the names have not arrived yet, for all labels.
+        let have_names_arrived = self.is_complete || !self.names.entries.is_empty();
+        have_names_arrived && self.names.is_section_complete(id_member)
     }
 }
 

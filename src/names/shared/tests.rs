@@ -82,6 +82,18 @@ fn snapshot_before_the_first_names_is_incomplete() {
 }
 
 #[test]
+fn empty_first_map_is_incomplete_for_every_label() {
+    let names = SharedKeyNames::new(KeyNames::from_json(b"{}").unwrap());
+    for id_member in ["api_key_id", "project_id"] {
+        assert!(!names.snapshot().is_complete_for(id_member), "{id_member}");
+    }
+    names.replace(KeyNames::from_json(b"{}").unwrap());
+    for id_member in ["api_key_id", "project_id"] {
+        assert!(names.snapshot().is_complete_for(id_member), "{id_member}");
+    }
+}
+
+#[test]
 fn snapshot_of_a_partial_map_is_incomplete() {
     let saved = br#"{"data":[{"id":"key_a","name":"billing"}],"has_more":true}"#;
     let names = SharedKeyNames::new(KeyNames::from_json(saved).unwrap());
