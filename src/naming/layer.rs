@@ -46,7 +46,8 @@ impl ApiKeyNameLayer {
     /// first part has been sent already. `limit(0)` streams from the first byte.
     ///
     /// The limit applies to decoded bytes. Pending edits count too, so a page with thousands of ids may be streamed a
-    /// little below the limit. One response uses at most the limit, 512 KiB, and one frame of the inner body.
+    /// little below the limit. One response uses at most the limit, 512 KiB (1 MiB with more than eight
+    /// labels), and one frame of the inner body.
     pub fn limit(self, bytes: usize) -> Self {
         self.with(|settings| settings.limit = bytes)
     }

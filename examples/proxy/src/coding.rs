@@ -104,7 +104,8 @@ fn finish_compression<B: Body>(response: Response<CompressionBody<B>>) -> Respon
 
 /// Replaces Accept-Encoding, or its absence, by an extension of the request.
 ///
-/// The naming layer removes the header if it may change the response. Otherwise [`restore_accept_encoding`] finds it.
+/// The header gets a placeholder. The naming layer removes Accept-Encoding from each request whose response it may change.
+/// If the placeholder is still there below that layer, [`restore_accept_encoding`] puts the client's header back.
 pub fn hide_accept_encoding<B>(mut request: Request<B>) -> Request<B> {
     let headers = request.headers_mut();
     // The codings of a HEAD request are hidden above the compression layer.
