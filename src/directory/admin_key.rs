@@ -72,7 +72,7 @@ impl AdminKey {
         let message = format!(
             "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
         );
-        Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message))
+        Err(DirectoryError::new(DirectoryErrorKind::AdminKeyNotSet, message))
     }
 
     /// Returns the text of the key, which is visible ASCII. Reads the file again if the key is in a file.

@@ -23,8 +23,10 @@ pub struct DirectoryError {
 pub enum DirectoryErrorKind {
     /// The base URL is invalid.
     BaseUrl,
-    /// The admin key is absent or malformed, or its file cannot be read.
+    /// The admin key is malformed, or its file cannot be read.
     AdminKey,
+    /// No environment variable with an admin key is set.
+    AdminKeyNotSet,
     /// A file with names written by hand cannot be watched.
     Watch,
     /// The file with learned names cannot be read, or is not a map.

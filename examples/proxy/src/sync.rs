@@ -1,6 +1,6 @@
 //! Names from the API's own lists, for `serve --sync` and for the demo. Requests never wait for a listing.
 use std::path::{Path, PathBuf};
-use std::{env, fs, io, path};
+use std::{fs, io, path};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -55,12 +55,12 @@ pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, Dire
         Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", BaseUrl::openai()),
         _ => ("OPENAI_ADMIN_KEY", BaseUrl::anthropic()),
     };
-    let has_value = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_set = has_value(variable) || has_value(&format!("{variable}_FILE"));
     let key = match AdminKey::from_env(variable) {
         Ok(key) => key,
-        Err(invalid_key) if is_set => return Err(invalid_key),
-        Err(not_set) => return Ok(Err(not_set.to_string())),
+        Err(error) if error.kind() == DirectoryErrorKind::AdminKeyNotSet => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(invalid_key) => return Err(invalid_key),
     };
     if base.host().eq_ignore_ascii_case(other_api.host()) {
         let address = base.origin();
