@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use test_support::default_rules;
-use tower_api_key_name::_internal::{self, scan::TemplateCache};
+use tower_api_key_name::_internal::{self, LabelTemplates};
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, Snapshot};
 
@@ -59,7 +59,7 @@ pub fn amended(page: &Bytes, names: &Snapshot, feed: FrameFeed) -> (Vec<u8>, Cou
 
 /// Amends a page with the plain scanner alone, as on a machine without SIMD.
 pub fn amend_without_templates(page: &Bytes, names: &Snapshot) -> bool {
-    static DISABLED: LazyLock<Arc<TemplateCache>> = LazyLock::new(|| Arc::new(TemplateCache::disabled()));
+    static DISABLED: LazyLock<Arc<LabelTemplates>> = LazyLock::new(|| Arc::new(LabelTemplates::disabled()));
     let write = |piece| drop(black_box(piece));
     let (_, error) = _internal::amend(&default_rules(), names, &DISABLED, [page.clone()], false, write);
     error.is_none()

@@ -124,7 +124,8 @@ pub use naming::service::ApiKeyName;
 pub mod _internal {
     #[cfg(feature = "directory")]
     pub use crate::directory::read_page;
-    pub use crate::json::{amend::Amender, prefilter, rules, scan};
+    pub use crate::json::amend::{Amender, LabelTemplates};
+    pub use crate::json::{prefilter, rules, scan};
     pub use crate::naming::settings::DEFAULT_LIMIT;
     pub mod query {
         pub use crate::query::{FilterError, FilterErrorKind, QueryNames, RewrittenQuery, rewrite};
@@ -134,7 +135,7 @@ pub mod _internal {
     pub fn amend(
         rules: &rules::Rules,
         snapshot: &crate::Snapshot,
-        templates: &std::sync::Arc<scan::TemplateCache>,
+        templates: &std::sync::Arc<LabelTemplates>,
         frames: impl IntoIterator<Item = bytes::Bytes>,
         streams: bool,
         mut write: impl FnMut(bytes::Bytes),

@@ -16,6 +16,7 @@
 
 mod edits;
 mod frames;
+mod label_member;
 mod objects;
 mod output;
 mod prefixes;
@@ -32,12 +33,14 @@ use bytes::Bytes;
 #[cfg(feature = "tracing")]
 use self::edits::NewValue;
 use self::frames::FrameBuffer;
+use self::label_member::LabelMember;
+pub use self::label_member::LabelTemplates;
 use self::objects::Objects;
 use self::sink::IdSink;
 use super::counts::Counts;
 use super::prefilter::Prefilter;
 use super::rules::Rules;
-use super::scan::{ScanError, Scanner, TemplateCache};
+use super::scan::{ScanError, Scanner};
 use crate::Snapshot;
 #[cfg(feature = "tracing")]
 use crate::names::KEYS;
@@ -45,10 +48,10 @@ use crate::names::KEYS;
 /// The amender of one body.
 pub struct Amender {
     snapshot: Snapshot,
-    templates: Arc<TemplateCache>,
+    templates: Arc<LabelTemplates>,
     /// Set as long as the body is not scanned, because it contains no id yet.
     prefilter: Option<Prefilter>,
-    scanner: Scanner,
+    scanner: Scanner<LabelMember>,
     frames: FrameBuffer,
     objects: Objects,
     error: Option<ScanError>,
@@ -59,7 +62,7 @@ pub struct Amender {
 impl Amender {
     /// Creates the amender of a body whose ids get their names from `snapshot`. `templates` are shared with the amenders
     /// of other bodies.
-    pub fn new(rules: Rules, snapshot: Snapshot, templates: Arc<TemplateCache>) -> Self {
+    pub fn new(rules: Rules, snapshot: Snapshot, templates: Arc<LabelTemplates>) -> Self {
         let prefilter = Some(Prefilter::new(&rules));
         let objects = Objects::new(rules, &snapshot);
         Self {

@@ -19,7 +19,7 @@ mod token;
 pub use self::containers::MAX_DEPTH;
 use self::cursor::Cursor;
 use self::plain::PlainScanner;
-pub use self::sink::{Member, MemberValue, Sink, WhiteSpace};
+pub use self::sink::{MemberValue, Sink, WhiteSpace};
 pub use self::templates::TemplateCache;
 use self::templates::Templates;
 use super::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
@@ -52,35 +52,35 @@ impl ScanError {
     }
 }
 
-/// A scan of one document.
+/// A scan of one document for a sink with members of the type `M`.
 #[derive(Clone, Debug)]
-pub struct Scanner {
-    plain: PlainScanner,
-    templates: Templates,
+pub struct Scanner<M> {
+    plain: PlainScanner<M>,
+    templates: Templates<M>,
     /// The number of bytes in the chunks so far.
     scanned: u64,
     /// The last bytes of the chunks so far, for a member that continues in the next one.
     tail: Vec<u8>,
 }
 
-impl Default for Scanner {
+impl<M: Copy> Default for Scanner<M> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scanner {
+impl<M: Copy> Scanner<M> {
     pub fn new() -> Self {
         Self { plain: PlainScanner::new(), templates: Templates::new(), scanned: 0, tail: Vec::new() }
     }
 
     /// Starts with the templates of an earlier body.
-    pub fn take_templates(&mut self, cache: &TemplateCache) {
+    pub fn take_templates(&mut self, cache: &TemplateCache<M>) {
         self.templates = cache.take();
     }
 
     /// Leaves the templates to the next body.
-    pub fn store_templates(&mut self, cache: &TemplateCache) {
+    pub fn store_templates(&mut self, cache: &TemplateCache<M>) {
         cache.store(&mut self.templates);
     }
 
@@ -91,14 +91,14 @@ impl Scanner {
 
     /// Scans the next chunk, and reports its members to the sink. Returns an error at the first byte that is not JSON.
     /// After an error the scanner must not be used.
-    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink) -> Result<(), ScanError> {
+    pub fn feed(&mut self, chunk: &[u8], sink: &mut impl Sink<Member = M>) -> Result<(), ScanError> {
         let mut cursor = Cursor::new(&self.tail, chunk, self.scanned);
         self.plain.resume_token(&mut cursor, sink)?;
         // The two scanners alternate: the templates skip predicted members, and the plain scanner reads one that is not.
         while !cursor.rest.is_empty() {
             self.templates.scan(&mut self.plain, &mut cursor, sink);
             let templates_can_resume =
-                |plain: &PlainScanner, cursor: &Cursor<'_>| self.templates.is_ready(plain, cursor);
+                |plain: &PlainScanner<M>, cursor: &Cursor<'_>| self.templates.is_ready(plain, cursor);
             self.plain.scan_until(templates_can_resume, &mut cursor, sink)?;
         }
         self.keep_tail(chunk);
@@ -107,7 +107,7 @@ impl Scanner {
     }
 
     /// Ends the document. Returns an error if it is truncated.
-    pub fn finish(&mut self) -> Result<(), ScanError> {
+    pub fn finish(&self) -> Result<(), ScanError> {
         if self.plain.may_end() { Ok(()) } else { Err(ScanError::NotJson { offset: self.scanned }) }
     }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Response, Uri};
 
 use crate::SharedKeyNames;
+use crate::json::amend::LabelTemplates;
 use crate::json::rules::{NamePosition, Rules};
-use crate::json::scan::TemplateCache;
 use crate::names::LabelSet;
 use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
@@ -48,7 +48,7 @@ pub(crate) type RefusalResponse =
 pub(crate) struct LayerSettings {
     pub(crate) names: SharedKeyNames,
     /// The scanner's templates, shared by all services of one layer.
-    pub(crate) templates: Arc<TemplateCache>,
+    pub(crate) templates: Arc<LabelTemplates>,
     pub(crate) limit: usize,
     pub(crate) budget: Option<Arc<Budget>>,
     /// The rules of each amender. The window and the active labels depend on the limit and on the request.

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::edits::{EDIT_CHARGE, Edit, EditNumber, Edits, NewValue};
+use super::label_member::LabelMember;
 use super::prefixes::Prefix;
 use super::unmatched::UnmatchedIds;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
 use crate::json::rules::{NamePosition, Prefer, Rules};
-use crate::json::scan::Member;
 use crate::names::MAX_LABELS;
 
 /// The index of the label for keys.
@@ -41,7 +41,7 @@ pub(super) struct OpenLabel {
 /// The value of an id or a name that is being scanned.
 #[derive(Debug)]
 pub(super) struct OpenValue {
-    pub(super) member: Member,
+    pub(super) member: LabelMember,
     /// The depth of the object with the member.
     pub(super) depth: usize,
     /// The index of the member's label in [`Objects::open`].
@@ -175,10 +175,10 @@ impl Objects {
 
     /// True if this member can cause an edit. Native names are never edited if the names replace the ids.
     #[inline(always)]
-    pub(super) fn is_used(&self, member: Member) -> bool {
+    pub(super) fn is_used(&self, member: LabelMember) -> bool {
         match member {
-            Member::Id(label) => self.rules.active.contains(label),
-            Member::Name(label) => {
+            LabelMember::Id(label) => self.rules.active.contains(label),
+            LabelMember::Name(label) => {
                 self.rules.active.contains(label) && self.rules.position == NamePosition::Beside
             }
         }
@@ -208,14 +208,14 @@ impl Objects {
     /// Queues the replacement of a value that starts at the input offset `at`. Its length and its new value, which are not
     /// known yet, are set later.
     #[inline(always)]
-    pub(super) fn push_replacement(&mut self, at: u64, member: Member, open_index: usize) {
+    pub(super) fn push_replacement(&mut self, at: u64, member: LabelMember, open_index: usize) {
         let edit = Edit { at, replaced: 0, prefix: Prefix::NONE, value: NewValue::Unchanged, result: None };
         self.push(edit, member, open_index);
     }
 
     /// Queues the edit of a member, whose label has the index `open_index` in `open`.
     #[inline(always)]
-    pub(super) fn push(&mut self, edit: Edit, member: Member, open_index: usize) {
+    pub(super) fn push(&mut self, edit: Edit, member: LabelMember, open_index: usize) {
         let number = self.edits.push(edit);
         let open = &mut self.open[open_index];
         if open.first_edit.is_none() {
@@ -223,8 +223,8 @@ impl Objects {
             open.first_edit_at = edit.at;
         }
         match member {
-            Member::Id(_) => open.id_edit = Some(number),
-            Member::Name(_) => open.name_edit = Some(number),
+            LabelMember::Id(_) => open.id_edit = Some(number),
+            LabelMember::Name(_) => open.name_edit = Some(number),
         }
     }
 

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::edits::{Edit, NewValue};
+use super::label_member::LabelMember;
 use super::objects::{KEY_LABEL, Objects, OpenLabel, OpenValue, length_bit};
 use super::prefixes::Prefix;
 use crate::KeyNames;
 use crate::json::counts::IdResult;
 use crate::json::rules::{NamePosition, Rules};
-use crate::json::scan::{Member, MemberValue, Sink, WhiteSpace};
+use crate::json::scan::{MemberValue, Sink, WhiteSpace};
 use crate::json::text::unescape;
 use crate::names::{EntryRef, KEY_ID, KEY_NAME, Label};
 
@@ -56,7 +57,7 @@ impl IdSink<'_> {
     #[inline(never)]
     fn add_member_by_parts(
         &mut self,
-        member: Member,
+        member: LabelMember,
         depth: usize,
         at: Range<u64>,
         white_space: WhiteSpace<'_>,
@@ -131,31 +132,33 @@ fn is_name_an_id(entry: EntryRef, section: usize, names: &KeyNames) -> bool {
 
 /// Returns the member with this name of a label other than that for keys, or `None` if no label has it.
 #[inline(never)]
-fn match_other_label(labels: &[Label], name: &[u8]) -> Option<Member> {
+fn match_other_label(labels: &[Label], name: &[u8]) -> Option<LabelMember> {
     for (index, label) in labels.iter().enumerate().skip(1) {
         if label.id.as_bytes() == name {
-            return Some(Member::Id(index as u8));
+            return Some(LabelMember::Id(index as u8));
         }
         if label.name.as_bytes() == name {
-            return Some(Member::Name(index as u8));
+            return Some(LabelMember::Name(index as u8));
         }
     }
     None
 }
 
 impl Sink for IdSink<'_> {
+    type Member = LabelMember;
+
     /// Returns the member of any label with this name, or `None` if no label has such a member.
     ///
     /// The result does not depend on which labels are active in this body: templates store it, and the next body of the
     /// layer, which may have other active labels, uses the same templates.
     #[inline(always)]
-    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<LabelMember> {
         let Objects { rules, member_lengths, unescaped, .. } = &mut *self.objects;
         let name = if has_escapes { unescape(raw, unescaped)? } else { raw };
         if name == KEY_ID.as_bytes() {
-            Some(Member::Id(KEY_LABEL))
+            Some(LabelMember::Id(KEY_LABEL))
         } else if name == KEY_NAME.as_bytes() {
-            Some(Member::Name(KEY_LABEL))
+            Some(LabelMember::Name(KEY_LABEL))
         } else if *member_lengths & length_bit(name.len()) != 0 {
             // Some member of another label has this length. Most names end before this comparison.
             match_other_label(rules.labels.list(), name)
@@ -167,21 +170,21 @@ impl Sink for IdSink<'_> {
     /// Counts the member in its object, and stores the member in [`Objects::started`] until its value starts. The first
     /// id or name of a label in an object opens the label. A member that is not used is ignored.
     #[inline(always)]
-    fn member_start(&mut self, member: Member, depth: usize) {
+    fn member_start(&mut self, member: LabelMember, depth: usize) {
         let objects = &mut *self.objects;
         if !objects.is_used(member) {
             objects.started = None;
             return;
         }
-        let (Member::Id(label) | Member::Name(label)) = member;
+        let (LabelMember::Id(label) | LabelMember::Name(label)) = member;
         let open_index = match objects.open_index(depth, label) {
             Some(known_index) => known_index,
             None => objects.open_label(depth, label),
         };
         let open = &mut objects.open[open_index];
         match member {
-            Member::Id(_) => open.id_count = open.id_count.saturating_add(1),
-            Member::Name(_) => open.name_count = open.name_count.saturating_add(1),
+            LabelMember::Id(_) => open.id_count = open.id_count.saturating_add(1),
+            LabelMember::Name(_) => open.name_count = open.name_count.saturating_add(1),
         }
         objects.started = Some(OpenValue { member, depth, open_index, prefix: Prefix::NONE });
     }
@@ -195,13 +198,13 @@ impl Sink for IdSink<'_> {
         let OpenValue { member, open_index, .. } = started;
         let open = &objects.open[open_index];
         match member {
-            Member::Id(label) if objects.rules.position == NamePosition::Beside => {
+            LabelMember::Id(label) if objects.rules.position == NamePosition::Beside => {
                 started.prefix = objects.edits.prefixes.find_or_add(label, white_space);
             }
-            Member::Id(_) if open.id_count == 1 => objects.push_replacement(at, member, open_index),
-            Member::Name(_) if open.name_count == 1 => objects.push_replacement(at, member, open_index),
+            LabelMember::Id(_) if open.id_count == 1 => objects.push_replacement(at, member, open_index),
+            LabelMember::Name(_) if open.name_count == 1 => objects.push_replacement(at, member, open_index),
             // Duplicates have no edits.
-            Member::Id(_) | Member::Name(_) => {}
+            LabelMember::Id(_) | LabelMember::Name(_) => {}
         }
         objects.values.push(started);
     }
@@ -217,10 +220,10 @@ impl Sink for IdSink<'_> {
         let Some(ended) = self.objects.values.pop() else { return };
         let open = &self.objects.open[ended.open_index];
         match ended.member {
-            Member::Id(label) if open.id_count == 1 => self.end_id(label, at, &ended, value),
-            Member::Name(_) if open.name_count == 1 => self.end_native_name(at, &ended, value),
+            LabelMember::Id(label) if open.id_count == 1 => self.end_id(label, at, &ended, value),
+            LabelMember::Name(_) if open.name_count == 1 => self.end_native_name(at, &ended, value),
             // Duplicates have no edits.
-            Member::Id(_) | Member::Name(_) => {}
+            LabelMember::Id(_) | LabelMember::Name(_) => {}
         }
     }
 
@@ -230,14 +233,14 @@ impl Sink for IdSink<'_> {
     #[inline(always)]
     fn whole_member(
         &mut self,
-        member: Member,
+        member: LabelMember,
         depth: usize,
         at: Range<u64>,
         white_space: WhiteSpace<'_>,
         value: MemberValue<'_>,
     ) {
         let objects = &mut *self.objects;
-        if let Member::Id(label) = member
+        if let LabelMember::Id(label) = member
             && let MemberValue::String { raw: id, has_escapes: false } = value
             && let Some(section) = objects.insertion_section(label)
             && objects.open_index(depth, label).is_none()

@@ -10,7 +10,7 @@ pub(super) use self::member::MemberOffsets;
 use super::ScanError;
 use super::containers::Containers;
 use super::cursor::Cursor;
-use super::sink::{Member, MemberValue, Sink};
+use super::sink::{MemberValue, Sink};
 use super::token::{NumberPart, StringPart, number_len, whole_string};
 use crate::json::text::{MAX_RAW_NAME, MAX_RAW_TEXT};
 
@@ -39,23 +39,23 @@ pub(super) enum ScanState {
 
 /// The state of the scan between two tokens, or within one at the end of a chunk.
 #[derive(Clone, Debug)]
-pub(super) struct PlainScanner {
+pub(super) struct PlainScanner<M> {
     pub(super) state: ScanState,
     pub(super) containers: Containers,
     /// The last member.
     member: MemberOffsets,
     /// The member of the next value, if the sink has matched its name.
-    wanted: Option<Member>,
+    wanted: Option<M>,
     /// The offset of the text of a cut string.
     text_start: u64,
 }
 
-impl PlainScanner {
+impl<M: Copy> PlainScanner<M> {
     pub(super) fn new() -> Self {
         Self {
             state: ScanState::Value,
             containers: Containers::new(),
-            member: MemberOffsets::default(),
+            member: MemberOffsets::NONE,
             wanted: None,
             text_start: 0,
         }
@@ -83,7 +83,7 @@ impl PlainScanner {
         &mut self,
         is_stop: impl Fn(&Self, &Cursor<'_>) -> bool,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         while let Some(byte) = cursor.next_token() {
             self.read_member_or_end(byte, cursor, sink)?;
@@ -103,7 +103,7 @@ impl PlainScanner {
         &mut self,
         first_byte: u8,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         let mut byte = first_byte;
         if self.state == ScanState::AfterValue {
@@ -149,7 +149,11 @@ impl PlainScanner {
 
     /// Reads the name of a member, as far as the chunk contains it.
     #[inline(always)]
-    fn read_name(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    fn read_name(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink<Member = M>,
+    ) -> Result<(), ScanError> {
         let text_start = cursor.offset() + 1;
         let Some(string) = whole_string(cursor.rest) else {
             return self.start_cut_string(true, cursor, sink);
@@ -166,7 +170,7 @@ impl PlainScanner {
         &mut self,
         byte: u8,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         match byte {
             b'"' => {
@@ -197,7 +201,14 @@ impl PlainScanner {
     /// Ends a name, and stores its member in `wanted` if the sink matches the name. `raw` is the text between the
     /// quotes, at the offsets `start..end`.
     #[inline(always)]
-    fn end_name(&mut self, raw: &[u8], start: u64, has_escapes: bool, end: u64, sink: &mut impl Sink) {
+    fn end_name(
+        &mut self,
+        raw: &[u8],
+        start: u64,
+        has_escapes: bool,
+        end: u64,
+        sink: &mut impl Sink<Member = M>,
+    ) {
         self.state = ScanState::Colon;
         if raw.len() <= MAX_RAW_NAME
             && let Some(member) = sink.match_member(raw, has_escapes)
@@ -209,7 +220,7 @@ impl PlainScanner {
 
     /// Ends a string value, and reports it if the sink awaits it. `end` is the offset after the closing quote.
     #[inline(always)]
-    fn end_string(&mut self, raw: &[u8], has_escapes: bool, end: u64, sink: &mut impl Sink) {
+    fn end_string(&mut self, raw: &[u8], has_escapes: bool, end: u64, sink: &mut impl Sink<Member = M>) {
         self.state = ScanState::AfterValue;
         if sink.is_value_awaited(self.containers.depth()) {
             let value = if raw.len() > MAX_RAW_TEXT {
@@ -223,7 +234,7 @@ impl PlainScanner {
 
     /// Ends a number or a literal, and reports it if the sink awaits it.
     #[inline(always)]
-    fn end_value(&mut self, end: u64, sink: &mut impl Sink) {
+    fn end_value(&mut self, end: u64, sink: &mut impl Sink<Member = M>) {
         self.state = ScanState::AfterValue;
         if sink.is_value_awaited(self.containers.depth()) {
             sink.value_end(end, MemberValue::Other);
@@ -239,7 +250,7 @@ impl PlainScanner {
         &mut self,
         literal: &'static [u8],
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         if let Some(rest) = cursor.rest.strip_prefix(literal) {
             cursor.rest = rest;
@@ -272,7 +283,11 @@ impl PlainScanner {
 
     /// Closes the innermost container. Never fails; the result is for callers that return it.
     #[inline(always)]
-    fn close_container(&mut self, cursor: &mut Cursor<'_>, sink: &mut impl Sink) -> Result<(), ScanError> {
+    fn close_container(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink<Member = M>,
+    ) -> Result<(), ScanError> {
         cursor.advance(1);
         sink.container_end(cursor.offset(), self.containers.depth());
         self.containers.pop();

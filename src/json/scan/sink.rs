@@ -18,13 +18,6 @@ pub enum MemberValue<'a> {
 /// All three are empty if one is longer than [`MAX_WHITE_SPACE`](super::MAX_WHITE_SPACE).
 pub type WhiteSpace<'a> = [&'a [u8]; 3];
 
-/// A member that the sink wants the value of, with the index of its label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    Id(u8),
-    Name(u8),
-}
-
 /// The receiver of a scanner's events.
 ///
 /// The events come in the order of the body. For each wanted member they are `member_start`, `value_start` and
@@ -41,12 +34,15 @@ pub enum Member {
 /// `depth` is the number of containers around a member, its own object included. `at` is a byte offset from
 /// the start of the body.
 pub trait Sink {
+    /// The name of a wanted member. The scanner stores it until the value of the member.
+    type Member: Copy;
+
     /// Returns the member with this name, if its value is wanted. `raw` is the name between its quotes. A name may be
     /// matched more than once.
-    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member>;
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Self::Member>;
 
     /// Receives a wanted member, after its name.
-    fn member_start(&mut self, member: Member, depth: usize);
+    fn member_start(&mut self, member: Self::Member, depth: usize);
 
     /// Receives the start of a wanted value.
     fn value_start(&mut self, at: u64, white_space: WhiteSpace<'_>);
@@ -63,7 +59,7 @@ pub trait Sink {
     /// The default calls `member_start`, `value_start` and `value_end`. A sink may do their work in one step instead.
     fn whole_member(
         &mut self,
-        member: Member,
+        member: Self::Member,
         depth: usize,
         at: Range<u64>,
         white_space: WhiteSpace<'_>,

@@ -69,9 +69,9 @@ const ROOT: usize = 0;
 
 /// The templates of one body so far.
 #[derive(Clone, Debug)]
-pub(super) struct Templates {
+pub(super) struct Templates<M> {
     /// The templates. The first is the [`ROOT`], unless there are none.
-    known: Vec<Template>,
+    known: Vec<Template<M>>,
     /// The index of the last template that matched.
     last: usize,
     /// The mispredictions left before the next pause.
@@ -80,14 +80,19 @@ pub(super) struct Templates {
     paused_until: u64,
 }
 
-impl Templates {
+impl<M: Copy> Templates<M> {
     pub(super) fn new() -> Self {
         Self { known: Vec::new(), last: ROOT, budget: BUDGET, paused_until: 0 }
     }
 
+    /// Creates templates that pause for the whole body.
+    pub(super) fn disabled() -> Self {
+        Self { paused_until: u64::MAX, ..Self::new() }
+    }
+
     /// True if [`scan`](Self::scan) can start here: after a value in an object, not near the end of the chunk.
     #[inline(always)]
-    pub(super) fn is_ready(&self, plain: &PlainScanner, cursor: &Cursor<'_>) -> bool {
+    pub(super) fn is_ready(&self, plain: &PlainScanner<M>, cursor: &Cursor<'_>) -> bool {
         HAS_SIMD
             && cursor.offset() >= self.paused_until
             && plain.state == ScanState::AfterValue
@@ -98,7 +103,12 @@ impl Templates {
     /// Scans members with short scalars: skips those whose texts are predicted, and learns the other texts. Stops
     /// behind a value, before a member that the plain scanner has to read.
     #[inline(always)]
-    pub(super) fn scan(&mut self, plain: &mut PlainScanner, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
+    pub(super) fn scan(
+        &mut self,
+        plain: &mut PlainScanner<M>,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink<Member = M>,
+    ) {
         while self.is_ready(plain, cursor) {
             self.skip_predicted(&mut plain.containers, cursor, sink);
             // A learned text is predicted, so that the next turn skips its member.
@@ -112,7 +122,12 @@ impl Templates {
     /// Skips the members whose texts are predicted, and moves the cursor behind the last one. Reports the objects that end
     /// and the wanted members to the sink. The skipped bytes increase the budget.
     #[inline(never)]
-    fn skip_predicted(&mut self, containers: &mut Containers, cursor: &mut Cursor<'_>, sink: &mut impl Sink) {
+    fn skip_predicted(
+        &mut self,
+        containers: &mut Containers,
+        cursor: &mut Cursor<'_>,
+        sink: &mut impl Sink<Member = M>,
+    ) {
         let chunk_end = cursor.offset() + cursor.rest.len() as u64;
         let mut run = Run { known: &self.known, last: self.last, rest: cursor.rest };
         while let Some(member) = run.skip_silent() {
@@ -139,7 +154,7 @@ impl Templates {
         &mut self,
         containers: &Containers,
         cursor: &Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> bool {
         let Some(window) = cursor.rest.first_chunk() else { return false };
         self.budget -= 1;
@@ -163,7 +178,7 @@ impl Templates {
     }
 
     /// Adds a template and returns its index. If there are too many templates, the others are removed.
-    fn add(&mut self, template: Template) -> usize {
+    fn add(&mut self, template: Template<M>) -> usize {
         if self.known.len() == MAX_TEMPLATES {
             self.known.clear();
             self.last = ROOT;
@@ -171,7 +186,7 @@ impl Templates {
         if self.known.is_empty() {
             // Room for the templates of a usual page.
             self.known.reserve(20);
-            self.known.push(Template::new(Structure::default(), &[0; WINDOW]));
+            self.known.push(Template::new(Structure::EMPTY, &[0; WINDOW]));
         }
         self.known.push(template);
         self.known.len() - 1
@@ -199,8 +214,8 @@ impl Templates {
 }
 
 /// A run of predicted members.
-struct Run<'t, 'b> {
-    known: &'t [Template],
+struct Run<'t, 'b, M> {
+    known: &'t [Template<M>],
     /// The index of the last template that matched.
     last: usize,
     /// The bytes after the last value.
@@ -208,18 +223,18 @@ struct Run<'t, 'b> {
 }
 
 /// A member whose text is predicted.
-struct PredictedMember<'t> {
+struct PredictedMember<'t, M> {
     index: usize,
-    template: &'t Template,
+    template: &'t Template<M>,
     value_len: usize,
 }
 
-impl<'t> Run<'t, '_> {
+impl<'t, M: Copy> Run<'t, '_, M> {
     /// Skips the predicted members without events, and returns the first one with an event, which is not skipped.
     /// Returns `None` if the next member is not predicted. The loop has a function of its own, because calls of the
     /// sink would take the registers that the loop needs.
     #[inline(always)]
-    fn skip_silent(&mut self) -> Option<PredictedMember<'t>> {
+    fn skip_silent(&mut self) -> Option<PredictedMember<'t, M>> {
         loop {
             let member = self.next_predicted()?;
             if !member.template.is_silent {
@@ -231,7 +246,7 @@ impl<'t> Run<'t, '_> {
 
     /// Returns the next member, if its text is predicted and its value is a short scalar, and `None` otherwise.
     #[inline(always)]
-    fn next_predicted(&self) -> Option<PredictedMember<'t>> {
+    fn next_predicted(&self) -> Option<PredictedMember<'t, M>> {
         let window = self.rest.first_chunk::<WINDOW>()?;
         let index = self.matching_follower(window)?;
         let template = self.known.get(index)?;
@@ -254,20 +269,26 @@ impl<'t> Run<'t, '_> {
 
     /// Moves on behind a member.
     #[inline(always)]
-    fn advance(&mut self, member: &PredictedMember<'t>) {
+    fn advance(&mut self, member: &PredictedMember<'t, M>) {
         self.last = member.index;
         self.rest = &self.rest[member.template.structure.len() + member.value_len..];
     }
 }
 
 /// The templates that one body leaves to the next, which probably has the same rows.
-#[derive(Debug, Default)]
-pub struct TemplateCache {
-    templates: Mutex<Option<Templates>>,
+#[derive(Debug)]
+pub struct TemplateCache<M> {
+    templates: Mutex<Option<Templates<M>>>,
     is_disabled: bool,
 }
 
-impl TemplateCache {
+impl<M> Default for TemplateCache<M> {
+    fn default() -> Self {
+        Self { templates: Mutex::new(None), is_disabled: false }
+    }
+}
+
+impl<M: Copy> TemplateCache<M> {
     /// A cache that turns the templates off.
     #[cfg(any(test, feature = "_internal"))]
     pub fn disabled() -> Self {
@@ -275,16 +296,16 @@ impl TemplateCache {
     }
 
     /// Returns the cached templates. While another body uses the cache, the templates are empty.
-    pub(super) fn take(&self) -> Templates {
+    pub(super) fn take(&self) -> Templates<M> {
         if self.is_disabled {
-            return Templates { paused_until: u64::MAX, ..Templates::new() };
+            return Templates::disabled();
         }
         let Ok(mut cached) = self.templates.try_lock() else { return Templates::new() };
         cached.take().unwrap_or_else(Templates::new)
     }
 
     /// Moves the templates to the cache, unless another body uses the cache.
-    pub(super) fn store(&self, templates: &mut Templates) {
+    pub(super) fn store(&self, templates: &mut Templates<M>) {
         let known = std::mem::take(&mut templates.known);
         let budget = templates.budget.max(BUDGET_AFTER_PAUSE);
         if let Ok(mut cached) = self.templates.try_lock() {

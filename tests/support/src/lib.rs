@@ -14,8 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use tower_api_key_name::_internal::rules::Rules;
-use tower_api_key_name::_internal::scan::TemplateCache;
-use tower_api_key_name::_internal::{self, DEFAULT_LIMIT};
+use tower_api_key_name::_internal::{self, DEFAULT_LIMIT, LabelTemplates};
 use tower_api_key_name::Snapshot;
 use tower_api_key_name::outcome::Counts;
 
@@ -32,7 +31,7 @@ pub fn amend(
     streams: bool,
     write: impl FnMut(Bytes),
 ) -> (Counts, bool) {
-    let templates = Arc::<TemplateCache>::default();
+    let templates = Arc::<LabelTemplates>::default();
     let (counts, error) = _internal::amend(&default_rules(), names, &templates, frames, streams, write);
     (counts, error.is_none())
 }

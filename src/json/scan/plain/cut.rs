@@ -12,12 +12,12 @@ use crate::json::text::MAX_RAW_TEXT;
 /// The replacement of a text that is too long to be used.
 const TOO_LONG: &[u8] = &[b' '; MAX_RAW_TEXT + 1];
 
-impl PlainScanner {
+impl<M: Copy> PlainScanner<M> {
     /// Continues a token that the end of the last chunk has cut. Does nothing if no token was cut.
     pub(in crate::json::scan) fn resume_token(
         &mut self,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         match self.state {
             ScanState::String { is_name, has_escapes, part } => {
@@ -35,7 +35,7 @@ impl PlainScanner {
         &mut self,
         is_name: bool,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         cursor.advance(1);
         self.text_start = cursor.offset();
@@ -50,7 +50,7 @@ impl PlainScanner {
         mut has_escapes: bool,
         mut part: StringPart,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         loop {
             if part == StringPart::Text {
@@ -77,7 +77,7 @@ impl PlainScanner {
         is_name: bool,
         has_escapes: bool,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) {
         let start = self.text_start;
         let end = cursor.offset();
@@ -103,7 +103,7 @@ impl PlainScanner {
         &mut self,
         mut part: NumberPart,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         while let Some(byte) = cursor.peek() {
             let Some(next_part) = part.then(byte) else {

@@ -5,13 +5,13 @@ use std::ops::Range;
 use super::{PlainScanner, ScanState};
 use crate::json::scan::containers::MAX_DEPTH;
 use crate::json::scan::cursor::Cursor;
-use crate::json::scan::sink::{Member, MemberValue, Sink, WhiteSpace};
+use crate::json::scan::sink::{MemberValue, Sink, WhiteSpace};
 use crate::json::scan::token::whole_string;
 use crate::json::scan::{MAX_WHITE_SPACE, ScanError};
 use crate::json::text::MAX_RAW_TEXT;
 
 /// The offsets of a member's parts, between which its white space is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::json::scan) struct MemberOffsets {
     /// The end of the comma or brace before the member.
     pub(in crate::json::scan) start: u64,
@@ -21,13 +21,16 @@ pub(in crate::json::scan) struct MemberOffsets {
 }
 
 impl MemberOffsets {
+    /// The offsets before the first member.
+    pub(in crate::json::scan) const NONE: Self = Self { start: 0, name: 0..0, colon: 0 };
+
     /// The white space before the name, before the colon, and before a value at this offset.
     pub(in crate::json::scan) fn white_space(&self, value_start: u64) -> [Range<u64>; 3] {
         [self.start..self.name.start - 1, self.name.end + 1..self.colon, self.colon + 1..value_start]
     }
 }
 
-impl PlainScanner {
+impl<M: Copy> PlainScanner<M> {
     /// Reads the value of a wanted member, and reports the member.
     ///
     /// A short string that is whole in the chunk is reported in one call. The sink receives the end of any other value
@@ -35,10 +38,10 @@ impl PlainScanner {
     #[inline(never)]
     pub(super) fn read_wanted_value(
         &mut self,
-        member: Member,
+        member: M,
         byte: u8,
         cursor: &mut Cursor<'_>,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Result<(), ScanError> {
         let depth = self.containers.depth();
         let value_start = cursor.offset();

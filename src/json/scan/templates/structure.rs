@@ -4,7 +4,7 @@ use super::scalar::{constant_len, scalar_len, string_end};
 use super::simd::{MAX_LEN, Window};
 use crate::json::scan::containers::{Containers, MAX_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
-use crate::json::scan::sink::{Member, MemberValue, Sink};
+use crate::json::scan::sink::{MemberValue, Sink};
 use crate::json::scan::token::white_space_len;
 use crate::json::text::MAX_RAW_NAME;
 
@@ -17,15 +17,15 @@ use crate::json::text::MAX_RAW_NAME;
 ///  }  ,  {  "  a  "  :  n u l l  ,  "  b  "  :
 ///   closed.end = 1     member.start = 12, member.name = 13..14, member.colon = 15, len = 16
 /// ```
-#[derive(Clone, Debug, Default)]
-pub(super) struct Structure {
+#[derive(Clone, Debug)]
+pub(super) struct Structure<M> {
     len: u8,
     closed: Option<ClosedObject>,
     /// The number of objects that start.
     opened_count: u8,
     /// The last member, whose value is behind the text.
     member: MemberOffsets,
-    wanted: Option<Member>,
+    wanted: Option<M>,
 }
 
 /// The object that ends in a text.
@@ -37,7 +37,11 @@ struct ClosedObject {
     is_in_object: bool,
 }
 
-impl Structure {
+impl<M: Copy> Structure<M> {
+    /// The meaning of an empty text.
+    pub(super) const EMPTY: Self =
+        Self { len: 0, closed: None, opened_count: 0, member: MemberOffsets::NONE, wanted: None };
+
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         usize::from(self.len) & MAX_LEN
@@ -69,7 +73,7 @@ impl Structure {
         value_len: usize,
         offset: u64,
         containers: &mut Containers,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) {
         if let Some(closed) = self.closed {
             sink.container_end(offset + u64::from(closed.end), containers.depth());
@@ -99,10 +103,10 @@ impl Structure {
         window: &Window,
         containers: &Containers,
         includes_constants: bool,
-        sink: &mut impl Sink,
+        sink: &mut impl Sink<Member = M>,
     ) -> Option<Self> {
         let mut parser = TextParser { window, containers, position: 0 };
-        let mut structure = parser.parse_part(Self::default(), sink)?;
+        let mut structure = parser.parse_part(Self::EMPTY, sink)?;
         while includes_constants && structure.wanted.is_none() {
             let Some(value_len) = constant_len(window, structure.len()) else { break };
             parser.position = structure.len() + value_len;
@@ -128,7 +132,11 @@ impl TextParser<'_> {
     ///
     /// A part is `,"a":`, or `},"a":` at the end of an object, or `},{"a":` at the end of a row. If the value of `a` is an
     /// object, the part continues to the value of the first member: `,"a":{"b":`.
-    fn parse_part(&mut self, before: Structure, sink: &mut impl Sink) -> Option<Structure> {
+    fn parse_part<M: Copy>(
+        &mut self,
+        before: Structure<M>,
+        sink: &mut impl Sink<Member = M>,
+    ) -> Option<Structure<M>> {
         let mut structure = before;
         let mut starts_row = false;
         if self.next_token()? == b'}' {
@@ -162,11 +170,11 @@ impl TextParser<'_> {
 
     /// Parses the name and the colon of a member, which starts at `member_start`, and makes it the last member of
     /// `structure`. Returns `None` if there is no name, or if the name is longer than 64 bytes or has escapes.
-    fn parse_name(
+    fn parse_name<M: Copy>(
         &mut self,
         member_start: usize,
-        structure: &mut Structure,
-        sink: &mut impl Sink,
+        structure: &mut Structure<M>,
+        sink: &mut impl Sink<Member = M>,
     ) -> Option<()> {
         let name_start = self.skip_token(b'"')?;
         let name_end = string_end(self.window, name_start)?;

@@ -8,21 +8,21 @@ pub(super) const NONE: u8 = u8::MAX;
 
 /// A text that was between two values.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
+pub(super) struct Template<M> {
     /// The text, followed by zeros up to the end of the last vector that is compared.
     pub(super) bytes: [u8; MAX_LEN + 17],
     /// A set bit for each of the first 16 bytes that belongs to the text: 0b111 for a text of 3 bytes.
     first_vector_mask: u32,
-    pub(super) structure: Structure,
+    pub(super) structure: Structure<M>,
     /// The result of [`Structure::is_silent`].
     pub(super) is_silent: bool,
     /// The indexes of the templates that came after this one, the longest first. Unused places contain [`NONE`].
     pub(super) followers: [u8; 3],
 }
 
-impl Template {
+impl<M: Copy> Template<M> {
     /// Creates the template of the text at the start of `window`.
-    pub(super) fn new(structure: Structure, window: &Window) -> Self {
+    pub(super) fn new(structure: Structure<M>, window: &Window) -> Self {
         let len = structure.len();
         let mut bytes = [0; MAX_LEN + 17];
         bytes[..len].copy_from_slice(&window[..len]);

@@ -1,4 +1,4 @@
-use super::super::{Member, MemberValue, ScanError, Scanner, Sink, WhiteSpace};
+use super::super::{MemberValue, ScanError, Scanner, Sink, WhiteSpace};
 use super::*;
 
 /// A sink that wants the member `id`, and records where its values end.
@@ -6,11 +6,13 @@ use super::*;
 struct Recorder(Vec<u64>);
 
 impl Sink for Recorder {
-    fn match_member(&mut self, raw: &[u8], _has_escapes: bool) -> Option<Member> {
-        (raw == b"id").then_some(Member::Id(0))
+    type Member = &'static str;
+
+    fn match_member(&mut self, raw: &[u8], _has_escapes: bool) -> Option<&'static str> {
+        (raw == b"id").then_some("id")
     }
 
-    fn member_start(&mut self, _member: Member, _depth: usize) {}
+    fn member_start(&mut self, _member: &'static str, _depth: usize) {}
 
     fn value_start(&mut self, at: u64, _white_space: WhiteSpace<'_>) {
         self.0.push(at);
@@ -25,7 +27,7 @@ impl Sink for Recorder {
     fn object_end(&mut self, _at: u64, _depth: usize) {}
 }
 
-fn scan(body: &str, cache: &TemplateCache) -> (Vec<u64>, Result<(), ScanError>) {
+fn scan(body: &str, cache: &TemplateCache<&'static str>) -> (Vec<u64>, Result<(), ScanError>) {
     // Behind the body there is enough white space for templates up to its end.
     let body = format!("{body}{}", " ".repeat(WINDOW));
     let (mut scanner, mut recorder) = (Scanner::new(), Recorder::default());
@@ -44,18 +46,18 @@ fn row(nth: usize) -> String {
 }
 
 /// The texts of the cached templates, with the texts that are predicted after each.
-fn cached(cache: &TemplateCache) -> Vec<(String, Vec<String>)> {
+fn cached(cache: &TemplateCache<&'static str>) -> Vec<(String, Vec<String>)> {
     let templates = cache.templates.lock().unwrap();
     let known = &templates.as_ref().unwrap().known;
-    let text = |template: &Template| String::from_utf8(template.text().to_vec()).unwrap();
-    let followers = |template: &Template| {
+    let text = |template: &Template<&'static str>| String::from_utf8(template.text().to_vec()).unwrap();
+    let followers = |template: &Template<&'static str>| {
         let followers = template.followers.iter().filter_map(|index| known.get(usize::from(*index)));
         followers.map(text).collect()
     };
     known.iter().map(|template| (text(template), followers(template))).collect()
 }
 
-fn followers(cache: &TemplateCache, text: &str) -> Vec<String> {
+fn followers(cache: &TemplateCache<&'static str>, text: &str) -> Vec<String> {
     let all = cached(cache);
     all.into_iter().find(|(known, _)| known == text).map(|(_, followers)| followers).unwrap_or_default()
 }

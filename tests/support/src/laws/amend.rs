@@ -8,8 +8,9 @@ use crate::cases::{NAMES, PROJECTS, USERS, naive};
 use crate::documents;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal;
+use tower_api_key_name::_internal::LabelTemplates;
 use tower_api_key_name::_internal::rules::{NamePosition, Prefer, Rules, Unmatched};
-use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError, TemplateCache};
+use tower_api_key_name::_internal::scan::{MAX_DEPTH, ScanError};
 use tower_api_key_name::names::Labels;
 use tower_api_key_name::outcome::Counts;
 use tower_api_key_name::{KeyNames, SharedKeyNames, Snapshot};
@@ -55,7 +56,7 @@ pub fn check(input: &[u8]) {
         Amended::with(&templates, &[earlier], &snapshot, rules, false);
     }
     for (templates, name) in
-        [(templates, "after other bodies"), (TemplateCache::disabled().into(), "without templates")]
+        [(templates, "after other bodies"), (LabelTemplates::disabled().into(), "without templates")]
     {
         let with_templates = |chunks, streams| Amended::with(&templates, chunks, &snapshot, &rules, streams);
         assert_eq!(with_templates(&chunks, false), buffered, "{name}");
@@ -188,7 +189,7 @@ impl Amended {
 
     /// Amends a body with the templates of earlier bodies, and adds its own to them.
     pub fn with(
-        templates: &Arc<TemplateCache>,
+        templates: &Arc<LabelTemplates>,
         chunks: &[&[u8]],
         snapshot: &Snapshot,
         rules: &Rules,

@@ -7,7 +7,7 @@ use crate::laws::amend::depth;
 use crate::unstructured::{Unstructured, smallest_chunks, split_at_offsets};
 use tower_api_key_name::_internal::prefilter::Prefilter;
 use tower_api_key_name::_internal::scan::{
-    MAX_DEPTH, Member, MemberValue, ScanError, Scanner, Sink, TemplateCache, WhiteSpace,
+    MAX_DEPTH, MemberValue, ScanError, Scanner, Sink, TemplateCache, WhiteSpace,
 };
 
 /// Checks that the scanner accepts exactly the JSON that serde_json accepts, and reports the right offset of an error.
@@ -18,13 +18,13 @@ pub fn check(input: &[u8]) {
     let offsets = source.offsets(6);
     let body = documents::body(&mut source);
 
-    let plain = Recorder::scan(&[&body], &TemplateCache::disabled());
+    let plain = Recorder::scan(&[&body], &RecordedTemplates::disabled());
     check_verdict(&body, plain.error);
-    let learned = TemplateCache::default();
+    let learned = RecordedTemplates::default();
     let split = split_at_offsets(&body, &offsets);
     let smallest = smallest_chunks(&body);
     for chunks in [&[&*body][..], &split, &smallest] {
-        for templates in [&TemplateCache::disabled(), &TemplateCache::default(), &learned, &learned] {
+        for templates in [&RecordedTemplates::disabled(), &RecordedTemplates::default(), &learned, &learned] {
             assert_eq!(Recorder::scan(chunks, templates), plain, "{chunks:?}");
         }
         let mut prefilter = Prefilter::new(&default_rules());
@@ -36,10 +36,10 @@ pub fn check(input: &[u8]) {
 
 /// Checks the body with white space behind it. Templates are not used near the end of a chunk, and the white space
 /// allows them in the whole body.
-fn check_long_chunk(body: &[u8], learned: &TemplateCache) {
+fn check_long_chunk(body: &[u8], learned: &RecordedTemplates) {
     let long = [body, &[b' '; 256]].concat();
-    let plain = Recorder::scan(&[&long], &TemplateCache::disabled());
-    for templates in [&TemplateCache::default(), learned] {
+    let plain = Recorder::scan(&[&long], &RecordedTemplates::disabled());
+    for templates in [&RecordedTemplates::default(), learned] {
         assert_eq!(Recorder::scan(&[&long], templates), plain, "{}", String::from_utf8_lossy(body));
     }
 }
@@ -101,9 +101,17 @@ struct Recorder {
     values: Vec<usize>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum RecordedMember {
+    Id,
+    Name,
+}
+
+type RecordedTemplates = TemplateCache<RecordedMember>;
+
 #[derive(Debug, PartialEq)]
 enum Event {
-    MemberStart(Member, usize),
+    MemberStart(RecordedMember, usize),
     ValueStart(u64, [Vec<u8>; 3]),
     String(u64, Vec<u8>, bool),
     LongString(u64),
@@ -112,7 +120,7 @@ enum Event {
 }
 
 impl Recorder {
-    fn scan(chunks: &[&[u8]], cache: &TemplateCache) -> Self {
+    fn scan(chunks: &[&[u8]], cache: &RecordedTemplates) -> Self {
         let mut scanner = Scanner::new();
         let mut recorder = Self::default();
         scanner.take_templates(cache);
@@ -124,7 +132,9 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Member> {
+    type Member = RecordedMember;
+
+    fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<RecordedMember> {
         let text;
         let name = if has_escapes {
             text = serde_json::from_slice::<String>(&[b"\"", raw, b"\""].concat()).ok()?;
@@ -133,13 +143,13 @@ impl Sink for Recorder {
             raw
         };
         match name {
-            b"api_key_id" | b"count" => Some(Member::Id(0)),
-            b"api_key_name" | b"" => Some(Member::Name(1)),
+            b"api_key_id" | b"count" => Some(RecordedMember::Id),
+            b"api_key_name" | b"" => Some(RecordedMember::Name),
             _ => None,
         }
     }
 
-    fn member_start(&mut self, member: Member, depth: usize) {
+    fn member_start(&mut self, member: RecordedMember, depth: usize) {
         if self.objects.last() != Some(&depth) {
             self.objects.push(depth);
         }
