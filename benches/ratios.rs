@@ -5,6 +5,7 @@
 //! in nanoseconds.
 //!
 //! All: `cargo bench --features _internal --bench ratios`.
+//! With the usage meter: `cargo bench --features _internal,proxy-keys --bench ratios`.
 //! Some: behind `--`, parts of their names: `… --bench ratios -- irregular chunks`.
 //! Once each, without measuring: `cargo test --features _internal --bench ratios`.
 #![allow(missing_docs, unreachable_pub)]
@@ -13,6 +14,8 @@ mod comparison;
 mod documents;
 mod engines;
 mod labels;
+#[cfg(feature = "proxy-keys")]
+mod metering;
 
 use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
@@ -124,6 +127,17 @@ fn comparisons() -> Comparisons {
         "three named ids in a row − one, for each further id".into(),
         Box::new(labels::compare_with_one_id_per_row),
     ));
+    #[cfg(feature = "proxy-keys")]
+    comparisons.extend([
+        (
+            "a stream of 40 events, metered ÷ passed through HTTP/1.1".into(),
+            Box::new(metering::compare_with_passing) as Box<dyn Fn() -> Comparison>,
+        ),
+        (
+            "a stream of 40 events, metered ÷ polled in memory".into(),
+            Box::new(metering::compare_with_polling),
+        ),
+    ]);
     comparisons.push(("out of scope, layer over service − service".into(), Box::new(compare_with_service)));
     comparisons
 }

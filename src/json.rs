@@ -12,4 +12,4 @@ pub(crate) mod json_path;
 pub mod prefilter;
 pub mod rules;
 pub mod scan;
-mod text;
+pub(crate) mod text;

@@ -92,6 +92,7 @@
 //!
 //! - `watch` (default): `SharedKeyNames::watch`, which reloads one or several files.
 //! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
+//! - `proxy-keys`: the module `proxy_keys`, which reads the token usage of a call from its response body.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
 //! [Tower]: https://docs.rs/tower
@@ -106,6 +107,8 @@ pub mod docs;
 mod json;
 pub mod names;
 mod naming;
+#[cfg(feature = "proxy-keys")]
+pub mod proxy_keys;
 mod query;
 pub mod settings;
 
@@ -127,6 +130,8 @@ pub mod _internal {
     pub use crate::json::amend::{Amender, LabelTemplates};
     pub use crate::json::{prefilter, rules, scan};
     pub use crate::naming::settings::DEFAULT_LIMIT;
+    #[cfg(feature = "proxy-keys")]
+    pub use crate::proxy_keys::meter_body;
     pub mod query {
         pub use crate::query::{FilterError, FilterErrorKind, QueryNames, RewrittenQuery, rewrite};
     }

@@ -1,7 +1,7 @@
 //! Replays the corpora of the fuzz targets: each law of `test_support::laws` for each file of its corpus.
 //!
 //! `fuzz/README.md` describes how to extend a corpus.
-#![cfg(feature = "directory")]
+#![cfg(all(feature = "directory", feature = "proxy-keys"))]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,10 +9,18 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use test_support::laws::page::{self, ParsedPage};
-use test_support::laws::{LAWS, Law};
+use test_support::laws::{LAWS, Law, events};
+use tower_api_key_name::_internal::meter_body;
+use tower_api_key_name::proxy_keys::BodyForm;
 
 fn laws() -> impl Iterator<Item = (&'static str, Law)> {
-    LAWS.iter().copied().chain([("page", check_page as Law)])
+    LAWS.iter().copied().chain([("events", check_events as Law), ("page", check_page)])
+}
+
+fn check_events(input: &[u8]) {
+    events::check(input, |provider, is_stream, chunks| {
+        meter_body(provider, if is_stream { BodyForm::Events } else { BodyForm::Json }, chunks)
+    });
 }
 
 fn check_page(input: &[u8]) {

@@ -317,3 +317,22 @@ async fn axum_gateway_without_an_api_returns_502() {
     assert_eq!(gateway.get(COSTS, &[KEY]).await.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(text(gateway.get("/health", &[]).await.body()), "ok", "the gateway still runs");
 }
+
+// === meter ===
+
+#[cfg(feature = "proxy-keys")]
+#[tokio::test]
+async fn meter_prints_the_counts_of_each_recording() {
+    let output = output(example("meter")).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let expected = "\
+chat                 gpt-5-nano-2025-08-07       input    12 (    0 cached)  output  100
+chat, streamed       gpt-5-nano-2025-08-07       input    12 (    0 cached)  output  100
+response, streamed   gpt-5-nano-2025-08-07       input   328 (   64 cached)  output   52
+embeddings           text-embedding-3-small      input     8 (    - cached)  output    -
+moderation           omni-moderation-latest      no usage
+image, streamed      -                           input    50 (    - cached)  output 1056
+message, streamed    claude-sonnet-4-5-20250929  input  2264 ( 2051 cached)  output  503
+";
+    assert_eq!(text(&output.stdout), expected);
+}

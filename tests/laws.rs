@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 use test_support::laws;
+#[cfg(feature = "proxy-keys")]
+use tower_api_key_name::{_internal::meter_body, proxy_keys::BodyForm};
 
 /// Enough decisions for some rows.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -19,6 +21,15 @@ proptest! {
     #[test]
     fn law_of_amending_holds(input in bytes()) {
         laws::amend::check(&input);
+    }
+
+    #[cfg(feature = "proxy-keys")]
+    #[test]
+    fn law_of_metering_holds(input in bytes()) {
+        laws::events::check(&input, |provider, is_stream, chunks| {
+            let form = if is_stream { BodyForm::Events } else { BodyForm::Json };
+            meter_body(provider, form, chunks)
+        });
     }
 
     #[test]

@@ -74,6 +74,20 @@ impl<M: Copy> Scanner<M> {
         Self { plain: PlainScanner::new(), templates: Templates::new(), scanned: 0, tail: Vec::new() }
     }
 
+    /// Creates a scanner that reads all members with the plain scanner.
+    #[cfg(feature = "proxy-keys")]
+    pub fn without_templates() -> Self {
+        Self { templates: Templates::disabled(), ..Self::new() }
+    }
+
+    /// Starts the next document. Keeps the templates and the memory.
+    #[cfg(feature = "proxy-keys")]
+    pub fn restart(&mut self) {
+        self.plain = PlainScanner::new();
+        self.scanned = 0;
+        self.tail.clear();
+    }
+
     /// Starts with the templates of an earlier body.
     pub fn take_templates(&mut self, cache: &TemplateCache<M>) {
         self.templates = cache.take();

@@ -12,7 +12,7 @@ pub(super) const MAX_RAW_TEXT: usize = 6 * KeyNames::MAX_LEN;
 /// Returns the text of a valid string without its quotes. The escapes are decoded into `out`, if there are any.
 ///
 /// Returns `None` if a surrogate is alone: the string is not Unicode text (RFC 8259 §8.2).
-pub(super) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+pub(crate) fn unescape<'a>(raw: &'a [u8], out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let Some(first_escape) = memchr::memchr(b'\\', raw) else { return Some(raw) };
     out.clear();
     out.extend_from_slice(&raw[..first_escape]);

@@ -2,6 +2,7 @@
 //! the bytes, fuzz targets search for them, and `tests/corpus.rs` replays the corpora of the fuzz targets.
 
 pub mod amend;
+pub mod events;
 pub mod layer;
 pub mod map;
 pub mod page;
@@ -11,7 +12,7 @@ pub mod scan;
 /// Panics if a law does not hold for these bytes.
 pub type Law = fn(&[u8]);
 
-/// The laws by the names of their fuzz targets, except `page`, which needs the library's feature `directory`.
+/// The laws by the names of their fuzz targets, except `page` and `events`, which need features of the library.
 pub const LAWS: &[(&str, Law)] = &[
     ("amend", amend::check),
     ("layer", layer::check),

@@ -1,0 +1,35 @@
+//! The token usage of calls to OpenAI and Anthropic, read from the responses while they stream.
+//!
+//! A [`UsageMeter`] receives the chunks of a response body and returns its [`TokenUsage`]. It needs no layer and no runtime.
+//! The example `meter` in the repository meters a response of each kind.
+//!
+//! ```text
+//! chunk ─▶ meter ─▶ wire/events ─▶ wire/usage ─▶ json/scan
+//!            └─▶ sent_usage ─▶ token_usage
+//! ```
+//!
+//! `wire/events` splits a stream of server-sent events into the data of its events, and `wire/usage` finds the usage in the
+//! JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
+
+mod meter;
+mod sent_usage;
+mod token_usage;
+mod wire;
+
+pub use self::meter::{BodyForm, UsageMeter};
+pub use self::token_usage::TokenUsage;
+
+/// For the law of the meter: returns the counts of a body by the names of their fields, and its model. `None` in place of
+/// the counts means that there is no usage. The duration is in nanoseconds.
+#[cfg(feature = "_internal")]
+pub fn meter_body(
+    provider: crate::names::Provider,
+    form: BodyForm,
+    chunks: &[&[u8]],
+) -> (Option<std::collections::BTreeMap<&'static str, u64>>, Option<String>) {
+    let mut meter = UsageMeter::new(provider, form);
+    for chunk in chunks {
+        meter.feed(chunk);
+    }
+    (meter.usage().map(|usage| usage.by_field()), meter.model().map(str::to_owned))
+}

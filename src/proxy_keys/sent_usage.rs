@@ -1,0 +1,172 @@
+//! The usage objects of one body, as the providers send them, and their conversion to one form.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::token_usage::TokenUsage;
+use super::wire::usage::RawMembers;
+use crate::names::Provider;
+
+/// The names under which the endpoints of OpenAI send the parts of the input tokens.
+const INPUT_DETAILS: &[&str] = &["prompt_tokens_details", "input_tokens_details", "input_token_details"];
+
+/// The names under which the endpoints of OpenAI send the parts of the output tokens.
+const OUTPUT_DETAILS: &[&str] =
+    &["completion_tokens_details", "output_tokens_details", "output_token_details"];
+
+/// The usage objects of a body so far. Each object is cumulative: their counts are never added up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SentUsage {
+    /// The counts as sent: the input tokens of Anthropic exclude those of the cache.
+    counts: TokenUsage,
+    /// The sum of the compactions in `usage.iterations` of Anthropic, which `counts` excludes.
+    compactions: TokenUsage,
+}
+
+impl SentUsage {
+    /// Adds the next usage object: one of OpenAI replaces all counts, one of Anthropic only those that it contains.
+    pub(super) fn update(&mut self, provider: Provider, usage: &RawMembers<'_>) {
+        match provider {
+            Provider::OpenAi => self.counts = read_openai(usage),
+            Provider::Anthropic => {
+                update_from_anthropic(&mut self.counts, usage);
+                if let Some(iterations) = parse_member::<Vec<&RawValue>>(usage, "iterations") {
+                    self.compactions = sum_compactions(&iterations);
+                }
+            }
+        }
+    }
+
+    /// Converts the counts to those in which the input tokens include all others.
+    pub(super) fn total(&self, provider: Provider) -> TokenUsage {
+        match provider {
+            Provider::OpenAi => self.counts.clone(),
+            Provider::Anthropic => sum(&with_cache_in_input(&self.counts), &self.compactions),
+        }
+    }
+}
+
+/// Reads a usage object of OpenAI. Endpoints differ in the names of its members: `prompt_tokens` and `input_tokens` are
+/// the same count.
+fn read_openai(usage: &RawMembers<'_>) -> TokenUsage {
+    let input_part = |name| count_in(usage, INPUT_DETAILS, name);
+    let output_part = |name| count_in(usage, OUTPUT_DETAILS, name);
+    TokenUsage {
+        input_tokens: count(usage, "prompt_tokens").or(count(usage, "input_tokens")),
+        cached_input_tokens: input_part("cached_tokens"),
+        cache_write_input_tokens: input_part("cache_write_tokens"),
+        text_input_tokens: input_part("text_tokens"),
+        audio_input_tokens: input_part("audio_tokens"),
+        image_input_tokens: input_part("image_tokens"),
+        output_tokens: count(usage, "completion_tokens").or(count(usage, "output_tokens")),
+        reasoning_output_tokens: output_part("reasoning_tokens"),
+        text_output_tokens: output_part("text_tokens"),
+        audio_output_tokens: output_part("audio_tokens"),
+        image_output_tokens: output_part("image_tokens"),
+        accepted_prediction_tokens: output_part("accepted_prediction_tokens"),
+        rejected_prediction_tokens: output_part("rejected_prediction_tokens"),
+        audio_duration: duration(usage, "seconds"),
+        ..TokenUsage::default()
+    }
+}
+
+/// Replaces the counts that a usage object of Anthropic contains, in the form of the object: the input tokens exclude
+/// those of the cache.
+fn update_from_anthropic(counts: &mut TokenUsage, usage: &RawMembers<'_>) {
+    let cache_write_part = |name| count_in(usage, &["cache_creation"], name);
+    let tool_requests = |name| count_in(usage, &["server_tool_use"], name);
+    for (field, sent) in [
+        (&mut counts.input_tokens, count(usage, "input_tokens")),
+        (&mut counts.cached_input_tokens, count(usage, "cache_read_input_tokens")),
+        (&mut counts.cache_write_input_tokens, count(usage, "cache_creation_input_tokens")),
+        (&mut counts.cache_write_5m_input_tokens, cache_write_part("ephemeral_5m_input_tokens")),
+        (&mut counts.cache_write_1h_input_tokens, cache_write_part("ephemeral_1h_input_tokens")),
+        (&mut counts.output_tokens, count(usage, "output_tokens")),
+        (&mut counts.reasoning_output_tokens, count_in(usage, &["output_tokens_details"], "thinking_tokens")),
+        (&mut counts.web_search_requests, tool_requests("web_search_requests")),
+        (&mut counts.web_fetch_requests, tool_requests("web_fetch_requests")),
+    ] {
+        if sent.is_some() {
+            *field = sent;
+        }
+    }
+}
+
+/// Returns the sum of the iterations that compact the context. The other iterations are in the counts beside the list.
+fn sum_compactions(iterations: &[&RawValue]) -> TokenUsage {
+    let mut total = TokenUsage::default();
+    for iteration in iterations {
+        let Ok(usage) = serde_json::from_str::<RawMembers<'_>>(iteration.get()) else { continue };
+        if parse_member::<String>(&usage, "type").is_some_and(|kind| kind == "compaction") {
+            let mut counts = TokenUsage::default();
+            update_from_anthropic(&mut counts, &usage);
+            total = sum(&total, &with_cache_in_input(&counts));
+        }
+    }
+    total
+}
+
+/// Converts the input tokens of Anthropic, which exclude those of the cache, to the total. They stay absent if they are.
+fn with_cache_in_input(counts: &TokenUsage) -> TokenUsage {
+    let mut total = counts.clone();
+    if let Some(input_tokens) = &mut total.input_tokens {
+        let cached = counts.cached_input_tokens.unwrap_or(0);
+        let cache_write = counts.cache_write_input_tokens.unwrap_or(0);
+        *input_tokens = input_tokens.saturating_add(cached).saturating_add(cache_write);
+    }
+    total
+}
+
+/// Adds the token counts of a compaction to other counts.
+fn sum(counts: &TokenUsage, compaction: &TokenUsage) -> TokenUsage {
+    let added = |count: Option<u64>, other: Option<u64>| match (count, other) {
+        (Some(count), Some(other)) => Some(count.saturating_add(other)),
+        (count, other) => count.or(other),
+    };
+    TokenUsage {
+        input_tokens: added(counts.input_tokens, compaction.input_tokens),
+        cached_input_tokens: added(counts.cached_input_tokens, compaction.cached_input_tokens),
+        cache_write_input_tokens: added(counts.cache_write_input_tokens, compaction.cache_write_input_tokens),
+        cache_write_5m_input_tokens: added(
+            counts.cache_write_5m_input_tokens,
+            compaction.cache_write_5m_input_tokens,
+        ),
+        cache_write_1h_input_tokens: added(
+            counts.cache_write_1h_input_tokens,
+            compaction.cache_write_1h_input_tokens,
+        ),
+        output_tokens: added(counts.output_tokens, compaction.output_tokens),
+        reasoning_output_tokens: added(counts.reasoning_output_tokens, compaction.reasoning_output_tokens),
+        ..counts.clone()
+    }
+}
+
+/// Parses a member. Returns `None` if it is absent, or not a value of this type.
+fn parse_member<'a, T: Deserialize<'a>>(object: &RawMembers<'a>, name: &str) -> Option<T> {
+    serde_json::from_str(object.get(name)?.get()).ok()
+}
+
+/// Returns the count in a member, or `None` if it is not an integer from 0 to `u64::MAX`.
+fn count(object: &RawMembers<'_>, name: &str) -> Option<u64> {
+    parse_member(object, name)
+}
+
+/// Returns the count `name` in the first of the member objects `details` that contains one.
+fn count_in(object: &RawMembers<'_>, details: &[&str], name: &str) -> Option<u64> {
+    for detail in details {
+        if let Some(parts) = parse_member::<RawMembers<'_>>(object, detail)
+            && let Some(part) = count(&parts, name)
+        {
+            return Some(part);
+        }
+    }
+    None
+}
+
+/// Returns the seconds in a member, which may be a fraction. Returns `None` if it is not a number, negative or too large.
+fn duration(object: &RawMembers<'_>, name: &str) -> Option<Duration> {
+    let seconds: f64 = parse_member(object, name)?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
