@@ -218,6 +218,35 @@ fn last_member_of_a_name_counts() {
 }
 
 #[test]
+fn last_model_of_an_object_is_used() {
+    let model = |body: &str| meter(Provider::OpenAi, BodyForm::Json, [body.as_bytes()]).1;
+    assert_eq!(model(r#"{"model":"a","model":"b"}"#), Some("b".to_owned()));
+    assert_eq!(model(r#"{"model":"a","model":null}"#), None);
+    assert_eq!(model(r#"{"response":{"model":"a"},"response":{"model":"b"}}"#), Some("b".to_owned()));
+    assert_eq!(model(r#"{"model":"a","response":{"model":"b"}}"#), Some("a".to_owned()));
+}
+
+#[test]
+fn members_within_the_usage_are_not_members_at_a_path() {
+    let body = r#"{"usage":{"model":"x","usage":{"input_tokens":9},"response":{"usage":{"input_tokens":9}},"input_tokens":3,"output_tokens":2}}"#;
+    for size in [1, 7, 1000] {
+        let counts = meter(Provider::OpenAi, BodyForm::Json, body.as_bytes().chunks(size));
+        assert_eq!(counts, (tokens(3, 2), None), "chunks of {size}");
+    }
+}
+
+#[test]
+fn cut_event_changes_no_path_of_the_next_one() {
+    for cut in
+        ["{\"response\":{", "{\"response\":{\"usage\":{", "{\"usage\":{\"input_tokens\":9", "{\"response\""]
+    {
+        let echo = "{\"metadata\":{\"usage\":{\"input_tokens\":9}}}";
+        let stream = format!("data: {cut}\n\ndata: {echo}\n\n");
+        assert_eq!(openai(BodyForm::Events, &stream), None, "{cut}");
+    }
+}
+
+#[test]
 fn escaped_names_are_the_same_names() {
     let body = r#"{"r\u0065sponse":{"us\u0061ge":{"input\u005ftokens":3,"output_tokens":2},"\u006dodel":"gpt\u002d5"}}"#;
     let counts = meter(Provider::OpenAi, BodyForm::Json, [body.as_bytes()]);
@@ -234,14 +263,21 @@ fn body_that_is_not_whole_or_not_json_has_no_usage() {
 }
 
 #[test]
-fn event_that_is_not_json_has_no_usage_and_the_next_one_counts() {
-    for event in ["{\"usage\":{\"input_tokens\":9}", "{\"usage\":{\"input_tokens\":9}}}", "x", "[DONE", ""] {
-        let stream =
-            format!("data: {event}\n\ndata: {{\"usage\":{{\"input_tokens\":3,\"output_tokens\":2}}}}\n\n");
-        assert_eq!(openai(BodyForm::Events, &stream), tokens(3, 2), "{event}");
+fn event_that_is_not_json_does_not_change_the_counts_of_the_others() {
+    let usage = "data: {\"usage\":{\"input_tokens\":3,\"output_tokens\":2}}\n\n";
+    for event in [
+        "{\"usage\":{\"input_tokens\":9}",
+        "{\"usage\":{\"input_tokens\":9",
+        "{\"usage\":{\"input_tokens\":9}}}",
+        "{\"usage\":{\"input_tokens\":9},}",
+        "x",
+        "[DONE",
+        "",
+    ] {
+        let event = format!("data: {event}\n\n");
+        assert_eq!(openai(BodyForm::Events, &format!("{event}{usage}")), tokens(3, 2), "{event}");
+        assert_eq!(openai(BodyForm::Events, &format!("{usage}{event}")), tokens(3, 2), "{event}");
     }
-    let stream = "data: {\"usage\":{\"input_tokens\":3,\"output_tokens\":2}}\n\ndata: {\"usage\":{\"input_tokens\":9\n\n";
-    assert_eq!(openai(BodyForm::Events, stream), tokens(3, 2));
 }
 
 #[test]

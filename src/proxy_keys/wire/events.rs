@@ -292,6 +292,14 @@ mod tests {
     }
 
     #[test]
+    fn part_of_a_byte_order_mark_is_not_skipped() {
+        for stream in [&b"\xEFdata: 1\n\n"[..], b"\xEF\xBBdata: 1\n\n"] {
+            assert_eq!(split([stream]), [""; 0]);
+            assert_eq!(split(stream.chunks(1)), [""; 0]);
+        }
+    }
+
+    #[test]
     fn done_ends_the_stream() {
         check("data: 1\n\ndata: [DONE]\n\ndata: 2\n\n", &["1", "done"]);
         check("data:[DONE] and more\n\ndata: 2\n\n", &["done"]);

@@ -22,10 +22,6 @@ pub fn check(input: &[u8], meter: MeterBody) {
     let provider = source.choose(&[Provider::OpenAi, Provider::Anthropic]);
     let is_stream = !source.boolean();
     let offsets = source.offsets(6);
-    let mut echo = String::new();
-    write_value(&mut source, &mut echo, 1);
-    check_echo(&echo, provider, meter);
-
     let body = match source.byte() % 8 {
         7 => source.take_rest().to_vec(),
         _ if is_stream => stream(&mut source),
@@ -39,6 +35,9 @@ pub fn check(input: &[u8], meter: MeterBody) {
     if let Some(expected) = naive_counts(provider, is_stream, &body) {
         assert_eq!(whole, expected, "{provider:?}, {text:?}");
     }
+    let mut echo = String::new();
+    write_object(&mut source, &mut echo, 1, ROOT_NAMES);
+    check_echo(&echo, provider, meter);
 }
 
 /// Checks that a text at the places where a response repeats those of its request changes no count.
@@ -60,39 +59,45 @@ fn check_echo(echo: &str, provider: Provider, meter: MeterBody) {
     assert_eq!(meter(provider, true, &[event.as_bytes()]), expected, "{echo}");
 }
 
-const NAMES: &[&str] = &[
-    "usage",
-    "response",
-    "message",
-    "model",
-    "us\\u0061ge",
+/// The names of members around a usage object.
+const ROOT_NAMES: &[&str] =
+    &["usage", "response", "message", "model", "us\\u0061ge", "\\u006dodel", "metadata", "choices"];
+
+/// The names of members in a usage object.
+const USAGE_NAMES: &[&str] = &[
     "input_tokens",
-    "prompt_tokens",
     "output_tokens",
+    "prompt_tokens",
     "completion_tokens",
     "prompt_tokens_details",
     "input_tokens_details",
     "input_token_details",
     "completion_tokens_details",
     "output_tokens_details",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "audio_tokens",
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "cache_creation",
-    "ephemeral_5m_input_tokens",
-    "ephemeral_1h_input_tokens",
     "server_tool_use",
     "iterations",
-    "type",
-    "thinking_tokens",
-    "web_search_requests",
     "seconds",
-    "choices",
-    "",
+    "usage",
+    "model",
 ];
+
+/// The names of members in an object of a usage object.
+const DETAIL_NAMES: &[&str] = &[
+    "cached_tokens",
+    "cache_write_tokens",
+    "audio_tokens",
+    "reasoning_tokens",
+    "thinking_tokens",
+    "ephemeral_5m_input_tokens",
+    "ephemeral_1h_input_tokens",
+    "web_search_requests",
+    "usage",
+];
+
+const COUNTS: &[&str] = &["7", "0", "1", "12345", "18446744073709551615"];
 
 const SCALARS: &[&str] = &[
     "null",
@@ -105,13 +110,11 @@ const SCALARS: &[&str] = &[
     "-0",
     "1.5",
     "1e3",
-    "1e400",
     "true",
     "\"\"",
     "\"gpt-5\"",
     "\"compaction\"",
     "\"\\u0067\\\"\"",
-    "\"\\ud800\"",
     "\"é\"",
 ];
 
@@ -123,7 +126,7 @@ fn document(source: &mut Unstructured<'_>) -> String {
     if source.byte() % 8 == 7 {
         write_value(source, &mut out, 1);
     } else {
-        write_object(source, &mut out, 1);
+        write_object(source, &mut out, 1, ROOT_NAMES);
     }
     // A document that is cut or continued is not JSON.
     match source.byte() {
@@ -134,42 +137,60 @@ fn document(source: &mut Unstructured<'_>) -> String {
     out
 }
 
-fn write_object(source: &mut Unstructured<'_>, out: &mut String, depth: usize) {
+/// Writes an object with some of these members. Most values have the type of their member.
+fn write_object(source: &mut Unstructured<'_>, out: &mut String, depth: usize, names: &[&'static str]) {
     out.push('{');
-    for nth in 0..source.byte() % 6 {
+    let max_count = if depth == 1 { 3 } else { 6 };
+    let member_count = source.byte() % (max_count + 1);
+    for nth in 0..member_count {
         if nth > 0 {
             out.push(',');
         }
         out.push_str(source.choose(SPACES));
-        let name = source.choose(NAMES);
+        let name = source.choose(names);
         out.push_str(&format!("\"{name}\":"));
-        match name {
-            // Most usage is an object, and most iterations are a list of objects.
-            "usage" | "response" | "message" if source.byte() % 4 != 3 => {
-                write_object(source, out, depth + 1)
-            }
-            "iterations" if source.boolean() => {
-                out.push_str("[{\"type\":\"compaction\",\"x\":");
-                write_value(source, out, depth + 3);
-                out.push_str(",\"input_tokens\":5},");
-                write_object(source, out, depth + 2);
-                out.push(']');
-            }
-            _ => write_value(source, out, depth + 1),
+        if source.byte() % 16 == 15 {
+            write_value(source, out, depth + 1);
+        } else {
+            write_member_value(source, out, depth + 1, name);
         }
     }
     out.push('}');
 }
 
+/// Writes a value of the type that the member has in a response.
+fn write_member_value(source: &mut Unstructured<'_>, out: &mut String, depth: usize, name: &str) {
+    match name {
+        _ if depth > 5 => out.push_str(source.choose(SCALARS)),
+        "usage" | "us\\u0061ge" => write_object(source, out, depth, USAGE_NAMES),
+        "response" | "message" | "metadata" | "choices" => write_object(source, out, depth, ROOT_NAMES),
+        "model" | "\\u006dodel" => {
+            out.push_str(source.choose(&["\"gpt-5\"", "\"o3\"", "\"\\u0067\"", "\"\""]))
+        }
+        "cache_creation" | "server_tool_use" => write_object(source, out, depth, DETAIL_NAMES),
+        "iterations" => {
+            out.push_str("[{\"type\":\"compaction\",\"output_tokens\":");
+            out.push_str(source.choose(SCALARS));
+            out.push_str(",\"input_tokens\":5},");
+            write_object(source, out, depth, USAGE_NAMES);
+            out.push(']');
+        }
+        details if details.ends_with("_details") => write_object(source, out, depth, DETAIL_NAMES),
+        _ => out.push_str(source.choose(COUNTS)),
+    }
+}
+
 fn write_value(source: &mut Unstructured<'_>, out: &mut String, depth: usize) {
     out.push_str(source.choose(SPACES));
     match source.byte() % 8 {
-        4..=6 if depth < 6 => write_object(source, out, depth),
+        5 | 6 if depth < 6 => write_object(source, out, depth, ROOT_NAMES),
         7 if depth < 6 => {
             out.push('[');
-            write_value(source, out, depth + 1);
+            write_object(source, out, depth + 1, ROOT_NAMES);
             out.push_str(",0]");
         }
+        // JSON that serde_json does not accept.
+        4 if source.byte() > 250 => out.push_str(source.choose(&["1e400", "\"\\ud800\""])),
         _ => out.push_str(source.choose(SCALARS)),
     }
 }
