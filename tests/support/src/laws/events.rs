@@ -130,8 +130,11 @@ fn document(source: &mut Unstructured<'_>) -> String {
     }
     // A document that is cut or continued is not JSON.
     match source.byte() {
-        254 => out.push_str(source.choose(&["}", "x", ",", " "])),
-        255 => drop(out.pop()),
+        224..=239 => out.push_str(source.choose(&["}", "x", ",", " "])),
+        240.. => {
+            let len = source.number() % (out.len() + 1);
+            out = String::from_utf8_lossy(&out.as_bytes()[..len]).into_owned();
+        }
         _ => {}
     }
     out
@@ -171,7 +174,7 @@ fn write_member_value(source: &mut Unstructured<'_>, out: &mut String, depth: us
         "iterations" => {
             out.push_str("[{\"type\":\"compaction\",\"output_tokens\":");
             out.push_str(source.choose(SCALARS));
-            out.push_str(",\"input_tokens\":5},");
+            out.push_str(",\"input_tokens\":5},{\"type\":\"message\",\"output_tokens\":9},");
             write_object(source, out, depth, USAGE_NAMES);
             out.push(']');
         }
