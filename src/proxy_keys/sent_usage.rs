@@ -51,8 +51,10 @@ impl SentUsage {
 /// Reads a usage object of OpenAI. Endpoints differ in the names of its members: `prompt_tokens` and `input_tokens` are
 /// the same count.
 fn read_openai(usage: &RawMembers<'_>) -> TokenUsage {
-    let input_part = |name| count_in(usage, INPUT_DETAILS, name);
-    let output_part = |name| count_in(usage, OUTPUT_DETAILS, name);
+    let input_details = parse_details(usage, INPUT_DETAILS);
+    let input_part = |name| count_in(&input_details, name);
+    let output_details = parse_details(usage, OUTPUT_DETAILS);
+    let output_part = |name| count_in(&output_details, name);
     TokenUsage {
         input_tokens: count(usage, "prompt_tokens").or(count(usage, "input_tokens")),
         cached_input_tokens: input_part("cached_tokens"),
@@ -75,8 +77,11 @@ fn read_openai(usage: &RawMembers<'_>) -> TokenUsage {
 /// Replaces the counts that a usage object of Anthropic contains, in the form of the object: the input tokens exclude
 /// those of the cache.
 fn update_from_anthropic(counts: &mut TokenUsage, usage: &RawMembers<'_>) {
-    let cache_write_part = |name| count_in(usage, &["cache_creation"], name);
-    let tool_requests = |name| count_in(usage, &["server_tool_use"], name);
+    let cache_writes = parse_details(usage, &["cache_creation"]);
+    let cache_write_part = |name| count_in(&cache_writes, name);
+    let tools = parse_details(usage, &["server_tool_use"]);
+    let tool_requests = |name| count_in(&tools, name);
+    let output_details = parse_details(usage, &["output_tokens_details"]);
     for (field, sent) in [
         (&mut counts.input_tokens, count(usage, "input_tokens")),
         (&mut counts.cached_input_tokens, count(usage, "cache_read_input_tokens")),
@@ -84,7 +89,7 @@ fn update_from_anthropic(counts: &mut TokenUsage, usage: &RawMembers<'_>) {
         (&mut counts.cache_write_5m_input_tokens, cache_write_part("ephemeral_5m_input_tokens")),
         (&mut counts.cache_write_1h_input_tokens, cache_write_part("ephemeral_1h_input_tokens")),
         (&mut counts.output_tokens, count(usage, "output_tokens")),
-        (&mut counts.reasoning_output_tokens, count_in(usage, &["output_tokens_details"], "thinking_tokens")),
+        (&mut counts.reasoning_output_tokens, count_in(&output_details, "thinking_tokens")),
         (&mut counts.web_search_requests, tool_requests("web_search_requests")),
         (&mut counts.web_fetch_requests, tool_requests("web_fetch_requests")),
     ] {
@@ -153,16 +158,14 @@ fn count(object: &RawMembers<'_>, name: &str) -> Option<u64> {
     parse_member(object, name)
 }
 
-/// Returns the count `name` in the first of the member objects `details` that contains one.
-fn count_in(object: &RawMembers<'_>, details: &[&str], name: &str) -> Option<u64> {
-    for detail in details {
-        if let Some(parts) = parse_member::<RawMembers<'_>>(object, detail)
-            && let Some(part) = count(&parts, name)
-        {
-            return Some(part);
-        }
-    }
-    None
+/// Returns the members of these names that are objects.
+fn parse_details<'a>(object: &RawMembers<'a>, names: &[&str]) -> Vec<RawMembers<'a>> {
+    names.iter().filter_map(|name| parse_member(object, name)).collect()
+}
+
+/// Returns the count `name` in the first of these objects that contains one.
+fn count_in(details: &[RawMembers<'_>], name: &str) -> Option<u64> {
+    details.iter().find_map(|parts| count(parts, name))
 }
 
 /// Returns the seconds in a member, which may be a fraction. Returns `None` if it is not a number, negative or too large.
