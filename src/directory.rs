@@ -144,6 +144,7 @@ impl Directory {
             key,
             client: Arc::new(client),
             base: provider.default_base_url(),
+            lists_keys: true,
             name_by_account: true,
             concurrency: 8,
             limits,
@@ -200,9 +201,8 @@ impl Directory {
         self.with(|config| config.limits.timeout = timeout.min(MAX_DURATION))
     }
 
-    /// Sets the longest time for one page, retries and their delays included.
-    ///
-    /// Default: 60 s, because the API's rate limits are per minute.
+    /// Sets the longest time for one page, retries and their delays included. Default: 60 s, because the API's rate limits
+    /// are per minute.
     pub fn retry_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.retry_timeout = timeout.min(MAX_DURATION))
     }
@@ -212,9 +212,8 @@ impl Directory {
         self.with(|config| config.limits.deadline = deadline.min(MAX_DURATION))
     }
 
-    /// Sets the maximum length of a page in bytes. Default: 4 MiB; a full page has less than 1 MiB.
-    ///
-    /// A listing buffers up to one page per concurrent request.
+    /// Sets the maximum length of a page in bytes. Default: 4 MiB; a full page has less than 1 MiB. A listing buffers up to
+    /// one page per concurrent request.
     pub fn page_limit(self, bytes: usize) -> Self {
         self.with(|config| config.limits.page_limit = bytes)
     }
@@ -224,17 +223,14 @@ impl Directory {
         self.with(|config| config.on_progress = Arc::new(callback))
     }
 
-    /// Sets the [`Follower`]'s regular time between two listings. Default: 10 min.
-    ///
-    /// A renamed key keeps its old name for this time.
+    /// Sets the [`Follower`]'s time between two listings. A renamed key keeps its old name for it. Default: 10 min.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.schedule.interval = interval.min(MAX_DURATION);
         self
     }
 
-    /// Sets the [`Follower`]'s shortest time between two listings, for an id without a name.
-    ///
-    /// Default: 30 s, so that callers who invent ids cannot load the admin API.
+    /// Sets the [`Follower`]'s shortest time between two listings, for an id without a name. Default: 30 s, so that callers
+    /// who invent ids cannot load the admin API.
     pub fn min_interval(mut self, interval: Duration) -> Self {
         self.schedule.min_interval = interval.min(MAX_DURATION);
         self
@@ -246,6 +242,11 @@ impl Directory {
     /// result with the other waiting calls. The future may be dropped at any time.
     pub async fn list(&self) -> Arc<Listing> {
         self.lister.list().await
+    }
+
+    /// Reads the lists of the labels other than keys once. A project's keys cause most of the requests of [`list`](Self::list).
+    pub async fn list_without_keys(&self) -> Arc<Listing> {
+        self.clone().with(|config| config.lists_keys = false).list().await
     }
 
     /// Reads all lists once, and merges the names into a map file, sorted, with one id per line.

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs};
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::blocking::run_blocking;
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::{HIDDEN, display_path};
+use crate::names::{HIDDEN, Provider, display_path};
 
 /// The secret that may list the keys of an organization.
 ///
@@ -73,6 +74,16 @@ impl AdminKey {
             "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
         );
         Err(DirectoryError::new(DirectoryErrorKind::AdminKeyNotSet, message))
+    }
+
+    /// Returns the headers with which a provider's API expects the key, marked sensitive. Reads the file again if the key
+    /// is in a file.
+    ///
+    /// # Errors
+    ///
+    /// If the file can no longer be read, or does not contain a key.
+    pub async fn headers(&self, provider: Provider) -> Result<HeaderMap, DirectoryError> {
+        Ok(provider.headers(&self.read().await?))
     }
 
     /// Returns the text of the key, which is visible ASCII. Reads the file again if the key is in a file.

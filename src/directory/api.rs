@@ -79,8 +79,8 @@ impl Provider {
         members
     }
 
-    /// Returns the lists for these labels that do not depend on another list.
-    pub(super) fn first_lists(self, labels: &Labels) -> Vec<KeyList> {
+    /// Returns the lists with these id members that do not depend on another list, and those that lead to them.
+    pub(super) fn first_lists(self, members: &[&str]) -> Vec<KeyList> {
         let mut lists = match self {
             Self::OpenAi => vec![KeyList::Projects, KeyList::AdminKeys, KeyList::Users],
             Self::Anthropic => vec![
@@ -90,19 +90,16 @@ impl Provider {
                 KeyList::OrganizationServiceAccounts,
             ],
         };
-        let members = self.listed_members(labels);
-        // The keys of a project are found only through the list of projects.
-        lists.retain(|list| *list == KeyList::Projects || members.contains(&list.id_member()));
+        lists.retain(|list| members.iter().any(|member| list.is_required_for(member)));
         lists
     }
 
-    /// Returns the lists of one project for these labels.
-    pub(super) fn project_lists(self, project: &str, labels: &Labels) -> Vec<KeyList> {
+    /// Returns the lists of one project with these id members.
+    pub(super) fn project_lists(self, project: &str, members: &[&str]) -> Vec<KeyList> {
         let mut lists = vec![
             KeyList::ProjectKeys { project: project.to_owned() },
             KeyList::ProjectServiceAccounts { project: project.to_owned() },
         ];
-        let members = self.listed_members(labels);
         lists.retain(|list| members.contains(&list.id_member()));
         lists
     }
@@ -260,12 +257,22 @@ mod tests {
     #[test]
     fn label_that_the_api_does_not_list_causes_no_request() {
         let labels = Labels::default().with("workspace_id", "workspace_name").unwrap();
-        assert_eq!(Provider::OpenAi.listed_members(&labels), [KEY_ID]);
-        assert_eq!(Provider::OpenAi.first_lists(&labels), [KeyList::Projects, KeyList::AdminKeys]);
+        let members = Provider::OpenAi.listed_members(&labels);
+        assert_eq!(members, [KEY_ID]);
+        assert_eq!(Provider::OpenAi.first_lists(&members), [KeyList::Projects, KeyList::AdminKeys]);
         let project_keys = KeyList::ProjectKeys { project: "proj_a".into() };
-        assert_eq!(Provider::OpenAi.project_lists("proj_a", &labels), [project_keys]);
+        assert_eq!(Provider::OpenAi.project_lists("proj_a", &members), [project_keys]);
         let labels = Labels::default().with("project_id", "project_name").unwrap();
-        assert_eq!(Provider::Anthropic.first_lists(&labels), [KeyList::WorkspaceKeys]);
+        let members = Provider::Anthropic.listed_members(&labels);
+        assert_eq!(Provider::Anthropic.first_lists(&members), [KeyList::WorkspaceKeys]);
+    }
+
+    #[test]
+    fn lists_of_keys_are_read_only_for_names_of_keys() {
+        assert_eq!(Provider::OpenAi.first_lists(&["project_id"]), [KeyList::Projects]);
+        assert_eq!(Provider::OpenAi.project_lists("proj_a", &["project_id"]), []);
+        assert_eq!(Provider::OpenAi.first_lists(&["user_id"]), [KeyList::Users]);
+        assert_eq!(Provider::Anthropic.first_lists(&["workspace_id"]), [KeyList::Workspaces]);
     }
 
     #[test]

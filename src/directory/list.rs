@@ -45,10 +45,21 @@ pub(super) struct ListConfig {
     pub(super) key: AdminKey,
     pub(super) client: Arc<ApiClient>,
     pub(super) base: BaseUrl,
+    /// True if the keys are listed.
+    pub(super) lists_keys: bool,
     pub(super) name_by_account: bool,
     pub(super) concurrency: usize,
     pub(super) limits: FetchLimits,
     pub(super) on_progress: Arc<dyn Fn(ListingProgress) + Send + Sync>,
+}
+
+impl ListConfig {
+    /// Returns the id members of the lists that are read.
+    fn listed_members(&self) -> Vec<&'static str> {
+        let mut members = self.provider.listed_members(&self.labels);
+        members.retain(|member| self.lists_keys || *member != KEY_ID);
+        members
+    }
 }
 
 /// The lists that are not read to their ends, and the result so far.
@@ -115,12 +126,13 @@ async fn fetch_page(
 impl<'a> ListQueue<'a> {
     /// Creates a queue of the lists that are known before the first page.
     fn new(config: &'a ListConfig) -> Self {
-        let ListConfig { provider, labels, .. } = config;
+        let members = config.listed_members();
         // The names in a project's list have precedence over the names in these lists.
         let lowest_rank = |list| ListJob::new(list, usize::MAX);
-        let waiting: VecDeque<_> = provider.first_lists(labels).into_iter().map(lowest_rank).collect();
+        let waiting: VecDeque<_> =
+            config.provider.first_lists(&members).into_iter().map(lowest_rank).collect();
         let list_count = waiting.len();
-        let collector = Collector::new(config.name_by_account, &provider.listed_members(labels));
+        let collector = Collector::new(config.name_by_account, &members);
         Self { config, collector, waiting, list_count, done_count: 0 }
     }
 
@@ -154,7 +166,7 @@ impl<'a> ListQueue<'a> {
         if job.list != KeyList::Projects {
             self.collector.add_item(job.list.id_member(), job.rank, item);
         } else if let Some(project) = self.collector.add_project(job.rank, item) {
-            for list in self.config.provider.project_lists(&project, &self.config.labels) {
+            for list in self.config.provider.project_lists(&project, &self.config.listed_members()) {
                 self.waiting.push_back(ListJob::new(list, self.list_count));
                 self.list_count += 1;
             }
