@@ -14,7 +14,7 @@ pub fn main() -> ExitCode {
     // clap ends the process itself: with 2 on bad use, with 0 on --help.
     let command_line = CommandLine::parse();
     match command_line.command {
-        Some(Command::Serve(flags)) => serve_with_log(flags),
+        Some(Command::Serve(flags)) => serve_with_log(*flags),
         Some(Command::Sync(flags)) => sync_command::run(flags),
         None => serve_with_log(command_line.serve),
     }

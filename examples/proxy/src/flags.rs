@@ -10,6 +10,7 @@ use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched}
 use super::by_provider::ByProvider;
 use super::demo;
 use super::label_flags::{LabelFlags, one_of};
+use super::operator::flags::OperatorFlags;
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};
 use super::sync_command::SyncFlags;
@@ -29,7 +30,7 @@ pub struct CommandLine {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Runs the proxy; the default, with the options below
-    Serve(ServeFlags),
+    Serve(Box<ServeFlags>),
     /// Writes the names from the API's lists of keys to a map file, with the admin key in OPENAI_ADMIN_KEY or in the
     /// file OPENAI_ADMIN_KEY_FILE (ANTHROPIC_ADMIN_KEY, ANTHROPIC_ADMIN_KEY_FILE). Exit codes: 0 complete, 1 failed, 2
     /// bad use, 3 some lists are missing
@@ -45,6 +46,9 @@ pub struct ServeFlags {
     /// Port to listen on; 0 selects a free one, which is printed
     #[arg(long, env = "OPENAI_ORG_PROXY_PORT", default_value_t = 18080)]
     pub port: u16,
+
+    #[command(flatten)]
+    pub operator: OperatorFlags,
 
     /// Base URL of OpenAI's API, for /v1/organization/*; a trailing `/` or `/v1` is removed
     // Parsed in `settings`: clap would print an invalid value, which may contain a password.

@@ -1,5 +1,7 @@
 //! The subcommand `serve`: starts the proxy, logs reloads of its names, and serves until a signal.
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+mod listeners;
+
+use std::net::{SocketAddr, UdpSocket};
 use std::thread::available_parallelism;
 
 use tokio::runtime;
@@ -13,7 +15,9 @@ use super::flags::ServeFlags;
 use super::output::print_line;
 use super::settings::ProxySettings;
 use super::start_error::StartError;
+use super::url_host::UrlHost;
 use super::{server, stack, sync};
+use listeners::Listeners;
 
 /// Runs the proxy until it is stopped, and returns the number of requests that were cut.
 pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
@@ -51,18 +55,15 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         tokio::spawn(log_reloads(provider, names.clone()));
     }
 
-    let listener = server::listen(&flags.host, flags.port).await.map_err(|e| {
-        StartError::CannotStart(format!("cannot listen on {}:{}: {e}", flags.host, flags.port))
-    })?;
-    let bound = listener.local_addr().map_err(StartError::cannot_start)?;
+    let listeners = Listeners::open(&flags).await?;
+    let bound = listeners.main_address();
     for (provider, base) in settings.base.iter() {
         reject_own_address(provider, base, bound).await?;
     }
-    warn_about_exposure(&settings.base, bound);
+    warn_about_exposure(&settings.base, &listeners);
 
     let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
-    print_line(&format!("listening on http://{bound}"));
-    let server = tokio::spawn(server::Server::new(service, flags.limits).serve(listener, stop));
+    let server = listeners.serve(service, names.clone(), &flags, stop);
     if let Some(demo) = &demo {
         sync::fill_demo(&settings, &names).await?;
         match demo.show(bound).await {
@@ -113,12 +114,21 @@ async fn reject_own_address(provider: Provider, base: &BaseUrl, bound: SocketAdd
     Ok(())
 }
 
-/// Logs a warning if other machines can use the proxy, and one if keys are sent without encryption.
-fn warn_about_exposure(base: &ByProvider<BaseUrl>, bound: SocketAddr) {
+/// Logs a warning for each address that other machines can use, and one if keys are sent without encryption.
+fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners) {
+    let bound = listeners.main_address();
     if !bound.ip().is_loopback() {
         tracing::warn!(
             "{bound} is open to other machines: the proxy forwards requests without authentication. Each client that \
              reaches it can send requests to the upstream, and sees the names of the keys."
+        );
+    }
+    if let Some(address) = listeners.operator_address()
+        && !address.ip().is_loopback()
+    {
+        tracing::warn!(
+            "{address} (--operator-listen) is open to other machines without authentication. Each client that reaches \
+             it can use the spend page, and sees the names of the keys and the errors in /health."
         );
     }
     for (_, url) in base.iter() {
@@ -131,13 +141,10 @@ fn warn_about_exposure(base: &ByProvider<BaseUrl>, bound: SocketAddr) {
 
 /// True if requests, with their keys, leave this machine without encryption.
 pub fn leaks_secrets(base: &BaseUrl) -> bool {
-    let is_local = match base.host().parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().is_loopback() || ip.is_unspecified(),
-        Err(_) => {
-            let host = base.host().trim_end_matches('.').to_ascii_lowercase();
-            // RFC 6761 §6.3: names under `localhost` are loopback.
-            host == "localhost" || host.ends_with(".localhost")
-        }
+    let is_local = match base.host().parse() {
+        Ok(UrlHost::Ip(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Ok(host) => host.is_loopback(),
+        Err(_) => false,
     };
     !base.is_https() && !is_local
 }

@@ -64,7 +64,7 @@ pub fn stack(
         // Outermost: the log line has the response that the client receives, from any layer.
         .layer_fn(with_log)
         // Above all work: a path out of scope never reaches the upstream.
-        .layer_fn(move |inner| with_routes(inner, names.clone()))
+        .layer_fn(with_routes)
         // Each provider has its own names, base URL and connections.
         .service(provider_stacks))
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// requests of an SDK have about 1.5 KiB. Not a flag, like the number of fields (100, hyper's default).
 pub const HEADER_LIMIT: usize = 96 * 1024;
 
+/// Connections to the operator listener at most: a few people and the collectors of metrics. Half of the reserved files.
+const MAX_OPERATOR_CONNECTIONS: usize = 32;
+
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Limits {
     /// Client connections; when full, the longest-idle connection is closed for a new one
@@ -49,6 +52,12 @@ impl Limits {
     /// Returns the shortest time in which a connection can exceed one of these limits.
     pub(super) fn shortest_timeout(&self) -> Duration {
         self.header_timeout.min(self.idle_timeout).min(self.timeout).min(self.deadline)
+    }
+
+    /// Returns the limits of the operator listener: with so few connections that the reserved open files suffice.
+    pub fn for_operators(self) -> Self {
+        let max_connections = self.max_connections.min(MAX_OPERATOR_CONNECTIONS);
+        Self { max_connections, ..self }
     }
 
     /// Raises the system's limit on open files to what these limits need. If the system allows less, lowers these limits

@@ -5,7 +5,7 @@ use std::iter::successors;
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full};
@@ -40,6 +40,14 @@ impl ErrorFormat {
     /// Returns an error response for a call that did not reach the upstream.
     pub fn response(self, status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
         self.response_with_id(status, code, message, None)
+    }
+
+    /// Returns a 405, which lists the allowed methods (RFC 9110 §15.5.6).
+    pub fn method_not_allowed(self, allowed: &'static str) -> Response<Full<Bytes>> {
+        let message = "This path does not allow the method.";
+        let mut response = self.response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        response
     }
 
     /// Returns an error response with the upstream's request id, if there is one.

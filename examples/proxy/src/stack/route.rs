@@ -1,18 +1,15 @@
-//! Routing: organization paths are forwarded; `/health` and errors are local responses.
+//! Routing: organization paths are forwarded; other requests receive an error as a local response.
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, MAX_FORWARDS, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use serde_json::Value;
 use tower::service_fn;
-use tower_api_key_name::{SharedKeyNames, Status, WatchError};
 
 use super::errors::ErrorFormat;
 use super::scope::is_in_scope;
-use crate::by_provider::ByProvider;
 use crate::coding;
 use crate::http_service::HttpService;
 use crate::server::Overload;
@@ -20,28 +17,18 @@ use crate::server::Overload;
 const FORWARDED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD";
 
 /// Returns the response to a request that is not forwarded, or `None` if the request is to be forwarded.
-fn respond_locally<A>(
-    request: &Request<A>,
-    names: &ByProvider<SharedKeyNames>,
-) -> Option<Response<Full<Bytes>>> {
+fn respond_locally<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
+    if let Some(rejection) = reject_host_count(request) {
+        return Some(rejection);
+    }
     let path = request.uri().path();
     let form = ErrorFormat::for_path(path);
-    if !has_one_host(request) {
-        let message = "A request needs exactly one Host header.";
-        return Some(form.response(StatusCode::BAD_REQUEST, "bad_request", message));
-    }
-    if path == "/health" {
-        return Some(match *request.method() {
-            Method::GET | Method::HEAD => health(names),
-            _ => method_not_allowed(form, "GET, HEAD"),
-        });
-    }
     if !is_in_scope(path) {
         let message = "Only /health, /v1/organization/* and /v1/organizations/* are served here.";
         return Some(form.response(StatusCode::NOT_FOUND, "not_found", message));
     }
     if !FORWARDED_METHODS.split(", ").any(|method| *request.method() == method) {
-        return Some(method_not_allowed(form, FORWARDED_METHODS));
+        return Some(form.method_not_allowed(FORWARDED_METHODS));
     }
     if is_for_last_hop(request) {
         let mut response = Response::new(Full::default());
@@ -55,6 +42,16 @@ fn respond_locally<A>(
     if has_room { None } else { Some(overloaded(form)) }
 }
 
+/// Returns the error for a request without exactly one Host header, or `None` if it has one.
+pub fn reject_host_count<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
+    if has_one_host(request) {
+        return None;
+    }
+    let form = ErrorFormat::for_path(request.uri().path());
+    let message = "A request needs exactly one Host header.";
+    Some(form.response(StatusCode::BAD_REQUEST, "bad_request", message))
+}
+
 /// True if a request has one Host header (RFC 9112 §3.2). HTTP/2 has `:authority`, and HTTP/1.0 requires none.
 fn has_one_host<A>(request: &Request<A>) -> bool {
     match request.headers().get_all(HOST).iter().count() {
@@ -63,48 +60,10 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
     }
 }
 
-/// Returns a response with the state of both maps, and of the map of each provider.
-fn health(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
-    let Status { entries, generation, last_error, .. } = names.openai.status();
-    let anthropic = names.anthropic.status();
-    let openai_members = status_members(entries, generation, last_error.as_ref());
-    let anthropic_members =
-        status_members(anthropic.entries, anthropic.generation, anthropic.last_error.as_ref());
-    let common_members = status_members(
-        entries.max(anthropic.entries),
-        // The generation that both maps have reached.
-        generation.min(anthropic.generation),
-        last_error.as_ref().or(anthropic.last_error.as_ref()),
-    );
-    // The status is "ok" after a failed reload too, because the last good names stay in use.
-    let body = format!(
-        r#"{{"status":"ok",{common_members},"openai":{{{openai_members}}},"anthropic":{{{anthropic_members}}}}}"#
-    );
-    let mut response = Response::new(Full::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// Returns the number of names, their generation, and the error of the last reload as the members of an object.
-fn status_members(entries: usize, generation: u64, last_error: Option<&WatchError>) -> String {
-    let last_error_text = Value::from(last_error.map(ToString::to_string));
-    format!(r#""entries":{entries},"generation":{generation},"last_error":{last_error_text}"#)
-}
-
 /// True for `OPTIONS` with `Max-Forwards: 0`, which is not forwarded (RFC 9110 §7.6.2).
 fn is_for_last_hop<A>(request: &Request<A>) -> bool {
     let is_options = *request.method() == Method::OPTIONS;
     is_options && request.headers().get(MAX_FORWARDS).is_some_and(|hops| hops == "0")
-}
-
-/// Returns a 405, which lists the allowed methods (RFC 9110 §15.5.6).
-fn method_not_allowed(form: ErrorFormat, allowed: &'static str) -> Response<Full<Bytes>> {
-    let message = "This method is not forwarded.";
-    let mut response = form.response(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
 }
 
 /// Returns the response to a call that exceeds the limit on calls in flight.
@@ -126,7 +85,7 @@ fn decrement_max_forwards<A>(request: &mut Request<A>) {
 }
 
 /// Removes the body of a response to HEAD, and states the length of a local body. hyper removes bodies in HTTP/1 only.
-fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<Either<Full<Bytes>, B>> {
+pub fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<Either<Full<Bytes>, B>> {
     if let Either::Left(body) = response.body() {
         let length = body.size_hint().exact().unwrap_or_default();
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -137,10 +96,9 @@ fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Response<E
 /// Returns a service that calls the inner service only for requests without a local response (see `respond_locally`).
 pub fn with_routes<A, B: Send + 'static>(
     mut inner: impl HttpService<A, B, Infallible>,
-    names: ByProvider<SharedKeyNames>,
 ) -> impl HttpService<A, Either<Full<Bytes>, B>, Infallible> {
     service_fn(move |mut request: Request<A>| {
-        let local_response = respond_locally(&request, &names);
+        let local_response = respond_locally(&request);
         let is_head = *request.method() == Method::HEAD;
         if is_head {
             // There is no body to compress. RFC 9110 §9.3.2 allows leaving out Content-Encoding.

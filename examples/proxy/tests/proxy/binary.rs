@@ -64,6 +64,13 @@ impl Running {
         Self { address, child, out, log }
     }
 
+    /// Reads the next line of standard output. It is empty at the end.
+    pub(crate) fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());

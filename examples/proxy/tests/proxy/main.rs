@@ -19,6 +19,7 @@ mod framing;
 mod limits;
 mod log;
 mod maps;
+mod operator;
 mod peer;
 mod pool;
 mod providers;

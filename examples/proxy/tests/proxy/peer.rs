@@ -25,6 +25,8 @@ use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
+use api_key_name_proxy::operator::hosts::PageHosts;
+use api_key_name_proxy::operator::{self, Operator};
 use api_key_name_proxy::server::limits::Limits;
 use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::settings::{ProxySettings, Roots};
@@ -255,7 +257,9 @@ impl Proxy {
     ) -> Self {
         let (listener, address) = listen().await;
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
-        let service = stack::stack(names, &settings).unwrap();
+        let stack = stack::stack(names.clone(), &settings).unwrap();
+        let page_hosts = PageHosts::new(address.ip(), &[]);
+        let service = operator::with_operator(stack, Operator::new(names, Some(page_hosts)));
         let serving = tokio::spawn(server::Server::new(service, limits).serve(listener, shutdown));
         Self { address, ask_to_stop, serving }
     }

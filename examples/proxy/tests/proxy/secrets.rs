@@ -101,7 +101,13 @@ fn verbose(base: &str, names: &Path) -> std::process::Command {
 /// Sends each request with secrets over both protocols, the broken requests, and /health.
 async fn send_everything(proxy: &Running) {
     for query in QUERIES {
-        for path in [COSTS, "/v1/organizations/usage_report/messages", "/v1/organization/%zz", "/elsewhere"] {
+        for path in [
+            COSTS,
+            "/v1/organizations/usage_report/messages",
+            "/v1/organization/%zz",
+            "/elsewhere",
+            "/spend.json",
+        ] {
             let fields: String = FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("POST {path}?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}");
             let response = exchange(proxy.address, &format!("{head}content-length: 9\r\n\r\n{MARK}")).await;

@@ -112,6 +112,8 @@ fn flags_have_the_documented_variables_and_defaults() {
         ("timeout", Some("OPENAI_ORG_PROXY_TIMEOUT_SECONDS"), Some("60")),
         ("names", Some("OPENAI_ORG_PROXY_NAMES"), Some("names.json")),
         ("anthropic-base-url", Some("ANTHROPIC_BASE_URL"), Some("https://api.anthropic.com")),
+        ("operator-listen", None, None),
+        ("allowed-host", None, None),
         ("label", None, None),
         ("insert-names", None, Some("always")),
         ("name-position", None, Some("beside")),

@@ -1,0 +1,58 @@
+//! The hosts for which `/spend` is served, as a protection against DNS rebinding.
+//!
+//! The owner of a website can direct its name to the address of this proxy. A browser then treats the proxy as a part of
+//! that website, and lets its scripts read the responses. The `Host` of such a request is the website's name.
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Request;
+use http::header::{HOST, ORIGIN};
+
+use crate::url_host::UrlHost;
+
+/// The hosts, besides loopback, for which one listener serves the page.
+#[derive(Clone, Debug)]
+pub struct PageHosts {
+    hosts: Arc<[UrlHost]>,
+}
+
+impl PageHosts {
+    /// Allows loopback, the IP address of the listener unless it is unspecified, and the hosts of `--allowed-host`.
+    pub fn new(bound: IpAddr, allowed: &[UrlHost]) -> Self {
+        let mut hosts = allowed.to_vec();
+        if !bound.is_unspecified() {
+            hosts.push(UrlHost::Ip(bound.to_canonical()));
+        }
+        Self { hosts: hosts.into() }
+    }
+
+    /// True if the page is served for the host of this request. Ports are not compared, because a tunnel changes them.
+    pub(super) fn allow<A>(&self, request: &Request<A>) -> bool {
+        match request_host(request) {
+            Some(host) => host.is_loopback() || self.hosts.contains(&host),
+            None => false,
+        }
+    }
+}
+
+/// True if the `Origin` of a request names another host than its own, or no valid one, such as `null`.
+/// A request without `Origin` was not sent by a script of another website.
+pub(super) fn has_foreign_origin<A>(request: &Request<A>) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else { return false };
+    let origin_text = origin.to_str().unwrap_or_default();
+    let origin_host = match origin_text.split_once("://") {
+        Some((_scheme, authority)) => UrlHost::of_authority(authority),
+        None => None,
+    };
+    origin_host.is_none() || origin_host != request_host(request)
+}
+
+/// Returns the host that a request was sent to, or `None` if it is absent or invalid.
+/// The host of an absolute target has priority over `Host` (RFC 9112 §3.2.2). `:authority` of HTTP/2 is part of the target.
+fn request_host<A>(request: &Request<A>) -> Option<UrlHost> {
+    if let Some(authority) = request.uri().authority() {
+        return UrlHost::of_authority(authority.as_str());
+    }
+    let host_header = request.headers().get(HOST)?;
+    UrlHost::of_authority(host_header.to_str().ok()?)
+}
