@@ -33,6 +33,13 @@ impl<T> ByProvider<T> {
         }
     }
 
+    pub fn get_mut(&mut self, provider: Provider) -> &mut T {
+        match provider {
+            Provider::Anthropic => &mut self.anthropic,
+            _ => &mut self.openai,
+        }
+    }
+
     /// Returns the values with their providers.
     pub fn iter(&self) -> [(Provider, &T); 2] {
         [(Provider::OpenAi, &self.openai), (Provider::Anthropic, &self.anthropic)]

@@ -35,6 +35,7 @@ pub mod serve;
 pub mod server;
 pub mod settings;
 pub mod spend_page;
+pub mod spend;
 pub mod stack;
 pub mod start_error;
 pub mod sync;

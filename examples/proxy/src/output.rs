@@ -1,4 +1,5 @@
-//! The program's two streams: [`print_line`] for standard output, [`LogWriter`] for the log on standard error.
+//! The program's two streams: [`print_line`] for standard output, [`LogWriter`] for the log on standard error, and
+//! [`print_error_line`] for the subcommands that have no log.
 //!
 //! The log has a thread of its own, so that a reader that stopped reading (a full pipe, a collector that hangs) delays
 //! neither a request nor the end of the program. The queue is bounded; lines that do not fit are dropped and counted.
@@ -20,6 +21,11 @@ pub fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     // A closed standard output is no reason to stop.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Prints one line on standard error. A reader that is gone is ignored, because the work can still succeed.
+pub fn print_error_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A non-blocking writer for log lines. Each call of `write` is one line.

@@ -24,7 +24,7 @@ use log::with_log;
 use route::with_routes;
 use timeouts::with_timeouts;
 
-/// Builds the stack. An error means that the TLS configuration cannot be made.
+/// Builds the stack that serves clients. An error means that the TLS configuration cannot be made.
 pub fn stack(
     names: ByProvider<SharedKeyNames>,
     settings: &ProxySettings,
@@ -41,9 +41,40 @@ pub fn stack(
     + use<>,
     BoxError,
 > {
+    let provider_stacks = provider_stacks(names, settings)?;
+    Ok(ServiceBuilder::new()
+        // Outermost: the log line has the response that the client receives, from any layer.
+        .layer_fn(with_log)
+        // Above all work: a path out of scope never reaches the upstream.
+        .layer_fn(with_routes)
+        // Each provider has its own names, base URL and connections.
+        .service(provider_stacks))
+}
+
+/// Builds the stack of each provider, which also serves requests of the proxy itself: their body is `None`.
+/// An error means that the TLS configuration cannot be made.
+#[expect(clippy::type_complexity, reason = "the types of the layers have no shorter names")]
+pub fn provider_stacks(
+    names: ByProvider<SharedKeyNames>,
+    settings: &ProxySettings,
+) -> Result<
+    ByProvider<
+        impl Service<
+            Request<Option<Incoming>>,
+            Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + use<>>,
+            Error = Infallible,
+            Future: Send,
+        >
+        + Clone
+        + Send
+        + 'static
+        + use<>,
+    >,
+    BoxError,
+> {
     let ProxySettings { timeout, deadline, .. } = *settings;
     let naming_layer = naming_layer(names.openai.clone(), settings);
-    let provider_stacks = ByProvider::try_new(|provider| {
+    ByProvider::try_new(|provider| {
         let layers = ServiceBuilder::new()
             // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
             .layer_fn(coding::with_compression)
@@ -59,14 +90,7 @@ pub fn stack(
             .layer_fn(move |inner| with_timeouts(inner, timeout, deadline));
         // Changes the headers for the next hop, and sends requests again that the upstream did not process.
         Ok::<_, BoxError>(layers.service(upstream::service(&settings.upstream(provider))?))
-    })?;
-    Ok(ServiceBuilder::new()
-        // Outermost: the log line has the response that the client receives, from any layer.
-        .layer_fn(with_log)
-        // Above all work: a path out of scope never reaches the upstream.
-        .layer_fn(with_routes)
-        // Each provider has its own names, base URL and connections.
-        .service(provider_stacks))
+    })
 }
 
 /// Returns the form of the errors of a provider's API.

@@ -51,22 +51,38 @@ pub fn start(
 /// Returns a provider's admin key from the environment, or the reason why the key is absent or must not be sent to `base`.
 /// Fails if a variable is set, but contains no key.
 pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, DirectoryError> {
-    let (variable, other_api) = match provider {
-        Provider::Anthropic => ("ANTHROPIC_ADMIN_KEY", BaseUrl::openai()),
-        _ => ("OPENAI_ADMIN_KEY", BaseUrl::anthropic()),
-    };
-    let key = match AdminKey::from_env(variable) {
+    let key = match key_from_env(provider)? {
         Ok(key) => key,
-        Err(error) if error.kind() == DirectoryErrorKind::AdminKeyNotSet => {
-            return Ok(Err(error.to_string()));
-        }
-        Err(invalid_key) => return Err(invalid_key),
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let variable = key_variable(provider);
+    let other_api = match provider {
+        Provider::Anthropic => BaseUrl::openai(),
+        _ => BaseUrl::anthropic(),
     };
     if base.host().eq_ignore_ascii_case(other_api.host()) {
         let address = base.origin();
         return Ok(Err(format!("{variable} is not used, because {address} is the address of another API")));
     }
     Ok(Ok(key))
+}
+
+/// Returns a provider's admin key from the environment, or the reason why the key is absent.
+/// Fails if a variable is set, but contains no key.
+pub fn key_from_env(provider: Provider) -> Result<KeyOrReason, DirectoryError> {
+    match AdminKey::from_env(key_variable(provider)) {
+        Ok(key) => Ok(Ok(key)),
+        Err(error) if error.kind() == DirectoryErrorKind::AdminKeyNotSet => Ok(Err(error.to_string())),
+        Err(invalid_key) => Err(invalid_key),
+    }
+}
+
+/// Returns the environment variable with a provider's admin key.
+fn key_variable(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Anthropic => "ANTHROPIC_ADMIN_KEY",
+        _ => "OPENAI_ADMIN_KEY",
+    }
 }
 
 /// Returns the directory of a provider's lists, with connections of its own.

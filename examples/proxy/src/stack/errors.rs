@@ -124,7 +124,8 @@ where
                 }
                 Err(failure) => (failure, HeaderMap::new()),
             };
-            log_failure(&failure);
+            let causes = join_causes(&failure);
+            tracing::warn!("{causes}");
             let (status, code) = status_and_code(&failure);
             let message = format!("{failure}.");
             let request_id = headers.remove(form.request_id_header());
@@ -132,16 +133,27 @@ where
             if let Some(name_sent) = headers.remove(&API_KEY_NAME_SENT) {
                 response.headers_mut().insert(&API_KEY_NAME_SENT, name_sent);
             }
+            let is_unreachable = matches!(failure, Failure::Unreachable(_));
+            response.extensions_mut().insert(FailureCauses { text: causes, is_unreachable });
             Ok(response.map(Either::Left))
         })
     })
 }
 
-/// Logs a failure with its causes, which come from hyper, rustls and the system. They contain no header and no body.
-fn log_failure(failure: &Failure) {
+/// The failure behind an error response, as an extension for the proxy's own requests.
+#[derive(Clone, Debug)]
+pub struct FailureCauses {
+    /// The failure with its causes, in one line.
+    pub text: String,
+    /// True if no connection could be opened.
+    pub is_unreachable: bool,
+}
+
+/// Returns a failure with its causes, which come from hyper, rustls and the system. They contain no header and no body.
+fn join_causes(failure: &Failure) -> String {
     let errors = successors(Some(failure as &(dyn Error + 'static)), |error| (*error).source());
     let texts: Vec<String> = errors.map(ToString::to_string).collect();
-    tracing::warn!("{}", texts.join(": "));
+    texts.join(": ")
 }
 
 /// True if the naming layer could not buffer the body, because it failed.

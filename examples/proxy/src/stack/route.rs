@@ -95,7 +95,7 @@ pub fn without_body<B>(mut response: Response<Either<Full<Bytes>, B>>) -> Respon
 
 /// Returns a service that calls the inner service only for requests without a local response (see `respond_locally`).
 pub fn with_routes<A, B: Send + 'static>(
-    mut inner: impl HttpService<A, B, Infallible>,
+    mut inner: impl HttpService<Option<A>, B, Infallible>,
 ) -> impl HttpService<A, Either<Full<Bytes>, B>, Infallible> {
     service_fn(move |mut request: Request<A>| {
         let local_response = respond_locally(&request);
@@ -108,7 +108,7 @@ pub fn with_routes<A, B: Send + 'static>(
         }
         let local_or_forwarded = match local_response {
             Some(response) => Either::Left(response),
-            None => Either::Right(inner.call(request)),
+            None => Either::Right(inner.call(request.map(Some))),
         };
         async move {
             let response = match local_or_forwarded {

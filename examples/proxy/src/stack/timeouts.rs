@@ -43,8 +43,8 @@ pub fn with_timeouts<B: 'static>(
     mut inner: impl HttpService<Upload, B, Failure>,
     timeout: Duration,
     deadline: Duration,
-) -> impl HttpService<Incoming, TimeoutsBody<B>, Failure> {
-    service_fn(move |mut request: Request<Incoming>| {
+) -> impl HttpService<Option<Incoming>, TimeoutsBody<B>, Failure> {
+    service_fn(move |mut request: Request<Option<Incoming>>| {
         let bounds = CallBounds { timeout, deadline: Instant::now() + deadline };
         let extension = request.extensions_mut().remove::<UploadExtension>();
         let guard = extension.and_then(|guard| guard.lock().unwrap_or_else(PoisonError::into_inner).take());

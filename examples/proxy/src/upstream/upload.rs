@@ -14,7 +14,8 @@ use crate::server::UploadGuard;
 
 /// The content of a request, on its way to the upstream.
 pub struct Upload {
-    inner: Incoming,
+    /// `None` for a request that the proxy itself makes.
+    inner: Option<Incoming>,
     /// `None` for a request without content.
     progress: Option<Arc<UploadProgress>>,
     guard: Option<UploadGuard>,
@@ -88,8 +89,8 @@ impl UploadProgress {
 
 impl Upload {
     /// Wraps the content of a request. The guard is dropped with the last frame.
-    pub fn new(inner: Incoming, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
-        if inner.is_end_stream() {
+    pub fn new(inner: Option<Incoming>, guard: Option<UploadGuard>, bounds: CallBounds) -> Self {
+        if inner.as_ref().is_none_or(Body::is_end_stream) {
             return Self { inner, progress: None, guard };
         }
         let last = Mutex::new((UploadState::WaitsForUpstream, Instant::now()));
@@ -122,12 +123,13 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = Pin::new(&mut *inner).poll_frame(cx);
         let state = match &frame {
             Poll::Pending => UploadState::WaitsForClient,
             Poll::Ready(Some(Err(_))) => UploadState::Failed,
             Poll::Ready(None) => UploadState::Done,
-            Poll::Ready(Some(Ok(_))) if self.inner.is_end_stream() => UploadState::Done,
+            Poll::Ready(Some(Ok(_))) if inner.is_end_stream() => UploadState::Done,
             Poll::Ready(Some(Ok(_))) => UploadState::WaitsForUpstream,
         };
         if let Some(progress) = &self.progress {
@@ -140,10 +142,10 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Channel};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -45,6 +46,7 @@ enum Upstream {
 fn connect(upstream: Upstream) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let service = ServiceBuilder::new()
+        .map_request(|request: Request<Incoming>| request.map(Some))
         .layer_fn(with_error_responses)
         .layer_fn(|inner| with_timeouts(inner, TIMEOUT, DEADLINE))
         .service(service_fn(move |request: Request<Upload>| async move {
