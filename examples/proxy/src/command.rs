@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::flags::{Command, CommandLine, ServeFlags};
-use super::output::LogWriter;
+use super::output::{LogWriter, print_error_line};
 use super::stack::log;
-use super::{serve, sync_command};
+use super::{serve, spend_command, sync_command};
 
 /// Runs the subcommand of the command line, or `serve` without one. Returns the exit code of the process.
 pub fn main() -> ExitCode {
@@ -16,6 +16,7 @@ pub fn main() -> ExitCode {
     match command_line.command {
         Some(Command::Serve(flags)) => serve_with_log(*flags),
         Some(Command::Sync(flags)) => sync_command::run(flags),
+        Some(Command::Spend(flags)) => spend_command::run(flags),
         None => serve_with_log(command_line.serve),
     }
 }
@@ -25,7 +26,7 @@ fn serve_with_log(flags: ServeFlags) -> ExitCode {
     let writer = match LogWriter::new(stderr()) {
         Ok(writer) => writer,
         Err(e) => {
-            eprintln!("error: cannot start a thread for the log: {e}");
+            print_error_line(&format!("error: cannot start a thread for the log: {e}"));
             return ExitCode::from(1);
         }
     };

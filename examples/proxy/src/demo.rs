@@ -85,15 +85,10 @@ impl Demo {
     }
 
     /// Sends a request to the demo API, and one for each provider to the proxy at `bound`. Returns a text with the
-    /// responses and with commands to try, or the error of the first request that fails.
-    pub async fn show(&self, bound: SocketAddr) -> Result<String, BoxError> {
-        let ip = match bound.ip() {
-            // An unspecified address is for listening only.
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            specific => specific,
-        };
-        let proxy = format!("http://{}", SocketAddr::new(ip, bound.port()));
+    /// responses and with commands to try, or the error of the first request that fails. `spend_page` is the address of the page
+    /// `/spend`, if it is served.
+    pub async fn show(&self, bound: SocketAddr, spend_page: Option<SocketAddr>) -> Result<String, BoxError> {
+        let proxy = local_url(bound);
         let last_week = (now() / DAY - 7) * DAY;
         let costs = format!("/v1/organization/costs?start_time={last_week}");
         let before = format!("{}{costs}&group_by=api_key_id,project_id&limit=1", self.base);
@@ -118,8 +113,22 @@ impl Demo {
             writeln!(text, "  {row}")?;
         }
         text.push_str(&example_commands(&proxy, last_week));
+        if let Some(address) = spend_page {
+            writeln!(text, "or in a browser: {}/spend", local_url(address))?;
+        }
         Ok(text)
     }
+}
+
+/// Returns the URL with which this machine reaches a listener.
+fn local_url(bound: SocketAddr) -> String {
+    let ip = match bound.ip() {
+        // An unspecified address is for listening only.
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        specific => specific,
+    };
+    format!("http://{}", SocketAddr::new(ip, bound.port()))
 }
 
 /// Returns commands for reports that begin at `start`, and for the other endpoints.
@@ -205,6 +214,7 @@ fn route_openai(method: &Method, path: &str, params: &QueryParams) -> DemoResult
         ["usage", kind] => reports::usage(kind, params),
         ["projects"] => organization::list_projects(params),
         ["projects", project, "api_keys"] => organization::list_project_keys(project, params),
+        ["users"] => organization::list_users(params),
         ["admin_api_keys"] => organization::list_admin_keys(params),
         _ => Err(unknown_path(path)),
     }

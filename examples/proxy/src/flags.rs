@@ -1,18 +1,16 @@
 //! The command line: flags, then environment variables, then defaults.
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
-use tower_api_key_name::directory::BaseUrl;
-use tower_api_key_name::names::Provider;
 use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
-use super::by_provider::ByProvider;
+use super::base_url_flags::BaseUrlFlags;
 use super::demo;
 use super::label_flags::{LabelFlags, one_of};
 use super::operator::flags::OperatorFlags;
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};
+use super::spend_command::flags::SpendFlags;
 use super::sync_command::SyncFlags;
 
 /// Inserts names beside the ids of API keys, projects and users in the usage and cost responses of OpenAI and Anthropic
@@ -27,6 +25,16 @@ pub struct CommandLine {
     pub serve: ServeFlags,
 }
 
+/// The last part of `spend --help`.
+const SPEND_ENVIRONMENT: &str = "\
+Environment variables:
+  OPENAI_ADMIN_KEY          OpenAI's admin key, with the scope api.usage.read for
+                            costs and api.management.read for names
+  OPENAI_ADMIN_KEY_FILE     file with this key
+  ANTHROPIC_ADMIN_KEY       Anthropic's admin key
+  ANTHROPIC_ADMIN_KEY_FILE  file with this key
+  NO_COLOR                  if not empty, the text has no colours";
+
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Runs the proxy; the default, with the options below
@@ -35,9 +43,13 @@ pub enum Command {
     /// file OPENAI_ADMIN_KEY_FILE (ANTHROPIC_ADMIN_KEY, ANTHROPIC_ADMIN_KEY_FILE). Exit codes: 0 complete, 1 failed, 2
     /// bad use, 3 some lists are missing
     Sync(SyncFlags),
+    /// Prints the costs of the last 30 days by the names of keys, with the admin keys of `sync`. Exit codes: 0 complete, 1
+    /// failed, 2 bad use, 3 some costs or names are missing
+    #[command(after_help = SPEND_ENVIRONMENT)]
+    Spend(SpendFlags),
 }
 
-#[derive(Clone, clap::Parser)]
+#[derive(Clone, Debug, clap::Parser)]
 pub struct ServeFlags {
     /// Address to listen on; other machines can use any address but loopback, and the proxy does not authenticate them
     #[arg(long, env = "OPENAI_ORG_PROXY_HOST", default_value = "127.0.0.1")]
@@ -48,17 +60,10 @@ pub struct ServeFlags {
     pub port: u16,
 
     #[command(flatten)]
+    pub base_urls: BaseUrlFlags,
+
+    #[command(flatten)]
     pub operator: OperatorFlags,
-
-    /// Base URL of OpenAI's API, for /v1/organization/*; a trailing `/` or `/v1` is removed
-    // Parsed in `settings`: clap would print an invalid value, which may contain a password.
-    #[arg(long, env = "OPENAI_BASE_URL", hide_env_values = true, default_value = "https://api.openai.com")]
-    pub openai_base_url: String,
-
-    /// Base URL of Anthropic's API, for /v1/organizations/*
-    #[arg(long, env = "ANTHROPIC_BASE_URL", hide_env_values = true)]
-    #[arg(default_value = "https://api.anthropic.com")]
-    pub anthropic_base_url: String,
 
     #[command(flatten)]
     pub limits: Limits,
@@ -128,7 +133,8 @@ impl ServeFlags {
             labels = demo::labels();
         }
         Ok(ProxySettings {
-            base: ByProvider::try_new(|provider| self.base_url(provider))?,
+            // The demo's address replaces the public ones.
+            base: if self.demo { BaseUrlFlags::public() } else { self.base_urls.parse()? },
             timeout: self.limits.timeout,
             deadline: self.limits.deadline,
             limit: self.limit,
@@ -140,29 +146,5 @@ impl ServeFlags {
             unmatched: self.unmatched,
             roots: Roots::Platform,
         })
-    }
-
-    /// Parses a provider's base URL. With `--demo`, returns the public address, which the demo's address replaces.
-    fn base_url(&self, provider: Provider) -> Result<BaseUrl, String> {
-        let name = provider.as_str();
-        let (flag_value, public) = match provider {
-            Provider::Anthropic => (&self.anthropic_base_url, BaseUrl::anthropic()),
-            _ => (&self.openai_base_url, BaseUrl::openai()),
-        };
-        if self.demo {
-            return Ok(public);
-        }
-        let parsed = flag_value.parse();
-        parsed.map_err(|e| format!("--{name}-base-url ({}_BASE_URL): {e}", name.to_uppercase()))
-    }
-}
-
-/// Leaves out the base URL, which is not yet parsed and may contain a password.
-impl fmt::Debug for ServeFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServeFlags")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .finish_non_exhaustive()
     }
 }

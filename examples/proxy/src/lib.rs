@@ -1,26 +1,42 @@
 //! The parts of the program `api-key-name-proxy`: a library for its `main` and its tests.
 //!
 //! ```text
-//! client ─▶ server ─▶ log ─▶ route ─▶ compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression ─┐
-//!             │                                                                                           │
-//!          operator ─▶ spend_page    API ◀─ upstream client ◀─ retry ◀─ replay ◀─ forward ◀─ timeouts ◀───┘
+//! client ─▶ server ─┬─▶ log ─▶ route ───────────────────────┬─▶ provider stack ─▶ API
+//!                   └─▶ operator ─▶ spend_page ─┬─▶ spend ──┘
+//!                                spend_command ─┘
+//!
+//! provider stack: compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression ─▶ timeouts ─▶ upstream
+//! upstream:       forward ─▶ replay ─▶ retry ─▶ upstream client
 //! ```
 //!
+//! The subcommands:
 //! - [`command`] is the entry point: it starts the log, runs a subcommand, and returns the exit code.
-//! - [`flags`] is the command line, with [`settings`] for the stack. [`start_error`] is the reason of a failed start.
-//! - [`output`] writes the log and standard output. A slow reader of the log delays no request.
 //! - [`serve`] is the default subcommand: it reads the names, opens the listeners, and logs each reload.
 //! - [`sync_command`] is the subcommand `sync`: it writes names from the API's lists to a file.
-//! - [`sync`] reads names from the API's lists while the proxy serves. [`demo`] is an embedded API with fixed data.
+//! - [`spend_command`] is the subcommand `spend`: it prints costs by name, or writes them to a file.
+//!
+//! Flags and output:
+//! - [`flags`] is the command line. [`base_url_flags`] and [`label_flags`] are the flags that subcommands share.
+//! - [`settings`] are the settings of the stack. [`start_error`] is the reason of a failed start.
+//! - [`output`] writes the log and standard output. A slow reader of the log delays no request.
+//!
+//! Requests and responses:
 //! - [`server`] accepts connections, limits them and their calls, and stops on signals.
-//! - [`operator`] has the operator's paths, `/health` and `/spend`, on either listener. [`spend_page`] is the page.
+//! - [`operator`] has the operator's paths, `/health` and `/spend`. With `--operator-listen`, `/spend` is at that address only.
+//! - [`spend_page`] is the page `/spend` for browsers, and the endpoint that reads costs for it.
 //! - [`stack`] lists the Tower layers in the order of the path, from the log to the timeouts.
-//! - [`url_host`] parses the host of a request or a URL.
+//! - [`by_provider`] is a value for each provider, such as its stack. [`http_service`] is the bound of services in the stack.
 //! - [`coding`] configures compression and decompression. [`hop_by_hop`] removes the headers of one connection.
 //! - [`upstream`] contains the path from `forward` to the API, and retries requests that the API did not process.
+//! - [`url_host`] parses the host of a request or a URL.
+//!
+//! Names and costs:
+//! - [`sync`] reads names from the API's lists while the proxy serves. [`demo`] is an embedded API with fixed data.
+//! - [`spend`] reads all pages of the costs through the provider stacks, and sums them exactly by name.
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 
+pub mod base_url_flags;
 pub mod by_provider;
 pub mod coding;
 pub mod command;
@@ -34,8 +50,9 @@ pub mod output;
 pub mod serve;
 pub mod server;
 pub mod settings;
-pub mod spend_page;
 pub mod spend;
+pub mod spend_command;
+pub mod spend_page;
 pub mod stack;
 pub mod start_error;
 pub mod sync;

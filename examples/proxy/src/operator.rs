@@ -1,17 +1,19 @@
 //! The operator's paths: `/health`, and the page `/spend` with its files.
 //!
 //! ```text
-//! main listener ─────▶ with_operator ─┬─▶ Operator ─▶ health, spend
-//!                                     └─▶ stack (the APIs)
-//! operator listener ─▶ service ─────────▶ Operator ─▶ health, spend
-//! ```
+//! without --operator-listen:
+//!   main listener ─────▶ with_operator ─┬─▶ OperatorPaths: /health with details, /spend
+//!                                       └─▶ stack: all other paths
 //!
-//! Without `--operator-listen` the main listener serves them. With it, the operator listener does, and the main listener
-//! has only the liveness of `/health`.
+//! with --operator-listen:
+//!   main listener ─────▶ with_operator ─┬─▶ OperatorPaths: /health without details
+//!                                       └─▶ stack: all other paths
+//!   operator listener ─▶ service ─────────▶ OperatorPaths: /health with details, /spend, 404 for all other paths
+//! ```
 pub mod flags;
 mod health;
 pub mod hosts;
-mod spend;
+mod spend_paths;
 
 use std::convert::Infallible;
 
@@ -29,31 +31,36 @@ use crate::spend_page::PageBody;
 use crate::stack::errors::ErrorFormat;
 use crate::stack::log::{LogBody, with_log};
 use crate::stack::route::{reject_host_count, without_body};
-use hosts::PageHosts;
+pub use spend_paths::PageWithHosts;
 
 /// The operator's paths that one listener serves.
 #[derive(Clone)]
-pub struct Operator {
+pub struct OperatorPaths {
     /// The names whose state `/health` reports. `None`: `/health` reports only liveness.
     names: Option<ByProvider<SharedKeyNames>>,
     /// `None`: `/spend` is not served.
-    page_hosts: Option<PageHosts>,
+    page: Option<PageWithHosts>,
 }
 
-impl Operator {
-    /// Serves all paths of operators, and the page only with `page_hosts`.
-    pub fn new(names: ByProvider<SharedKeyNames>, page_hosts: Option<PageHosts>) -> Self {
-        Self { names: Some(names), page_hosts }
+impl OperatorPaths {
+    /// Creates the paths with the details of `/health`, and with the page if there is one.
+    pub fn all(names: ByProvider<SharedKeyNames>, page: Option<PageWithHosts>) -> Self {
+        Self { names: Some(names), page }
     }
 
-    /// Serves only liveness, on a main listener beside an operator listener.
-    pub fn liveness() -> Self {
-        Self { names: None, page_hosts: None }
+    /// Creates the paths of a main listener beside an operator listener: `/health` without details.
+    pub fn liveness_only() -> Self {
+        Self { names: None, page: None }
     }
 
-    /// True if this path is one of the operator's.
+    /// True if this listener serves the path as one of the operator's.
     fn has_path(&self, path: &str) -> bool {
-        path == "/health" || self.page_hosts.is_some() && path.starts_with("/spend")
+        path == "/health" || self.page_of(path).is_some()
+    }
+
+    /// Returns the page if the path belongs to the page, and this listener serves it.
+    fn page_of(&self, path: &str) -> Option<&PageWithHosts> {
+        if path.starts_with("/spend") { self.page.as_ref() } else { None }
     }
 
     /// Returns the response to an operator's request, or a 404 for another path.
@@ -66,20 +73,17 @@ impl Operator {
         Ok(if is_head { without_body(response) } else { response })
     }
 
-    /// Returns the response of a path. A response to HEAD has a body here.
+    /// Returns the response of a path. The caller removes the body of a response to HEAD.
     async fn respond_to_path(&self, request: Request<Incoming>) -> Response<PageBody> {
         let path = request.uri().path();
         if path == "/health" {
             return self.respond_with_health(request.method()).map(Either::Left);
         }
-        match &self.page_hosts {
-            Some(hosts) if path.starts_with("/spend") => spend::respond(request, hosts).await,
-            _ => {
-                let message =
-                    "This address serves only the paths of operators. The APIs are at the main address.";
-                ErrorFormat::OpenAi.response(StatusCode::NOT_FOUND, "not_found", message).map(Either::Left)
-            }
+        if let Some(page) = self.page_of(path) {
+            return page.respond(request).await;
         }
+        let message = "This address serves only the paths of operators. The APIs are at the main address.";
+        ErrorFormat::OpenAi.response(StatusCode::NOT_FOUND, "not_found", message).map(Either::Left)
     }
 
     /// Returns the health of the process, with the state of the names if this listener has them.
@@ -88,28 +92,28 @@ impl Operator {
             return ErrorFormat::OpenAi.method_not_allowed("GET, HEAD");
         }
         match &self.names {
-            Some(names) => health::details(names),
-            None => health::liveness(),
+            Some(names) => health::respond_with_details(names),
+            None => health::respond_with_liveness(),
         }
     }
 }
 
-/// Returns the service of the operator listener.
-pub fn service(operator: Operator) -> impl HttpService<Incoming, LogBody<PageBody>, Infallible> {
-    with_log(service_fn(move |request| operator.clone().respond(request)))
+/// Returns the service of the operator listener, which has only the operator's paths.
+pub fn service(paths: OperatorPaths) -> impl HttpService<Incoming, LogBody<PageBody>, Infallible> {
+    with_log(service_fn(move |request| paths.clone().respond(request)))
 }
 
-/// Returns the service of the main listener: the operator's paths that it has, and the stack for all other requests.
+/// Returns the service of the main listener: these operator's paths, and the stack for all other requests.
 pub fn with_operator<B>(
     mut stack: impl HttpService<Incoming, B, Infallible>,
-    operator: Operator,
+    paths: OperatorPaths,
 ) -> impl HttpService<Incoming, Either<LogBody<PageBody>, B>, Infallible>
 where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
-    let mut operator_service = service(operator.clone());
+    let mut operator_service = service(paths.clone());
     service_fn(move |request: Request<Incoming>| {
-        let response_future = if operator.has_path(request.uri().path()) {
+        let response_future = if paths.has_path(request.uri().path()) {
             Either::Left(operator_service.call(request))
         } else {
             Either::Right(stack.call(request))

@@ -14,8 +14,9 @@ use super::demo::Demo;
 use super::flags::ServeFlags;
 use super::output::print_line;
 use super::settings::ProxySettings;
+use super::spend_page::PageRuns;
 use super::start_error::StartError;
-use super::url_host::UrlHost;
+use super::url_host::sends_plain_text;
 use super::{server, stack, sync};
 use listeners::Listeners;
 
@@ -62,11 +63,14 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     }
     warn_about_exposure(&settings.base, &listeners);
 
+    let page_address =
+        if flags.operator.no_spend_page { None } else { Some(listeners.operator_address().unwrap_or(bound)) };
     let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
-    let server = listeners.serve(service, names.clone(), &flags, stop);
+    let runs = PageRuns::new(names.clone(), settings.clone());
+    let server = listeners.serve(service, names.clone(), runs, &flags, stop);
     if let Some(demo) = &demo {
         sync::fill_demo(&settings, &names).await?;
-        match demo.show(bound).await {
+        match demo.show(bound, page_address).await {
             Ok(text) => print_line(&text),
             // The proxy itself works, so it goes on.
             Err(e) => tracing::warn!("the demo's own requests failed: {e}"),
@@ -132,21 +136,11 @@ fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners) {
         );
     }
     for (_, url) in base.iter() {
-        if leaks_secrets(url) {
+        if sends_plain_text(url) {
             let origin = url.origin();
             tracing::warn!("{origin} is not encrypted: keys are sent in plain text to another machine.");
         }
     }
-}
-
-/// True if requests, with their keys, leave this machine without encryption.
-pub fn leaks_secrets(base: &BaseUrl) -> bool {
-    let is_local = match base.host().parse() {
-        Ok(UrlHost::Ip(ip)) => ip.is_loopback() || ip.is_unspecified(),
-        Ok(host) => host.is_loopback(),
-        Err(_) => false,
-    };
-    !base.is_https() && !is_local
 }
 
 /// True if a connection to `target` reaches a listener at `bound`.

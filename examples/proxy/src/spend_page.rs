@@ -1,35 +1,121 @@
-//! The page `/spend`: its files, and the run that fills it.
+//! The page `/spend` for browsers: its files, and the runs whose results it shows.
+//!
+//! ```text
+//! GET /spend, /spend.js, … ─▶ files
+//! POST /spend.json ─▶ run_request ─▶ run ─▶ spend (sources, run) ─▶ result ─▶ line_body ─▶ lines of JSON
+//! ```
+//!
+//! - `files` contains the page, its scripts, its styles and its icon.
+//! - `run_request` parses the body of a request. `run` reads the costs, and sends lines with its progress.
+//! - `result` writes the last line. `line_body` is the response body. When the client closes it, the run ends.
+mod files;
+mod line_body;
+mod result;
+mod run;
+mod run_request;
+
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tower::BoxError;
+use tower_api_key_name::SharedKeyNames;
 
+use crate::by_provider::ByProvider;
+use crate::server::NoTimeLimit;
+use crate::settings::ProxySettings;
 use crate::stack::errors::ErrorFormat;
+use line_body::LineBody;
+use run_request::RunRequest;
 
-/// A body that is complete, or the lines of a run.
+pub use files::{PageFile, file};
+
+/// The longest body of a request for a run, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The most runs at a time. A run may hold a row for each key of the organization and each day.
+const MAX_RUNS: usize = 2;
+
+/// The body of a response: a file or an error, or the lines of a run.
 pub type PageBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The page or a file that it loads.
-pub struct PageFile {
-    pub content_type: &'static str,
-    pub content: &'static str,
+/// The runs that the page starts. Their number at a time is limited.
+#[derive(Clone)]
+pub struct PageRuns {
+    names: ByProvider<SharedKeyNames>,
+    settings: Arc<ProxySettings>,
+    permits: Arc<Semaphore>,
 }
 
-/// Returns the file at a path, or `None` if there is none.
-pub fn file(path: &str) -> Option<PageFile> {
-    let (content_type, content) = match path {
-        "/spend" => ("text/html; charset=utf-8", include_str!("spend_page/page.html")),
-        "/spend.js" => ("text/javascript; charset=utf-8", include_str!("spend_page/page.js")),
-        "/spend.css" => ("text/css; charset=utf-8", include_str!("spend_page/page.css")),
-        _ => return None,
-    };
-    Some(PageFile { content_type, content })
+impl PageRuns {
+    /// Creates the runs of one proxy. They use its names, and send requests with its settings.
+    pub fn new(names: ByProvider<SharedKeyNames>, settings: ProxySettings) -> Self {
+        Self { names, settings: settings.into(), permits: Arc::new(Semaphore::new(MAX_RUNS)) }
+    }
+
+    /// Starts a run with the parameters in the body of the request. Each line of the response is a JSON value with the
+    /// progress, the result or an error. Returns an error response if the parameters are invalid, or during other runs.
+    pub async fn start(&self, request: Request<Incoming>) -> Response<PageBody> {
+        let run_request = match self.read_run_request(request).await {
+            Ok(run_request) => run_request,
+            Err(rejection) => return rejection.map(Either::Left),
+        };
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            return too_many_runs().map(Either::Left);
+        };
+        let Self { names, settings, .. } = self.clone();
+        let body = LineBody::spawn(permit, move |lines| run::send_lines(run_request, names, settings, lines));
+        let mut response = Response::new(Either::Right(body.boxed_unsync()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        // A run may take longer than other responses, and a browser reads slowly for a tab in the background.
+        response.extensions_mut().insert(NoTimeLimit);
+        response
+    }
+
+    /// Reads the parameters. An error is the response to a body that is invalid, too long or too slow.
+    async fn read_run_request(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<RunRequest, Response<Full<Bytes>>> {
+        let bytes = self.read_body(request.into_body()).await?;
+        RunRequest::parse(&bytes).map_err(|message| error(StatusCode::BAD_REQUEST, "invalid_run", &message))
+    }
+
+    /// Reads a body of at most [`MAX_BODY`] bytes. An error is the response to a body that is too long or too slow.
+    async fn read_body(&self, body: Incoming) -> Result<Bytes, Response<Full<Bytes>>> {
+        let collecting = Limited::new(body, MAX_BODY).collect();
+        match tokio::time::timeout(self.settings.timeout, collecting).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(e)) if e.is::<LengthLimitError>() => {
+                let message = format!("The body of a run has at most {MAX_BODY} bytes.");
+                Err(error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &message))
+            }
+            Ok(Err(_)) => {
+                let message = "The body of the request is incomplete.";
+                Err(error(StatusCode::BAD_REQUEST, "request_broken", message))
+            }
+            Err(_) => {
+                let message = "The body of the request did not arrive in time (--timeout).";
+                Err(error(StatusCode::REQUEST_TIMEOUT, "request_timeout", message))
+            }
+        }
+    }
 }
 
-/// Starts a run with the parameters in the body of the request. Returns a 501, because runs are not implemented.
-pub async fn run(_request: Request<Incoming>) -> Response<PageBody> {
-    let message = "This version cannot run a report.";
-    ErrorFormat::OpenAi.response(StatusCode::NOT_IMPLEMENTED, "not_implemented", message).map(Either::Left)
+/// Returns an error response in OpenAI's form.
+fn error(status: StatusCode, code: &str, message: &str) -> Response<Full<Bytes>> {
+    ErrorFormat::OpenAi.response(status, code, message)
+}
+
+/// Returns the response to a run above [`MAX_RUNS`].
+fn too_many_runs() -> Response<Full<Bytes>> {
+    let message = "Two runs are in progress. Try again when one has ended.";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "too_many_runs", message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    response
 }

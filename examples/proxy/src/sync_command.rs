@@ -10,6 +10,7 @@ use tower_api_key_name::directory::{BaseUrl, Directory, ListingProgress, Synced}
 use tower_api_key_name::names::Provider;
 
 use super::label_flags::{LabelFlags, one_of};
+use super::output::print_error_line;
 use super::server::ShutdownSignal;
 use super::settings::Roots;
 use super::sync;
@@ -58,7 +59,7 @@ impl fmt::Debug for SyncFlags {
 /// Runs the subcommand. With `--every`, it ends at a signal.
 pub fn run(flags: SyncFlags) -> ExitCode {
     let code = run_to_code(&flags).unwrap_or_else(|e| {
-        eprintln!("error: {e}");
+        print_error_line(&format!("error: {e}"));
         FAILED
     });
     ExitCode::from(code)
@@ -83,7 +84,8 @@ fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Bo
         if flags.api.is_some_and(|api| api != provider) {
             continue;
         }
-        let configured_url = flags.base_url.clone().or_else(|| std::env::var(url_variable).ok());
+        let variable = std::env::var(url_variable).ok().filter(|url| !url.is_empty());
+        let configured_url = flags.base_url.clone().or(variable);
         let base = match configured_url {
             Some(url) => url.parse()?,
             None => public_url,
@@ -149,7 +151,7 @@ async fn sync_once(directory: &Directory, flags: &SyncFlags) -> u8 {
     match result {
         Ok(synced) => print_result(&synced),
         Err(error) => {
-            eprintln!("error: {error}");
+            print_error_line(&format!("error: {error}"));
             FAILED
         }
     }
@@ -163,7 +165,7 @@ fn show_progress(bar: &ProgressBar, progress: ListingProgress) {
     bar.set_position(done as u64);
     bar.set_message(format!("{keys} keys{retried}"));
     if bar.is_hidden() && done > 0 && done.is_multiple_of(100) {
-        eprintln!("{done} of {lists} lists, {keys} keys{retried}");
+        print_error_line(&format!("{done} of {lists} lists, {keys} keys{retried}"));
     }
 }
 
@@ -172,7 +174,7 @@ fn show_progress(bar: &ProgressBar, progress: ListingProgress) {
 fn print_result(synced: &Synced) -> u8 {
     println!("{synced}{}", if synced.written { "" } else { " (the file is unchanged)" });
     for line in sync::missing_lines(&synced.listing.missing) {
-        eprintln!("missing: {line}");
+        print_error_line(&format!("missing: {line}"));
     }
     if synced.listing.missing.is_empty() {
         COMPLETE

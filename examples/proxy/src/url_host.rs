@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::uri::Authority;
+use tower_api_key_name::directory::BaseUrl;
 
 /// An IP address, or a host name in lower case without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum UrlHost {
 impl UrlHost {
     /// Parses the host of `HOST` or `HOST:PORT`. Returns `None` for other text, and for text with user information, which
     /// could hide the host (RFC 9110 §4.2.4).
-    pub fn of_authority(text: &str) -> Option<Self> {
+    pub fn parse_authority(text: &str) -> Option<Self> {
         if text.contains('@') {
             return None;
         }
@@ -22,7 +23,7 @@ impl UrlHost {
         authority.host().parse().ok()
     }
 
-    /// True for an address of this machine that other machines cannot use.
+    /// True for an address of this machine that other machines cannot reach.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Ip(ip) => ip.is_loopback(),
@@ -38,21 +39,33 @@ impl FromStr for UrlHost {
     /// Parses a host name or an IP address. An IPv6 address may have brackets. An IPv4 address that is mapped to IPv6 becomes
     /// an IPv4 address.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ip_text = match text.strip_prefix('[') {
-            Some(rest) => rest.strip_suffix(']').unwrap_or(text),
-            None => text,
-        };
-        if let Ok(ip) = ip_text.parse::<IpAddr>() {
+        if let Ok(ip) = without_brackets(text).parse::<IpAddr>() {
             return Ok(Self::Ip(ip.to_canonical()));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
         if !is_host_name(name) {
             return Err(
-                "a host name or an IP address without scheme, port and path, such as proxy.example.com",
+                "expected a host name or an IP address without scheme, port and path, such as proxy.example.com",
             );
         }
         Ok(Self::Name(name.to_ascii_lowercase()))
     }
+}
+
+/// Returns the text between `[` and `]`, or the whole text if it is not in brackets.
+fn without_brackets(text: &str) -> &str {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.unwrap_or(text)
+}
+
+/// True if requests to `base`, with their keys, leave this machine unencrypted.
+pub fn sends_plain_text(base: &BaseUrl) -> bool {
+    let is_local = match base.host().parse() {
+        Ok(UrlHost::Ip(ip)) => ip.is_loopback() || ip.is_unspecified(),
+        Ok(host) => host.is_loopback(),
+        Err(_) => false,
+    };
+    !base.is_https() && !is_local
 }
 
 /// True if a text consists of labels of letters, digits, `-` and `_` with the lengths of RFC 1035 §2.3.4.

@@ -30,8 +30,8 @@ pub(super) fn usage(used: u64) -> (&'static str, Value) {
 /// Returns amounts in cents, with decimals, as strings.
 pub(super) fn cost(used: u64) -> (&'static str, Value) {
     let cents = |micro_cents: u64| format!("{}.{:06}", micro_cents / 1_000_000, micro_cents % 1_000_000);
-    let amount = cents(used % 90_000_000_000);
-    let list_amount = cents(used % 90_000_000_000 * 10 / 9);
+    let amount = cents(used % 3_000_000_000);
+    let list_amount = cents(used % 3_000_000_000 * 10 / 9);
     let requests = used % 3_001;
     ("cost", json!({"amount": amount, "list_amount": list_amount, "currency": "USD", "requests": requests}))
 }

@@ -14,7 +14,7 @@ pub(super) const COSTS: DemoReport = DemoReport {
     path: "costs",
     object: "organization.costs.result",
     numbers: &["amount"],
-    groups: &["project_id", "line_item", "api_key_id"],
+    groups: &["project_id", "line_item", "api_key_id", "user_id"],
     models: &[
         ("gpt-5-2025-08-07", "gpt-5-2025-08-07, input"),
         ("gpt-5-2025-08-07", "gpt-5-2025-08-07, output"),

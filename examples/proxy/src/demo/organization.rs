@@ -31,11 +31,13 @@ pub(super) const PROJECTS: [Project; 4] = [
     Project { id: "proj_Ax3cMwDvPhJ9", name: "Old pilot", archived: true },
 ];
 
-pub(super) const KEYS: [OpenaiKey; 11] = [
+/// The keys. Two of them have one name, because the first one was rotated.
+pub(super) const KEYS: [OpenaiKey; 12] = [
     key("key_9fKd2LmQx7Rt", "storefront-prod", 0, "user-svc-shop", 40),
     key("key_Bn4vTz8WpYs1", "storefront-staging", 0, "user-svc-shop", 6),
     key("key_Jc6hXe3GuAo5", "Ana's laptop", 0, "user-ana", 2),
     key("key_Mw1qSf9IkDl7", "search-indexer", 1, "user-svc-search", 25),
+    key("key_Rk7oCt5XqBn9", "search-indexer", 1, "user-svc-search", 11),
     key("key_Pr5yUj2OzEb3", "search-ranking", 1, "user-svc-search", 30),
     OpenaiKey { orphaned: true, ..key("key_Ta8gNc4VxHm6", "nightly \"re-embed\" job", 1, "user-bo", 12) },
     key("key_Wd3kFr7LqZi2", "eval-harness", 2, "user-chidi", 18),
@@ -43,6 +45,16 @@ pub(super) const KEYS: [OpenaiKey; 11] = [
     key("key_Ev2jGt6CnXw4", "fine-tuning", 2, "user-dara", 9),
     key("key_Lo9aQy5RdVf8", "pilot-bot", 3, "user-bo", 1),
     OpenaiKey { deleted: true, ..key("key_Zs4iHu8TbPg1", "deleted last month", 0, "user-ana", 8) },
+];
+
+/// The id and name of each user.
+const USERS: [(&str, &str); 6] = [
+    ("user-svc-shop", "Shop service"),
+    ("user-svc-search", "Search service"),
+    ("user-ana", "Ana"),
+    ("user-bo", "Bo"),
+    ("user-chidi", "Chidi"),
+    ("user-dara", "Dara"),
 ];
 
 const ADMIN_KEYS: [(&str, Option<&str>); 2] =
@@ -112,6 +124,17 @@ pub(super) fn list_admin_keys(params: &QueryParams) -> DemoResult {
             "redacted_value": "sk-admin-...xyz", "created_at": CREATED, "last_used_at": null,
             "owner": {"type": "user", "object": "organization.user", "id": "user-ana", "name": "Ana",
                 "created_at": CREATED, "role": "owner"},
+        })
+    });
+    page_of(&items, params)
+}
+
+/// Returns a page of the list of users.
+pub(super) fn list_users(params: &QueryParams) -> DemoResult {
+    let items = USERS.map(|(id, name)| {
+        json!({
+            "object": "organization.user", "id": id, "name": name, "email": format!("{id}@example.com"),
+            "role": "reader", "added_at": CREATED,
         })
     });
     page_of(&items, params)

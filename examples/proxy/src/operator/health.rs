@@ -3,33 +3,56 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use http_body_util::Full;
-use serde_json::Value;
-use tower_api_key_name::{SharedKeyNames, Status, WatchError};
+use serde::Serialize;
+use tower_api_key_name::{SharedKeyNames, Status};
 
 use crate::by_provider::ByProvider;
 
+/// The state of the names. The first members are about both maps.
+#[derive(Serialize)]
+struct HealthDetails {
+    status: &'static str,
+    #[serde(flatten)]
+    both: MapHealth,
+    openai: MapHealth,
+    anthropic: MapHealth,
+}
+
+/// The state of a map of names.
+#[derive(Serialize)]
+struct MapHealth {
+    entries: usize,
+    generation: u64,
+    /// The error of the last reload.
+    last_error: Option<String>,
+}
+
+impl From<Status> for MapHealth {
+    fn from(status: Status) -> Self {
+        let last_error = status.last_error.map(|error| error.to_string());
+        Self { entries: status.entries, generation: status.generation, last_error }
+    }
+}
+
 /// Returns a response that reports only that the process serves requests.
-pub(super) fn liveness() -> Response<Full<Bytes>> {
+pub(super) fn respond_with_liveness() -> Response<Full<Bytes>> {
     health_response(r#"{"status":"ok"}"#.to_owned())
 }
 
 /// Returns a response with the state of both maps, and of the map of each provider.
-pub(super) fn details(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
-    let Status { entries, generation, last_error, .. } = names.openai.status();
-    let anthropic = names.anthropic.status();
-    let openai_members = status_members(entries, generation, last_error.as_ref());
-    let anthropic_members =
-        status_members(anthropic.entries, anthropic.generation, anthropic.last_error.as_ref());
-    let common_members = status_members(
-        entries.max(anthropic.entries),
+pub(super) fn respond_with_details(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
+    let openai = MapHealth::from(names.openai.status());
+    let anthropic = MapHealth::from(names.anthropic.status());
+    let both = MapHealth {
+        entries: openai.entries.max(anthropic.entries),
         // The generation that both maps have reached.
-        generation.min(anthropic.generation),
-        last_error.as_ref().or(anthropic.last_error.as_ref()),
-    );
+        generation: openai.generation.min(anthropic.generation),
+        last_error: openai.last_error.clone().or_else(|| anthropic.last_error.clone()),
+    };
     // The status is "ok" after a failed reload too, because the last good names stay in use.
-    health_response(format!(
-        r#"{{"status":"ok",{common_members},"openai":{{{openai_members}}},"anthropic":{{{anthropic_members}}}}}"#
-    ))
+    let details = HealthDetails { status: "ok", both, openai, anthropic };
+    // Numbers and strings can always be serialized.
+    health_response(serde_json::to_string(&details).unwrap_or_default())
 }
 
 /// Returns a response with this JSON, which no cache stores.
@@ -39,10 +62,4 @@ fn health_response(body: String) -> Response<Full<Bytes>> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// Returns the number of names, their generation, and the error of the last reload as the members of an object.
-fn status_members(entries: usize, generation: u64, last_error: Option<&WatchError>) -> String {
-    let last_error_text = Value::from(last_error.map(ToString::to_string));
-    format!(r#""entries":{entries},"generation":{generation},"last_error":{last_error_text}"#)
 }

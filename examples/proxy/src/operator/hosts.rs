@@ -5,12 +5,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Request;
 use http::header::{HOST, ORIGIN};
+use http::{HeaderValue, Request};
 
 use crate::url_host::UrlHost;
 
-/// The hosts, besides loopback, for which one listener serves the page.
+/// The hosts for which one listener serves the page, in addition to loopback.
 #[derive(Clone, Debug)]
 pub struct PageHosts {
     hosts: Arc<[UrlHost]>,
@@ -27,7 +27,7 @@ impl PageHosts {
     }
 
     /// True if the page is served for the host of this request. Ports are not compared, because a tunnel changes them.
-    pub(super) fn allow<A>(&self, request: &Request<A>) -> bool {
+    pub(super) fn is_allowed<A>(&self, request: &Request<A>) -> bool {
         match request_host(request) {
             Some(host) => host.is_loopback() || self.hosts.contains(&host),
             None => false,
@@ -35,24 +35,26 @@ impl PageHosts {
     }
 }
 
-/// True if the `Origin` of a request names another host than its own, or no valid one, such as `null`.
+/// True if the request has an `Origin` whose host is not the request's host, or that is invalid (for example `null`).
 /// A request without `Origin` was not sent by a script of another website.
 pub(super) fn has_foreign_origin<A>(request: &Request<A>) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else { return false };
-    let origin_text = origin.to_str().unwrap_or_default();
-    let origin_host = match origin_text.split_once("://") {
-        Some((_scheme, authority)) => UrlHost::of_authority(authority),
-        None => None,
-    };
-    origin_host.is_none() || origin_host != request_host(request)
+    let Some(origin_host) = parse_origin(origin) else { return true };
+    request_host(request) != Some(origin_host)
+}
+
+/// Returns the host of an `Origin`, or `None` if it is invalid.
+fn parse_origin(origin: &HeaderValue) -> Option<UrlHost> {
+    let (_scheme, authority) = origin.to_str().ok()?.split_once("://")?;
+    UrlHost::parse_authority(authority)
 }
 
 /// Returns the host that a request was sent to, or `None` if it is absent or invalid.
 /// The host of an absolute target has priority over `Host` (RFC 9112 §3.2.2). `:authority` of HTTP/2 is part of the target.
 fn request_host<A>(request: &Request<A>) -> Option<UrlHost> {
     if let Some(authority) = request.uri().authority() {
-        return UrlHost::of_authority(authority.as_str());
+        return UrlHost::parse_authority(authority.as_str());
     }
     let host_header = request.headers().get(HOST)?;
-    UrlHost::of_authority(host_header.to_str().ok()?)
+    UrlHost::parse_authority(host_header.to_str().ok()?)
 }

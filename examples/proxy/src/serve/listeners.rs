@@ -13,9 +13,10 @@ use tower_api_key_name::SharedKeyNames;
 use crate::by_provider::ByProvider;
 use crate::flags::ServeFlags;
 use crate::http_service::HttpService;
-use crate::operator::{self, Operator};
+use crate::operator::{self, OperatorPaths};
 use crate::output::print_line;
 use crate::server::{Server, ShutdownSignal, listen};
+use crate::spend_page::PageRuns;
 use crate::start_error::StartError;
 
 /// A listener and the address that it is bound to.
@@ -50,32 +51,33 @@ impl Listeners {
         self.operator.as_ref().map(|operator| operator.address)
     }
 
-    /// Prints the addresses and serves until a shutdown: the stack at the main address, and the operator's paths.
-    /// Returns a task whose result is the number of cut calls of both.
+    /// Prints the addresses, and serves until the shutdown. The main listener has the stack. The operator's paths are on the
+    /// operator listener, or without one on the main listener. Returns a task whose result is the number of cut calls.
     pub(super) fn serve<B>(
         self,
         stack: impl HttpService<Incoming, B, Infallible> + Sync,
         names: ByProvider<SharedKeyNames>,
+        runs: PageRuns,
         flags: &ServeFlags,
-        stop: ShutdownSignal,
+        shutdown: ShutdownSignal,
     ) -> JoinHandle<usize>
     where
         B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
         let Self { main, operator } = self;
         print_line(&format!("listening on http://{}", main.address));
+        let page_address = operator.as_ref().unwrap_or(&main).address;
+        let all_paths = OperatorPaths::all(names, flags.operator.page_with_hosts(page_address, runs));
         let Some(operator) = operator else {
-            let all_paths = Operator::new(names, flags.operator.page_hosts(main.address));
             let main_service = operator::with_operator(stack, all_paths);
-            return tokio::spawn(Server::new(main_service, flags.limits).serve(main.listener, stop));
+            return tokio::spawn(Server::new(main_service, flags.limits).serve(main.listener, shutdown));
         };
         print_line(&format!("operator listening on http://{}", operator.address));
-        let main_service = operator::with_operator(stack, Operator::liveness());
-        let main_server = Server::new(main_service, flags.limits).serve(main.listener, stop.clone());
-        let all_paths = Operator::new(names, flags.operator.page_hosts(operator.address));
+        let main_service = operator::with_operator(stack, OperatorPaths::liveness_only());
+        let main_server = Server::new(main_service, flags.limits).serve(main.listener, shutdown.clone());
         let operator_limits = flags.limits.for_operators();
         let operator_server =
-            Server::new(operator::service(all_paths), operator_limits).serve(operator.listener, stop);
+            Server::new(operator::service(all_paths), operator_limits).serve(operator.listener, shutdown);
         tokio::spawn(async move {
             let (main_cut_count, operator_cut_count) = tokio::join!(main_server, operator_server);
             main_cut_count + operator_cut_count
@@ -83,7 +85,7 @@ impl Listeners {
     }
 }
 
-/// Listens at a host and port. The error of a failure ends with the flag.
+/// Listens at a host and port. The error contains the address and `flag`, the name of its flag or nothing.
 async fn open(host: &str, port: u16, flag: &str) -> Result<BoundListener, StartError> {
     let listener = match listen(host, port).await {
         Ok(listener) => listener,

@@ -34,6 +34,8 @@ pub(super) struct Call {
     pub(super) since: Instant,
     /// The time since which the client has not read what it could; `None` while it waits for the upstream.
     pub(super) stalled_since: Option<Instant>,
+    /// True if neither the deadline nor the rate of reading applies.
+    pub(super) has_no_time_limit: bool,
 }
 
 impl Activity {
@@ -84,13 +86,28 @@ impl ActivityState {
         self.is_reading_headers = false;
         self.upload_count += usize::from(has_content);
         self.next_id += 1;
-        self.calls.push(Call { id: self.next_id, since: Instant::now(), stalled_since: None });
+        self.calls.push(Call {
+            id: self.next_id,
+            since: Instant::now(),
+            stalled_since: None,
+            has_no_time_limit: false,
+        });
         self.next_id
+    }
+
+    /// Removes the time limits of a call.
+    pub(super) fn remove_time_limit(&mut self, id: u64) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
+            call.has_no_time_limit = true;
+        }
     }
 
     /// Records a chunk for the client, and moves the start of a stall forward by the time that reading it may take.
     pub(super) fn on_chunk(&mut self, id: u64, byte_count: usize) {
         let Some(call) = self.calls.iter_mut().find(|call| call.id == id) else { return };
+        if call.has_no_time_limit {
+            return;
+        }
         let now = Instant::now();
         let read_time = Duration::from_millis(byte_count as u64 / MIN_READ_RATE);
         let stall_start = call.stalled_since.map_or(now, |since| now.min(since + read_time));

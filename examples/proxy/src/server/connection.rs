@@ -111,6 +111,10 @@ fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Inst
 fn step_with_calls(state: &ActivityState, limits: &Limits, is_stopping: bool) -> (Instant, ConnectionStep) {
     let now = Instant::now();
     let call_ends = state.calls.iter().map(|call| {
+        if call.has_no_time_limit {
+            // Later than each check.
+            return now + limits.deadline;
+        }
         let deadline = call.since + limits.deadline + LINGER;
         call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
     });

@@ -36,6 +36,10 @@ pub struct UploadGuard(Arc<CallGuard>);
 /// A request extension. The reader of the content takes the guard out, because extensions are cloned.
 pub type UploadExtension = Arc<Mutex<Option<UploadGuard>>>;
 
+/// A response extension: neither the deadline nor the rate at which the client reads limits the response.
+#[derive(Clone, Copy)]
+pub struct NoTimeLimit;
+
 /// Bytes of a response, which keep it in flight until they are written.
 struct GuardedChunk {
     bytes: Bytes,
@@ -76,6 +80,9 @@ where
     let guard = Arc::new(ResponseGuard(call_guard));
     let ends_with_connection = request.version() < Version::HTTP_11;
     let response = stack.oneshot(request).await?;
+    if response.extensions().get::<NoTimeLimit>().is_some() {
+        guard.0.activity.state().remove_time_limit(id);
+    }
     guard.0.activity.state().on_chunk(id, 0);
     Ok(response.map(|inner| InFlightBody { inner, guard, ends_with_connection, error: None }))
 }

@@ -2,6 +2,8 @@
 use std::io;
 use std::time::Duration;
 
+use clap::{Args, FromArgMatches};
+
 /// Bytes of request headers that are accepted at least; twice as many are rejected.
 ///
 /// This is the longest target that can be forwarded (`http::Uri` accepts 65,534 bytes) and 32 KiB of header fields; the
@@ -49,6 +51,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Returns the limits without flags: those of the environment, and otherwise the defaults.
+    pub fn from_env() -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("limits").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from([""; 0])?)
+    }
+
     /// Returns the shortest time in which a connection can exceed one of these limits.
     pub(super) fn shortest_timeout(&self) -> Duration {
         self.header_timeout.min(self.idle_timeout).min(self.timeout).min(self.deadline)

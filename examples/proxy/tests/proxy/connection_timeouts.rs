@@ -16,16 +16,20 @@ use tower::util::BoxCloneSyncService;
 
 use crate::peer::{AnyBody, full, limits};
 use api_key_name_proxy::server::limits::Limits;
-use api_key_name_proxy::server::{Server, ShutdownSignal};
+use api_key_name_proxy::server::{NoTimeLimit, Server, ShutdownSignal};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Longer than each limit.
+const LONG: Duration = Duration::from_secs(60 * 60);
 
 /// The size of a chunk of `/big`.
 const CHUNK: usize = 16_000;
 
 type TestServer = Server<BoxCloneSyncService<Request<Incoming>, Response<AnyBody>, Infallible>>;
 
-/// Responds `ok`; to `/early` before it reads the request content, and to `/big` with this number of chunks.
+/// Responds `ok`; to `/early` before it reads the request content, and to `/big` with this number of chunks. `/unlimited`
+/// sends the chunks after [`LONG`], without a time limit.
 fn server(limits: Limits, chunks: usize) -> Arc<TestServer> {
     let respond = move |request: Request<Incoming>| async move {
         if request.uri().path().ends_with("/early") {
@@ -34,16 +38,24 @@ fn server(limits: Limits, chunks: usize) -> Arc<TestServer> {
                 let (_parts, mut body) = request.into_parts();
                 while !body.is_end_stream() && body.frame().await.is_some() {}
             });
-        } else if request.uri().path().ends_with("/big") {
+        } else if matches!(request.uri().path(), "/big" | "/unlimited") {
             let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
+            let is_unlimited = request.uri().path() == "/unlimited";
             tokio::spawn(async move {
+                if is_unlimited {
+                    sleep(LONG).await;
+                }
                 for _ in 0..chunks {
                     if send.send_data(vec![b'x'; CHUNK].into()).await.is_err() {
                         return;
                     }
                 }
             });
-            return Ok(Response::new(body.boxed()));
+            let mut response = Response::new(body.boxed());
+            if is_unlimited {
+                response.extensions_mut().insert(NoTimeLimit);
+            }
+            return Ok(response);
         }
         Ok(Response::new(full("ok")))
     };
@@ -272,4 +284,29 @@ async fn endless_response_is_cut_at_the_deadline() {
         sleep(SECOND).await;
     }
     assert_about(start.elapsed(), limits.deadline + SECOND);
+}
+
+// === responses without a time limit ===
+
+/// Requests `/unlimited`, and reads its response after a time. Asserts that it is complete.
+async fn assert_unlimited_response_is_complete(time_before_reading: Duration) {
+    const CHUNK_COUNT: usize = 20;
+    let mut stream = connect(&server(limits(), CHUNK_COUNT));
+    let request = "GET /unlimited HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    sleep(time_before_reading).await;
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    assert!(response.len() > CHUNK_COUNT * CHUNK);
+    assert!(response.ends_with(b"\r\n0\r\n\r\n"), "cut after {} bytes", response.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_without_a_time_limit_is_complete_after_the_deadline() {
+    assert_unlimited_response_is_complete(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_without_a_time_limit_is_not_cut_while_its_client_does_not_read() {
+    assert_unlimited_response_is_complete(2 * LONG).await;
 }

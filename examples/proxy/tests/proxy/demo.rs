@@ -62,7 +62,7 @@ async fn costs_through_the_proxy_have_names_and_the_same_digits() {
     let pairs: BTreeSet<_> = rows(&page)
         .map(|row| (row["api_key_id"].as_str(), row.get("api_key_name").expect("no name").as_str()))
         .collect();
-    assert_eq!(pairs.len(), 12);
+    assert_eq!(pairs.len(), 13);
     assert!(pairs.contains(&(Some("key_9fKd2LmQx7Rt"), Some("storefront-prod"))));
     assert!(pairs.contains(&(Some("key_Ta8gNc4VxHm6"), Some("nightly \"re-embed\" job"))));
     // A deleted key is in no list. Usage without a key has no name.
@@ -250,8 +250,8 @@ async fn lists_of_all_projects_contain_the_names_of_the_costs() {
             after = format!("&after={}", list["last_id"].as_str().unwrap());
         }
     }
-    // Eleven keys without the deleted one.
-    assert_eq!(listed.len(), 10);
+    // Twelve keys without the deleted one.
+    assert_eq!(listed.len(), 11);
     let costs =
         demo.named(&format!("/v1/organization/costs?start_time={START}&limit=1&group_by=api_key_name")).await;
     for (id, name) in &listed {
@@ -260,7 +260,7 @@ async fn lists_of_all_projects_contain_the_names_of_the_costs() {
     }
     // One key is listed only with `owner_project_access=any`.
     let few = demo.named("/v1/organization/projects/proj_Vd8kRzYpLcN4/api_keys").await;
-    assert_eq!(ids(&few).len(), 2);
+    assert_eq!(ids(&few).len(), 3);
     assert_eq!(ids(&demo.named("/v1/organization/admin_api_keys").await).len(), 2);
 }
 
@@ -292,7 +292,7 @@ async fn anthropic_reports_through_the_proxy_have_names() {
 #[tokio::test]
 async fn demo_output_has_both_responses_and_commands() {
     let demo = DemoAndProxy::start().await;
-    let text = soon(demo.demo.show(demo.proxy.address)).await.unwrap();
+    let text = soon(demo.demo.show(demo.proxy.address, Some(demo.proxy.address))).await.unwrap();
     let (before, after) = text.split_once("after, through the proxy").unwrap();
     assert!(before.contains("key_9fKd2LmQx7Rt") && !before.contains("api_key_name"));
     assert!(after.contains(r#""api_key_id":"key_9fKd2LmQx7Rt","api_key_name":"storefront-prod""#));

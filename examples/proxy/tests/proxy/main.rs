@@ -30,6 +30,8 @@ mod scope;
 mod secrets;
 mod serving;
 mod settings;
+mod spend_command;
+mod spend_page;
 #[cfg(unix)]
 mod stopping;
 mod streaming;

@@ -10,13 +10,15 @@ use tokio::net::TcpStream;
 
 use crate::binary::{Running, names, program, run};
 use crate::peer::{
-    self, COSTS, NAMED, Proxy, Reply, Upstream, client, exchange, full, limits, listen, read_answer, soon,
+    self, COSTS, NAMED, Proxy, Reply, Upstream, client, exchange, full, limits, listen, read_answer,
+    settings, soon,
 };
 use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::operator::hosts::PageHosts;
-use api_key_name_proxy::operator::{self, Operator};
+use api_key_name_proxy::operator::{self, OperatorPaths, PageWithHosts};
 use api_key_name_proxy::server::{Server, ShutdownSignal};
+use api_key_name_proxy::spend_page::PageRuns;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
                    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -54,9 +56,9 @@ async fn post_run(proxy: &Proxy, headers: &[(&str, &str)]) -> Reply {
     proxy.send(request).await
 }
 
-/// True if the run was not rejected before it began.
+/// True if the parameters of the run were read, which follows the checks.
 fn passes_the_checks(reply: &Reply) -> bool {
-    !reply.status.is_client_error()
+    reply.text().contains("invalid_run")
 }
 
 // === the page ===
@@ -170,8 +172,10 @@ async fn run_without_json_is_415() {
 /// An operator listener on loopback that takes `bound` for its own address.
 async fn operator_listener(bound: &str, allowed: &[&str]) -> Proxy {
     let hosts: Vec<_> = allowed.iter().map(|host| host.parse().unwrap()).collect();
-    let page_hosts = PageHosts::new(bound.parse::<IpAddr>().unwrap(), &hosts);
-    let operator = Operator::new(ByProvider::both(peer::names()), Some(page_hosts));
+    let names = ByProvider::both(peer::names());
+    let runs = PageRuns::new(names.clone(), settings("http://127.0.0.1:1"));
+    let hosts = PageHosts::new(bound.parse::<IpAddr>().unwrap(), &hosts);
+    let operator = OperatorPaths::all(names, Some(PageWithHosts { hosts, runs }));
     let (listener, address) = listen().await;
     let (ask_to_stop, stop) = ShutdownSignal::channel();
     let serving = tokio::spawn(Server::new(operator::service(operator), limits()).serve(listener, stop));

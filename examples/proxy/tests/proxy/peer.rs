@@ -26,10 +26,11 @@ use tower_api_key_name::{KeyNames, SharedKeyNames};
 use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
 use api_key_name_proxy::operator::hosts::PageHosts;
-use api_key_name_proxy::operator::{self, Operator};
+use api_key_name_proxy::operator::{self, OperatorPaths, PageWithHosts};
 use api_key_name_proxy::server::limits::Limits;
 use api_key_name_proxy::server::{self, ShutdownSignal};
 use api_key_name_proxy::settings::{ProxySettings, Roots};
+use api_key_name_proxy::spend_page::PageRuns;
 use api_key_name_proxy::stack;
 
 pub(crate) const COSTS: &str = "/v1/organization/costs";
@@ -258,8 +259,9 @@ impl Proxy {
         let (listener, address) = listen().await;
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let stack = stack::stack(names.clone(), &settings).unwrap();
-        let page_hosts = PageHosts::new(address.ip(), &[]);
-        let service = operator::with_operator(stack, Operator::new(names, Some(page_hosts)));
+        let runs = PageRuns::new(names.clone(), settings.clone());
+        let page = PageWithHosts { hosts: PageHosts::new(address.ip(), &[]), runs };
+        let service = operator::with_operator(stack, OperatorPaths::all(names, Some(page)));
         let serving = tokio::spawn(server::Server::new(service, limits).serve(listener, shutdown));
         Self { address, ask_to_stop, serving }
     }

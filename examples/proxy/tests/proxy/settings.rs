@@ -7,7 +7,8 @@ use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
 use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
-use api_key_name_proxy::serve::{is_own, leaks_secrets};
+use api_key_name_proxy::serve::is_own;
+use api_key_name_proxy::url_host::sends_plain_text;
 
 #[test]
 fn base_url_in_common_forms_is_normalized() {
@@ -84,8 +85,8 @@ fn own_address_in_each_notation_is_found() {
 }
 
 #[test]
-fn plain_http_to_another_machine_leaks_secrets() {
-    for (base, leaks) in [
+fn plain_http_to_another_machine_is_plain_text() {
+    for (base, is_plain) in [
         ("http://api.example", true),
         ("http://192.0.2.1:80", true),
         ("http://localhost.example", true),
@@ -97,7 +98,7 @@ fn plain_http_to_another_machine_leaks_secrets() {
         ("http://[::1]:1", false),
         ("http://[::ffff:127.0.0.1]:1", false),
     ] {
-        assert_eq!(leaks_secrets(&base.parse().unwrap()), leaks, "{base}");
+        assert_eq!(sends_plain_text(&base.parse().unwrap()), is_plain, "{base}");
     }
 }
 
@@ -229,12 +230,12 @@ fn readme_has_a_line_for_each_flag_and_each_label() {
     let lines = |start: String| readme.lines().filter(|line| line.starts_with(&start)).count();
     let command = CommandLine::command();
     let mut flags = Vec::new();
-    for subcommand in ["serve", "sync"] {
+    for subcommand in ["serve", "sync", "spend"] {
         let arguments = command.find_subcommand(subcommand).unwrap().get_arguments();
         flags.extend(arguments.filter_map(clap::Arg::get_long).filter(|flag| *flag != "help"));
     }
     for flag in &flags {
-        // Both subcommands have some of the flags.
+        // Several subcommands have some of the flags.
         let expected = flags.iter().filter(|other| *other == flag).count();
         assert_eq!(lines(format!("| `--{flag}` ")), expected, "{flag}");
     }

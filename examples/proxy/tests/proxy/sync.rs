@@ -62,7 +62,7 @@ async fn sync_with_a_file_by_hand_learns_the_other_names() {
     running.signal("-TERM");
     let (code, log) = running.ended().await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("names from the API: 4 projects, 12 keys: 11 new"), "{log}");
+    assert!(log.contains("names from the API: 4 projects, 13 keys: 12 new"), "{log}");
     let text = fs::read_to_string(&cache).unwrap();
     assert!(text.contains("\"key_9fKd2LmQx7Rt\": \"storefront-prod\""), "{text}");
     assert!(!log.contains("secret1") && !text.contains("secret1"));
@@ -212,7 +212,7 @@ async fn lists_of_both_providers_are_in_their_own_sections_of_the_file() {
             let (Ok(openai), Ok(anthropic)) = (read(Provider::OpenAi), read(Provider::Anthropic)) else {
                 continue;
             };
-            if openai.len() == 11 && anthropic.len() == 3 {
+            if openai.len() == 12 && anthropic.len() == 3 {
                 break;
             }
         }

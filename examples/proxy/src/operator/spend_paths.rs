@@ -1,4 +1,4 @@
-//! The paths `/spend*`: the page, its files, and the run, with the checks and headers that protect a key in the page.
+//! The paths `/spend*`: the page, its files and its runs. Checks and headers protect the keys that users enter.
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -8,7 +8,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
 use super::hosts::{PageHosts, has_foreign_origin};
-use crate::spend_page::{self, PageBody};
+use crate::spend_page::{self, PageBody, PageRuns};
 use crate::stack::errors::ErrorFormat;
 
 /// The headers of each response, also of errors.
@@ -25,35 +25,44 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Returns the response to a request for a path that begins with `/spend`, with the security headers.
-pub(super) async fn respond(request: Request<Incoming>, hosts: &PageHosts) -> Response<PageBody> {
-    let mut response = if !hosts.allow(&request) {
-        host_not_allowed().map(Either::Left)
-    } else if request.uri().path() == "/spend.json" {
-        respond_with_run(request).await
-    } else {
-        respond_with_file(&request).map(Either::Left)
-    };
-    insert_security_headers(response.headers_mut());
-    response
+/// The runs of the page, and the hosts for which the page is served.
+#[derive(Clone)]
+pub struct PageWithHosts {
+    pub hosts: PageHosts,
+    pub runs: PageRuns,
 }
 
-/// Returns a 421 (RFC 9110 §15.5.20), which names the flag that allows a host.
+impl PageWithHosts {
+    /// Returns the response to a request for a path that begins with `/spend`, with the security headers.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<PageBody> {
+        let mut response = if !self.hosts.is_allowed(&request) {
+            host_not_allowed().map(Either::Left)
+        } else if request.uri().path() == "/spend.json" {
+            self.respond_with_run(request).await
+        } else {
+            respond_with_file(&request).map(Either::Left)
+        };
+        insert_security_headers(response.headers_mut());
+        response
+    }
+
+    /// Starts a run and returns its response. Returns an error if another website may have sent the request.
+    async fn respond_with_run(&self, request: Request<Incoming>) -> Response<PageBody> {
+        match reject_run(&request) {
+            Some(rejection) => rejection.map(Either::Left),
+            None => self.runs.start(request).await,
+        }
+    }
+}
+
+/// Returns a 421 (RFC 9110 §15.5.20). Its message contains the flag that allows a host.
 fn host_not_allowed() -> Response<Full<Bytes>> {
     let message = "/spend is not served for the host of this request, which protects it from other websites (DNS \
                    rebinding). If the host belongs to this proxy, start it with --allowed-host HOST.";
     ErrorFormat::OpenAi.response(StatusCode::MISDIRECTED_REQUEST, "host_not_allowed", message)
 }
 
-/// Starts a run and returns its response, or an error if the request was not sent by the page or a similar client.
-async fn respond_with_run(request: Request<Incoming>) -> Response<PageBody> {
-    match reject_run(&request) {
-        Some(rejection) => rejection.map(Either::Left),
-        None => spend_page::run(request).await,
-    }
-}
-
-/// Returns the error for a run with another method, from another website, or without JSON. `None` if a run may start.
+/// Returns the error for a request with another method, from another website, or without JSON. `None` if a run may start.
 fn reject_run<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
     let form = ErrorFormat::OpenAi;
     if request.method() != Method::POST {
@@ -65,7 +74,7 @@ fn reject_run<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
         return Some(form.response(StatusCode::FORBIDDEN, "cross_origin", message));
     }
     // A script of another website cannot send this type without a preflight request, which receives a 405.
-    if !has_json(request.headers()) {
+    if !is_json(request.headers()) {
         let message = "The Content-Type of a run is application/json.";
         return Some(form.response(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
     }
@@ -81,7 +90,7 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
 }
 
 /// True if the content type is JSON. Its parameters are not checked.
-fn has_json(headers: &HeaderMap) -> bool {
+fn is_json(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return false };
     let text = content_type.to_str().unwrap_or_default();
     let media_type = text.split(';').next().unwrap_or_default();
