@@ -1,8 +1,12 @@
 // A stacked bar chart by day, for one currency. Floats are used for lengths in the drawing only.
-import { element, formatAmount, svgElement } from "./spend-format.js";
+import { chartNameText, element, formatAmount, svgElement, toDrawnNumber } from "./spend-format.js";
 
 const MARGIN = { top: 12, right: 8, bottom: 26, left: 60 };
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const scientific = new Intl.NumberFormat("en", { notation: "scientific", maximumSignificantDigits: 3 });
+// The names in the text of a drawing, and their length, are limited: a screen reader reads the whole text.
+const DESCRIBED_NAMES = 5;
+const DESCRIBED_NAME_LENGTH = 40;
 
 // Shows the chart in `parent`: a drawing, a slider that selects a day, a legend with amounts, and a table.
 // Returns a function that ends the drawing for new widths.
@@ -56,9 +60,20 @@ function connectChart(svg, slider, legend, chart) {
 
 // Returns the text of the drawing for screen readers.
 function describeChart(chart, range) {
-  const names = chart.names.map((name, index) => `${name.value}: ${formatAmount(chart.name_sums[index])}`);
+  const names = chart.names.slice(0, DESCRIBED_NAMES).map((name, index) => {
+    return `${shorten(chartNameText(name))}: ${formatAmount(chart.name_sums[index])}`;
+  });
   return `Stacked bars of the spend in ${chart.currency} for each day from ${range.from} to ${range.to}. `
-    + `${names.join("; ")}. The amounts of each day are in the table below.`;
+    + `The largest: ${names.join("; ")}. The amounts of each day are in the table below.`;
+}
+
+// Returns a name with at most the described length.
+function shorten(name) {
+  const characters = [...name];
+  if (characters.length <= DESCRIBED_NAME_LENGTH) {
+    return name;
+  }
+  return `${characters.slice(0, DESCRIBED_NAME_LENGTH).join("")}…`;
 }
 
 // Returns a slider over the days, which the arrow keys move. Its first position is all days.
@@ -94,13 +109,14 @@ class Legend {
     const head = element("p", "legend-title");
     head.append(this.title, this.sum);
     this.list = element("ul", "legend");
-    this.amounts = chart.names.map(({ value, kind }, index) => {
+    this.amounts = chart.names.map((chartName, index) => {
+      const text = chartNameText(chartName);
       const item = element("li");
       const swatch = svgElement("svg", { viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" });
-      swatch.append(svgElement("rect", { width: 12, height: 12, rx: 3, class: colorClass(kind, index) }));
+      swatch.append(svgElement("rect", { width: 12, height: 12, rx: 3, class: colorClass(chartName.kind, index) }));
       const amount = element("span", "amount");
-      const name = element("span", "name", value);
-      name.title = value;
+      const name = element("span", "name", text);
+      name.title = text;
       item.append(swatch, name, amount);
       this.list.append(item);
       return amount;
@@ -143,18 +159,14 @@ function draw(svg, chart) {
 
 // Returns the ticks of the vertical axis, and the function from an amount to a coordinate.
 function valueScale(chart, height) {
-  let high = 0;
-  let low = 0;
-  chart.days.forEach((day) => {
-    const values = day.amounts.map(Number);
-    const sum = (parts) => parts.reduce((total, part) => total + part, 0);
-    high = Math.max(high, sum(values.filter((value) => value > 0)));
-    low = Math.min(low, sum(values.filter((value) => value < 0)));
-  });
-  if (high === 0 && low === 0) {
+  let { low, high } = valueRange(chart);
+  let step = niceStep((high - low) / 4);
+  // Without amounts, or with sums near the smallest float, there is no step.
+  if (!(Number.isFinite(step) && step > 0)) {
+    low = 0;
     high = 1;
+    step = niceStep((high - low) / 4);
   }
-  const step = niceStep((high - low) / 4);
   const first = Math.floor(low / step);
   const last = Math.ceil(high / step);
   const ticks = [];
@@ -164,6 +176,19 @@ function valueScale(chart, height) {
   const length = height - MARGIN.top - MARGIN.bottom;
   const y = (value) => MARGIN.top + length * (1 - (value / step - first) / (last - first));
   return { ticks, y };
+}
+
+// Returns the lowest and the highest end of the bars of all days.
+function valueRange(chart) {
+  let high = 0;
+  let low = 0;
+  chart.days.forEach((day) => {
+    const values = day.amounts.map(toDrawnNumber);
+    const sum = (parts) => parts.reduce((total, part) => total + part, 0);
+    high = Math.max(high, sum(values.filter((value) => value > 0)));
+    low = Math.min(low, sum(values.filter((value) => value < 0)));
+  });
+  return { low, high };
 }
 
 // Returns the smallest of 1, 2, 2.5 and 5, times a power of ten, that is not below a length.
@@ -179,9 +204,16 @@ function drawGrid(svg, scale, width) {
     const y = scale.y(tick);
     svg.append(svgElement("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }));
     const label = svgElement("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" });
-    label.textContent = compact.format(tick);
+    label.textContent = formatTick(tick);
     svg.append(label);
   }
+}
+
+// Returns the label of a tick. The compact notation of other numbers has too many digits for the margin.
+function formatTick(tick) {
+  const size = Math.abs(tick);
+  const isShort = size === 0 || (size >= 0.0001 && size < 1e15);
+  return isShort ? compact.format(tick) : scientific.format(tick);
 }
 
 // Draws one day: an area that reacts to the pointer, and a bar for each name. Negative amounts are below zero.
@@ -194,7 +226,7 @@ function drawDay(svg, chart, day, step, scale, height) {
   const gap = Math.min(step * 0.2, 8);
   let above = 0;
   let below = 0;
-  chart.days[day].amounts.map(Number).forEach((value, nameIndex) => {
+  chart.days[day].amounts.map(toDrawnNumber).forEach((value, nameIndex) => {
     const start = value < 0 ? below : above;
     const end = start + value;
     if (value < 0) {
@@ -241,7 +273,7 @@ function makeDayTable(chart) {
 function fillTable(details, chart) {
   const table = element("table");
   const head = table.createTHead().insertRow();
-  for (const title of ["Day", "Sum", ...chart.names.map((name) => name.value)]) {
+  for (const title of ["Day", "Sum", ...chart.names.map(chartNameText)]) {
     const cell = element("th", title === "Day" ? "plain" : "plain number", title);
     cell.scope = "col";
     head.append(cell);

@@ -1,4 +1,4 @@
-// Texts for amounts, values and dimensions. Amounts stay decimal strings: Intl formats them without a float.
+// Texts for amounts, values and dimensions. Amounts stay decimal strings, because a float lacks most of their digits.
 
 // The label of each dimension, and the text for costs whose value is null.
 export const DIMENSIONS = {
@@ -10,29 +10,60 @@ export const DIMENSIONS = {
   model: { label: "Model", nullLabel: "(no model)" },
 };
 
-const cents = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const allDigits = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 100 });
 const counts = new Intl.NumberFormat("en");
 
 export function formatCount(count) {
   return counts.format(count);
 }
 
-// Returns an amount with two decimals, or with all of its digits. An amount that rounds to zero is not shown as zero.
+// Returns an amount with two decimals, or with all of its digits. An amount below a cent is not shown as zero.
+// The amount is a decimal string without an exponent and without zeros at the end of its fraction.
 export function formatAmount(amount, isExact = false) {
+  const sign = amount.startsWith("-") ? "-" : "";
+  const [integer, fraction = ""] = amount.slice(sign.length).split(".");
   if (isExact) {
-    return allDigits.format(amount);
+    return `${sign}${groupDigits(integer)}.${fraction.padEnd(2, "0")}`;
   }
-  const text = cents.format(amount);
-  if (amount !== "0" && (text === "0.00" || text === "-0.00")) {
-    return text === "0.00" ? "<0.01" : ">-0.01";
+  const isBelowCent = integer === "0" && /^00.*[1-9]/.test(fraction);
+  if (isBelowCent) {
+    return sign === "" ? "<0.01" : ">-0.01";
   }
-  return text;
+  const cents = roundToCents(integer, fraction).padStart(3, "0");
+  return `${sign}${groupDigits(cents.slice(0, -2))}.${cents.slice(-2)}`;
+}
+
+// Returns digits with a comma before each group of three.
+function groupDigits(digits) {
+  const groups = [];
+  for (let end = digits.length; end > 0; end -= 3) {
+    groups.unshift(digits.slice(Math.max(end - 3, 0), end));
+  }
+  return groups.join(",");
+}
+
+// Returns the digits of a number of cents, rounded half to even as in the program's table.
+function roundToCents(integer, fraction) {
+  const cents = BigInt(integer + fraction.slice(0, 2).padEnd(2, "0"));
+  // The fraction has no zeros at its end: "5" is one half, and a text that sorts after "5" is more.
+  const rest = fraction.slice(2);
+  const isUp = rest > "5" || (rest === "5" && cents % 2n === 1n);
+  return String(isUp ? cents + 1n : cents);
+}
+
+// Returns an amount as a float for a drawing. Its limit keeps the sum of several amounts finite.
+export function toDrawnNumber(amount) {
+  const limit = 1e300;
+  return Math.min(Math.max(Number(amount), -limit), limit);
 }
 
 // Returns a share between 0 and 1 in percent.
 export function formatShare(share) {
   return share > 0 && share < 0.0005 ? "<0.1 %" : `${(share * 100).toFixed(1)} %`;
+}
+
+// Returns the text of a name in a chart. A key may have the name "rest".
+export function chartNameText(name) {
+  return name.kind === "rest" ? "(rest)" : name.value;
 }
 
 // Returns the text of one value of a row.

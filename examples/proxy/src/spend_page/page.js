@@ -2,7 +2,7 @@
 // Names are text of other people. They are inserted as textContent only, never as HTML.
 import { showChart } from "./spend-chart.js";
 import { DIMENSIONS, element, formatAmount, formatCount } from "./spend-format.js";
-import { readLines } from "./spend-lines.js";
+import { CONNECTION_FAILED, RunError, readLines } from "./spend-lines.js";
 import { NameTable } from "./spend-table.js";
 
 const byId = (id) => document.getElementById(id);
@@ -11,10 +11,14 @@ const PROVIDERS = ["openai", "anthropic"];
 const UNAVAILABLE = { openai: ["model"], anthropic: ["user_name"] };
 const selects = ["by1", "by2", "by3"].map(byId);
 const table = new NameTable();
+// The shortest time between two texts for screen readers about a run, in milliseconds.
+const ANNOUNCEMENT_INTERVAL = 10_000;
 // Aborts the run in progress. `null` without one.
 let abortController = null;
 let result = null;
 let removeCharts = [];
+// The time of the last text for screen readers, since the page was loaded.
+let announcedAt = 0;
 
 // === the form ===
 
@@ -109,9 +113,6 @@ function requestBody() {
   });
 }
 
-// An error with a text for the user.
-class RunError extends Error {}
-
 // Starts the run of the form unless another one is in progress. Shows the progress, and then the result or an error.
 async function startRun(event) {
   event.preventDefault();
@@ -122,6 +123,7 @@ async function startRun(event) {
   const { signal } = abortController;
   setRunning(true);
   showError(null);
+  announcedAt = -ANNOUNCEMENT_INTERVAL;
   showProgress({});
   let received = null;
   try {
@@ -132,41 +134,59 @@ async function startRun(event) {
   abortController = null;
   setRunning(false);
   if (received !== null) {
-    showResult(received);
+    tryShowResult(received);
   }
 }
 
-// Returns the text of an error for the user. The browser's own errors of a failed connection differ, and are not shown.
+// Returns the text of an error for the user. Errors other than `RunError` are those of parsing, memory, or a result of
+// an unknown form.
 function errorText(error) {
-  return error instanceof RunError
-    ? error.message
-    : "The proxy cannot be reached, or the connection was lost. Check that the proxy runs, and run the report again.";
+  return error instanceof RunError ? error.message : `The result could not be read: ${error.message}`;
 }
 
 // Requests a run, reads the response up to its last line, and returns the result. Throws if the run failed.
 async function fetchResult(signal) {
-  const response = await fetch("spend.json", {
+  const response = await requestRun(signal);
+  for await (const line of readLines(response.body)) {
+    if (line?.result) {
+      return line.result;
+    }
+    if (line?.error) {
+      throw new RunError(line.error.message);
+    }
+    if (line?.progress) {
+      showProgress(line.progress);
+    }
+  }
+  throw new RunError("The response ended before its result. Run the report again.");
+}
+
+// Sends the request for a run, and returns the response with its lines. Throws for any other response.
+async function requestRun(signal) {
+  // The cookies and the login are those for a server in front of the proxy. The keys follow no redirect.
+  const request = fetch("spend.json", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: requestBody(),
     signal,
     cache: "no-store",
-    credentials: "omit",
+    credentials: "same-origin",
+    redirect: "error",
+  });
+  const response = await request.catch(() => {
+    throw new RunError(CONNECTION_FAILED);
   });
   if (!response.ok) {
     const body = await response.json().catch(() => null);
     throw new RunError(body?.error?.message ?? `The proxy sent the status ${response.status}.`);
   }
-  for await (const line of readLines(response.body)) {
-    if (line.result) {
-      return line.result;
-    }
-    if (line.error) {
-      throw new RunError(line.error.message);
-    }
-    showProgress(line.progress);
+  const contentType = response.headers.get("content-type") ?? "";
+  if (!contentType.startsWith("application/x-ndjson")) {
+    await response.body?.cancel();
+    throw new RunError("The response is not from this proxy, but for example the page of a login. Reload this page, "
+      + "and run the report again.");
   }
-  throw new RunError("The response ended before its result. Run the report again.");
+  return response;
 }
 
 // Shows the controls for a run in progress, or those for no run.
@@ -175,6 +195,7 @@ function setRunning(isRunning) {
   byId("cancel").hidden = !isRunning;
   byId("progress").hidden = !isRunning;
   byId("result").setAttribute("aria-busy", String(isRunning));
+  byId("progress-status").textContent = "";
   // The button that had the focus is disabled or hidden.
   if (document.activeElement === document.body) {
     byId(isRunning ? "cancel" : "run").focus();
@@ -190,7 +211,18 @@ function showProgress(progress) {
   } else {
     bar.removeAttribute("value");
   }
-  byId("progress-text").textContent = progressText(progress);
+  const text = progressText(progress);
+  byId("progress-text").textContent = text;
+  announce(text);
+}
+
+// Passes a text to screen readers, unless the last one is too recent: lines of progress arrive five times a second.
+function announce(text) {
+  const now = performance.now();
+  if (now - announcedAt >= ANNOUNCEMENT_INTERVAL) {
+    announcedAt = now;
+    byId("progress-status").textContent = text;
+  }
 }
 
 // Returns the text of a line of progress: of the lists of names, or of the days of the costs.
@@ -214,6 +246,16 @@ function showError(message) {
 }
 
 // === the result ===
+
+// Shows a result, or an error if the result has an unknown form.
+function tryShowResult(received) {
+  try {
+    showResult(received);
+  } catch (error) {
+    byId("report").hidden = true;
+    showError(errorText(error));
+  }
+}
 
 // Shows a result in place of the one before: its sums, charts and table, or a note if there are no costs.
 function showResult(received) {

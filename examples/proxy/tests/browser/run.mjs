@@ -3,7 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { AxeBuilder } from "@axe-core/playwright";
-import { HOSTILE_NAMES, KEY_COUNT, names, startCuttingServer, startFakeApi } from "./fake_api.mjs";
+import { HOSTILE_NAMES, KEY_COUNT, names, startFakeApi, startFrontServer } from "./fake_api.mjs";
 import { Program, launch, openPage, runReport, startRun, until } from "./program.mjs";
 
 const [programPath, folder] = process.argv.slice(2);
@@ -165,6 +165,7 @@ async function testInvalidRange(browser, demo) {
 async function testKeyboard(browser, demo) {
   const page = await openPage(browser, demo.url);
   const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent);
+  const outlineOfFocus = () => page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
   const tabTo = async (name) => {
     for (let presses = 0; presses < 60 && (await focused()) !== name; presses += 1) {
       await page.keyboard.press("Tab");
@@ -173,13 +174,13 @@ async function testKeyboard(browser, demo) {
   };
   await page.keyboard.press("Tab");
   checkEqual("keyboard: skip link is first", await focused(), "Skip to the result");
-  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-  checkEqual("keyboard: focus is visible", outline, "solid");
+  checkEqual("keyboard: focus is visible", await outlineOfFocus(), "solid");
   await tabTo("openai-key");
   await page.keyboard.type("sk-typed");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#report .bar");
   await until("the focus on the result", async () => (await focused()) === "result");
+  checkEqual("keyboard: focus on the result is visible", await outlineOfFocus(), "solid");
   for (let presses = 0; presses < 10; presses += 1) {
     await page.keyboard.press("Tab");
     if (await page.evaluate(() => document.activeElement.type === "range")) {
@@ -212,6 +213,8 @@ async function testHostileNames(browser, program) {
   checkEqual("hostile names: images", await page.locator("img").count(), 0);
   checkEqual("hostile names: width", await overflow(page), 0);
   check("id without a name is marked", (await page.locator("td.id").textContent()) === "key_unnamed");
+  const labels = await page.locator(".plot").evaluateAll((plots) => plots.map((plot) => plot.ariaLabel.length));
+  check("text for readers: limited", labels.every((length) => length < 500), JSON.stringify(labels));
   check("costs without a key", shown.includes("(no key)"));
   checkEqual("currencies: a chart for each", await texts(page, "figcaption"), ["EUR by day", "USD by day"]);
   checkEqual("currencies: a total for each", await texts(page, "#totals dt"), ["Total in EUR", "Total in USD"]);
@@ -225,6 +228,48 @@ async function testHostileNames(browser, program) {
   check("CSV: formula is neutralised", csv.text.includes("\"'=HYPERLINK("), csv.text.slice(0, 400));
   await checkAxe(page, "hostile names");
   await closeCleanly(page, "hostile names");
+}
+
+async function testAmountTexts(browser, program) {
+  const page = await openPage(browser, program.url);
+  const zeros = "0".repeat(30);
+  for (const [amount, text, exactText] of [
+    ["0", "0.00", "0.00"],
+    ["-7.5", "-7.50", "-7.50"],
+    ["1234567.005", "1,234,567.00", "1,234,567.005"],
+    ["0.015", "0.02", "0.015"],
+    ["999.995", "1,000.00", "999.995"],
+    [`0.985${zeros}1`, "0.99", `0.985${zeros}1`],
+    ["0.0099", "<0.01", "0.0099"],
+    [`-0.${zeros}1`, ">-0.01", `-0.${zeros}1`],
+    ["9007199254740993.12", "9,007,199,254,740,993.12", "9,007,199,254,740,993.12"],
+    [`1${"0".repeat(309)}`, `1${",000".repeat(103)}.00`, `1${",000".repeat(103)}.00`],
+  ]) {
+    const shown = await page.evaluate(async (value) => {
+      const { formatAmount } = await import("/spend-format.js");
+      return [formatAmount(value), formatAmount(value, true)];
+    }, amount);
+    checkEqual(`amount ${amount.slice(0, 20)}`, shown, [text, exactText]);
+  }
+  await closeCleanly(page, "amount texts");
+}
+
+async function testExtremeAmounts(browser, program) {
+  const page = await openPage(browser, program.url, { width: 360 });
+  await page.fill("#from", "2026-11-01");
+  await page.fill("#to", "2026-11-02");
+  await runReport(page, "sk-extreme");
+  checkEqual("extreme amounts: charts", await texts(page, "figcaption"), ["EUR by day", "GBP by day", "USD by day"]);
+  const marks = await page.locator(".plot").evaluateAll((plots) => plots.map((plot) => plot.innerHTML).join(""));
+  check("extreme amounts: finite coordinates", !/NaN|Infinity/.test(marks), marks.slice(0, 500));
+  checkEqual("extreme amounts: width", await overflow(page), 0);
+  const names = await texts(page, "figure:last-child .legend .name");
+  checkEqual("a key with the name of the rest", [names[0], names.at(-1)], ["rest", "(rest)"]);
+  await page.fill("#search", "rest");
+  await page.check("#exact");
+  const exact = `20${",000".repeat(103)}.00`;
+  checkEqual("extreme amounts: all digits", await texts(page, "#table tbody td:nth-child(3)"), [exact]);
+  await closeCleanly(page, "extreme amounts");
 }
 
 async function testManyKeys(browser, program) {
@@ -302,14 +347,46 @@ async function testLostNetwork(browser, api, namesFile) {
   await closeCleanly(page, "lost network", [/net::ERR_/]);
 }
 
-async function testCutStream(browser, demo) {
-  const server = await startCuttingServer(demo.url);
-  const page = await openPage(browser, server.url);
-  await startRun(page);
-  checkEqual("cut stream: message", await errorOf(page), "The response ended before its result. Run the report again.");
-  check("cut stream: no result", await page.isHidden("#report"));
-  await closeCleanly(page, "cut stream");
-  server.stop();
+// === a server in front of the proxy ===
+
+async function testOtherResponses(browser, demo) {
+  const front = await startFrontServer(demo.url);
+  const page = await openPage(browser, front.url);
+  for (const [key, expected] of [
+    ["sk-cut", "The response ended before its result. Run the report again."],
+    ["sk-login", "The response is not from this proxy"],
+    ["sk-redirect", "requires a login"],
+    ["sk-no-json", "The result could not be read: "],
+    ["sk-unknown-form", "The result could not be read: "],
+    ["sk-unknown-lines", "The last line."],
+    ["sk-open", "The response goes on."],
+  ]) {
+    await startRun(page, key);
+    const message = await errorOf(page);
+    check(`response ${key}: message`, message.includes(expected), message);
+    check(`response ${key}: no result`, await page.isHidden("#report"));
+    await page.waitForSelector("#run:enabled");
+  }
+  await until("the end of each response", () => front.open === 0);
+  checkEqual("front: each run has the cookie, and no redirect is followed",
+    [...new Set(front.runs.map(({ path, cookie }) => `${path} ${cookie}`))], ["/spend.json login=1"]);
+  await closeCleanly(page, "front", [/net::ERR_|redirect/]);
+  front.stop();
+}
+
+async function testAnnouncements(browser, demo) {
+  const front = await startFrontServer(demo.url);
+  const page = await openPage(browser, front.url);
+  await startRun(page, "sk-progress");
+  const progressText = () => page.textContent("#progress-text");
+  await until("the last line of progress", async () => (await progressText()).startsWith("3 of 30"));
+  const announced = await page.textContent("#progress-status");
+  checkEqual("progress: the next text for readers is not due", announced, "Starting …");
+  await page.click("#cancel");
+  await page.waitForSelector("#run:enabled");
+  checkEqual("progress: no text for readers after the run", await page.textContent("#progress-status"), "");
+  await closeCleanly(page, "announcements");
+  front.stop();
 }
 
 async function main() {
@@ -327,11 +404,14 @@ async function main() {
     () => testInvalidRange(browser, demo),
     () => testKeyboard(browser, demo),
     () => testHostileNames(browser, program),
+    () => testAmountTexts(browser, program),
+    () => testExtremeAmounts(browser, program),
     () => testManyKeys(browser, program),
     () => testErrorsOfTheApi(browser, program),
     () => testRunsInFlight(browser, program, api),
     () => testLostNetwork(browser, api, namesFile),
-    () => testCutStream(browser, demo),
+    () => testOtherResponses(browser, demo),
+    () => testAnnouncements(browser, demo),
   ];
   for (const test of tests) {
     await test().catch((error) => check(`a test ran to its end`, false, error.stack));
