@@ -32,6 +32,7 @@ use crate::stack::errors::ErrorFormat;
 use crate::stack::log::{LogBody, with_log};
 use crate::stack::route::{reject_host_count, without_body};
 pub use spend_paths::PageWithHosts;
+use spend_paths::insert_security_headers;
 
 /// The operator's paths that one listener serves.
 #[derive(Clone)]
@@ -66,10 +67,14 @@ impl OperatorPaths {
     /// Returns the response to an operator's request, or a 404 for another path.
     async fn respond(self, request: Request<Incoming>) -> Result<Response<PageBody>, Infallible> {
         let is_head = *request.method() == Method::HEAD;
-        let response = match reject_host_count(&request) {
+        let is_page = self.page_of(request.uri().path()).is_some();
+        let mut response = match reject_host_count(&request) {
             Some(rejection) => rejection.map(Either::Left),
             None => self.respond_to_path(request).await,
         };
+        if is_page {
+            insert_security_headers(response.headers_mut());
+        }
         Ok(if is_head { without_body(response) } else { response })
     }
 

@@ -37,7 +37,7 @@ use connection::ClientStream;
 use limits::{HEADER_LIMIT, Limits};
 
 pub use admission::Overload;
-pub use in_flight::{NoTimeLimit, UploadExtension, UploadGuard};
+pub use in_flight::{NoTimeLimit, UnlimitedWork, UploadExtension, UploadGuard};
 pub use listener::{AcceptBackOff, listen};
 pub use shutdown::ShutdownSignal;
 

@@ -15,10 +15,12 @@ mod run;
 mod run_request;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -27,16 +29,20 @@ use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
 
 use crate::by_provider::ByProvider;
-use crate::server::NoTimeLimit;
+use crate::server::{NoTimeLimit, Overload};
 use crate::settings::ProxySettings;
 use crate::stack::errors::ErrorFormat;
-use line_body::LineBody;
+use crate::stack::route::overloaded;
+use line_body::{LineBody, RunSlot};
 use run_request::RunRequest;
 
 pub use files::{PageFile, file};
 
 /// The longest body of a request for a run, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The longest time for the request body of a run.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most runs at a time. A run may hold a row for each key of the organization and each day.
 const MAX_RUNS: usize = 2;
@@ -61,6 +67,11 @@ impl PageRuns {
     /// Starts a run with the parameters in the body of the request. Each line of the response is a JSON value with the
     /// progress, the result or an error. Returns an error response if the parameters are invalid, or during other runs.
     pub async fn start(&self, request: Request<Incoming>) -> Response<PageBody> {
+        if let Some(overload) = request.extensions().get::<Overload>()
+            && !overload.evict_stalled()
+        {
+            return overloaded(ErrorFormat::OpenAi).map(Either::Left);
+        }
         let run_request = match self.read_run_request(request).await {
             Ok(run_request) => run_request,
             Err(rejection) => return rejection.map(Either::Left),
@@ -69,11 +80,13 @@ impl PageRuns {
             return too_many_runs().map(Either::Left);
         };
         let Self { names, settings, .. } = self.clone();
-        let body = LineBody::spawn(permit, move |lines| run::send_lines(run_request, names, settings, lines));
+        // A run may take longer than other responses, and a browser reads slowly for a tab in the background.
+        let (no_time_limit, work) = NoTimeLimit::new();
+        let slot = RunSlot { _permit: permit, _work: work };
+        let body = LineBody::spawn(slot, move |lines| run::send_lines(run_request, names, settings, lines));
         let mut response = Response::new(Either::Right(body.boxed_unsync()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        // A run may take longer than other responses, and a browser reads slowly for a tab in the background.
-        response.extensions_mut().insert(NoTimeLimit);
+        response.extensions_mut().insert(no_time_limit);
         response
     }
 
@@ -88,8 +101,10 @@ impl PageRuns {
 
     /// Reads a body of at most [`MAX_BODY`] bytes. An error is the response to a body that is too long or too slow.
     async fn read_body(&self, body: Incoming) -> Result<Bytes, Response<Full<Bytes>>> {
-        let collecting = Limited::new(body, MAX_BODY).collect();
-        match tokio::time::timeout(self.settings.timeout, collecting).await {
+        // A body that states its length is rejected before it is read.
+        let is_too_long = body.size_hint().lower() > MAX_BODY as u64;
+        let collecting = Limited::new(body, if is_too_long { 0 } else { MAX_BODY }).collect();
+        match tokio::time::timeout(self.settings.timeout.min(BODY_TIMEOUT), collecting).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(e)) if e.is::<LengthLimitError>() => {
                 let message = format!("The body of a run has at most {MAX_BODY} bytes.");

@@ -33,17 +33,15 @@ pub struct PageWithHosts {
 }
 
 impl PageWithHosts {
-    /// Returns the response to a request for a path that begins with `/spend`, with the security headers.
+    /// Returns the response to a request for a path that begins with `/spend`. The caller adds the security headers.
     pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<PageBody> {
-        let mut response = if !self.hosts.is_allowed(&request) {
+        if !self.hosts.is_allowed(&request) {
             host_not_allowed().map(Either::Left)
         } else if request.uri().path() == "/spend.json" {
             self.respond_with_run(request).await
         } else {
             respond_with_file(&request).map(Either::Left)
-        };
-        insert_security_headers(response.headers_mut());
-        response
+        }
     }
 
     /// Starts a run and returns its response. Returns an error if another website may have sent the request.
@@ -111,7 +109,8 @@ fn respond_with_file<A>(request: &Request<A>) -> Response<Full<Bytes>> {
     response
 }
 
-fn insert_security_headers(headers: &mut HeaderMap) {
+/// Adds the headers of the paths `/spend*`.
+pub(super) fn insert_security_headers(headers: &mut HeaderMap) {
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }

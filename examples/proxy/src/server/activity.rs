@@ -1,5 +1,5 @@
 //! The activity of one connection: its calls, or the time since which it waits for its client.
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -31,11 +31,21 @@ pub(super) struct ActivityState {
 /// A call whose response is not completely written.
 pub(super) struct Call {
     id: u64,
-    pub(super) since: Instant,
+    since: Instant,
     /// The time since which the client has not read what it could; `None` while it waits for the upstream.
     pub(super) stalled_since: Option<Instant>,
-    /// True if neither the deadline nor the rate of reading applies.
-    pub(super) has_no_time_limit: bool,
+    /// The end of the work without a time limit, if the call has such work. Unset until then.
+    unlimited_until: Option<Arc<OnceLock<Instant>>>,
+}
+
+impl Call {
+    /// Returns the time from which the limits apply, or `None` if they do not apply now.
+    pub(super) fn limited_since(&self) -> Option<Instant> {
+        match &self.unlimited_until {
+            None => Some(self.since),
+            Some(end) => end.get().copied(),
+        }
+    }
 }
 
 impl Activity {
@@ -90,22 +100,22 @@ impl ActivityState {
             id: self.next_id,
             since: Instant::now(),
             stalled_since: None,
-            has_no_time_limit: false,
+            unlimited_until: None,
         });
         self.next_id
     }
 
-    /// Removes the time limits of a call.
-    pub(super) fn remove_time_limit(&mut self, id: u64) {
+    /// Removes the time limits of a call until the end of its work.
+    pub(super) fn set_unlimited_until(&mut self, id: u64, end: Arc<OnceLock<Instant>>) {
         if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
-            call.has_no_time_limit = true;
+            call.unlimited_until = Some(end);
         }
     }
 
     /// Records a chunk for the client, and moves the start of a stall forward by the time that reading it may take.
     pub(super) fn on_chunk(&mut self, id: u64, byte_count: usize) {
         let Some(call) = self.calls.iter_mut().find(|call| call.id == id) else { return };
-        if call.has_no_time_limit {
+        if call.limited_since().is_none() {
             return;
         }
         let now = Instant::now();

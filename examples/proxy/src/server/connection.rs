@@ -107,19 +107,17 @@ fn next_step(state: &ActivityState, limits: &Limits, shutdown_since: Option<Inst
 }
 
 /// Returns the next step and its time: `ShutDown` when the time of the first call is over, and `Close` when the time of the
-/// last call is over. During a shutdown, only the latter.
+/// last call is over. During a shutdown, only the latter. Calls without a limit do not count, unless there are no others.
 fn step_with_calls(state: &ActivityState, limits: &Limits, is_stopping: bool) -> (Instant, ConnectionStep) {
     let now = Instant::now();
-    let call_ends = state.calls.iter().map(|call| {
-        if call.has_no_time_limit {
-            // Later than each check.
-            return now + limits.deadline;
-        }
-        let deadline = call.since + limits.deadline + LINGER;
-        call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout))
+    let call_ends = state.calls.iter().filter_map(|call| {
+        let deadline = call.limited_since()? + limits.deadline + LINGER;
+        Some(call.stalled_since.map_or(deadline, |since| deadline.min(since + limits.timeout)))
     });
-    let first_end = call_ends.clone().min().unwrap_or(now);
-    let last_end = call_ends.max().unwrap_or(now);
+    // Later than each check.
+    let no_end = now + limits.deadline;
+    let first_end = call_ends.clone().min().unwrap_or(no_end);
+    let last_end = call_ends.max().unwrap_or(no_end);
     if is_stopping || last_end <= now {
         return (last_end, ConnectionStep::Close);
     }
@@ -170,5 +168,33 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for ClientStream<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::NoTimeLimit;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_without_a_limit_do_not_keep_the_others_of_their_connection() {
+        let limits = Limits::from_env().unwrap();
+        let activity = Activity::new();
+        let unlimited = activity.state().begin_call(true, false);
+        let (extension, work) = NoTimeLimit::new();
+        activity.state().set_unlimited_until(unlimited, extension.end());
+        tokio::time::advance(2 * limits.deadline).await;
+        assert!(matches!(next_step(&activity.state(), &limits, None), ConnectionStep::WaitUntil(_)));
+
+        activity.state().begin_call(true, false);
+        tokio::time::advance(limits.deadline + LINGER).await;
+        assert!(matches!(next_step(&activity.state(), &limits, None), ConnectionStep::Close));
+
+        let limited = 2;
+        activity.state().end_call(limited);
+        assert!(matches!(next_step(&activity.state(), &limits, None), ConnectionStep::WaitUntil(_)));
+        drop(work);
+        tokio::time::advance(limits.deadline + LINGER).await;
+        assert!(matches!(next_step(&activity.state(), &limits, None), ConnectionStep::Close));
     }
 }

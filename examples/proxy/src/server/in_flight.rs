@@ -1,7 +1,7 @@
 //! Calls in flight: each counts until the last byte of its response is written and the last byte of its content read.
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tower::{Service, ServiceExt};
 
 use super::activity::Activity;
@@ -36,9 +36,37 @@ pub struct UploadGuard(Arc<CallGuard>);
 /// A request extension. The reader of the content takes the guard out, because extensions are cloned.
 pub type UploadExtension = Arc<Mutex<Option<UploadGuard>>>;
 
-/// A response extension: neither the deadline nor the rate at which the client reads limits the response.
-#[derive(Clone, Copy)]
-pub struct NoTimeLimit;
+/// A response extension: while its work is going on, neither the deadline nor the rate at which the client reads limits the
+/// response. They apply from the end of the work.
+#[derive(Clone)]
+pub struct NoTimeLimit {
+    end: Arc<OnceLock<Instant>>,
+}
+
+/// The work of a response without a time limit. Dropping it ends the work.
+pub struct UnlimitedWork {
+    end: Arc<OnceLock<Instant>>,
+}
+
+impl NoTimeLimit {
+    /// Creates the extension of a response, and its work.
+    pub fn new() -> (Self, UnlimitedWork) {
+        let end = Arc::new(OnceLock::new());
+        (Self { end: end.clone() }, UnlimitedWork { end })
+    }
+
+    /// Returns the end of the work, which is unset until then.
+    pub(super) fn end(&self) -> Arc<OnceLock<Instant>> {
+        self.end.clone()
+    }
+}
+
+impl Drop for UnlimitedWork {
+    fn drop(&mut self) {
+        // Set only here.
+        let _ = self.end.set(Instant::now());
+    }
+}
 
 /// Bytes of a response, which keep it in flight until they are written.
 struct GuardedChunk {
@@ -80,8 +108,8 @@ where
     let guard = Arc::new(ResponseGuard(call_guard));
     let ends_with_connection = request.version() < Version::HTTP_11;
     let response = stack.oneshot(request).await?;
-    if response.extensions().get::<NoTimeLimit>().is_some() {
-        guard.0.activity.state().remove_time_limit(id);
+    if let Some(no_time_limit) = response.extensions().get::<NoTimeLimit>() {
+        guard.0.activity.state().set_unlimited_until(id, no_time_limit.end());
     }
     guard.0.activity.state().on_chunk(id, 0);
     Ok(response.map(|inner| InFlightBody { inner, guard, ends_with_connection, error: None }))

@@ -85,6 +85,12 @@ impl DayRange {
     }
 }
 
+/// Parses a day in the form YYYY-MM-DD. Returns `None` for another text, such as one with a time or a zone.
+pub fn parse_day(text: &str) -> Option<Date> {
+    let has_date_form = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if has_date_form { text.parse().ok() } else { None }
+}
+
 /// Returns the day after a day.
 pub fn next_day(day: Date) -> Date {
     day.saturating_add(1.day())

@@ -34,7 +34,7 @@ pub struct SpendQuery {
 pub enum SpendQueryError {
     #[error("group by one to three dimensions")]
     DimensionCount,
-    #[error("{0} occurs twice")]
+    #[error("the dimension {0} occurs twice")]
     Duplicate(&'static str),
     #[error("{provider} has no costs by {dimension}; leave out the dimension, or select another provider")]
     Unavailable { dimension: &'static str, provider: &'static str },

@@ -97,6 +97,11 @@ impl SpendReport {
         self.missing_costs.is_empty()
     }
 
+    /// Returns the number of rows.
+    pub fn row_count(&self) -> usize {
+        self.sums.group_count()
+    }
+
     /// True if the report has no rows.
     pub fn is_empty(&self) -> bool {
         self.sums.group_count() == 0

@@ -9,6 +9,7 @@ use tower_api_key_name::names::Provider;
 use crate::base_url_flags::BaseUrlFlags;
 use crate::label_flags::one_of;
 use crate::spend::output::OutputFormat;
+use crate::spend::periods::parse_day;
 use crate::spend::{DayRange, Dimension, Every, SpendQuery};
 
 /// The number of days without --from and --last.
@@ -160,11 +161,7 @@ fn dimension_parser() -> impl TypedValueParser<Value = Dimension> {
 
 /// Parses a day as `YYYY-MM-DD`. A time or a time zone is an error, because ranges consist of whole days in UTC.
 fn parse_date(text: &str) -> Result<Date, String> {
-    let has_date_form = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    match text.parse() {
-        Ok(day) if has_date_form => Ok(day),
-        _ => Err("expected a day as YYYY-MM-DD, for example 2026-11-01".to_owned()),
-    }
+    parse_day(text).ok_or_else(|| "expected a day as YYYY-MM-DD, for example 2026-11-01".to_owned())
 }
 
 /// Parses a number of days with its unit, such as `30d`.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::interval;
+use tokio::time::{Instant, interval};
 use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
 use tower_api_key_name::directory::ListingProgress;
@@ -19,6 +19,13 @@ use super::run_request::RunRequest;
 use crate::by_provider::ByProvider;
 use crate::settings::ProxySettings;
 use crate::spend::{self, SpendProgress, SpendReport};
+
+/// The time after which the progress is sent again if it has not changed: the write finds out that a client is gone, and an
+/// intermediary does not close the connection.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most rows by day of a result. A browser can hold about 500 MB of text, and a row of a FOCUS file has 400 bytes.
+const MAX_ROWS: usize = 1_000_000;
 
 /// The shortest time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -47,7 +54,14 @@ pub(super) async fn send_lines(
     if report.is_empty() && !report.has_all_costs() {
         return lines.send(error_line(&report.missing_costs.join("\n"))).await;
     }
-    // A result may have millions of rows. Writing them takes seconds, which would block a thread of the runtime.
+    if report.row_count() > MAX_ROWS {
+        let advice =
+            "group by fewer dimensions, select fewer days, or use the subcommand spend with --output";
+        let message =
+            format!("The result has more than {MAX_ROWS} rows, which a browser cannot show: {advice}.");
+        return lines.send(error_line(&message)).await;
+    }
+    // A result may have hundreds of thousands of rows. Writing them takes seconds, which would block a thread of the runtime.
     let mut writer = lines.into_writer();
     let write_line = move || result::write_result(&report, &by, wants_focus_file, &mut writer);
     if let Ok(Err(error)) = tokio::task::spawn_blocking(write_line).await {
@@ -55,7 +69,8 @@ pub(super) async fn send_lines(
     }
 }
 
-/// Reads the report. Sends a line after each [`PROGRESS_INTERVAL`] in which the progress has changed.
+/// Reads the report. Sends the progress after each [`PROGRESS_INTERVAL`] in which it has changed, and otherwise after each
+/// [`REPEAT_INTERVAL`].
 async fn read_with_progress(
     request: RunRequest,
     names: ByProvider<SharedKeyNames>,
@@ -65,24 +80,24 @@ async fn read_with_progress(
     let no_progress = RunProgress::Names { lists: 0, lists_done: 0, keys: 0 };
     let (progress_sender, mut progress_receiver) = watch::channel(no_progress);
     let mut ticks = interval(PROGRESS_INTERVAL);
+    let mut last_line_at = Instant::now();
     let mut report_future = pin!(read_report(request, names, settings, Arc::new(progress_sender)));
     loop {
         tokio::select! {
             result = &mut report_future => return result,
-            _ = ticks.tick() => send_changed_progress(&mut progress_receiver, &lines),
+            _ = ticks.tick() => {
+                let has_changed = progress_receiver.has_changed().unwrap_or_default();
+                if has_changed || last_line_at.elapsed() >= REPEAT_INTERVAL {
+                    last_line_at = Instant::now();
+                    let progress = *progress_receiver.borrow_and_update();
+                    lines.try_send(format!("{}\n", json!({ "progress": progress })));
+                }
+            }
         }
     }
 }
 
-/// Sends a line with the progress if it has changed since the last line.
-fn send_changed_progress(progress_receiver: &mut watch::Receiver<RunProgress>, lines: &LineSender) {
-    if progress_receiver.has_changed().unwrap_or_default() {
-        let progress = *progress_receiver.borrow_and_update();
-        lines.try_send(format!("{}\n", json!({ "progress": progress })));
-    }
-}
-
-/// Reads the costs, and the names that the proxy does not have. The keys are dropped before the costs are read.
+/// Reads the costs, and the names that the proxy does not have. The keys are dropped with the future at the latest.
 async fn read_report(
     request: RunRequest,
     names: ByProvider<SharedKeyNames>,

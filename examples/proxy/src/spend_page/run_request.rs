@@ -5,7 +5,7 @@ use tower_api_key_name::directory::AdminKey;
 use tower_api_key_name::names::Provider;
 
 use crate::by_provider::ByProvider;
-use crate::spend::{DayRange, Dimension, Every, SpendQuery};
+use crate::spend::{DayRange, Dimension, Every, SpendQuery, periods};
 
 /// The most days of a run. The result has an amount for each day.
 const MAX_DAYS: u64 = 3 * 366;
@@ -83,7 +83,10 @@ fn parse_members(body: &[u8]) -> Result<RunMembers, String> {
 }
 
 fn parse_day(member: &str, text: &str) -> Result<Date, String> {
-    text.parse().map_err(|_| format!("The member {member} is not a date, such as 2026-11-30."))
+    match periods::parse_day(text) {
+        Some(day) if (2020..2100).contains(&day.year()) => Ok(day),
+        _ => Err(format!("The member {member} is not a date from 2020-01-01 to 2099-12-31.")),
+    }
 }
 
 /// Parses the names of dimensions. An error lists the valid names.
@@ -188,7 +191,7 @@ mod tests {
         for (from, to, part) in [
             ("2026-11-01", "sk-secret", "member from"),
             ("2026-11-30", "2026-10-30", "first day is after the last day"),
-            ("2026-11-01", "1999-11-01", "more than 1098 days"),
+            ("2026-11-01", "2020-11-01", "more than 1098 days"),
             (r#"["api_key_name"]"#, "[]", "one to three"),
             ("api_key_name", "sk-secret", "unknown dimension"),
             ("api_key_name", "model", "no costs by model"),

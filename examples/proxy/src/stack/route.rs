@@ -67,7 +67,7 @@ fn is_for_last_hop<A>(request: &Request<A>) -> bool {
 }
 
 /// Returns the response to a call that exceeds the limit on calls in flight.
-fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
+pub fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
     let message = "Too many calls are in flight (--max-in-flight); retry in one second.";
     let mut response = form.response(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
     // The SDKs retry after this number of seconds.

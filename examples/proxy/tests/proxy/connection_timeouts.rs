@@ -41,7 +41,9 @@ fn server(limits: Limits, chunks: usize) -> Arc<TestServer> {
         } else if matches!(request.uri().path(), "/big" | "/unlimited") {
             let (mut send, body) = Channel::<Bytes, std::io::Error>::new(1);
             let is_unlimited = request.uri().path() == "/unlimited";
+            let (no_time_limit, work) = NoTimeLimit::new();
             tokio::spawn(async move {
+                let _work = work;
                 if is_unlimited {
                     sleep(LONG).await;
                 }
@@ -53,7 +55,7 @@ fn server(limits: Limits, chunks: usize) -> Arc<TestServer> {
             });
             let mut response = Response::new(body.boxed());
             if is_unlimited {
-                response.extensions_mut().insert(NoTimeLimit);
+                response.extensions_mut().insert(no_time_limit);
             }
             return Ok(response);
         }

@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -285,6 +286,24 @@ async fn progress_is_sent_before_the_upstream_has_responded() {
     let frame = soon(body.frame()).await.unwrap().unwrap();
     let line: Value = serde_json::from_slice(frame.data_ref().unwrap()).unwrap();
     assert!(line["progress"].is_object(), "{line}");
+}
+
+#[tokio::test]
+async fn progress_is_repeated_while_nothing_changes() {
+    let (base, mut events) = silent().await;
+    let proxy = Proxy::to(&base).await;
+    let mut body = start_run(&proxy, &mut events).await.into_body();
+    let mut last_line = Bytes::new();
+    soon(async {
+        loop {
+            let line = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            if line == last_line {
+                return;
+            }
+            last_line = line;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
