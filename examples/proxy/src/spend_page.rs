@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! GET /spend, /spend.js, … ─▶ files
-//! POST /spend.json ─▶ run_request ─▶ run ─▶ spend (sources, run) ─▶ result ─▶ line_body ─▶ lines of JSON
+//! POST /spend.json ─▶ run_request ─▶ run ─▶ spend::read_report ─▶ result ─▶ line_body ─▶ lines of JSON
 //! ```
 //!
 //! - `files` contains the page, its scripts, its styles and its icon.
@@ -29,10 +29,10 @@ use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
 
 use crate::by_provider::ByProvider;
-use crate::server::{NoTimeLimit, Overload};
+use crate::server::NoTimeLimit;
 use crate::settings::ProxySettings;
 use crate::stack::errors::ErrorFormat;
-use crate::stack::route::overloaded;
+use crate::stack::route::reject_overload;
 use line_body::{LineBody, RunSlot};
 use run_request::RunRequest;
 
@@ -67,10 +67,8 @@ impl PageRuns {
     /// Starts a run with the parameters in the body of the request. Each line of the response is a JSON value with the
     /// progress, the result or an error. Returns an error response if the parameters are invalid, or during other runs.
     pub async fn start(&self, request: Request<Incoming>) -> Response<PageBody> {
-        if let Some(overload) = request.extensions().get::<Overload>()
-            && !overload.evict_stalled()
-        {
-            return overloaded(ErrorFormat::OpenAi).map(Either::Left);
+        if let Some(rejection) = reject_overload(&request, ErrorFormat::OpenAi) {
+            return rejection.map(Either::Left);
         }
         let run_request = match self.read_run_request(request).await {
             Ok(run_request) => run_request,
@@ -82,8 +80,9 @@ impl PageRuns {
         let Self { names, settings, .. } = self.clone();
         // A run may take longer than other responses, and a browser reads slowly for a tab in the background.
         let (no_time_limit, work) = NoTimeLimit::new();
-        let slot = RunSlot { _permit: permit, _work: work };
-        let body = LineBody::spawn(slot, move |lines| run::send_lines(run_request, names, settings, lines));
+        let body = LineBody::spawn(RunSlot::new(permit, work), move |lines| {
+            run::send_lines(run_request, names, settings, lines)
+        });
         let mut response = Response::new(Either::Right(body.boxed_unsync()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         response.extensions_mut().insert(no_time_limit);
@@ -102,14 +101,13 @@ impl PageRuns {
     /// Reads a body of at most [`MAX_BODY`] bytes. An error is the response to a body that is too long or too slow.
     async fn read_body(&self, body: Incoming) -> Result<Bytes, Response<Full<Bytes>>> {
         // A body that states its length is rejected before it is read.
-        let is_too_long = body.size_hint().lower() > MAX_BODY as u64;
-        let collecting = Limited::new(body, if is_too_long { 0 } else { MAX_BODY }).collect();
+        if body.size_hint().lower() > MAX_BODY as u64 {
+            return Err(body_too_large());
+        }
+        let collecting = Limited::new(body, MAX_BODY).collect();
         match tokio::time::timeout(self.settings.timeout.min(BODY_TIMEOUT), collecting).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(e)) if e.is::<LengthLimitError>() => {
-                let message = format!("The body of a run has at most {MAX_BODY} bytes.");
-                Err(error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &message))
-            }
+            Ok(Err(e)) if e.is::<LengthLimitError>() => Err(body_too_large()),
             Ok(Err(_)) => {
                 let message = "The body of the request is incomplete.";
                 Err(error(StatusCode::BAD_REQUEST, "request_broken", message))
@@ -120,6 +118,12 @@ impl PageRuns {
             }
         }
     }
+}
+
+/// Returns the response to a body of more than [`MAX_BODY`] bytes.
+fn body_too_large() -> Response<Full<Bytes>> {
+    let message = format!("The body of a run has at most {MAX_BODY} bytes.");
+    error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &message)
 }
 
 /// Returns an error response in OpenAI's form.

@@ -51,20 +51,23 @@ pub fn start(
 /// Returns a provider's admin key from the environment, or the reason why the key is absent or must not be sent to `base`.
 /// Fails if a variable is set, but contains no key.
 pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, DirectoryError> {
-    let key = match key_from_env(provider)? {
-        Ok(key) => key,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let variable = key_variable(provider);
+    Ok(key_from_env(provider)?.and_then(|key| match reason_to_withhold_key(provider, base) {
+        Some(reason) => Err(reason),
+        None => Ok(key),
+    }))
+}
+
+/// Returns the reason why a provider's key must not be sent to `base`, or `None` if it may.
+pub fn reason_to_withhold_key(provider: Provider, base: &BaseUrl) -> Option<String> {
     let other_api = match provider {
         Provider::Anthropic => BaseUrl::openai(),
         _ => BaseUrl::anthropic(),
     };
-    if base.host().eq_ignore_ascii_case(other_api.host()) {
-        let address = base.origin();
-        return Ok(Err(format!("{variable} is not used, because {address} is the address of another API")));
+    if !base.host().eq_ignore_ascii_case(other_api.host()) {
+        return None;
     }
-    Ok(Ok(key))
+    let variable = key_variable(provider);
+    Some(format!("{variable} is not used, because {} is the address of another API", base.origin()))
 }
 
 /// Returns a provider's admin key from the environment, or the reason why the key is absent.

@@ -55,14 +55,15 @@ impl ApiAccess {
         flags: &SpendFlags,
     ) -> Result<Result<(), String>, StartError> {
         // The base URL of a provider without a key may be invalid, because it is not used.
-        if let Err(reason) = sync::key_from_env(provider).map_err(bad_key)? {
+        let key = match sync::key_from_env(provider).map_err(bad_key)? {
+            Ok(key) => key,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let base = flags.base_urls.parse_one(provider).map_err(StartError::BadUse)?;
+        if let Some(reason) = sync::reason_to_withhold_key(provider, &base) {
             return Ok(Err(reason));
         }
-        let base = flags.base_urls.parse_one(provider).map_err(StartError::BadUse)?;
-        match sync::admin_key(provider, &base).map_err(bad_key)? {
-            Ok(key) => *self.keys.get_mut(provider) = Some(key),
-            Err(reason) => return Ok(Err(reason)),
-        }
+        *self.keys.get_mut(provider) = Some(key);
         *self.base.get_mut(provider) = base;
         Ok(Ok(()))
     }

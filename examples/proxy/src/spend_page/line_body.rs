@@ -34,8 +34,8 @@ pub(super) struct LineBody {
 
 /// One of the allowed runs. It is returned with the last sender or writer of its lines, also if the body is not dropped.
 pub(super) struct RunSlot {
-    pub _permit: OwnedSemaphorePermit,
-    pub _work: UnlimitedWork,
+    _permit: OwnedSemaphorePermit,
+    _work: UnlimitedWork,
 }
 
 /// The sender of the lines.
@@ -49,6 +49,12 @@ pub(super) struct LineSender {
 struct ChunkWriter {
     lines: LineSender,
     runtime: Handle,
+}
+
+impl RunSlot {
+    pub(super) fn new(permit: OwnedSemaphorePermit, work: UnlimitedWork) -> Self {
+        Self { _permit: permit, _work: work }
+    }
 }
 
 impl LineBody {
@@ -119,7 +125,7 @@ mod tests {
 
     fn slot(permits: &Arc<Semaphore>) -> RunSlot {
         let permit = permits.clone().try_acquire_owned().unwrap();
-        RunSlot { _permit: permit, _work: NoTimeLimit::new().1 }
+        RunSlot::new(permit, NoTimeLimit::new().1)
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,12 @@ fn respond_locally<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
         return Some(response);
     }
     // Checked last, so that local responses do not depend on the load.
+    reject_overload(request, form)
+}
+
+/// Returns the error for a call that exceeds the limit on calls in flight, or `None` if there is room for it. A client that
+/// reads too slowly is disconnected to make room.
+pub fn reject_overload<A>(request: &Request<A>, form: ErrorFormat) -> Option<Response<Full<Bytes>>> {
     let overload = request.extensions().get::<Overload>()?;
     let has_room = overload.evict_stalled();
     if has_room { None } else { Some(overloaded(form)) }
@@ -67,7 +73,7 @@ fn is_for_last_hop<A>(request: &Request<A>) -> bool {
 }
 
 /// Returns the response to a call that exceeds the limit on calls in flight.
-pub fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
+fn overloaded(form: ErrorFormat) -> Response<Full<Bytes>> {
     let message = "Too many calls are in flight (--max-in-flight); retry in one second.";
     let mut response = form.response(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message);
     // The SDKs retry after this number of seconds.
