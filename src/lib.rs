@@ -110,6 +110,7 @@ mod naming;
 #[cfg(feature = "proxy-keys")]
 pub mod proxy_keys;
 mod query;
+mod secret;
 pub mod settings;
 
 #[cfg(feature = "watch")]

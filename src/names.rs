@@ -18,7 +18,6 @@ mod learned;
 mod parse;
 mod provider;
 mod reader;
-mod secret;
 mod section;
 mod shared;
 mod store;
@@ -39,13 +38,6 @@ pub use labels::{LabelError, Labels};
 pub(crate) use learned::LearnedNames;
 pub use provider::Provider;
 pub use reader::MapReader;
-#[cfg(feature = "directory")]
-pub(crate) use secret::contains_secret;
-#[cfg(feature = "watch")]
-pub(crate) use secret::display_path;
-#[cfg(feature = "tracing")]
-pub(crate) use secret::mask;
-pub(crate) use secret::{HIDDEN, looks_like_secret};
 pub use section::Section;
 pub use shared::SharedKeyNames;
 pub use store::{Snapshot, Status};

@@ -11,13 +11,18 @@ type Modules = BTreeMap<Segments, String>;
 /// For each module: the modules that it may use, and the beginnings of external paths that it must not use.
 ///
 /// The modules that insert names never use `proxy_keys`.
-const TABLE: [(&str, &[&str], &[&str]); 6] = [
-    ("names", &[], &["http", "tower"]),
+const TABLE: [(&str, &[&str], &[&str]); 7] = [
+    ("secret", &[], &["http", "tokio", "std::fs"]),
+    ("names", &["secret"], &["http", "tower"]),
     ("json", &["names"], &["http", "tokio", "tracing", "std::fs", "std::time"]),
     ("query", &["names"], &["http", "tokio"]),
-    ("naming", &["names", "json", "query"], &["std::fs", "std::thread", "notify"]),
-    ("directory", &["names", "json", "query"], &["notify"]),
-    ("proxy_keys", &["names", "json"], &["http", "tokio", "tracing", "std::fs", "std::time::Instant"]),
+    ("naming", &["secret", "names", "json", "query"], &["std::fs", "std::thread", "notify"]),
+    ("directory", &["secret", "names", "json", "query"], &["notify"]),
+    (
+        "proxy_keys",
+        &["secret", "names", "json"],
+        &["http", "tokio", "tracing", "std::fs", "std::time::Instant"],
+    ),
 ];
 
 fn read(dir: &Path, parent: &[String], modules: &mut Modules) {

@@ -10,7 +10,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::blocking::run_blocking;
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::{HIDDEN, Provider, display_path};
+use crate::names::Provider;
+use crate::secret::{HIDDEN, display_path};
 
 /// The secret that may list the keys of an organization.
 ///

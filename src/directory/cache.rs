@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
 use crate::names::watch::{MAX_FILE, parse_file, read_file};
-use crate::names::{KEY_ID, Labels, MapReader, Provider, Section, contains_secret, display_path};
+use crate::names::{KEY_ID, Labels, MapReader, Provider, Section};
+use crate::secret::{contains_secret, display_path};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.

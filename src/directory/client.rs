@@ -14,7 +14,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::list_error::ListError;
-use crate::names::contains_secret;
+use crate::secret::contains_secret;
 
 /// The error of the user's service or body.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;

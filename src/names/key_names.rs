@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::Section;
 use super::entries::{Entries, KEYS};
 use super::error::{ID, KeyNamesError, KeyNamesErrorKind, NAME};
-use super::{Section, looks_like_secret};
+use crate::secret::looks_like_secret;
 
 #[cfg(test)]
 mod tests;

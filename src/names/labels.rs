@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{HIDDEN, looks_like_secret};
+use crate::secret::{HIDDEN, looks_like_secret};
 
 /// The id members that a map may name without a setting. The first is always on.
 pub(super) const KNOWN_ID_MEMBERS: [&str; 5] =

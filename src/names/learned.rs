@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 
 use super::store::Store;
 use super::watch::{file::MapFile, follow, sources_of};
-use super::{KEY_ID, KeyNames, MapReader, SharedKeyNames, WatchError, display_path};
+use super::{KEY_ID, KeyNames, MapReader, SharedKeyNames, WatchError};
+use crate::secret::display_path;
 
 #[cfg(test)]
 mod tests;

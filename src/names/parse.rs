@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use self::map::MapText;
 use super::error::{KeyNamesError, KeyNamesErrorKind as Kind};
-use super::{KEYS, KeyNames, Labels, Provider, looks_like_secret};
+use super::{KEYS, KeyNames, Labels, Provider};
+use crate::secret::looks_like_secret;
 
 mod map;
 

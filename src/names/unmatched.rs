@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
-use super::{KeyNames, looks_like_secret};
+use super::KeyNames;
+use crate::secret::looks_like_secret;
 
 /// The greatest number of ids kept for one generation. With ids of the greatest length they take 256 KiB.
 pub(super) const MAX_UNMATCHED: usize = 1024;

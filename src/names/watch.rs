@@ -15,7 +15,8 @@ use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
 use self::file::MapFile;
 use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 use super::store::{Sources, Store};
-use super::{MapReader, SharedKeyNames, WatchError, WatchErrorKind, display_path};
+use super::{MapReader, SharedKeyNames, WatchError, WatchErrorKind};
+use crate::secret::display_path;
 
 mod events;
 pub(super) mod file;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{KeyNamesError, display_path};
+use super::KeyNamesError;
+use crate::secret::display_path;
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
 ///

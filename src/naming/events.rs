@@ -6,8 +6,8 @@ use tracing::{Level, debug, enabled, trace, warn};
 
 use crate::Snapshot;
 use crate::json::json_path;
-use crate::names::mask;
 use crate::outcome::{Counts, Outcome, RequestContext};
+use crate::secret::mask;
 
 /// Logs the outcome of a response.
 pub(crate) fn response(request: &RequestContext, names: &Snapshot, outcome: &Outcome) {

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use crate::names::{HIDDEN, KEY_ID, Label, Provider, looks_like_secret};
+use crate::names::{KEY_ID, Label, Provider};
 use crate::naming::suggestions::similar_names;
 use crate::query::FilterErrorKind;
+use crate::secret::{HIDDEN, looks_like_secret};
 use crate::{KeyNames, Snapshot};
 
 /// A filter by name that cannot be translated.

@@ -112,7 +112,7 @@ impl MapFile {
             Ok(is_changed) => {
                 #[cfg(feature = "tracing")]
                 if self.error.is_some() {
-                    tracing::info!("{}: valid again", crate::names::display_path(&self.path));
+                    tracing::info!("{}: valid again", crate::secret::display_path(&self.path));
                 }
                 self.error = None;
                 is_changed

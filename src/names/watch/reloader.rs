@@ -130,7 +130,7 @@ impl Reloader {
     #[cfg(feature = "tracing")]
     pub(super) fn warn_if_partial(&self) {
         for file in self.files.iter().filter(|file| file.names.is_partial()) {
-            let path = crate::names::display_path(&file.path);
+            let path = crate::secret::display_path(&file.path);
             tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
         }
     }

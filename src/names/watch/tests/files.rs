@@ -3,8 +3,8 @@
 use std::error::Error as _;
 
 use super::*;
-use crate::names::HIDDEN;
 use crate::names::WatchErrorKind;
+use crate::secret::HIDDEN;
 
 #[test]
 fn watch_of_no_file_is_an_error() {

@@ -8,18 +8,19 @@ use memchr::memchr_iter;
 /// The text shown in place of a secret.
 pub(crate) const HIDDEN: &str = "(not repeated: it looks like a secret API key)";
 
-/// The start of every API key of OpenAI and Anthropic.
+/// The start of every API key of OpenAI and Anthropic, and of every proxy key.
 const PREFIX: &str = "sk-";
 
 /// Kinds of keys that are recognised even if they are truncated.
-const KINDS: [&str; 4] = ["proj-", "svcacct-", "admin-", "ant-"];
+const KINDS: [&str; 5] = ["proj-", "svcacct-", "admin-", "ant-", "px-"];
 
 /// The least number of characters after `sk-` in a key of no known kind.
 const MIN_KEY_LEN: usize = 20;
 
 /// True if an id or a name has the form of an API key, or contains one:
 ///
-/// - `sk-proj-…`, `sk-svcacct-…`, `sk-admin-…` or `sk-ant-…`, without white space up to the end of the text, or
+/// - `sk-proj-…`, `sk-svcacct-…`, `sk-admin-…`, `sk-ant-…` or `sk-px-…`, without white space up to the end of the text,
+///   or
 /// - `sk-` followed by 20 or more of `[A-Za-z0-9_-]`, with a digit, an upper-case and a lower-case letter.
 ///
 /// A key does not continue a word: `risk-adjusted` is a name. So is `sk-bratislava`, which has neither form.
@@ -87,6 +88,7 @@ mod tests {
             "sk-svcacct-12345678",
             "sk-admin-x",
             "sk-ant-api03-R2D...igAA",
+            "sk-px-x",
             "sk-abcdefghijklmnopqR1t",
             "sk-_a_-_-_-_-_-_-_-_B-3",
         ] {
@@ -120,6 +122,7 @@ mod tests {
             "sk-bratislava",
             "sk-project",
             "sk-proj-migration of the team",
+            "sk-px",
             "sk-ant-farm\u{a0}dashboard",
             "sk-abcdefghijklmnopR1t",
             "sk-team-billing-dashboard-production",
