@@ -101,6 +101,7 @@
 #![cfg_attr(not(feature = "_internal"), allow(unreachable_pub))]
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
+mod budget;
 #[cfg(feature = "directory")]
 pub mod directory;
 pub mod docs;

@@ -13,7 +13,6 @@
 //! ```
 
 pub(crate) mod body;
-mod budget;
 #[cfg(feature = "tracing")]
 mod events;
 pub(crate) mod future;

@@ -11,16 +11,17 @@ type Modules = BTreeMap<Segments, String>;
 /// For each module: the modules that it may use, and the beginnings of external paths that it must not use.
 ///
 /// The modules that insert names never use `proxy_keys`.
-const TABLE: [(&str, &[&str], &[&str]); 7] = [
+const TABLE: [(&str, &[&str], &[&str]); 8] = [
+    ("budget", &[], &["http", "tokio", "std::fs"]),
     ("secret", &[], &["http", "tokio", "std::fs"]),
     ("names", &["secret"], &["http", "tower"]),
     ("json", &["names"], &["http", "tokio", "tracing", "std::fs", "std::time"]),
     ("query", &["names"], &["http", "tokio"]),
-    ("naming", &["secret", "names", "json", "query"], &["std::fs", "std::thread", "notify"]),
+    ("naming", &["budget", "secret", "names", "json", "query"], &["std::fs", "std::thread", "notify"]),
     ("directory", &["secret", "names", "json", "query"], &["notify"]),
     (
         "proxy_keys",
-        &["secret", "names", "json"],
+        &["budget", "secret", "names", "json"],
         &["http", "tokio", "tracing", "std::fs", "std::time::Instant"],
     ),
 ];

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Response, Uri};
 use tower_layer::Layer;
 
-use super::budget::Budget;
 use super::settings::{ErrorForm, InsertNames, LayerSettings};
+use crate::budget::Budget;
 use crate::json::rules::{NamePosition, Prefer, Unmatched};
 use crate::names::Labels;
 use crate::outcome::{Outcome, Refusal, RequestContext};

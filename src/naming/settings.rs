@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{Response, Uri};
 
 use crate::SharedKeyNames;
+use crate::budget::Budget;
 use crate::json::amend::LabelTemplates;
 use crate::json::rules::{NamePosition, Rules};
 use crate::names::LabelSet;
-use crate::naming::budget::Budget;
 use crate::outcome::{Outcome, Refusal, RequestContext};
 
 /// The default of [`ApiKeyNameLayer::limit`](crate::ApiKeyNameLayer::limit), where the choice is explained.

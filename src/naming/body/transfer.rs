@@ -10,10 +10,10 @@ use http::HeaderMap;
 use http::header::TRAILER;
 use http_body::Frame;
 
+use crate::budget::Reservation;
 use crate::json::amend::Amender;
 use crate::json::rules::Rules;
 use crate::naming::body::into_bytes;
-use crate::naming::budget::Reservation;
 #[cfg(feature = "tracing")]
 use crate::naming::events;
 use crate::naming::report::Report;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use http::Request;
 
 use super::*;
+use crate::budget::Budget;
 use crate::names::LabelSet;
-use crate::naming::budget::Budget;
 use crate::naming::settings::LayerSettings;
 use crate::{KeyNames, SharedKeyNames};
 

@@ -74,7 +74,8 @@ pub(super) fn defect_of(label: &str) -> Option<&'static str> {
     let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let is_secret = |(at, _): (usize, &str)| {
         let (before, key) = (&label[..at], &label[at + 3..]);
-        let is_known = ["proj-", "svcacct-", "admin-", "ant-", "px-"].iter().any(|kind| key.starts_with(kind));
+        let is_known =
+            ["proj-", "svcacct-", "admin-", "ant-", "px-"].iter().any(|kind| key.starts_with(kind));
         let is_long = key.find(|c| !is_key(c)).unwrap_or(key.len()) >= 20;
         !before.ends_with(|c: char| c.is_ascii_alphanumeric()) && (is_known || is_long)
     };

@@ -1,4 +1,4 @@
-//! The limit on the memory that all responses of a layer hold together.
+//! The limit on the memory that all bodies of a layer hold together.
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +19,8 @@ impl Budget {
     }
 }
 
-/// The bytes that one response has reserved in a budget, or without a bound if there is none. They are returned when it
-/// is dropped.
+/// The bytes that one body has reserved in a budget, or without a bound if there is none. They are returned when the
+/// reservation is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Reservation {
     budget: Option<Arc<Budget>>,
@@ -45,7 +45,7 @@ impl Reservation {
         }
     }
 
-    /// The most bytes that the response may buffer.
+    /// The most bytes that the body may buffer.
     pub(crate) fn allowed(&self) -> u64 {
         if self.budget.is_some() { self.bytes } else { u64::MAX }
     }
