@@ -12,7 +12,6 @@
 
 mod admin_key;
 mod api;
-mod base_url;
 mod blocking;
 mod cache;
 mod client;
@@ -28,9 +27,9 @@ mod lister;
 mod listing;
 mod page;
 
+pub use crate::base_url::{BaseUrl, BaseUrlError};
 pub use admin_key::AdminKey;
 pub use api::KeyList;
-pub use base_url::BaseUrl;
 pub use error::{DirectoryError, DirectoryErrorKind};
 pub use follower::{Follower, FollowerEvent};
 #[cfg(feature = "_internal")]

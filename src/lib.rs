@@ -101,6 +101,8 @@
 #![cfg_attr(not(feature = "_internal"), allow(unreachable_pub))]
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
+#[cfg(any(feature = "directory", feature = "proxy-keys"))]
+mod base_url;
 mod budget;
 #[cfg(feature = "directory")]
 pub mod directory;

@@ -16,6 +16,8 @@ mod sent_usage;
 mod token_usage;
 mod wire;
 
+pub use crate::base_url::{BaseUrl, BaseUrlError};
+
 pub use self::meter::{BodyForm, UsageMeter};
 pub use self::token_usage::TokenUsage;
 

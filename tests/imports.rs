@@ -11,17 +11,18 @@ type Modules = BTreeMap<Segments, String>;
 /// For each module: the modules that it may use, and the beginnings of external paths that it must not use.
 ///
 /// The modules that insert names never use `proxy_keys`.
-const TABLE: [(&str, &[&str], &[&str]); 8] = [
+const TABLE: [(&str, &[&str], &[&str]); 9] = [
+    ("base_url", &[], &["tokio", "std::fs"]),
     ("budget", &[], &["http", "tokio", "std::fs"]),
     ("secret", &[], &["http", "tokio", "std::fs"]),
     ("names", &["secret"], &["http", "tower"]),
     ("json", &["names"], &["http", "tokio", "tracing", "std::fs", "std::time"]),
     ("query", &["names"], &["http", "tokio"]),
     ("naming", &["budget", "secret", "names", "json", "query"], &["std::fs", "std::thread", "notify"]),
-    ("directory", &["secret", "names", "json", "query"], &["notify"]),
+    ("directory", &["base_url", "secret", "names", "json", "query"], &["notify"]),
     (
         "proxy_keys",
-        &["budget", "secret", "names", "json"],
+        &["base_url", "budget", "secret", "names", "json"],
         &["http", "tokio", "tracing", "std::fs", "std::time::Instant"],
     ),
 ];

@@ -165,12 +165,12 @@ async fn responses(shown: &mut Shown) {
 async fn directories(shown: &mut Shown) {
     let key = AdminKey::new(MARK.into()).unwrap();
     shown.debug("AdminKey", &key);
-    shown.error("DirectoryError", &AdminKey::new(format!("{MARK}\n{MARK}")).unwrap_err());
+    let malformed_key = AdminKey::new(format!("{MARK}\n{MARK}")).unwrap_err();
+    shown.error("DirectoryError", &malformed_key);
+    shown.debug("DirectoryErrorKind", &malformed_key.kind());
     shown.error("DirectoryError", &AdminKey::from_file(MARK).unwrap_err());
     for url in ["https://user:Marked7Qx@x", "https://x/?key=Marked7Qx", "Marked7Qx"] {
-        let error = url.parse::<BaseUrl>().unwrap_err();
-        shown.error("DirectoryError", &error);
-        shown.debug("DirectoryErrorKind", &error.kind());
+        shown.error("BaseUrlError", &url.parse::<BaseUrl>().unwrap_err());
     }
     let base: BaseUrl = "https://x/Marked7Qx".parse().unwrap();
     shown.debug("BaseUrl", &base);

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::base_url::BaseUrl;
+use crate::base_url::BaseUrl;
 use crate::names::{KEY_ID, Labels, Provider};
 
 /// Every byte but the unreserved ones (RFC 3986 §2.3), which need no encoding in a query.

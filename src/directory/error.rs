@@ -1,14 +1,14 @@
-//! The error of the directory's settings, admin key and files.
+//! The error of the directory's admin key and files.
 
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An invalid base URL, an unusable admin key, or a file that cannot be read or written.
+/// An unusable admin key, or a file that cannot be read or written.
 ///
-/// `Display` writes one line that includes the cause and the remedy. Neither it nor the sources repeat a key, a base
-/// URL or the content of a file. A list that cannot be read is no error: see [`Listing::missing`](super::Listing).
+/// `Display` writes one line that includes the cause and the remedy. Neither it nor the sources repeat a key or the
+/// content of a file. A list that cannot be read is no error: see [`Listing::missing`](super::Listing).
 #[derive(Clone)]
 pub struct DirectoryError {
     kind: DirectoryErrorKind,
@@ -21,8 +21,6 @@ pub struct DirectoryError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DirectoryErrorKind {
-    /// The base URL is invalid.
-    BaseUrl,
     /// The admin key is malformed, or its file cannot be read.
     AdminKey,
     /// No environment variable with an admin key is set.

@@ -9,13 +9,13 @@ use http::StatusCode;
 
 use super::admin_key::AdminKey;
 use super::api::KeyList;
-use super::base_url::BaseUrl;
 use super::client::ApiClient;
 use super::collector::Collector;
 use super::fetch::{FetchLimits, PageFetcher};
 use super::list_error::{ListError, MAX_IDS, MAX_PAGES};
 use super::listing::Listing;
 use super::page::{Item, ListPage};
+use crate::base_url::BaseUrl;
 use crate::names::{KEY_ID, Labels, Provider};
 
 /// The longest cursor that is sent back, in bytes. The APIs use ids, which are much shorter.

@@ -16,7 +16,6 @@ use super::output::print_line;
 use super::settings::ProxySettings;
 use super::spend_page::PageRuns;
 use super::start_error::StartError;
-use super::url_host::sends_plain_text;
 use super::{server, stack, sync};
 use listeners::Listeners;
 
@@ -136,7 +135,7 @@ fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners) {
         );
     }
     for (_, url) in base.iter() {
-        if sends_plain_text(url) {
+        if !url.is_confidential() {
             let origin = url.origin();
             tracing::warn!("{origin} is not encrypted: keys are sent in plain text to another machine.");
         }

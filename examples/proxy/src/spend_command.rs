@@ -19,7 +19,6 @@ use super::settings::{ProxySettings, Roots};
 use super::spend::output::{self, OutputFile, OutputFormat};
 use super::spend::{SpendQuery, SpendReport, periods, read_report};
 use super::start_error::StartError;
-use super::url_host::sends_plain_text;
 use api_access::ApiAccess;
 use flags::SpendFlags;
 use progress::ProgressReporter;
@@ -129,7 +128,7 @@ fn stack_settings(base: ByProvider<BaseUrl>, limits: Limits) -> ProxySettings {
 fn warn_about_plain_text(query: &SpendQuery, settings: &ProxySettings) {
     for provider in &query.providers {
         let base = settings.base.get(*provider);
-        if sends_plain_text(base) {
+        if !base.is_confidential() {
             let origin = base.origin();
             print_error_line(&format!("warning: {origin} is not encrypted: the key is sent in plain text"));
         }

@@ -3,7 +3,6 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::uri::Authority;
-use tower_api_key_name::directory::BaseUrl;
 
 /// An IP address, or a host name in lower case without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,16 +55,6 @@ impl FromStr for UrlHost {
 fn without_brackets(text: &str) -> &str {
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inner.unwrap_or(text)
-}
-
-/// True if requests to `base`, with their keys, leave this machine unencrypted.
-pub fn sends_plain_text(base: &BaseUrl) -> bool {
-    let is_local = match base.host().parse() {
-        Ok(UrlHost::Ip(ip)) => ip.is_loopback() || ip.is_unspecified(),
-        Ok(host) => host.is_loopback(),
-        Err(_) => false,
-    };
-    !base.is_https() && !is_local
 }
 
 /// True if a text consists of labels of letters, digits, `-` and `_` with the lengths of RFC 1035 §2.3.4.

@@ -8,7 +8,6 @@ use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched}
 
 use api_key_name_proxy::flags::{Command, CommandLine, ServeFlags};
 use api_key_name_proxy::serve::is_own;
-use api_key_name_proxy::url_host::sends_plain_text;
 
 #[test]
 fn base_url_in_common_forms_is_normalized() {
@@ -81,24 +80,6 @@ fn own_address_in_each_notation_is_found() {
         ("[::1]:18080", "127.0.0.1:18080"),
     ] {
         assert!(!own(bound, target), "{bound} {target}");
-    }
-}
-
-#[test]
-fn plain_http_to_another_machine_is_plain_text() {
-    for (base, is_plain) in [
-        ("http://api.example", true),
-        ("http://192.0.2.1:80", true),
-        ("http://localhost.example", true),
-        ("https://api.example", false),
-        ("http://localhost:1", false),
-        ("http://LOCALHOST.:1", false),
-        ("http://up.localhost", false),
-        ("http://127.0.0.9:1", false),
-        ("http://[::1]:1", false),
-        ("http://[::ffff:127.0.0.1]:1", false),
-    ] {
-        assert_eq!(sends_plain_text(&base.parse().unwrap()), is_plain, "{base}");
     }
 }
 

@@ -1,13 +1,13 @@
 //! Parsing of an API's base URL.
 
+use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
-
-use super::error::{DirectoryError, DirectoryErrorKind};
 
 /// The address of an API, before `/v1/…`: `http` or `https`, host, optional port and optional path prefix.
 ///
@@ -16,12 +16,15 @@ use super::error::{DirectoryError, DirectoryErrorKind};
 /// [origin](Self::origin), since the path prefix of a gateway may contain a secret.
 ///
 /// ```
+/// # #[cfg(feature = "directory")]
 /// use tower_api_key_name::directory::BaseUrl;
+/// # #[cfg(not(feature = "directory"))]
+/// # use tower_api_key_name::proxy_keys::BaseUrl;
 ///
 /// let base: BaseUrl = "https://gateway.example/openai/v1/".parse()?;
 /// assert_eq!(base.to_string(), "https://gateway.example/openai");
 /// assert_eq!((base.host(), base.port()), ("gateway.example", 443));
-/// # Ok::<(), tower_api_key_name::directory::DirectoryError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -29,6 +32,15 @@ pub struct BaseUrl {
     authority: Authority,
     /// Empty, or a path that begins with `/` and does not end with it.
     prefix: String,
+}
+
+/// The reason why a text is no [`BaseUrl`], with a remedy.
+///
+/// It never repeats the text, which may contain a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrlError {
+    /// Continues a sentence that begins with "the base URL".
+    reason: &'static str,
 }
 
 impl BaseUrl {
@@ -49,6 +61,13 @@ impl BaseUrl {
     /// True if the scheme is `https`.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// True if no other machine can read the requests to this address: the scheme is `https`, or the host is this machine.
+    ///
+    /// A key must not be sent to another address.
+    pub fn is_confidential(&self) -> bool {
+        self.is_https() || is_this_machine(self.host())
     }
 
     /// The host: a name, or an IP address without the brackets of IPv6.
@@ -80,7 +99,7 @@ impl BaseUrl {
 }
 
 impl FromStr for BaseUrl {
-    type Err = DirectoryError;
+    type Err = BaseUrlError;
 
     /// Parses a base URL. An error does not repeat it, since it may contain a secret.
     ///
@@ -88,10 +107,8 @@ impl FromStr for BaseUrl {
     ///
     /// If the text is not an absolute `http` or `https` URL with a host and a port from 1 to 65535, or if it contains
     /// a user name, a password, a query or a fragment.
-    fn from_str(text: &str) -> Result<Self, DirectoryError> {
-        parse(text).map_err(|reason| {
-            DirectoryError::new(DirectoryErrorKind::BaseUrl, format!("the base URL {reason}"))
-        })
+    fn from_str(text: &str) -> Result<Self, BaseUrlError> {
+        parse(text).map_err(|reason| BaseUrlError { reason })
     }
 }
 
@@ -130,6 +147,27 @@ fn has_valid_port(authority: &Authority) -> bool {
         None => true,
     }
 }
+
+/// True if connections to the host of a URL do not leave this machine.
+fn is_this_machine(host: &str) -> bool {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        let canonical = ip.to_canonical();
+        // The unspecified address, such as 0.0.0.0, leads to this machine.
+        return canonical.is_loopback() || canonical.is_unspecified();
+    }
+    let lower_case = host.to_ascii_lowercase();
+    let name = lower_case.strip_suffix('.').unwrap_or(&lower_case);
+    // RFC 6761 §6.3: names under `localhost` are loopback.
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+impl fmt::Display for BaseUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the base URL {}", self.reason)
+    }
+}
+
+impl Error for BaseUrlError {}
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,7 +220,6 @@ mod tests {
         ] {
             let error = text.parse::<BaseUrl>().expect_err(text);
             let shown = format!("{error} {error:?}");
-            assert_eq!(error.kind(), DirectoryErrorKind::BaseUrl);
             assert!(shown.starts_with("the base URL ") && !shown.contains("hunter2"), "{text}: {shown}");
         }
     }
@@ -194,6 +231,27 @@ mod tests {
         {
             let base: BaseUrl = text.parse().unwrap();
             assert_eq!((base.host(), base.port()), (host, port));
+        }
+    }
+
+    #[test]
+    fn plain_http_to_another_machine_is_not_confidential() {
+        for (text, is_confidential) in [
+            ("http://api.example", false),
+            ("http://192.0.2.1:80", false),
+            ("http://localhost.example", false),
+            ("http://notlocalhost", false),
+            ("https://api.example", true),
+            ("http://localhost:1", true),
+            ("http://LOCALHOST.:1", true),
+            ("http://up.localhost", true),
+            ("http://127.0.0.9:1", true),
+            ("http://0.0.0.0:1", true),
+            ("http://[::1]:1", true),
+            ("http://[::ffff:127.0.0.1]:1", true),
+        ] {
+            let base: BaseUrl = text.parse().unwrap();
+            assert_eq!(base.is_confidential(), is_confidential, "{text}");
         }
     }
 
