@@ -115,15 +115,17 @@ pub mod proxy_keys;
 mod query;
 mod secret;
 pub mod settings;
-
 #[cfg(feature = "watch")]
-pub use names::WatchError;
+mod watch;
+
 pub use names::{KeyNames, KeyNamesError, SharedKeyNames, Snapshot, Status};
 pub use naming::body::ResponseBody;
 pub use naming::future::ResponseFuture;
 pub use naming::layer::ApiKeyNameLayer;
 pub use naming::outcome;
 pub use naming::service::ApiKeyName;
+#[cfg(feature = "watch")]
+pub use watch::{WatchError, WatchErrorKind};
 
 /// Internals for the tests, benches and fuzz targets of this crate. They are not part of the public API.
 #[cfg(feature = "_internal")]

@@ -23,10 +23,10 @@ mod shared;
 mod store;
 mod unmatched;
 #[cfg(feature = "watch")]
-pub(crate) mod watch;
-#[cfg(feature = "watch")]
-mod watch_error;
+mod watch;
 
+#[cfg(feature = "watch")]
+pub use crate::watch::{WatchError, WatchErrorKind};
 pub(crate) use entries::{EntryRef, KEYS};
 pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
@@ -42,5 +42,3 @@ pub use section::Section;
 pub use shared::SharedKeyNames;
 pub use store::{Snapshot, Status};
 pub use unmatched::UnmatchedReceiver;
-#[cfg(feature = "watch")]
-pub use watch_error::{WatchError, WatchErrorKind};

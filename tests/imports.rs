@@ -11,18 +11,19 @@ type Modules = BTreeMap<Segments, String>;
 /// For each module: the modules that it may use, and the beginnings of external paths that it must not use.
 ///
 /// The modules that insert names never use `proxy_keys`.
-const TABLE: [(&str, &[&str], &[&str]); 9] = [
+const TABLE: [(&str, &[&str], &[&str]); 10] = [
     ("base_url", &[], &["tokio", "std::fs"]),
     ("budget", &[], &["http", "tokio", "std::fs"]),
     ("secret", &[], &["http", "tokio", "std::fs"]),
-    ("names", &["secret"], &["http", "tower"]),
+    ("watch", &["secret"], &["http", "tokio"]),
+    ("names", &["secret", "watch"], &["http", "tower"]),
     ("json", &["names"], &["http", "tokio", "tracing", "std::fs", "std::time"]),
     ("query", &["names"], &["http", "tokio"]),
     ("naming", &["budget", "secret", "names", "json", "query"], &["std::fs", "std::thread", "notify"]),
-    ("directory", &["base_url", "secret", "names", "json", "query"], &["notify"]),
+    ("directory", &["base_url", "secret", "watch", "names", "json", "query"], &["notify"]),
     (
         "proxy_keys",
-        &["base_url", "budget", "secret", "names", "json"],
+        &["base_url", "budget", "secret", "watch", "names", "json"],
         &["http", "tokio", "tracing", "std::fs", "std::time::Instant"],
     ),
 ];
@@ -76,7 +77,8 @@ fn absolute(modules: &Modules, module: &[String], path: &[String]) -> Option<Seg
 fn locate(modules: &Modules, path: &[String]) -> Segments {
     let length = (0..=path.len()).rev().find(|length| modules.contains_key(&path[..*length])).unwrap();
     let (module, rest) = path.split_at(length);
-    let Some(item) = rest.first() else { return module.to_vec() };
+    // The item of a glob import is empty.
+    let Some(item) = rest.first().filter(|item| !item.is_empty()) else { return module.to_vec() };
     let uses = paths(&modules[module]).into_iter().filter(|used| used.last() == Some(item));
     let mut uses = uses.filter_map(|used| absolute(modules, module, &used).filter(|used| used != path));
     uses.next().map_or(module.to_vec(), |used| locate(modules, &used))

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::{DirectoryError, DirectoryErrorKind};
-use crate::names::watch::{MAX_FILE, parse_file, read_file};
 use crate::names::{KEY_ID, Labels, MapReader, Provider, Section};
 use crate::secret::{contains_secret, display_path};
+use crate::watch::{MAX_FILE, Parse, parse_file, read_file};
 use crate::{KeyNames, WatchError};
 
 /// The age at which a temporary file is abandoned: its writer was killed.
@@ -88,7 +88,8 @@ impl CacheFile {
 
     /// Reads the content of the file. It is empty if the file is missing.
     fn read(&self) -> Result<Vec<u8>, DirectoryError> {
-        let content = read_file(&self.path, &self.path).map_err(|cause| self.read_error(cause))?;
+        let content =
+            read_file(&self.path, &self.path, MapReader::WHAT).map_err(|cause| self.read_error(cause))?;
         Ok(content.unwrap_or_default())
     }
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::store::Store;
-use super::watch::{file::MapFile, follow, sources_of};
-use super::{KEY_ID, KeyNames, MapReader, SharedKeyNames, WatchError};
+use super::watch::{MapFile, follow, sources_of};
+use super::{KEY_ID, KeyNames, MapReader, SharedKeyNames};
 use crate::secret::display_path;
+use crate::watch::WatchError;
 
 #[cfg(test)]
 mod tests;
@@ -41,15 +42,13 @@ impl LearnedNames {
         let is_cache = |path: &PathBuf| absolute_path(path) == absolute_path(cache);
         let place = paths.iter().position(is_cache).unwrap_or(paths.len());
         let watched_paths: Vec<_> = paths.iter().filter(|path| !is_cache(path)).cloned().collect();
-        let mut files = MapFile::open_all(&watched_paths, reader)?;
+        let files = MapFile::open_all(&watched_paths, reader)?;
         let mut sources = sources_of(&files);
         sources.files.insert(place, (display_path(cache), Arc::new(learned)));
         sources.is_listing_awaited = true;
-        // The learned map is not a watched file, so it moves the files behind it by one place.
-        for file in &mut files[place..] {
-            file.place += 1;
-        }
-        let names = follow(files, sources)?;
+        // The learned map is not a watched file.
+        let places_of_files = (0..sources.files.len()).filter(|file_place| *file_place != place);
+        let names = follow(files, places_of_files.collect(), sources)?;
         Ok((Self { store: Arc::downgrade(&names.store), place }, names))
     }
 

@@ -1,32 +1,40 @@
-//! Reloads maps from files, as long as a handle exists.
-//!
-//! `file` reads a file. `links` finds the directories in which a change of it can appear, and `events` watches them.
-//! The thread of `reloader` decides when to read: after any event in the directories, and every few seconds, because
-//! network file systems and some containers send no events. A reading without a change has no effect, so events need
-//! no interpretation.
+//! Maps that are reloaded from files, as long as a handle exists.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
-use self::events::{DirectoryWatcher, NativeWatcher, Signal, native_watcher};
-use self::file::MapFile;
-use self::reloader::{POLL_INTERVAL, Reloader, StopOnDrop};
 use super::store::{Sources, Store};
-use super::{MapReader, SharedKeyNames, WatchError, WatchErrorKind};
+use super::{KeyNames, KeyNamesError, MapReader, SharedKeyNames};
 use crate::secret::display_path;
+use crate::watch::{self, ContentError, Parse, Reading, WatchError, WatchErrorKind, WatchedFile};
 
-mod events;
-pub(super) mod file;
-mod links;
-mod reloader;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "directory")]
-pub(crate) use file::{MAX_FILE, parse_file, read_file};
+/// A file and the map of its last valid content.
+pub(super) type MapFile = WatchedFile<MapReader>;
+
+impl Parse for MapReader {
+    type Parsed = KeyNames;
+
+    const WHAT: &'static str = "key names";
+
+    fn parse(&self, content: &[u8]) -> Result<KeyNames, ContentError> {
+        self.read(content).map_err(|error| ContentError {
+            position: error.position,
+            text: error.text(),
+            source: error.into(),
+        })
+    }
+}
+
+impl WatchError {
+    /// The error in a map, with line and column. `None` for other kinds of errors, and for files that are no maps.
+    pub fn map_error(&self) -> Option<&KeyNamesError> {
+        self.source()?.downcast_ref()
+    }
+}
 
 impl SharedKeyNames {
     /// Creates a handle that follows one file, which is read before this returns: see [`watch_all`](Self::watch_all).
@@ -81,44 +89,68 @@ impl MapReader {
         }
         let files = MapFile::open_all(&paths, self)?;
         let sources = sources_of(&files);
-        follow(files, sources)
+        let places = (0..files.len()).collect();
+        follow(files, places, sources)
     }
 }
 
 pub(super) fn sources_of(files: &[MapFile]) -> Sources {
-    let maps = files.iter().map(|file| (display_path(&file.path), file.names.clone()));
+    let maps = files.iter().map(|file| (display_path(&file.path), file.parsed.clone()));
     Sources { files: maps.collect(), ..Sources::default() }
 }
 
-/// Creates a handle with the sources. If there are files, a thread reloads them.
-pub(super) fn follow(files: Vec<MapFile>, sources: Sources) -> Result<SharedKeyNames, WatchError> {
-    if files.is_empty() {
-        return Ok(SharedKeyNames { store: Store::new(sources), watcher: None });
-    }
-    start(files, sources, POLL_INTERVAL, native_watcher)
-}
-
-/// Starts the thread that reloads the files. `create_watcher` creates the system's watcher, which sends signals to the
-/// thread. Returns an error if the thread cannot be started.
-fn start(
+/// Creates a handle with the sources. If there are files, a thread reloads them. `places` contains the place of each file
+/// in the order of precedence.
+pub(super) fn follow(
     files: Vec<MapFile>,
+    places: Vec<usize>,
     sources: Sources,
-    poll_interval: Duration,
-    create_watcher: impl FnOnce(Sender<Signal>) -> notify::Result<NativeWatcher>,
 ) -> Result<SharedKeyNames, WatchError> {
     let store = Store::new(sources);
-    let (sender, signals) = channel();
-    let directories = DirectoryWatcher::new(create_watcher(sender.clone()));
-    let mut reloader = Reloader { files, directories, store: Arc::downgrade(&store), signals };
-    #[cfg(feature = "tracing")]
-    reloader.warn_if_partial();
-    reloader.watch_directories();
-    // Publishes the warning if there are no file events.
-    reloader.publish(&store, false);
-    let thread = thread::Builder::new().name("key names".into());
-    if let Err(error) = thread.spawn(move || reloader.run(poll_interval)) {
-        let message = format!("no thread can be started to watch files: {error}");
-        return Err(WatchError::new(WatchErrorKind::Thread, message).caused_by(error));
+    if files.is_empty() {
+        return Ok(SharedKeyNames { store, watcher: None });
     }
-    Ok(SharedKeyNames { store, watcher: Some(Arc::new(StopOnDrop(sender))) })
+    #[cfg(feature = "tracing")]
+    warn_if_partial(&files);
+    // Weak, so that the thread does not keep the map of a dropped handle.
+    let weak_store = Arc::downgrade(&store);
+    let watcher = watch::follow(files, move |reading| publish(&weak_store, &places, reading))?;
+    Ok(SharedKeyNames { store, watcher: Some(Arc::new(watcher)) })
+}
+
+/// Publishes the maps if some of them have changed, and the error and the warning in any case. Does nothing if the last
+/// handle was dropped.
+fn publish(store: &Weak<Store>, places: &[usize], reading: Reading<'_, MapReader>) {
+    let Some(store) = store.upgrade() else { return };
+    let Reading { files, any_changed, error, warning } = reading;
+    store.change_with_status(
+        |sources| {
+            if any_changed {
+                for (place, file) in places.iter().zip(files) {
+                    sources.set(*place, file.parsed.clone());
+                }
+            }
+            any_changed
+        },
+        |status| {
+            let is_same = status.last_error == error && status.warning == warning;
+            status.last_error = error;
+            status.warning = warning;
+            !is_same
+        },
+    );
+    #[cfg(feature = "tracing")]
+    if any_changed {
+        let crate::Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
+        tracing::info!(generation, entries, left_out, source, "key names reloaded");
+        warn_if_partial(files);
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn warn_if_partial(files: &[MapFile]) {
+    for file in files.iter().filter(|file| file.parsed.is_partial()) {
+        let path = display_path(&file.path);
+        tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
+    }
 }

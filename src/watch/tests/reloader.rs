@@ -1,31 +1,13 @@
 //! The thread that reloads the files.
 
 use super::*;
-use crate::names::watch::reloader::{MAX_DELAY, PARTS, pause_after};
+use crate::watch::reloader::{MAX_DELAY, PARTS, pause_after};
 use std::time::Instant;
 
-#[test]
-fn replaced_map_stays_until_the_content_changes() {
-    let (_folder, file) = one_file();
-    let (mut reloader, store, names) = reloader(&file);
-    let mut reload = || {
-        reloader.reload(&store);
-        (names.snapshot().name("a").map(str::to_owned), names.status())
-    };
-    names.replace(crate::KeyNames::new([("a", "ours")]).unwrap());
-    assert_eq!(names.status().source, "memory");
-    save_by_rename(&file, &map("one"));
-    assert_eq!(reload().0.as_deref(), Some("ours"));
-    fs::write(&file, "{").unwrap();
-    let (name, status) = reload();
-    assert_eq!((name.as_deref(), status.last_error.is_some()), (Some("ours"), true));
-    fs::write(&file, map("one")).unwrap();
-    let (name, status) = reload();
-    assert_eq!((name.as_deref(), status.generation, status.last_error), (Some("ours"), 2, None));
-    fs::write(&file, map("two")).unwrap();
-    let (name, status) = reload();
-    assert_eq!((name.as_deref(), status.generation), (Some("two"), 3));
-    assert_eq!(status.source, file.display().to_string());
+/// A reloader of one file, without its thread.
+fn reloader(file: &Path) -> Reloader<TextParser, fn(Reading<'_, TextParser>)> {
+    let files = WatchedFile::open_all(&[file.into()], &TextParser).unwrap();
+    super::reloader(files, |_| {})
 }
 
 /// Sends signals without pause until the receiver is dropped.
@@ -36,7 +18,7 @@ fn send_without_pause(signals: Sender<Signal>) -> thread::JoinHandle<()> {
 #[test]
 fn busy_directory_does_not_delay_a_reading() {
     let (_folder, file) = one_file();
-    let (mut reloader, _store, _names) = reloader(&file);
+    let mut reloader = reloader(&file);
     let (sender, signals) = channel();
     reloader.signals = signals;
     let noise = send_without_pause(sender);
@@ -56,7 +38,7 @@ fn pause_is_a_multiple_of_the_reading_up_to_the_poll_interval() {
 #[test]
 fn events_do_not_shorten_the_pause() {
     let (_folder, file) = one_file();
-    let (mut reloader, _store, _names) = reloader(&file);
+    let mut reloader = reloader(&file);
     let (sender, signals) = channel();
     reloader.signals = signals;
     let noise = send_without_pause(sender);
@@ -70,7 +52,7 @@ fn events_do_not_shorten_the_pause() {
 #[test]
 fn stop_signal_ends_the_pause() {
     let (_folder, file) = one_file();
-    let (mut reloader, _store, _names) = reloader(&file);
+    let mut reloader = reloader(&file);
     let (sender, signals) = channel();
     reloader.signals = signals;
     sender.send(Signal::Changed).unwrap();

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::KeyNamesError;
 use crate::secret::display_path;
 
 /// The reason why files cannot be watched, or why a file was not reloaded.
@@ -16,7 +15,7 @@ use crate::secret::display_path;
 #[derive(Clone, Debug)]
 pub struct WatchError {
     kind: WatchErrorKind,
-    pub(super) message: String,
+    message: String,
     path: Option<PathBuf>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -35,8 +34,8 @@ pub enum WatchErrorKind {
     TooLarge,
     /// The file cannot be read, or its path is invalid.
     Io,
-    /// The file contains no valid map: see [`WatchError::map_error`].
-    InvalidMap,
+    /// The content of the file is invalid.
+    InvalidContent,
     /// The thread that watches the files cannot be started.
     Thread,
 }
@@ -52,12 +51,7 @@ impl WatchError {
         self.path.as_deref()
     }
 
-    /// The error in the file's map, with line and column. `None` for other kinds of errors.
-    pub fn map_error(&self) -> Option<&KeyNamesError> {
-        self.source()?.downcast_ref()
-    }
-
-    pub(super) fn new(kind: WatchErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: WatchErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), path: None, source: None }
     }
 
@@ -68,8 +62,17 @@ impl WatchError {
         Self { path, ..Self::new(kind, format!("{shown}{message}")) }
     }
 
-    pub(super) fn caused_by(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+    /// Returns these errors as one: all texts, and the kind, path and source of the first. `None` if there is no error.
+    pub(super) fn join<'a>(mut errors: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        let mut joined = errors.next()?.clone();
+        for error in errors {
+            joined.message += &format!("; {}", error.message);
+        }
+        Some(joined)
+    }
+
+    pub(super) fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into().into());
         self
     }
 }

@@ -1,4 +1,4 @@
-//! Links on the path to a map, as in a Kubernetes mount.
+//! Links on the path to a file, as in a Kubernetes mount.
 #![cfg(unix)]
 
 use super::*;
@@ -10,16 +10,16 @@ fn kubernetes_mount_is_followed() {
         let publish = |n: u32| {
             let data = format!("..2026_08_{n:02}");
             fs::create_dir(mount.join(&data)).unwrap();
-            fs::write(mount.join(&data).join("names.json"), map(&format!("day {n}"))).unwrap();
+            fs::write(mount.join(&data).join("file.txt"), file_with(&format!("day {n}"))).unwrap();
             link(&data, &mount.join("..data"));
         };
         publish(1);
-        link("..data/names.json", &mount.join("names.json"));
-        let names = watch(&[mount.join("names.json")]);
+        link("..data/file.txt", &mount.join("file.txt"));
+        let followed = watch(&[mount.join("file.txt")]);
         for n in 2..6 {
             publish(n);
             fs::remove_dir_all(mount.join(format!("..2026_08_{:02}", n - 1))).unwrap();
-            wait_for_name(&names, &format!("day {n}"));
+            followed.wait_for_text(&format!("day {n}"));
         }
     });
 }
@@ -31,20 +31,20 @@ fn chain_of_links_is_followed() {
             fs::create_dir(folder.join(inner)).unwrap();
         }
         let (first, second) = (folder.join("first/a.json"), folder.join("second/b.json"));
-        fs::write(&first, map("first")).unwrap();
-        fs::write(&second, map("second")).unwrap();
-        link("../middle/link.json", &folder.join("start/names.json"));
+        fs::write(&first, file_with("first")).unwrap();
+        fs::write(&second, file_with("second")).unwrap();
+        link("../middle/link.json", &folder.join("start/file.txt"));
         link(&first, &folder.join("middle/link.json"));
-        let names = watch(&[folder.join("start/names.json")]);
-        fs::write(&first, map("first 2")).unwrap();
-        wait_for_name(&names, "first 2");
+        let followed = watch(&[folder.join("start/file.txt")]);
+        fs::write(&first, file_with("first 2")).unwrap();
+        followed.wait_for_text("first 2");
         // A changed link in the middle leads to another file, which is watched from then on.
         link(&second, &folder.join("middle/link.json"));
-        wait_for_name(&names, "second");
-        save_by_rename(&second, &map("second 2"));
-        wait_for_name(&names, "second 2");
-        save_by_rename(&folder.join("start/names.json"), &map("no link"));
-        wait_for_name(&names, "no link");
+        followed.wait_for_text("second");
+        save_by_rename(&second, &file_with("second 2"));
+        followed.wait_for_text("second 2");
+        save_by_rename(&folder.join("start/file.txt"), &file_with("no link"));
+        followed.wait_for_text("no link");
     });
 }
 
@@ -77,7 +77,7 @@ fn directories_of_a_path_include_those_of_its_links() {
         ("plain/file/beneath", &["plain"]),
         ("v1/deep", &["v1"]),
     ] {
-        let all = crate::names::watch::links::directories_of(&root.join(path));
+        let all = crate::watch::links::directories_of(&root.join(path));
         let inside: Vec<_> = all.iter().filter_map(|directory| directory.strip_prefix(&root).ok()).collect();
         assert_eq!(inside, expected.iter().map(Path::new).collect::<Vec<_>>(), "{path}");
     }

@@ -4,7 +4,7 @@ use notify::event::*;
 use notify::{RecursiveMode, Watcher};
 
 use super::*;
-use crate::names::watch::events::event_handler;
+use crate::watch::events::event_handler;
 
 /// Returns true for each signal of a removal that an event causes, and false for another signal.
 fn signals_of(event: notify::Result<EventKind>) -> Vec<bool> {
@@ -69,7 +69,7 @@ fn silent(
 }
 
 #[test]
-fn thread_ends_with_the_last_handle() {
+fn thread_ends_with_its_handle() {
     let (_folder, file) = one_file();
     let (sender, dropped) = tokio::sync::oneshot::channel();
     // The thread owns the watcher, so the watcher is dropped when the thread ends. The watcher owns
@@ -78,31 +78,25 @@ fn thread_ends_with_the_last_handle() {
     let watcher = |signals: Sender<Signal>| {
         let on_watch = move |_: &Path| {
             let _sender = &signals;
-            fs::write(&saved, map("two")).unwrap();
+            fs::write(&saved, file_with("two")).unwrap();
             Ok(())
         };
         Ok(Box::new(SilentWatcher { on_watch, _dropped: Some(sender) }) as _)
     };
-    let names = watch(&[file], NEVER, watcher);
-    wait_for_name(&names, "two");
-    let clone = names.clone();
-    drop(names);
-    clone.replace(crate::KeyNames::default());
-    assert_eq!(clone.status().generation, 3);
-    let snapshot = clone.snapshot();
-    drop(clone);
+    let followed = watch(&[file], NEVER, watcher);
+    followed.wait_for_text("two");
+    drop(followed);
     assert!(within_deadline(dropped).is_err(), "the watcher's sender was dropped");
-    assert!(snapshot.is_empty(), "a snapshot outlives the handle and does not keep the thread");
 }
 
 #[test]
 fn watcher_without_events_is_replaced_by_polling() {
     let (_folder, file) = one_file();
-    let names = watch(std::slice::from_ref(&file), AT_ONCE, silent(|_| Ok(())));
-    assert_eq!(names.status().warning, None);
+    let followed = watch(std::slice::from_ref(&file), AT_ONCE, silent(|_| Ok(())));
+    assert_eq!(followed.state().warning, None);
     for name in ["two", "three", "four"] {
-        save_by_rename(&file, &map(name));
-        wait_for_name(&names, name);
+        save_by_rename(&file, &file_with(name));
+        followed.wait_for_text(name);
     }
 }
 
@@ -113,42 +107,42 @@ fn directory_replaced_further_up_is_watched_again() {
     let at = |path: &str| folder.path().join(path);
     for (directory, name) in [("now/conf", "one"), ("next/conf", "two")] {
         fs::create_dir_all(at(directory)).unwrap();
-        fs::write(at(directory).join("names.json"), map(name)).unwrap();
+        fs::write(at(directory).join("file.txt"), file_with(name)).unwrap();
     }
-    let file = at("now/conf/names.json");
-    let names = watch_with_events(std::slice::from_ref(&file));
+    let file = at("now/conf/file.txt");
+    let followed = watch_with_events(std::slice::from_ref(&file));
     fs::rename(at("now"), at("before")).unwrap();
     fs::rename(at("next"), at("now")).unwrap();
-    fs::write(at("before/conf/names.json"), map("three")).unwrap();
-    wait_for_name(&names, "two");
+    fs::write(at("before/conf/file.txt"), file_with("three")).unwrap();
+    followed.wait_for_text("two");
     // An earlier event may still cause a reading of the first of these.
     for name in ["four", "five", "six"] {
-        fs::write(&file, map(name)).unwrap();
-        wait_for_name(&names, name);
+        fs::write(&file, file_with(name)).unwrap();
+        followed.wait_for_text(name);
     }
 }
 
 #[test]
 fn watcher_that_cannot_start_is_a_warning() {
     let (_folder, file) = one_file();
-    let names = watch_with_polling(std::slice::from_ref(&file));
-    let warning = names.status().warning.unwrap();
+    let followed = watch_with_polling(std::slice::from_ref(&file));
+    let warning = followed.state().warning.unwrap();
     assert!(warning.starts_with("changes of the files are found only by polling, every few seconds"));
-    fs::write(&file, map("two")).unwrap();
-    wait_for_name(&names, "two");
-    wait_for_no_error(&names);
-    assert!(names.status().warning.is_some());
+    fs::write(&file, file_with("two")).unwrap();
+    followed.wait_for_text("two");
+    followed.wait_for_no_error();
+    assert!(followed.state().warning.is_some());
 }
 
 #[test]
 fn watcher_that_panics_is_a_warning() {
     let (_folder, file) = one_file();
     let watcher = silent(|_| panic!("as notify does without its thread"));
-    let names = watch(std::slice::from_ref(&file), AT_ONCE, watcher);
-    assert!(names.status().warning.is_some());
-    fs::write(&file, map("two")).unwrap();
-    wait_for_name(&names, "two");
-    assert!(names.status().warning.is_some());
+    let followed = watch(std::slice::from_ref(&file), AT_ONCE, watcher);
+    assert!(followed.state().warning.is_some());
+    fs::write(&file, file_with("two")).unwrap();
+    followed.wait_for_text("two");
+    assert!(followed.state().warning.is_some());
 }
 
 #[test]
@@ -159,10 +153,10 @@ fn warning_ends_when_the_directory_can_be_watched() {
         Ok(()) => Ok(()),
         Err(_) => Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch)),
     });
-    let names = watch(&[file], AT_ONCE, watcher);
-    assert!(names.status().warning.is_some());
+    let followed = watch(&[file], AT_ONCE, watcher);
+    assert!(followed.state().warning.is_some());
     allow.send(()).unwrap();
-    within_deadline(names.wait_for(|status| status.warning.is_none()));
+    followed.wait_for(|state| state.warning.is_none());
 }
 
 #[test]
@@ -170,11 +164,11 @@ fn change_before_the_first_watch_is_loaded() {
     let (_folder, file) = one_file();
     let saved = file.clone();
     let watcher = silent(move |_| {
-        save_by_rename(&saved, &map("two"));
+        save_by_rename(&saved, &file_with("two"));
         Ok(())
     });
-    let names = watch(&[file], NEVER, watcher);
-    wait_for_name(&names, "two");
+    let followed = watch(&[file], NEVER, watcher);
+    followed.wait_for_text("two");
 }
 
 /// The link is changed each time its target is being watched.
@@ -185,7 +179,7 @@ fn link_that_changes_while_it_is_resolved_is_followed() {
     let root = folder.path().canonicalize().unwrap();
     for n in 0..4 {
         fs::create_dir(root.join(n.to_string())).unwrap();
-        fs::write(root.join(format!("{n}/names.json")), map(&n.to_string())).unwrap();
+        fs::write(root.join(format!("{n}/file.txt")), file_with(&n.to_string())).unwrap();
     }
     link("0", &root.join("current"));
     let (sender, watched) = channel();
@@ -201,8 +195,8 @@ fn link_that_changes_while_it_is_resolved_is_followed() {
         }
         Ok(())
     });
-    let names = watch(&[root.join("current/names.json")], NEVER, watcher);
-    wait_for_name(&names, "3");
+    let followed = watch(&[root.join("current/file.txt")], NEVER, watcher);
+    followed.wait_for_text("3");
     for n in 0..4 {
         assert_eq!(watched.recv_timeout(Duration::from_secs(60)), Ok(n));
     }

@@ -1,13 +1,13 @@
 //! The thread that reloads the files.
 
-use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::WatchError;
 use super::events::{DirectoryWatcher, Signal};
-use super::file::MapFile;
+use super::file::WatchedFile;
 use super::links::directories_of;
-use crate::names::store::Store;
+use super::parse::Parse;
 
 /// The interval between readings if no event arrives. On file systems without events, a change is found this late;
 /// the cost of reading is small beside that of serving requests.
@@ -19,12 +19,12 @@ const QUIET_PERIOD: Duration = Duration::from_millis(25);
 /// The time after the first event at which reading starts even in a busy directory.
 pub(super) const MAX_DELAY: Duration = Duration::from_millis(80);
 
-/// The pauses make readings take at most one of this many parts of a core. 100,000 names take a core for 40 ms, and
-/// a program that saves them without pause must not slow down the requests.
+/// The pauses make readings take at most one of this many parts of a core. A file of 100,000 names takes a core
+/// for 40 ms, and a program that saves it without pause must not slow down the requests.
 pub(super) const PARTS: u32 = 50;
 
 /// Stops the thread when it is dropped, without waiting for its end.
-pub(super) struct StopOnDrop(pub(super) Sender<Signal>);
+pub(crate) struct StopOnDrop(pub(super) Sender<Signal>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -33,26 +33,36 @@ impl Drop for StopOnDrop {
     }
 }
 
+/// The result of a reading of all files.
+pub(crate) struct Reading<'a, P: Parse> {
+    pub(crate) files: &'a [WatchedFile<P>],
+    /// True if a file has a new valid content.
+    pub(crate) any_changed: bool,
+    /// The errors of all invalid files. `None` if all files are valid.
+    pub(crate) error: Option<WatchError>,
+    /// The reason why changes are found only by polling. `None` if there are file events.
+    pub(crate) warning: Option<String>,
+}
+
 /// The state of the thread.
-pub(super) struct Reloader {
-    pub(super) files: Vec<MapFile>,
+pub(super) struct Reloader<P: Parse, F> {
+    pub(super) files: Vec<WatchedFile<P>>,
     pub(super) directories: DirectoryWatcher,
-    pub(super) store: Weak<Store>,
+    pub(super) publish: F,
     pub(super) signals: Receiver<Signal>,
 }
 
-impl Reloader {
-    /// Reloads the files until the last handle is dropped.
+impl<P: Parse, F: FnMut(Reading<'_, P>)> Reloader<P, F> {
+    /// Reloads the files until [`StopOnDrop`] is dropped.
     pub(super) fn run(mut self, poll_interval: Duration) {
         // The first reading is due at once: a file may have changed before it was watched.
         let mut timeout = Duration::ZERO;
         let mut not_before = Instant::now();
         while self.wait_for_change(timeout, not_before) {
             let start = Instant::now();
-            let Some(store) = self.store.upgrade() else { return };
             // The directories are watched before the files are read, so that a change in between causes an event.
             let any_new_directory = self.watch_directories();
-            self.reload(&store);
+            self.reload();
             // A link may have changed before its directory was watched, so a new directory causes another reading.
             timeout = if any_new_directory { Duration::ZERO } else { poll_interval };
             not_before = Instant::now() + pause_after(start.elapsed());
@@ -90,49 +100,20 @@ impl Reloader {
     }
 
     /// Reads the files again and publishes the result.
-    pub(super) fn reload(&mut self, store: &Store) {
+    pub(super) fn reload(&mut self) {
         let mut any_changed = false;
         for file in &mut self.files {
             any_changed |= file.reload();
         }
-        self.publish(store, any_changed);
+        self.publish(any_changed);
     }
 
-    /// Publishes the maps if some of them have changed, and the error and the warning in any case: a file that becomes
-    /// invalid and then has its old content again has no error left.
-    pub(super) fn publish(&self, store: &Store, any_changed: bool) {
-        let error = MapFile::joined_error(&self.files);
+    /// Publishes the files with their error and the warning. This is necessary even if no content has changed: a file that
+    /// becomes invalid and then has its old content again has no error left.
+    pub(super) fn publish(&mut self, any_changed: bool) {
+        let error = WatchError::join(self.files.iter().filter_map(|file| file.error.as_ref()));
         let warning = self.directories.warning.clone();
-        store.change_with_status(
-            |sources| {
-                if any_changed {
-                    for file in &self.files {
-                        sources.set(file.place, file.names.clone());
-                    }
-                }
-                any_changed
-            },
-            |status| {
-                let is_same = status.last_error == error && status.warning == warning;
-                status.last_error = error;
-                status.warning = warning;
-                !is_same
-            },
-        );
-        #[cfg(feature = "tracing")]
-        if any_changed {
-            let crate::Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
-            tracing::info!(generation, entries, left_out, source, "key names reloaded");
-            self.warn_if_partial();
-        }
-    }
-
-    #[cfg(feature = "tracing")]
-    pub(super) fn warn_if_partial(&self) {
-        for file in self.files.iter().filter(|file| file.names.is_partial()) {
-            let path = crate::secret::display_path(&file.path);
-            tracing::warn!("{path}: this list page has has_more: true; the keys of later pages have no name");
-        }
+        (self.publish)(Reading { files: &self.files, any_changed, error, warning });
     }
 }
 
