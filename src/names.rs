@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  bytes ─▶ MapReader ─▶ parse ─▶ KeyNames ─▶ SharedKeyNames ─▶ one Snapshot per request
-//!  files ─▶ watch ─▶ one KeyNames per file ─┐        ▲
-//!  directory ─▶ LearnedNames ─▶ KeyNames ───┴▶ Store ┘
+//!  files ─▶ crate::watch ─▶ watch ─▶ KeyNames ─┐        ▲
+//!  directory ─▶ LearnedNames ─▶ KeyNames ──────┴▶ Store ┘
 //! ```
 //!
-//! [`KeyNames`] is an immutable map, with a [`Section`] for each of the [`Labels`]. [`SharedKeyNames`] is the
-//! handle to the current map, and [`Snapshot`] one generation of it. [`Status`] describes the handle, and [`UnmatchedReceiver`] receives the ids without a name.
+//! [`KeyNames`] is an immutable map, with a [`Section`] for each of the [`Labels`]. `watch` follows one map per file.
+//! [`SharedKeyNames`] is the handle to the current map, and [`Snapshot`] one generation of it. [`Status`] describes the
+//! handle, and [`UnmatchedReceiver`] receives the ids without a name.
 
 mod entries;
 mod error;
