@@ -25,9 +25,10 @@ impl Provider {
     /// Returns the provider that a path belongs to, by its first segment `organization` or `organizations`. Returns
     /// `None` for a path without such a segment.
     pub fn of_path(path: &str) -> Option<Self> {
-        path.split('/').find_map(|segment| match segment {
-            "organization" => Some(Provider::OpenAi),
-            "organizations" => Some(Provider::Anthropic),
+        // A loop over bytes is faster than a search for a character in short segments.
+        path.as_bytes().split(|byte| *byte == b'/').find_map(|segment| match segment {
+            b"organization" => Some(Provider::OpenAi),
+            b"organizations" => Some(Provider::Anthropic),
             _ => None,
         })
     }
