@@ -9,7 +9,7 @@
 //! {"object":"usage.result","tokens":977,"user_id":null,"api_key_id":"key_2"}
 //! ```
 //!
-//! A text ends before the next value that is not a [constant](scalar::constant_len); if another text was predicted, it ends
+//! A text ends before the next value that is not a [constant](scalar::is_constant); if another text was predicted, it ends
 //! before the next value. Each text that was not predicted becomes a template: in the first row two texts, and then the text
 //! between the rows. From then on, two templates follow each other:
 //!

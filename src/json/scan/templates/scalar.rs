@@ -64,15 +64,11 @@ fn literal_len(bytes: &[u8; 8]) -> Option<usize> {
     if is_literal { Some(len) } else { None }
 }
 
-/// Returns the length of the constant at `start`; `None` for another value.
-///
-/// Constants are the values that a template may contain: literals, 0, and strings of lower-case letters, such as types.
-pub(super) fn constant_len(window: &Window, start: usize) -> Option<usize> {
-    let len = scalar_len(window, start)?;
-    let is_constant = match &window[start..start + len] {
+/// True if a template may contain this scalar: a literal, 0, or a string of lower-case letters, such as a type.
+pub(super) fn is_constant(scalar: &[u8]) -> bool {
+    match scalar {
         b"null" | b"true" | b"false" | b"0" => true,
         [b'"', text @ .., b'"'] => text.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'_')),
         _ => false,
-    };
-    if is_constant { Some(len) } else { None }
+    }
 }

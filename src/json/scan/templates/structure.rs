@@ -1,6 +1,6 @@
 //! The meaning of a text between two values.
 
-use super::scalar::{constant_len, scalar_len, string_end};
+use super::scalar::{is_constant, scalar_len, string_end};
 use super::simd::{MAX_LEN, Window};
 use crate::json::scan::containers::{Containers, MAX_DEPTH};
 use crate::json::scan::plain::MemberOffsets;
@@ -105,11 +105,14 @@ impl<M: Copy> Structure<M> {
         includes_constants: bool,
         sink: &mut impl Sink<Member = M>,
     ) -> Option<Self> {
-        let mut parser = TextParser { window, containers, position: 0 };
+        let mut parser = TextParser { window, containers, position: 0, value_len: 0 };
         let mut structure = parser.parse_part(Self::EMPTY, sink)?;
         while includes_constants && structure.wanted.is_none() {
-            let Some(value_len) = constant_len(window, structure.len()) else { break };
-            parser.position = structure.len() + value_len;
+            let value_end = parser.position + parser.value_len;
+            if !is_constant(&window[parser.position..value_end]) {
+                break;
+            }
+            parser.position = value_end;
             let Some(longer) = parser.parse_part(structure.clone(), sink) else { break };
             structure = longer;
         }
@@ -123,6 +126,8 @@ struct TextParser<'a> {
     /// The containers around the start of the text.
     containers: &'a Containers,
     position: usize,
+    /// The length of the scalar at the position, which is behind the last part.
+    value_len: usize,
 }
 
 impl TextParser<'_> {
@@ -160,8 +165,8 @@ impl TextParser<'_> {
             structure.opened_count += 1;
             self.parse_name(member_start, &mut structure, sink)?;
         }
-        let has_scalar_behind = scalar_len(self.window, self.position).is_some();
-        if self.position > MAX_LEN || !has_scalar_behind {
+        self.value_len = scalar_len(self.window, self.position)?;
+        if self.position > MAX_LEN {
             return None;
         }
         structure.len = self.position as u8;
