@@ -67,7 +67,7 @@ impl Prefilter {
     fn can_contain_id(&self, bytes: &[u8]) -> bool {
         for (index, label) in self.labels.list().iter().enumerate() {
             let is_active = self.active.contains(index as u8);
-            if is_active && memmem::find(bytes, label.id.as_bytes()).is_some() {
+            if is_active && label.id_finder.find(bytes).is_some() {
                 return true;
             }
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 use crate::secret::{HIDDEN, looks_like_secret};
 
 /// The id members that a map may name without a setting. The first is always on.
@@ -34,11 +36,11 @@ pub(crate) const MAX_LABELS: usize = 16;
 /// assert!(labels.iter().eq([("api_key_id", "api_key_name"), ("project_id", "project_name")]));
 /// # Ok::<(), tower_api_key_name::names::LabelError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Labels(Arc<[Label]>);
 
 /// One label.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Label {
     /// The name of the id member, such as `project_id`.
     pub(crate) id: Box<str>,
@@ -46,12 +48,15 @@ pub(crate) struct Label {
     pub(crate) name: Box<str>,
     /// The start of the inserted member without white space, such as `,"project_name":`.
     pub(crate) member_start: Box<[u8]>,
+    /// A search for the id member, which is created once because that takes longer than the search of a short body.
+    pub(crate) id_finder: Finder<'static>,
 }
 
 impl Label {
     fn new(id_member: &str, name_member: &str) -> Self {
         let member_start = format!(",\"{name_member}\":").into_bytes().into();
-        Self { id: id_member.into(), name: name_member.into(), member_start }
+        let id_finder = Finder::new(id_member).into_owned();
+        Self { id: id_member.into(), name: name_member.into(), member_start, id_finder }
     }
 }
 
@@ -129,6 +134,14 @@ impl Default for Labels {
         Self([Label::new(KEY_ID, KEY_NAME)].into())
     }
 }
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Labels {}
 
 impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
