@@ -102,12 +102,15 @@
 #![cfg_attr(feature = "_internal", allow(missing_docs, missing_debug_implementations, private_interfaces))]
 
 #[cfg(any(feature = "directory", feature = "proxy-keys"))]
+mod api_key;
+#[cfg(any(feature = "directory", feature = "proxy-keys"))]
 mod base_url;
 mod budget;
 #[cfg(feature = "directory")]
 pub mod directory;
 pub mod docs;
 mod json;
+mod json_text;
 pub mod names;
 mod naming;
 #[cfg(feature = "proxy-keys")]

@@ -31,6 +31,8 @@ pub use crate::watch::{WatchError, WatchErrorKind};
 pub(crate) use entries::{EntryRef, KEYS};
 pub use error::{KeyNamesError, KeyNamesErrorKind};
 pub use key_names::KeyNames;
+#[cfg(feature = "proxy-keys")]
+pub(crate) use key_names::check_text;
 #[doc(hidden)]
 pub use labels::LabelSet;
 pub(crate) use labels::{KEY_ID, KEY_NAME, Label, MAX_LABELS, MAX_MEMBER_LEN};

@@ -1,8 +1,7 @@
 //! The admin key and its sources.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::{env, fmt, fs};
+use std::fmt;
+use std::path::PathBuf;
 
 use http::HeaderMap;
 use secrecy::SecretString;
@@ -10,8 +9,8 @@ use secrecy::zeroize::Zeroizing;
 
 use super::blocking::run_blocking;
 use super::error::{DirectoryError, DirectoryErrorKind};
+use crate::api_key::{ApiKeyError, KeyVariable, find_in_environment, parse_key, read_key_file};
 use crate::names::Provider;
-use crate::secret::{HIDDEN, display_path};
 
 /// The secret that may list the keys of an organization.
 ///
@@ -34,7 +33,7 @@ impl AdminKey {
     ///
     /// If the text is not one word of visible ASCII.
     pub fn new(key: String) -> Result<Self, DirectoryError> {
-        parse(&Zeroizing::new(key)).map(|key| Self(KeySource::Text(key)))
+        Ok(Self(KeySource::Text(parse_key(&Zeroizing::new(key), NOUN)?)))
     }
 
     /// Creates a key from a file that contains only the key. It is read now, and again for each listing.
@@ -44,7 +43,7 @@ impl AdminKey {
     /// If the file cannot be read, or does not contain a key.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
         let path = path.into();
-        read_key(&path)?;
+        read_key_file(&path, NOUN)?;
         Ok(Self(KeySource::File(path)))
     }
 
@@ -63,18 +62,12 @@ impl AdminKey {
     /// assert!(error.to_string().starts_with("NOT_SET is not set"));
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, DirectoryError> {
-        if let Some(value) = non_empty_variable(variable) {
-            let key = value.into_string().unwrap_or_default();
-            return Self::new(key).map_err(|error| error.in_context(variable));
+        match find_in_environment(variable, NOUN)? {
+            KeyVariable::Text(key) => Ok(Self(KeySource::Text(key))),
+            KeyVariable::File(file_variable, path) => {
+                Self::from_file(path).map_err(|error| error.in_context(&file_variable))
+            }
         }
-        let file_variable = format!("{variable}_FILE");
-        if let Some(path) = non_empty_variable(&file_variable) {
-            return Self::from_file(path).map_err(|error| error.in_context(&file_variable));
-        }
-        let message = format!(
-            "{variable} is not set; set it to an admin key, or {file_variable} to the file with the key"
-        );
-        Err(DirectoryError::new(DirectoryErrorKind::AdminKeyNotSet, message))
     }
 
     /// Returns the headers with which a provider's API expects the key, marked sensitive. Reads the file again if the key
@@ -93,52 +86,27 @@ impl AdminKey {
             KeySource::Text(key) => return Ok(key.clone()),
             KeySource::File(path) => path.clone(),
         };
-        run_blocking(move || read_key(&path)).await
+        let key = run_blocking(move || read_key_file(&path, NOUN)).await?;
+        Ok(key)
     }
 }
 
-/// Returns the value of an environment variable, or `None` if it is not set or empty.
-fn non_empty_variable(name: &str) -> Option<OsString> {
-    env::var_os(name).filter(|value| !value.is_empty())
-}
+/// The name of the key in messages.
+const NOUN: &str = "admin key";
 
-/// Reads a key from its file. Returns an error with the path if the file cannot be read, or does not contain a key.
-fn read_key(path: &Path) -> Result<SecretString, DirectoryError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => Zeroizing::new(bytes),
-        Err(cause) => {
-            let message = format!("the admin key cannot be read: {cause}");
-            let error = DirectoryError::new(DirectoryErrorKind::AdminKey, message).caused_by(cause);
-            return Err(add_path(error, path));
+impl From<ApiKeyError> for DirectoryError {
+    fn from(error: ApiKeyError) -> Self {
+        let is_not_set = error.is_not_set();
+        let kind = if is_not_set { DirectoryErrorKind::AdminKeyNotSet } else { DirectoryErrorKind::AdminKey };
+        let mut directory_error = DirectoryError::new(kind, error.to_string());
+        if let Some(path) = error.path() {
+            directory_error = directory_error.at(path);
         }
-    };
-    let text = str::from_utf8(&bytes).unwrap_or_default();
-    parse(text).map_err(|error| add_path(error, path))
-}
-
-/// Adds the path of a key's file to an error, unless the path may be the key itself.
-///
-/// A user may give a key in place of its file. Not every key looks like a key, but a path with a folder is no key.
-fn add_path(error: DirectoryError, path: &Path) -> DirectoryError {
-    let shown = display_path(path);
-    if shown == HIDDEN {
-        error.in_context(HIDDEN)
-    } else if path.components().count() < 2 {
-        error.in_context("(a path without a folder)")
-    } else {
-        error.in_context(&shown).at(path)
+        match error.io_error() {
+            Some(cause) => directory_error.caused_by(cause),
+            None => directory_error,
+        }
     }
-}
-
-/// Parses a key: one word of visible ASCII, with white space around it.
-fn parse(text: &str) -> Result<SecretString, DirectoryError> {
-    let key = text.trim();
-    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_key {
-        let message = "not an admin key; a key is one word of visible ASCII";
-        return Err(DirectoryError::new(DirectoryErrorKind::AdminKey, message));
-    }
-    Ok(SecretString::from(key))
 }
 
 impl fmt::Debug for AdminKey {
@@ -149,9 +117,12 @@ impl fmt::Debug for AdminKey {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::secret::HIDDEN;
 
     #[tokio::test]
     async fn key_from_text_is_trimmed_and_never_shown() {

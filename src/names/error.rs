@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::json_text::{NOT_UTF8, SYNTAX, TRUNCATED, TextDefect, TextDefectKind, UTF16};
+
 /// The reason why a map was rejected, with its position and a remedy.
 ///
 /// Its text never repeats the input, and it has no `source()` that could: the input may contain a secret in the place
@@ -93,14 +95,10 @@ impl KeyNamesError {
         let Self { subject, bytes, .. } = self;
         let text = match self.kind {
             Kind::Empty => "there is nothing here; write {} for a map without names",
-            Kind::Utf16 => "this is UTF-16; save it as UTF-8 (PowerShell's > writes UTF-16: use curl.exe -o)",
-            Kind::NotUtf8 => "this is not UTF-8; save it as UTF-8",
-            Kind::Truncated => {
-                "the JSON ends too early; it may be half-written, or a quote or brace is missing"
-            }
-            Kind::Syntax => {
-                "this is not JSON; look for a quote, comma, colon or brace that is missing or too many"
-            }
+            Kind::Utf16 => UTF16,
+            Kind::NotUtf8 => NOT_UTF8,
+            Kind::Truncated => TRUNCATED,
+            Kind::Syntax => SYNTAX,
             Kind::NotAMap => &format!(
                 "this is {subject}, not a map; write {{\"key_…\": \"name\"}}, or save the API's list of keys \
                  unchanged"
@@ -137,6 +135,20 @@ impl KeyNamesError {
             Kind::TooLarge => "the ids and names of this map take more than 4 GiB",
         };
         text.to_owned()
+    }
+}
+
+impl From<TextDefect> for KeyNamesError {
+    fn from(defect: TextDefect) -> Self {
+        let kind = match defect.kind {
+            TextDefectKind::Empty => KeyNamesErrorKind::Empty,
+            TextDefectKind::Utf16 => KeyNamesErrorKind::Utf16,
+            TextDefectKind::NotUtf8 => KeyNamesErrorKind::NotUtf8,
+            TextDefectKind::Truncated => KeyNamesErrorKind::Truncated,
+            TextDefectKind::Syntax => KeyNamesErrorKind::Syntax,
+            TextDefectKind::Secret => KeyNamesErrorKind::Secret,
+        };
+        Self { position: defect.position, ..Self::new(kind, "") }
     }
 }
 

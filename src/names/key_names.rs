@@ -256,7 +256,7 @@ impl fmt::Debug for KeyNames {
 }
 
 /// Checks an id or a name against the rules that do not depend on other entries. Returns the first broken rule.
-fn check_text(text: &str, subject: &'static str) -> Result<(), KeyNamesError> {
+pub(crate) fn check_text(text: &str, subject: &'static str) -> Result<(), KeyNamesError> {
     let kind = if text.trim().is_empty() {
         KeyNamesErrorKind::Blank
     } else if text.len() > KeyNames::MAX_LEN {

@@ -22,6 +22,12 @@ impl Provider {
         }
     }
 
+    /// Returns the provider with this name, or `None` if there is none.
+    #[cfg(feature = "proxy-keys")]
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.as_str() == name)
+    }
+
     /// Returns the provider that a path belongs to, by its first segment `organization` or `organizations`. Returns
     /// `None` for a path without such a segment.
     pub fn of_path(path: &str) -> Option<Self> {

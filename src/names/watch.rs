@@ -73,8 +73,28 @@ impl SharedKeyNames {
     }
 }
 
+#[cfg(feature = "proxy-keys")]
+impl SharedKeyNames {
+    /// Creates a handle to the names in a file that is not only a map. `on_change` is called with the file after each
+    /// change, before its names and the status are published, so the status is not ahead of other values of the file.
+    pub(crate) fn follow_file<P: Parse>(
+        file: WatchedFile<P>,
+        names_of: fn(&Arc<P::Parsed>) -> Arc<KeyNames>,
+        mut on_change: impl FnMut(&P::Parsed) + Send + 'static,
+    ) -> Result<Self, WatchError> {
+        let source = (display_path(&file.path), names_of(&file.parsed));
+        let sources = Sources { files: vec![source], ..Sources::default() };
+        follow_with(vec![file], vec![0], sources, names_of, move |files| {
+            for file in files {
+                on_change(&file.parsed);
+            }
+        })
+    }
+}
+
 impl MapReader {
-    /// Creates a handle that follows these files, like [`SharedKeyNames::watch_all`], and reads them with these settings.
+    /// Creates a handle that follows these files, like [`SharedKeyNames::watch_all`], and reads them with these
+    /// settings.
     ///
     /// # Errors
     ///
@@ -99,35 +119,60 @@ pub(super) fn sources_of(files: &[MapFile]) -> Sources {
     Sources { files: maps.collect(), ..Sources::default() }
 }
 
-/// Creates a handle with the sources. If there are files, a thread reloads them. `places` contains the place of each file
-/// in the order of precedence.
+/// Creates a handle with the sources. If there are files, a thread reloads them. `places` contains the place of each
+/// file in the order of precedence.
 pub(super) fn follow(
     files: Vec<MapFile>,
     places: Vec<usize>,
     sources: Sources,
 ) -> Result<SharedKeyNames, WatchError> {
-    let store = Store::new(sources);
     if files.is_empty() {
-        return Ok(SharedKeyNames { store, watcher: None });
+        return Ok(SharedKeyNames { store: Store::new(sources), watcher: None });
     }
     #[cfg(feature = "tracing")]
     warn_if_partial(&files);
+    follow_with(files, places, sources, Arc::clone, |_changed_files| {
+        #[cfg(feature = "tracing")]
+        warn_if_partial(_changed_files);
+    })
+}
+
+/// Creates a handle with the sources, and a thread that reloads the files with any parser. `names_of` returns the names
+/// in a file. `on_change` is called with changed files, before their names and the status are published.
+fn follow_with<P: Parse>(
+    files: Vec<WatchedFile<P>>,
+    places: Vec<usize>,
+    sources: Sources,
+    names_of: fn(&Arc<P::Parsed>) -> Arc<KeyNames>,
+    mut on_change: impl FnMut(&[WatchedFile<P>]) + Send + 'static,
+) -> Result<SharedKeyNames, WatchError> {
+    let store = Store::new(sources);
     // Weak, so that the thread does not keep the map of a dropped handle.
     let weak_store = Arc::downgrade(&store);
-    let watcher = watch::follow(files, move |reading| publish(&weak_store, &places, reading))?;
+    let watcher = watch::follow(files, move |reading| {
+        if reading.any_changed {
+            on_change(reading.files);
+        }
+        publish(&weak_store, &places, names_of, reading);
+    })?;
     Ok(SharedKeyNames { store, watcher: Some(Arc::new(watcher)) })
 }
 
-/// Publishes the maps if some of them have changed, and the error and the warning in any case. Does nothing if the last
-/// handle was dropped.
-fn publish(store: &Weak<Store>, places: &[usize], reading: Reading<'_, MapReader>) {
+/// Publishes the names if some of the files have changed, and the error and the warning in any case. Does nothing if
+/// the last handle was dropped.
+fn publish<P: Parse>(
+    store: &Weak<Store>,
+    places: &[usize],
+    names_of: fn(&Arc<P::Parsed>) -> Arc<KeyNames>,
+    reading: Reading<'_, P>,
+) {
     let Some(store) = store.upgrade() else { return };
     let Reading { files, any_changed, error, warning } = reading;
     store.change_with_status(
         |sources| {
             if any_changed {
                 for (place, file) in places.iter().zip(files) {
-                    sources.set(*place, file.parsed.clone());
+                    sources.set(*place, names_of(&file.parsed));
                 }
             }
             any_changed
@@ -142,8 +187,7 @@ fn publish(store: &Weak<Store>, places: &[usize], reading: Reading<'_, MapReader
     #[cfg(feature = "tracing")]
     if any_changed {
         let crate::Status { generation, entries, left_out, source, .. } = store.status.borrow().clone();
-        tracing::info!(generation, entries, left_out, source, "key names reloaded");
-        warn_if_partial(files);
+        tracing::info!(generation, entries, left_out, source, "{} reloaded", P::WHAT);
     }
 }
 

@@ -88,7 +88,7 @@ impl<P: Parse> WatchedFile<P> {
     }
 
     /// Reads a file for the first time. Returns an error if it is missing or invalid.
-    fn open(path: &Path, parser: &P) -> Result<Self, WatchError> {
+    pub(crate) fn open(path: &Path, parser: &P) -> Result<Self, WatchError> {
         let absolute_path = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
         let content = read_existing(&absolute_path, path, P::WHAT)?;
         let parsed = Arc::new(parse_file(path, &content, parser)?);

@@ -141,6 +141,7 @@ impl<M: Copy> PlainScanner<M> {
         if byte == b']' && self.state == ScanState::FirstValue {
             return self.close_container(cursor, sink);
         }
+        sink.any_value_start(cursor.offset(), byte);
         match self.wanted.take() {
             Some(member) => self.read_wanted_value(member, byte, cursor, sink),
             None => self.read_value(byte, cursor, sink),
@@ -210,9 +211,9 @@ impl<M: Copy> PlainScanner<M> {
         sink: &mut impl Sink<Member = M>,
     ) {
         self.state = ScanState::Colon;
-        if raw.len() <= MAX_RAW_NAME
-            && let Some(member) = sink.match_member(raw, has_escapes)
-        {
+        if raw.len() > MAX_RAW_NAME {
+            sink.long_name();
+        } else if let Some(member) = sink.match_member(raw, has_escapes) {
             self.wanted = Some(member);
             self.member.name = start..end;
         }

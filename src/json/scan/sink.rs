@@ -41,6 +41,15 @@ pub trait Sink {
     /// matched more than once.
     fn match_member(&mut self, raw: &[u8], has_escapes: bool) -> Option<Self::Member>;
 
+    /// Receives a name that is longer than any name that can be matched. Only the plain scanner calls this.
+    #[inline(always)]
+    fn long_name(&mut self) {}
+
+    /// Receives the offset and the first byte of each value, wanted or not, before its other events. The values are the
+    /// document itself, those of members and the elements of arrays. Only the plain scanner calls this.
+    #[inline(always)]
+    fn any_value_start(&mut self, _at: u64, _first_byte: u8) {}
+
     /// Receives a wanted member, after its name.
     fn member_start(&mut self, member: Self::Member, depth: usize);
 
@@ -71,7 +80,7 @@ pub trait Sink {
     }
 
     /// Receives the end of a container, which may be an object with a wanted member. Ends of other containers may be left
-    /// out.
+    /// out. The plain scanner reports the end of each container.
     fn object_end(&mut self, at: u64, depth: usize);
 
     /// Receives the end of the container at `depth`. The container may be an object with wanted members, and also the

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{RawObject, kind_of, position, string};
+use crate::json_text::{RawMember, RawObject, kind_of, position_of, string};
 use crate::names::error::{ID, KeyNamesError, KeyNamesErrorKind as Kind};
 use crate::names::labels::KNOWN_ID_MEMBERS;
 use crate::names::{KEYS, KeyNames, Labels, Provider};
@@ -13,9 +13,6 @@ pub(super) struct MapText<'a> {
     pub(super) labels: &'a Labels,
     pub(super) provider: Option<Provider>,
 }
-
-/// A member of an object: its name and its value.
-type RawMember<'a> = (&'a RawValue, &'a RawValue);
 
 impl<'a> MapText<'a> {
     /// Builds the map of these members, whose form the first member shows. Returns the first error, with its position in
@@ -110,8 +107,7 @@ impl<'a> MapText<'a> {
 
     /// Adds the position of a part, which is a slice of the text.
     fn at(&self, error: KeyNamesError, part: &RawValue) -> KeyNamesError {
-        let offset = part.get().as_ptr() as usize - self.text.as_ptr() as usize;
-        error.at(position(self.text, offset))
+        error.at(position_of(self.text, part))
     }
 }
 

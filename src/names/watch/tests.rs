@@ -123,7 +123,7 @@ fn replaced_map_stays_until_the_content_changes() {
     let files = MapFile::open_all(std::slice::from_ref(&file), &MapReader::default()).unwrap();
     let names = SharedKeyNames { store: Store::new(sources_of(&files)), watcher: None };
     let store = Arc::downgrade(&names.store);
-    let mut reload = reload_without_thread(files, move |reading| publish(&store, &[0], reading));
+    let mut reload = reload_without_thread(files, move |reading| publish(&store, &[0], Arc::clone, reading));
     names.replace(KeyNames::new([("a", "ours")]).unwrap());
     assert_eq!(names.status().source, "memory");
 
