@@ -11,15 +11,21 @@
 //! `wire/events` splits a stream of server-sent events into the data of its events, and `wire/usage` finds the usage in the
 //! JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
 
+mod keys;
 mod meter;
+mod mint;
 mod sent_usage;
 mod token_usage;
+mod upstream;
 mod wire;
 
-pub use crate::base_url::{BaseUrl, BaseUrlError};
-
+pub use self::keys::{ProxyKeys, ProxyKeysError, ProxyKeysErrorKind};
 pub use self::meter::{BodyForm, UsageMeter};
+pub use self::mint::{MintedKey, mint};
 pub use self::token_usage::TokenUsage;
+pub use self::upstream::{Upstream, UpstreamError, UpstreamKey, Upstreams};
+pub use crate::api_key::ApiKeyError;
+pub use crate::base_url::{BaseUrl, BaseUrlError};
 
 /// For the law of the meter: returns the counts of a body by the names of their fields, and its model. `None` in place of
 /// the counts means that there is no usage. The duration is in nanoseconds.

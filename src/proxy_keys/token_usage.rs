@@ -10,8 +10,10 @@ use std::time::Duration;
 ///
 /// A call of Anthropic that compacts its context has further counts, in `usage.iterations`. They are added, because they
 /// are charged and the other counts exclude them. Tokens of the advisor tool, which are in the same list, are not added:
-/// they belong to another model. Fees outside of tokens, such as those of the hosted tools of OpenAI, are in no usage
-/// object.
+/// they belong to another model.
+///
+/// The hosted tools of OpenAI have counts in `tool_usage`: the tokens of `image_gen` are added to the input and output tokens
+/// and to their image parts, and the requests of `web_search` are counted. Other fees outside of tokens are in no response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenUsage {
@@ -48,7 +50,7 @@ pub struct TokenUsage {
     pub accepted_prediction_tokens: Option<u64>,
     /// Output tokens of a prediction that the model did not use, but that are charged. OpenAI.
     pub rejected_prediction_tokens: Option<u64>,
-    /// Searches by the server tool `web_search`, which are charged beside the tokens. Anthropic.
+    /// Searches by the hosted tool `web_search`, which are charged beside the tokens.
     pub web_search_requests: Option<u64>,
     /// Pages read by the server tool `web_fetch`. Anthropic.
     pub web_fetch_requests: Option<u64>,
@@ -56,10 +58,9 @@ pub struct TokenUsage {
     pub audio_duration: Option<Duration>,
 }
 
-#[cfg(feature = "_internal")]
 impl TokenUsage {
-    /// Returns the counts by the names of their fields. The duration is in nanoseconds.
-    pub(super) fn by_field(&self) -> std::collections::BTreeMap<&'static str, u64> {
+    /// Returns the existing counts by the names of their fields. The duration is in nanoseconds.
+    pub(crate) fn by_field(&self) -> std::collections::BTreeMap<&'static str, u64> {
         let nanoseconds = self.audio_duration.and_then(|duration| u64::try_from(duration.as_nanos()).ok());
         let counts = [
             ("input_tokens", self.input_tokens),
