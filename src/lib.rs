@@ -140,7 +140,7 @@ pub mod _internal {
     pub use crate::json::{prefilter, rules, scan};
     pub use crate::naming::settings::DEFAULT_LIMIT;
     #[cfg(feature = "proxy-keys")]
-    pub use crate::proxy_keys::meter_body;
+    pub use crate::proxy_keys::{PermittedRequest, check_request, meter_body};
     pub mod query {
         pub use crate::query::{FilterError, FilterErrorKind, QueryNames, RewrittenQuery, rewrite};
     }

@@ -11,6 +11,7 @@
 //! `wire/events` splits a stream of server-sent events into the data of its events, and `wire/usage` finds the usage in the
 //! JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
 
+mod gate;
 mod keys;
 mod meter;
 mod mint;
@@ -26,6 +27,9 @@ pub use self::token_usage::TokenUsage;
 pub use self::upstream::{Upstream, UpstreamError, UpstreamKey, Upstreams};
 pub use crate::api_key::ApiKeyError;
 pub use crate::base_url::{BaseUrl, BaseUrlError};
+
+#[cfg(feature = "_internal")]
+pub use self::gate::{PermittedRequest, check_request};
 
 /// For the law of the meter: returns the counts of a body by the names of their fields, and its model. `None` in place of
 /// the counts means that there is no usage. The duration is in nanoseconds.
