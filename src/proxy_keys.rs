@@ -13,6 +13,7 @@
 
 mod gate;
 mod keys;
+mod ledger;
 mod meter;
 mod mint;
 mod sent_usage;
@@ -21,6 +22,11 @@ mod upstream;
 mod wire;
 
 pub use self::keys::{ProxyKeys, ProxyKeysError, ProxyKeysErrorKind};
+pub use self::ledger::Ledger;
+#[cfg(feature = "sqlite")]
+pub use self::ledger::{
+    LedgerError, LedgerOptions, LedgerReader, LedgerUsage, OwnerUsage, Picodollars, UsageAmounts, WindowUsage,
+};
 pub use self::meter::{BodyForm, UsageMeter};
 pub use self::mint::{MintedKey, mint};
 pub use self::token_usage::TokenUsage;

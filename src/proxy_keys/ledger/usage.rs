@@ -1,0 +1,118 @@
+//! The use of keys and groups, as a reader of a ledger file returns it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::counter::{Amounts, Counter};
+
+/// The picodollars of one dollar.
+const PICODOLLARS_PER_DOLLAR: u64 = 1_000_000_000_000;
+
+/// The use of all keys and groups of a ledger, by their ids. One without any use is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerUsage {
+    /// The keys that have made calls, also those that the keys file no longer contains.
+    pub keys: BTreeMap<String, OwnerUsage>,
+    /// The groups whose keys have made calls.
+    pub groups: BTreeMap<String, OwnerUsage>,
+}
+
+/// The use of one key or group in the current window of each kind, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OwnerUsage {
+    /// The use in the current minute.
+    pub minute: WindowUsage,
+    /// The use in the current hour.
+    pub hour: WindowUsage,
+    /// The use in the current day.
+    pub day: WindowUsage,
+    /// The use in the current calendar month.
+    pub month: WindowUsage,
+    /// The use since the ledger was created.
+    pub ever: WindowUsage,
+}
+
+impl OwnerUsage {
+    /// Returns the number of calls in flight, or of calls that were in flight when the last writer ended.
+    pub fn calls_in_flight(&self) -> u64 {
+        // Each call in flight reserves one request.
+        self.ever.reserved.requests
+    }
+}
+
+/// The use in one window. A call belongs to the windows of its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WindowUsage {
+    /// The sums of the calls that have ended.
+    pub spent: UsageAmounts,
+    /// The sums of the estimates for the calls in flight.
+    pub reserved: UsageAmounts,
+}
+
+/// The requests, tokens and dollars of some calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsageAmounts {
+    /// The number of calls.
+    pub requests: u64,
+    /// The input and output tokens.
+    pub tokens: u64,
+    /// The price of the tokens and tools.
+    pub dollars: Picodollars,
+}
+
+/// An amount of money in picodollars (10⁻¹² $), which is shown in dollars without rounding.
+///
+/// ```
+/// use tower_api_key_name::proxy_keys::Picodollars;
+///
+/// assert_eq!(Picodollars(1_500_000_000_000).to_string(), "1.50");
+/// assert_eq!(Picodollars(250_000).to_string(), "0.00000025");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Picodollars(pub u64);
+
+/// Writes the dollars with 2 to 12 decimal places.
+impl fmt::Display for Picodollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dollars = self.0 / PICODOLLARS_PER_DOLLAR;
+        let fraction = format!("{:012}", self.0 % PICODOLLARS_PER_DOLLAR);
+        let significant = fraction.trim_end_matches('0');
+        write!(f, "{dollars}.{significant:0<2}")
+    }
+}
+
+impl From<Counter> for WindowUsage {
+    fn from(counter: Counter) -> Self {
+        Self { spent: counter.spent.into(), reserved: counter.reserved.into() }
+    }
+}
+
+impl From<Amounts> for UsageAmounts {
+    fn from(amounts: Amounts) -> Self {
+        Self { requests: amounts.requests, tokens: amounts.tokens, dollars: Picodollars(amounts.picodollars) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Picodollars;
+
+    #[test]
+    fn picodollars_are_shown_as_exact_dollars() {
+        for (picodollars, text) in [
+            (0, "0.00"),
+            (1, "0.000000000001"),
+            (10_000_000_000, "0.01"),
+            (100_000_000_000, "0.10"),
+            (1_000_000_000_000, "1.00"),
+            (123_456_000_000_000, "123.456"),
+            (9_223_372_036_854_775_807, "9223372.036854775807"),
+        ] {
+            assert_eq!(Picodollars(picodollars).to_string(), text);
+        }
+    }
+}
