@@ -17,32 +17,8 @@ use tower_api_key_name::names::Provider;
 use tower_api_key_name::proxy_keys::{BodyForm, UsageMeter};
 
 use super::comparison::{Comparison, Unit, timed};
+use super::event_stream::{LAST_CHUNK, event, http_chunk, stream};
 use test_support::service::{BenchClient, FixedService, MODELS};
-
-const EVENTS: usize = 40;
-
-/// The end of a body in chunks (RFC 9112 §7.1).
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
-/// The event with this number. All events but the last have the same length.
-fn event(nth: usize) -> Bytes {
-    let (choices, usage) = if nth + 1 < EVENTS {
-        (r#"{"index":0,"delta":{"content":" word"},"finish_reason":null}"#, "null")
-    } else {
-        (
-            "",
-            r#"{"prompt_tokens":12,"completion_tokens":100,"total_tokens":112,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":100,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#,
-        )
-    };
-    let event = format!(
-        r#"data: {{"id":"chatcmpl-C4Qh1vJQ3mYx2sT9uKp5rE8wZ7aB","object":"chat.completion.chunk","created":1755137921,"model":"gpt-5-nano-2025-08-07","service_tier":"default","system_fingerprint":null,"choices":[{choices}],"usage":{usage},"obfuscation":""#
-    );
-    Bytes::from(event + "t9WuQNX\"}\n\n")
-}
-
-fn stream() -> Vec<Bytes> {
-    (0..EVENTS).map(event).collect()
-}
 
 /// A meter that is read at the end of its body.
 struct ReadAtEnd(UsageMeter);
@@ -127,7 +103,7 @@ async fn send_responses(mut upstream: DuplexStream) {
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
     )];
     for event in stream() {
-        chunks.push([format!("{:x}\r\n", event.len()).as_bytes(), &event, b"\r\n"].concat().into());
+        chunks.push(http_chunk(&event));
     }
     chunks.push(LAST_CHUNK.into());
     let mut request = Vec::new();

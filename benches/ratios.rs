@@ -13,6 +13,8 @@
 mod comparison;
 mod documents;
 mod engines;
+#[cfg(feature = "proxy-keys")]
+mod event_stream;
 mod labels;
 #[cfg(feature = "proxy-keys")]
 mod metering;
@@ -26,7 +28,7 @@ use serde_json::Value;
 use tower_api_key_name::{ApiKeyNameLayer, SharedKeyNames, Snapshot};
 use tower_layer::Layer;
 
-use self::comparison::{Comparison, Side, Unit, timed, timed_prepared};
+use self::comparison::{Comparison, Comparisons, Side, Unit, run, timed, timed_prepared};
 use self::documents::{Document, ExpectedPage, IDS, RowKind, Size, Style, WHOLE, documents, names, snapshot};
 use self::engines::{
     ABSENT, FrameFeed, amend, amend_without_templates, amended, is_absent, keep_freed_memory,
@@ -35,33 +37,9 @@ use self::engines::{
 use test_support::service::{BenchClient, COSTS, FixedService, MODELS};
 
 fn main() {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has_flag = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    // `cargo test` runs each side once, without a measurement.
-    let is_measured = has_flag("--bench") && !has_flag("--test");
-    arguments.retain(|argument| !argument.starts_with('-'));
-    let patterns = arguments;
     keep_freed_memory();
-    println!("{:<58}{:>10}{:>12}{:>8}  quartiles", "", "ours", "baseline", "ratio");
-    for (name, create) in comparisons() {
-        let is_selected =
-            patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
-        if !is_selected {
-            continue;
-        }
-        let mut comparison = create();
-        if is_measured {
-            println!("{name:<58}{}", comparison.measure());
-        } else {
-            black_box((comparison.ours)(1));
-            black_box((comparison.baseline)(1));
-            println!("{name:<58} works");
-        }
-    }
+    run(comparisons());
 }
-
-/// The names of the comparisons, with functions that create them.
-type Comparisons = Vec<(String, Box<dyn Fn() -> Comparison>)>;
 
 fn comparisons() -> Comparisons {
     let mut comparisons = Comparisons::new();

@@ -92,7 +92,9 @@
 //!
 //! - `watch` (default): `SharedKeyNames::watch`, which reloads one or several files.
 //! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
-//! - `proxy-keys`: the module `proxy_keys`, which reads the token usage of a call from its response body.
+//! - `proxy-keys`: the module `proxy_keys`, a second layer: it replaces proxy keys by a real key, and meters the calls.
+//!   Reading a request body requires a Tokio runtime with its clock.
+//! - `sqlite`: the ledger of proxy keys in a SQLite file, which is compiled with the crate.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
 //! [Tower]: https://docs.rs/tower

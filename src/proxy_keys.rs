@@ -1,34 +1,76 @@
-//! The token usage of calls to OpenAI and Anthropic, read from the responses while they stream.
+//! Proxy keys: one real key of OpenAI or Anthropic serves many callers, each with a key of its own.
 //!
-//! A [`UsageMeter`] receives the chunks of a response body and returns its [`TokenUsage`]. It needs no layer and no runtime.
-//! The example `meter` in the repository meters a response of each kind.
+//! [`ProxyKeyLayer`] accepts a request with a proxy key, checks it, and sends it on with the real key. It meters the
+//! response. A [`Ledger`] admits each call within the limits of its key, and stores its charge. [`ProxyKeys`] contains the
+//! permitted keys, which [`mint`] creates, and [`Upstreams`] the real keys.
+//!
+//! [`UsageMeter`] is usable alone: it receives the chunks of a response body and returns its [`TokenUsage`], without a layer
+//! and a runtime. The example `meter` in the repository meters a response of each kind.
 //!
 //! ```text
-//! chunk ─▶ meter ─▶ wire/events ─▶ wire/usage ─▶ json/scan
-//!            └─▶ sent_usage ─▶ token_usage
+//! request   client ─▶ service ─▶ gate ─▶ upload ─▶ send ─▶ gate ─▶ ledger ─▶ inner service ─▶ upstream
+//!                        └─▶ log ─▶ client  │     (check the body) (admit)
+//!                                           └─▶ budget, key_share
+//! response  client ◀─ body ◀─ future ◀─ response (headers) ◀─ inner service
+//!                      ├─▶ meter ─▶ wire/events ─▶ wire/usage ─▶ json/scan
+//!                      │     └─▶ sent_usage ─▶ token_usage
+//!                      ├─▶ wire/usage_event
+//!                      └─▶ call ─▶ admitted_call ─▶ ledger (settle)
 //! ```
 //!
-//! `wire/events` splits a stream of server-sent events into the data of its events, and `wire/usage` finds the usage in the
-//! JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
+//! `gate` checks the head of a request, and `upload` reads its body within the budget and the share of its key. `send` checks
+//! the body and creates the request to the `upstream`. `log` logs a refusal and creates its response. `estimate` is the amount
+//! that an admission reserves, and `quota_refusal` describes the limit that prevents one.
+//!
+//! `response` decides if a response is streamed, `buffered` or replaced, and `call` reports its usage. `admitted_call`
+//! calculates the charge at each end of a call. `body` holds the end of a response until the settlement is durable, and
+//! drains a body whose client has disconnected.
+//!
+//! `wire/events` splits a stream of server-sent events into the data of its events. `wire/usage` finds the usage, and the texts
+//! of errors, in the JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
+//! `wire/usage_event` removes the event with nothing but usage.
 
+mod admitted_call;
+mod body;
+mod buffered;
+mod call;
+mod estimate;
+mod future;
 mod gate;
+mod key_share;
 mod keys;
+mod layer;
 mod ledger;
+mod log;
 mod meter;
+mod metered_call;
 mod mint;
+mod quota_refusal;
+mod response;
+mod send;
 mod sent_usage;
+mod service;
+mod settings;
+#[cfg(test)]
+mod tests;
 mod token_usage;
+mod upload;
 mod upstream;
 mod wire;
 
+pub use self::body::ProxyKeyBody;
+pub use self::future::ProxyKeyFuture;
 pub use self::keys::{ProxyKeys, ProxyKeysError, ProxyKeysErrorKind};
+pub use self::layer::ProxyKeyLayer;
 pub use self::ledger::Ledger;
 #[cfg(feature = "sqlite")]
 pub use self::ledger::{
     LedgerError, LedgerOptions, LedgerReader, LedgerUsage, OwnerUsage, Picodollars, UsageAmounts, WindowUsage,
 };
 pub use self::meter::{BodyForm, UsageMeter};
+pub use self::metered_call::MeteredCall;
 pub use self::mint::{MintedKey, mint};
+pub use self::service::ProxyKeyService;
 pub use self::token_usage::TokenUsage;
 pub use self::upstream::{Upstream, UpstreamError, UpstreamKey, Upstreams};
 pub use crate::api_key::ApiKeyError;
@@ -37,7 +79,7 @@ pub use crate::base_url::{BaseUrl, BaseUrlError};
 #[cfg(feature = "_internal")]
 pub use self::gate::{PermittedRequest, check_request};
 
-/// For the law of the meter: returns the counts of a body by the names of their fields, and its model. `None` in place of
+/// For the property test and the fuzz target `events`: returns the counts of a body by the names of their fields, and its model. `None` in place of
 /// the counts means that there is no usage. The duration is in nanoseconds.
 #[cfg(feature = "_internal")]
 pub fn meter_body(

@@ -8,18 +8,39 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
+use test_support::laws::keys::{self, KeysFileDefect, ReadKeys};
 use test_support::laws::page::{self, ParsedPage};
-use test_support::laws::{LAWS, Law, events};
-use tower_api_key_name::_internal::meter_body;
-use tower_api_key_name::proxy_keys::BodyForm;
+use test_support::laws::{LAWS, Law, events, gate};
+use tower_api_key_name::_internal::{check_request, meter_body};
+use tower_api_key_name::proxy_keys::{BodyForm, ProxyKeys};
 
 fn laws() -> impl Iterator<Item = (&'static str, Law)> {
-    LAWS.iter().copied().chain([("events", check_events as Law), ("page", check_page)])
+    LAWS.iter().copied().chain([
+        ("events", check_events as Law),
+        ("gate", check_gate),
+        ("keys", check_keys),
+        ("page", check_page),
+    ])
 }
 
 fn check_events(input: &[u8]) {
     events::check(input, |provider, is_stream, chunks| {
         meter_body(provider, if is_stream { BodyForm::Events } else { BodyForm::Json }, chunks)
+    });
+}
+
+fn check_gate(input: &[u8]) {
+    gate::check(input, check_request);
+}
+
+fn check_keys(input: &[u8]) {
+    keys::check(input, |text| match ProxyKeys::from_json(text) {
+        Ok(keys) => Ok(ReadKeys { names: keys.names().snapshot(), debug: format!("{keys:?}") }),
+        Err(error) => Err(KeysFileDefect {
+            line: error.line(),
+            column: error.column(),
+            text: format!("{error} {error:?}"),
+        }),
     });
 }
 

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use test_support::laws;
 #[cfg(feature = "proxy-keys")]
-use tower_api_key_name::{_internal::meter_body, proxy_keys::BodyForm};
+use tower_api_key_name::{
+    _internal::{check_request, meter_body},
+    proxy_keys::{BodyForm, ProxyKeys},
+};
 
 /// Enough decisions for some rows.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -32,6 +35,12 @@ proptest! {
         });
     }
 
+    #[cfg(feature = "proxy-keys")]
+    #[test]
+    fn law_of_the_gate_holds(input in prop::collection::vec(any::<u8>(), 0..400)) {
+        laws::gate::check(&input, check_request);
+    }
+
     #[test]
     fn law_of_the_layer_holds(input in bytes()) {
         laws::layer::check(&input);
@@ -45,6 +54,12 @@ proptest! {
 
 proptest! {
     #![proptest_config(cases(5_000))]
+
+    #[cfg(feature = "proxy-keys")]
+    #[test]
+    fn law_of_keys_files_holds(input in prop::collection::vec(any::<u8>(), 0..300)) {
+        laws::keys::check(&input, parse_keys);
+    }
 
     #[test]
     fn law_of_maps_holds(input in bytes()) {
@@ -67,4 +82,16 @@ proptest! {
 fn parse_page(text: &[u8]) -> Option<laws::page::ParsedPage> {
     let (listing, file) = tower_api_key_name::_internal::read_page(text)?;
     Some(laws::page::ParsedPage { keys: listing.keys(), names: listing.names, file })
+}
+
+#[cfg(feature = "proxy-keys")]
+fn parse_keys(text: &[u8]) -> Result<laws::keys::ReadKeys, laws::keys::KeysFileDefect> {
+    match ProxyKeys::from_json(text) {
+        Ok(keys) => Ok(laws::keys::ReadKeys { names: keys.names().snapshot(), debug: format!("{keys:?}") }),
+        Err(error) => Err(laws::keys::KeysFileDefect {
+            line: error.line(),
+            column: error.column(),
+            text: format!("{error} {error:?}"),
+        }),
+    }
 }

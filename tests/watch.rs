@@ -66,8 +66,8 @@ async fn watch_logs_one_line_per_change() {
         "WARN …/names.json:1:2: the JSON ends too early",
         "INFO …/names.json: valid again",
         "INFO key names reloaded generation=2 entries=1 left_out=0 source=\"…/names.json\"",
-        "INFO key names reloaded generation=3 entries=0 left_out=1 source=\"…/names.json\"",
         "WARN …/names.json: this list page has has_more: true",
+        "INFO key names reloaded generation=3 entries=0 left_out=1 source=\"…/names.json\"",
         "WARN …/names.json:1:6: this name looks like a secret API key",
     ];
     assert_eq!(lines.len(), expected.len(), "{lines:#?}");

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::sent_usage::SentUsage;
 use super::token_usage::TokenUsage;
 use super::wire::events::{EventSplitter, StreamPart};
-use super::wire::usage::UsageDocument;
+use super::wire::usage::{HiddenText, UsageDocument, hide_texts};
 use crate::names::Provider;
 
 /// The form of a response body.
@@ -32,6 +34,17 @@ impl BodyForm {
     }
 }
 
+/// The types of the events that end a stream. No event follows them, except `[DONE]`.
+const TERMINAL_TYPES: [&str; 7] = [
+    "error",
+    "image_edit.completed",
+    "image_generation.completed",
+    "message_stop",
+    "response.completed",
+    "response.failed",
+    "response.incomplete",
+];
+
 /// A meter of one response body: it receives the chunks and returns the usage that the provider reports in them.
 ///
 /// ```
@@ -50,30 +63,33 @@ impl BodyForm {
 /// assert_eq!(meter.model(), Some("gpt-5-nano-2025-08-07"));
 /// ```
 ///
-/// # Where the usage is
+/// # Paths
 ///
 /// | provider | paths | several usage objects in a stream |
 /// |---|---|---|
 /// | OpenAI | `usage`, `response.usage` | the last object is used |
 /// | Anthropic | `usage`, `message.usage` | of each count, the last value is used |
 ///
-/// The objects of a stream are never added up, because they are cumulative. A usage at another path is ignored: a
-/// response repeats texts of the request, such as metadata, tools and schemas, and a client must not be able to
-/// change its counts. Of a name that an object has twice, the last member is used. An escaped name, such as
-/// `"us\u0061ge"`, is the same name. If a document has usage at both paths, that at `usage` comes last. The model is at
-/// the same places as the usage.
+/// - The objects of a stream are never added up, because they are cumulative.
+/// - A usage at another path is ignored: a response repeats texts of the request, such as metadata, tools and schemas, and a
+///   client must not be able to change its counts.
+/// - Of a name that an object has twice, the last member is used. An escaped name, such as `"us\u0061ge"`, is the same name.
+/// - If a document has usage at both paths, that at `usage` comes last.
+/// - The model is at the same places as the usage.
+/// - OpenAI sends the usage of hosted tools beside `usage`, in `tool_usage`. Its tokens are added, and its searches counted.
 ///
-/// # What counts
+/// # Complete documents
 ///
 /// - A JSON body counts when it is whole: before, [`usage`](Self::usage) returns `None`.
 /// - An event counts at its empty line, whatever its type. The usage of the events so far counts, even if the stream is
 ///   cut after them. Events behind `[DONE]` do not count.
 /// - A document that is not JSON (RFC 8259), or is nested deeper than 1,024 containers, has no usage. The meter continues
 ///   with the next event.
-/// - A usage object longer than 16 KiB, or a model longer than 256 bytes, is treated as absent.
+/// - A usage object longer than 256 KiB is treated as absent, and so is a model that is longer than 256 bytes or contains a
+///   control character.
 ///
-/// The meter expects a body without `Content-Encoding`. It never fails. Its time is linear in the length of the body, and
-/// its memory less than 1 MiB, however long an event is.
+/// The meter expects a body without `Content-Encoding`. It never fails. Its time is linear in the length of the body. Its
+/// memory is less than 1 MiB, and with usage objects longer than 16 KiB less than 16 MiB, however long an event is.
 pub struct UsageMeter {
     provider: Provider,
     form: BodyForm,
@@ -84,6 +100,16 @@ pub struct UsageMeter {
     sent_usage: Option<SentUsage>,
     /// The model of the ended events. Empty if there is none.
     model: String,
+    /// The number of ended events.
+    event_count: u64,
+    /// True if the usage of the ended events is that of the whole response.
+    has_final_usage: bool,
+    /// True if a terminal event has ended.
+    has_terminal_event: bool,
+    /// True if an ended event has a usage object that is too long.
+    has_long_usage: bool,
+    /// The texts of errors in the last chunk.
+    hidden_texts: Vec<HiddenText>,
 }
 
 impl UsageMeter {
@@ -96,15 +122,26 @@ impl UsageMeter {
             document: UsageDocument::new(provider),
             sent_usage: None,
             model: String::new(),
+            event_count: 0,
+            has_final_usage: false,
+            has_terminal_event: false,
+            has_long_usage: false,
+            hidden_texts: Vec::new(),
         }
     }
 
     /// Reads the next chunk of the body. A chunk may end at any byte.
     pub fn feed(&mut self, chunk: &[u8]) {
+        self.hidden_texts.clear();
         match self.form {
-            BodyForm::Json => self.document.feed(chunk),
+            BodyForm::Json => self.document.feed(chunk, &mut self.hidden_texts),
             BodyForm::Events => self.feed_events(chunk),
         }
+    }
+
+    /// Returns the last chunk with other texts in place of those of its errors. Its length is the same.
+    pub(crate) fn hide_error_texts(&self, last_chunk: Bytes) -> Bytes {
+        hide_texts(last_chunk, &self.hidden_texts)
     }
 
     /// Returns the usage in the body so far. Returns `None` if there is no usage object, which is the case for moderations,
@@ -127,23 +164,72 @@ impl UsageMeter {
         }
     }
 
+    /// Returns the number of events that have ended, without `[DONE]`. It is 0 for a JSON body.
+    pub(crate) fn event_count(&self) -> u64 {
+        self.event_count
+    }
+
+    /// True if the JSON document is complete, or if the terminal event of the stream has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self.form {
+            BodyForm::Json => self.document.is_complete(),
+            BodyForm::Events => self.has_terminal_event,
+        }
+    }
+
+    /// True if [`usage`](Self::usage) is that of the whole response. The first usage of a stream of Anthropic is not: it is
+    /// sent before the output. If a usage object is too long, the usage is not known.
+    pub(crate) fn has_final_usage(&self) -> bool {
+        match self.form {
+            BodyForm::Json => self.usage().is_some() && !self.document.has_long_usage(),
+            BodyForm::Events => self.has_final_usage && !self.has_long_usage,
+        }
+    }
+
     /// Reads the next chunk of a stream of events.
     fn feed_events(&mut self, chunk: &[u8]) {
         let mut rest = chunk;
         while let Some(part) = self.splitter.next_part(&mut rest) {
             match part {
-                StreamPart::Data(data) => self.document.feed(data),
+                StreamPart::Data(data) => {
+                    let data_end = chunk.len() - rest.len();
+                    self.feed_data(data, data_end);
+                }
                 StreamPart::EventEnd => self.end_event(),
+                StreamPart::NoEvent => {}
                 // `[DONE]` is not JSON.
-                StreamPart::Done => {}
+                StreamPart::Done => self.has_terminal_event = true,
             }
+        }
+    }
+
+    /// Reads a part of an event's data, which ends at this offset in the chunk.
+    fn feed_data(&mut self, data: &[u8], data_end: usize) {
+        let earlier_count = self.hidden_texts.len();
+        self.document.feed(data, &mut self.hidden_texts);
+        // The LF between two lines of data is no part of the chunk. An error of the grammar in an error text can hide it.
+        if data == b"\n" {
+            self.hidden_texts.truncate(earlier_count);
+        }
+        for hidden in &mut self.hidden_texts[earlier_count..] {
+            hidden.shift(data_end - data.len());
         }
     }
 
     /// Adds the usage and the model of an event that ends.
     fn end_event(&mut self) {
+        self.event_count += 1;
         if self.document.is_complete() {
+            let event_type = self.document.event_type();
+            let is_terminal = TERMINAL_TYPES.contains(&event_type);
+            let may_be_final = match self.provider {
+                Provider::OpenAi => true,
+                Provider::Anthropic => matches!(event_type, "message_delta" | "message_stop"),
+            };
+            self.has_terminal_event |= is_terminal;
+            self.has_long_usage |= self.document.has_long_usage();
             add_usage(&self.document, self.provider, &mut self.sent_usage);
+            self.has_final_usage |= may_be_final && self.sent_usage.is_some();
             if let Some(model) = self.document.model()
                 && self.model != model
             {

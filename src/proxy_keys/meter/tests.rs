@@ -348,6 +348,127 @@ fn anthropic_compactions_are_added_to_the_counts() {
     assert_eq!(anthropic(BodyForm::Events, &stream).unwrap().input_tokens, Some(180_006));
 }
 
+/// Feeds a body in chunks and returns it as it passes, without the texts of its errors.
+fn hide<'a>(provider: Provider, form: BodyForm, chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut meter = UsageMeter::new(provider, form);
+    let mut passed = Vec::new();
+    for chunk in chunks {
+        meter.feed(chunk);
+        passed.extend_from_slice(&meter.hide_error_texts(Bytes::copy_from_slice(chunk)));
+    }
+    String::from_utf8(passed).unwrap()
+}
+
+/// Checks that these texts of a body are replaced by the own text, and nothing else: in one chunk, in any two, byte by byte.
+fn check_hidden(provider: Provider, form: BodyForm, body: &str, hidden: &[&str]) {
+    let own_text = format!("{:1000}", "The provider reported an error. Its text is not repeated.");
+    let mut expected = body.to_owned();
+    for text in hidden {
+        assert!(expected.contains(text), "{text}");
+        expected = expected.replace(text, &own_text[..text.len()]);
+    }
+    assert_eq!(hide(provider, form, [body.as_bytes()]), expected);
+    assert_eq!(hide(provider, form, body.as_bytes().chunks(1)), expected);
+    for at in 0..body.len() {
+        let (first, second) = body.as_bytes().split_at(at);
+        assert_eq!(hide(provider, form, [first, second]), expected, "split at {at}");
+    }
+}
+
+#[test]
+fn error_text_in_an_event_is_hidden() {
+    for event in [
+        "data: {\"error\":{\"type\":\"x\",\"message\":\"secret\",\"code\":\"y\"}}",
+        "event: error\r\ndata: {\"type\":\"error\",\"message\" : \"secret\"}",
+        "data: {\"error\":\"secret\"}",
+        "data: {\"response\":{\"error\":{\"message\":\"secret\"},\"usage\":null}}",
+        "data: {\"response\":{\"error\":\"secret\"}}",
+        "data: {\"err\\u006fr\":\ndata: {\"mess\\u0061ge\":\"secret\"}}",
+        "data: {\"error\":{\"message\":\"\\\"secret\"}}",
+    ] {
+        let text = if event.contains("\\\"secret") { "\\\"secret" } else { "secret" };
+        let body = format!(": x\n\n{event}\n\ndata: {{\"message\":1}}\n\ndata: [DONE]\n\n");
+        check_hidden(Provider::OpenAi, BodyForm::Events, &body, &[text]);
+    }
+    let body =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"secret\"}}\n\n";
+    check_hidden(Provider::Anthropic, BodyForm::Events, body, &["secret"]);
+}
+
+#[test]
+fn error_text_in_a_json_document_is_hidden() {
+    let long_text = "x".repeat(100);
+    let body = format!("{{\"status\":\"failed\",\"error\":{{\"message\":\"{long_text}\"}},\"usage\":{{}}}}");
+    check_hidden(Provider::OpenAi, BodyForm::Json, &body, &[&long_text]);
+    let twice = r#"{"error":{"message":"first","message":"second"},"error":{"message":"third"}}"#;
+    check_hidden(Provider::OpenAi, BodyForm::Json, twice, &["first", "second", "third"]);
+}
+
+#[test]
+fn text_that_is_no_error_is_not_hidden() {
+    for body in [
+        r#"{"error":null,"message":null,"choices":[{"message":{"content":"a","error":{"message":"b"}}}]}"#,
+        r#"{"metadata":{"error":{"message":"a"}},"output":[{"error":"b"}]}"#,
+        r#"{"error":{"code":"a","x":{"message":"b"}},"response":{"x":{"message":"c"},"message":"d"}}"#,
+        r#"{"error":[{"message":"a"}],"response":[{"error":"b"}]}"#,
+    ] {
+        check_hidden(Provider::OpenAi, BodyForm::Json, body, &[]);
+    }
+    let body = r#"{"type":"message","message":{"content":[{"text":"a","message":"b"}],"message":"c"}}"#;
+    check_hidden(Provider::Anthropic, BodyForm::Json, body, &[]);
+}
+
+#[test]
+fn error_text_that_is_not_json_is_hidden_up_to_the_end_of_its_document() {
+    check_hidden(Provider::OpenAi, BodyForm::Json, "{\"error\":\"se\tcret\"} x", &["se\tcret\"} x"]);
+    let body = "data: {\"error\":\"se\ndata: cret\"}\n\ndata: {\"x\":\"y\"}\n\n";
+    let passed = hide(Provider::OpenAi, BodyForm::Events, [body.as_bytes()]);
+    assert!(
+        !passed.contains("se\n") && !passed.contains("cret") && passed.ends_with("{\"x\":\"y\"}\n\n"),
+        "{passed}"
+    );
+    assert_eq!(hide(Provider::OpenAi, BodyForm::Events, body.as_bytes().chunks(1)), passed);
+}
+
+#[test]
+fn usage_of_hosted_tools_is_added() {
+    let tool_usage = r#""tool_usage":{"image_gen":{"input_tokens":9,"output_tokens":1056,"input_tokens_details":{"image_tokens":4,"text_tokens":5}},"web_search":{"num_requests":2}}"#;
+    let usage = r#""usage":{"input_tokens":3,"output_tokens":2}"#;
+    let expected = TokenUsage {
+        image_input_tokens: Some(4),
+        image_output_tokens: Some(1056),
+        web_search_requests: Some(2),
+        ..tokens(12, 1058).unwrap()
+    };
+    for body in [format!("{{{tool_usage},{usage}}}"), format!("{{\"response\":{{{usage},{tool_usage}}}}}")] {
+        assert_eq!(openai(BodyForm::Json, &body).as_ref(), Some(&expected), "{body}");
+    }
+    assert_eq!(openai(BodyForm::Json, &format!("{{{usage},\"x\":{{{tool_usage}}}}}")), tokens(3, 2));
+    assert_eq!(openai(BodyForm::Json, &format!("{{{tool_usage}}}")), None);
+}
+
+#[test]
+fn usage_longer_than_the_limit_is_not_final() {
+    let long_text = "x".repeat(crate::proxy_keys::wire::usage::MAX_USAGE);
+    let short = r#"{"input_tokens":1,"output_tokens":1}"#;
+    let long = format!("{{\"input_tokens\":9,\"x\":\"{long_text}\"}}");
+    let document = format!("{{\"response\":{{\"usage\":{short}}},\"usage\":{long}}}");
+    let events = format!("data: {{\"usage\":{short}}}\n\ndata: {{\"usage\":{long}}}\n\n");
+    for (form, body) in [(BodyForm::Json, document), (BodyForm::Events, events)] {
+        let mut meter = UsageMeter::new(Provider::OpenAi, form);
+        meter.feed(body.as_bytes());
+        assert_eq!((meter.usage(), meter.has_final_usage()), (tokens(1, 1), false));
+    }
+}
+
+#[test]
+fn model_with_a_control_character_is_absent() {
+    for model in ["a\\nb", "\\u001b[31m", "a\\u0085", "\u{85}"] {
+        let body = format!("{{\"model\":\"{model}\"}}");
+        assert_eq!(meter(Provider::OpenAi, BodyForm::Json, [body.as_bytes()]).1, None, "{model:?}");
+    }
+}
+
 #[test]
 fn usage_longer_than_the_limit_does_not_count() {
     let limit = crate::proxy_keys::wire::usage::MAX_USAGE;
@@ -355,7 +476,7 @@ fn usage_longer_than_the_limit_does_not_count() {
         let start = r#"{"input_tokens":3,"output_tokens":2,"x":""#;
         let object = format!("{start}{}\"}}", "x".repeat(len - start.len() - 2));
         let body = format!("{{\"usage\":{object}}}");
-        for size in [1, 1000, 100_000] {
+        for size in [100, 1000, 100_000] {
             let chunks = body.as_bytes().chunks(size);
             assert_eq!(meter(Provider::OpenAi, BodyForm::Json, chunks).0, usage, "{len} in chunks of {size}");
         }

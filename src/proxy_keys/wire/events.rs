@@ -21,6 +21,9 @@ pub(crate) enum StreamPart<'a> {
     Data(&'a [u8]),
     /// The end of an event with data.
     EventEnd,
+    /// The end of lines that belong to no event with data: the byte order mark, a comment before the first field of an
+    /// event, or an empty line.
+    NoEvent,
     /// The end of an event whose data starts with `[DONE]`. That data was returned before. No part follows.
     Done,
 }
@@ -38,7 +41,9 @@ enum LinePosition {
     DataStart,
     /// In the value of a `data` field.
     Data,
-    /// In a comment or in another field.
+    /// In a comment.
+    Comment,
+    /// In another field.
     Ignored,
 }
 
@@ -46,6 +51,8 @@ enum LinePosition {
 #[derive(Debug)]
 pub(crate) struct EventSplitter {
     position: LinePosition,
+    /// True if the event has a field so far.
+    has_field: bool,
     /// True if the event has a `data` field so far.
     has_data: bool,
     /// The number of bytes of `[DONE]` that start the event's data, or `None` if the data starts differently.
@@ -56,7 +63,7 @@ pub(crate) struct EventSplitter {
 impl EventSplitter {
     pub(crate) fn new() -> Self {
         let position = LinePosition::ByteOrderMark(0);
-        Self { position, has_data: false, done_len: Some(0), is_done: false }
+        Self { position, has_field: false, has_data: false, done_len: Some(0), is_done: false }
     }
 
     /// Returns the next part of the stream, and moves `rest`, the rest of a chunk, behind it. Returns `None` at the end of
@@ -67,11 +74,21 @@ impl EventSplitter {
         {
             let part = match self.position {
                 LinePosition::ByteOrderMark(len) => self.read_byte_order_mark(len, *byte, rest),
-                LinePosition::AfterReturn => self.skip_optional(b'\n', LinePosition::Name(0), rest),
+                LinePosition::AfterReturn => {
+                    self.skip_optional(b'\n', LinePosition::Name(0), rest);
+                    None
+                }
                 LinePosition::Name(len) => self.read_name(len, *byte, rest),
-                LinePosition::DataStart => self.skip_optional(b' ', LinePosition::Data, rest),
+                LinePosition::DataStart => {
+                    self.skip_optional(b' ', LinePosition::Data, rest);
+                    None
+                }
                 LinePosition::Data => self.read_data(rest),
-                LinePosition::Ignored => self.skip_ignored(rest),
+                LinePosition::Comment => self.skip_comment(rest),
+                LinePosition::Ignored => {
+                    self.skip_ignored(rest);
+                    None
+                }
             };
             if part.is_some() {
                 return part;
@@ -80,53 +97,49 @@ impl EventSplitter {
         None
     }
 
-    /// Skips the next byte of the byte order mark, of which `len` bytes were skipped. Never returns a part.
+    /// Skips the next byte of the byte order mark, of which `len` bytes were skipped. Returns a part at its end.
     fn read_byte_order_mark<'a>(
         &mut self,
         len: usize,
         byte: u8,
         rest: &mut &'a [u8],
     ) -> Option<StreamPart<'a>> {
-        self.position = match len {
-            _ if BYTE_ORDER_MARK.get(len) == Some(&byte) => {
-                skip(1, rest);
-                LinePosition::ByteOrderMark(len + 1)
-            }
+        if BYTE_ORDER_MARK[len] != byte {
             // A part of the mark is the start of an unknown name.
-            1 | 2 => LinePosition::Ignored,
-            _ => LinePosition::Name(0),
-        };
-        None
+            self.has_field = len > 0;
+            self.position = if len > 0 { LinePosition::Ignored } else { LinePosition::Name(0) };
+            return None;
+        }
+        skip(1, rest);
+        if len + 1 < BYTE_ORDER_MARK.len() {
+            self.position = LinePosition::ByteOrderMark(len + 1);
+            return None;
+        }
+        self.position = LinePosition::Name(0);
+        Some(StreamPart::NoEvent)
     }
 
-    /// Skips this byte if it is the next one, and moves to the next position. Never returns a part.
-    fn skip_optional<'a>(
-        &mut self,
-        skipped: u8,
-        next: LinePosition,
-        rest: &mut &'a [u8],
-    ) -> Option<StreamPart<'a>> {
+    /// Skips this byte if it is the next one, and moves to the next position.
+    fn skip_optional(&mut self, skipped: u8, next: LinePosition, rest: &mut &[u8]) {
         if rest.first() == Some(&skipped) {
             skip(1, rest);
         }
         self.position = next;
-        None
     }
 
     /// Reads the next byte of a line whose first `len` bytes are the start of `data`. Returns a part if the line is empty,
     /// or if a further line of data starts.
     fn read_name<'a>(&mut self, len: usize, byte: u8, rest: &mut &'a [u8]) -> Option<StreamPart<'a>> {
-        let is_whole_name = len == DATA.len();
         if is_line_end(byte) {
             self.skip_line_end(byte, rest);
-            return match len {
-                0 => self.end_event(),
-                // A field without a colon has an empty value.
-                _ if is_whole_name => self.start_data(),
-                _ => None,
-            };
+            return self.end_name(len);
         }
-        if is_whole_name && byte == b':' {
+        if len == 0 && byte == b':' {
+            self.position = LinePosition::Comment;
+            return None;
+        }
+        self.has_field = true;
+        if len == DATA.len() && byte == b':' {
             skip(1, rest);
             self.position = LinePosition::DataStart;
             return self.start_data();
@@ -138,6 +151,15 @@ impl EventSplitter {
             self.position = LinePosition::Ignored;
         }
         None
+    }
+
+    /// Ends a line without a colon, whose first `len` bytes are the start of `data`. Returns a part if the line is empty, or if
+    /// it is a further field `data`, whose value is empty.
+    fn end_name<'a>(&mut self, len: usize) -> Option<StreamPart<'a>> {
+        if len == 0 {
+            return self.end_event();
+        }
+        if len == DATA.len() { self.start_data() } else { None }
     }
 
     /// Starts a line of data. Returns the LF before a further line of the same event, which joins the two lines.
@@ -164,13 +186,20 @@ impl EventSplitter {
         Some(StreamPart::Data(data))
     }
 
-    /// Skips the rest of a line, or its end. Never returns a part.
-    fn skip_ignored<'a>(&mut self, rest: &mut &'a [u8]) -> Option<StreamPart<'a>> {
+    /// Skips the rest of a comment. Returns a part at its end, if the event has no field so far.
+    fn skip_comment<'a>(&mut self, rest: &mut &'a [u8]) -> Option<StreamPart<'a>> {
+        skip(line_len(rest), rest);
+        let byte = *rest.first()?;
+        self.skip_line_end(byte, rest);
+        if self.has_field { None } else { Some(StreamPart::NoEvent) }
+    }
+
+    /// Skips the rest of a line, or its end.
+    fn skip_ignored(&mut self, rest: &mut &[u8]) {
         skip(line_len(rest), rest);
         if let Some(byte) = rest.first() {
             self.skip_line_end(*byte, rest);
         }
-        None
     }
 
     /// Skips a CR or LF that ends a line.
@@ -179,10 +208,11 @@ impl EventSplitter {
         self.position = if byte == b'\r' { LinePosition::AfterReturn } else { LinePosition::Name(0) };
     }
 
-    /// Ends the event at its empty line. Returns `None` if it has no data.
+    /// Ends the event at its empty line. Returns [`StreamPart::NoEvent`] if it has no data.
     fn end_event<'a>(&mut self) -> Option<StreamPart<'a>> {
+        self.has_field = false;
         if !self.has_data {
-            return None;
+            return Some(StreamPart::NoEvent);
         }
         self.is_done = self.done_len == Some(DONE.len());
         self.has_data = false;
@@ -231,6 +261,7 @@ mod tests {
                     StreamPart::EventEnd => {
                         events.push(String::from_utf8(std::mem::take(&mut data)).unwrap())
                     }
+                    StreamPart::NoEvent => {}
                     StreamPart::Done => events.push("done".to_owned()),
                 }
             }

@@ -3,6 +3,8 @@
 
 pub mod amend;
 pub mod events;
+pub mod gate;
+pub mod keys;
 pub mod layer;
 pub mod map;
 pub mod page;
@@ -12,7 +14,8 @@ pub mod scan;
 /// Panics if a law does not hold for these bytes.
 pub type Law = fn(&[u8]);
 
-/// The laws by the names of their fuzz targets, except `page` and `events`, which need features of the library.
+/// The laws by the names of their fuzz targets, except `events`, `gate`, `keys` and `page`, which need features of the
+/// library.
 pub const LAWS: &[(&str, Law)] = &[
     ("amend", amend::check),
     ("layer", layer::check),

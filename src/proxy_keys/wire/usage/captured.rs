@@ -9,6 +9,8 @@ pub(super) struct CapturedValue {
     text: Vec<u8>,
     /// The offset of the first byte. `None` if there is no value, or if it is too long.
     start: Option<u64>,
+    /// True if the value is an object that is too long.
+    is_too_long: bool,
     /// The offset behind the last byte. `None` as long as the value is open.
     end: Option<u64>,
 }
@@ -19,6 +21,12 @@ impl CapturedValue {
         self.text.clear();
         self.start = None;
         self.end = None;
+        self.is_too_long = false;
+    }
+
+    /// True if the value is an object longer than [`MAX_USAGE`].
+    pub(super) fn is_too_long(&self) -> bool {
+        self.is_too_long
     }
 
     /// Starts a value at this offset. No value is open.
@@ -42,7 +50,9 @@ impl CapturedValue {
         }
         let copied = &chunk[(copy_start - chunk_start) as usize..(copy_end - chunk_start) as usize];
         if self.text.len() + copied.len() > MAX_USAGE {
+            let is_object = self.text.first().or(copied.first()) == Some(&b'{');
             self.clear();
+            self.is_too_long = is_object;
         } else {
             self.text.extend_from_slice(copied);
         }

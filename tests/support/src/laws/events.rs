@@ -60,8 +60,17 @@ fn check_echo(echo: &str, provider: Provider, meter: MeterBody) {
 }
 
 /// The names of members around a usage object.
-const ROOT_NAMES: &[&str] =
-    &["usage", "response", "message", "model", "us\\u0061ge", "\\u006dodel", "metadata", "choices"];
+const ROOT_NAMES: &[&str] = &[
+    "usage",
+    "response",
+    "message",
+    "model",
+    "us\\u0061ge",
+    "\\u006dodel",
+    "metadata",
+    "choices",
+    "tool_usage",
+];
 
 /// The names of members in a usage object.
 const USAGE_NAMES: &[&str] = &[
@@ -94,8 +103,16 @@ const DETAIL_NAMES: &[&str] = &[
     "ephemeral_5m_input_tokens",
     "ephemeral_1h_input_tokens",
     "web_search_requests",
+    "num_requests",
+    "input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+    "image_tokens",
     "usage",
 ];
+
+/// The names of members in the usage of hosted tools.
+const TOOL_NAMES: &[&str] = &["image_gen", "web_search", "usage"];
 
 const COUNTS: &[&str] = &["7", "0", "1", "12345", "18446744073709551615"];
 
@@ -170,6 +187,8 @@ fn write_member_value(source: &mut Unstructured<'_>, out: &mut String, depth: us
         "model" | "\\u006dodel" => {
             out.push_str(source.choose(&["\"gpt-5\"", "\"o3\"", "\"\\u0067\"", "\"\""]))
         }
+        "tool_usage" => write_object(source, out, depth, TOOL_NAMES),
+        "image_gen" | "web_search" => write_object(source, out, depth, DETAIL_NAMES),
         "cache_creation" | "server_tool_use" => write_object(source, out, depth, DETAIL_NAMES),
         "iterations" => {
             out.push_str("[{\"type\":\"compaction\",\"output_tokens\":");

@@ -38,6 +38,22 @@ const OPENAI_PATHS: &[(&str, &[&str])] = &[
             "/input_token_details/audio_tokens",
         ],
     ),
+    (
+        "image_input_tokens",
+        &[
+            "/prompt_tokens_details/image_tokens",
+            "/input_tokens_details/image_tokens",
+            "/input_token_details/image_tokens",
+        ],
+    ),
+    (
+        "image_output_tokens",
+        &[
+            "/completion_tokens_details/image_tokens",
+            "/output_tokens_details/image_tokens",
+            "/output_token_details/image_tokens",
+        ],
+    ),
     ("output_tokens", &["/completion_tokens", "/output_tokens"]),
     (
         "reasoning_output_tokens",
@@ -77,11 +93,15 @@ pub(super) fn naive_counts(provider: Provider, is_stream: bool, body: &[u8]) -> 
         for place in [envelope, &document] {
             if let Some(name) = place["model"].as_str()
                 && !name.is_empty()
+                && !name.contains(char::is_control)
             {
                 model = Some(name.to_owned());
             }
             if place["usage"].is_object() {
                 add(provider, &place["usage"], usage.get_or_insert_default());
+                if provider == Provider::OpenAi {
+                    add_tools(&place["tool_usage"], usage.get_or_insert_default());
+                }
                 if let Some(iterations) = place["usage"]["iterations"].as_array() {
                     compactions = sum_of_compactions(iterations);
                 }
@@ -112,6 +132,31 @@ fn add(provider: Provider, object: &Value, counts: &mut Counts) {
         counts.extend(values.take(1).map(|count| (*field, count)));
     }
 }
+
+/// Adds the tokens and the searches of the hosted tools of OpenAI.
+fn add_tools(tools: &Value, counts: &mut Counts) {
+    if tools["image_gen"].is_object() {
+        let mut images = Counts::new();
+        add(Provider::OpenAi, &tools["image_gen"], &mut images);
+        let all_output = images.get("output_tokens").copied();
+        let image_output = images.get("image_output_tokens").copied().or(all_output);
+        images.extend(image_output.map(|count| ("image_output_tokens", count)));
+        images.retain(|field, _| field.ends_with("put_tokens") && !PARTS.contains(field));
+        add_counts(counts, images);
+    }
+    if let Some(count) = tools["web_search"]["num_requests"].as_u64() {
+        counts.insert("web_search_requests", count);
+    }
+}
+
+/// The counts of a tool that are not added to those of the call.
+const PARTS: &[&str] = &[
+    "cached_input_tokens",
+    "cache_write_input_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "reasoning_output_tokens",
+];
 
 fn sum_of_compactions(iterations: &[Value]) -> Counts {
     let mut sum = Counts::new();
