@@ -7,7 +7,7 @@ use clap::Parser;
 use super::flags::{Command, CommandLine, ServeFlags};
 use super::output::{LogWriter, print_error_line};
 use super::stack::log;
-use super::{serve, spend_command, sync_command};
+use super::{keys_command, serve, spend_command, sync_command};
 
 /// Runs the subcommand of the command line, or `serve` without one. Returns the exit code of the process.
 pub fn main() -> ExitCode {
@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve_with_log(*flags),
         Some(Command::Sync(flags)) => sync_command::run(flags),
         Some(Command::Spend(flags)) => spend_command::run(flags),
+        Some(Command::Keys(flags)) => keys_command::run(flags),
         None => serve_with_log(command_line.serve),
     }
 }

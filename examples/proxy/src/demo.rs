@@ -4,14 +4,17 @@
 //! GET /v1/organization/costs, /usage/*              reports: buckets of generated numbers
 //! GET /v1/organization/projects, …/api_keys, …      organization: the lists of projects and keys
 //! GET /v1/organizations/…                           anthropic, analytics, workspaces: Anthropic's API
+//! POST /v1/chat/completions, /v1/messages           models: calls with the real key of the demo
 //! ```
 //!
 //! `endpoints` lists the reports, `params` parses the query of each request, `dates` contains the times of Anthropic's
-//! reports, and `response` has the form of responses.
+//! reports, and `response` has the form of responses. `customers` are two users of `--demo --keys`.
 mod analytics;
 mod anthropic;
+mod customers;
 mod dates;
 mod endpoints;
+mod models;
 mod organization;
 mod params;
 mod reports;
@@ -42,6 +45,8 @@ use tower_http::compression::CompressionLayer;
 
 use super::server::limits::Limits;
 use super::server::{self, ShutdownSignal};
+pub use customers::DemoCustomers;
+use models::DemoBody;
 use params::QueryParams;
 use response::{DAY, DemoResponse, DemoResult, error_response, now};
 
@@ -79,7 +84,7 @@ impl Demo {
         let service = ServiceBuilder::new()
             // The real API compresses too.
             .layer(CompressionLayer::new())
-            .service(service_fn(async |request| Ok::<_, Infallible>(respond(&request))));
+            .service(service_fn(async |request| Ok::<_, Infallible>(respond(request).await)));
         tokio::spawn(server::Server::new(service, limits).serve(listener, stop_signal));
         Ok(Self { base, _stop: stop_sender })
     }
@@ -167,9 +172,12 @@ async fn get_text(url: &str) -> Result<String, BoxError> {
 // === the API ===
 
 /// Returns the response to a request, with headers of the real API.
-fn respond(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let DemoResponse(status, body) = route(request);
-    let mut response = Response::new(Full::from(body));
+async fn respond(request: Request<Incoming>) -> Response<DemoBody> {
+    if models::has_endpoint(&request) {
+        return models::respond(request).await;
+    }
+    let DemoResponse(status, body) = route(&request);
+    let mut response = Response::new(Full::from(body).boxed_unsync());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -6,8 +6,10 @@ use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched}
 
 use super::base_url_flags::BaseUrlFlags;
 use super::demo;
+use super::keys_command::flags::KeysFlags;
 use super::label_flags::{LabelFlags, one_of};
 use super::operator::flags::OperatorFlags;
+use super::proxy_keys::flags::ProxyKeyFlags;
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};
 use super::spend_command::flags::SpendFlags;
@@ -47,6 +49,8 @@ pub enum Command {
     /// failed, 2 bad use, 3 some costs or names are missing
     #[command(after_help = SPEND_ENVIRONMENT)]
     Spend(SpendFlags),
+    /// Mints, lists and revokes proxy keys in a keys file, and prints or copies their ledger. Exit codes: 0 done, 1 failed, 2 bad use
+    Keys(KeysFlags),
 }
 
 #[derive(Clone, Debug, clap::Parser)]
@@ -66,12 +70,15 @@ pub struct ServeFlags {
     pub operator: OperatorFlags,
 
     #[command(flatten)]
+    pub proxy_keys: ProxyKeyFlags,
+
+    #[command(flatten)]
     pub limits: Limits,
 
     /// File with names: a map from id to name, or a list as the API returns it; reloaded when it changes. With several
-    /// files, the first one that contains an id has priority. No default with --sync
+    /// files, the first one that contains an id has priority. No default with --sync or --keys
     #[arg(long, env = "OPENAI_ORG_PROXY_NAMES", value_name = "FILE", default_value = "names.json")]
-    #[arg(default_value_if("sync", ArgPredicate::IsPresent, None))]
+    #[arg(default_value_ifs([("sync", ArgPredicate::IsPresent, None), ("keys", ArgPredicate::IsPresent, None)]))]
     pub names: Vec<PathBuf>,
 
     /// Keep this file current from the lists of each API whose admin key is set, in OPENAI_ADMIN_KEY or ANTHROPIC_ADMIN_KEY

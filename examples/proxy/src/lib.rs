@@ -5,6 +5,10 @@
 //!                   └─▶ operator ─▶ spend_page ─┬─▶ spend ──┘
 //!                                spend_command ─┘
 //!
+//! with --keys:
+//! client ─▶ server ─▶ proxy_keys (log ─▶ errors ─▶ ProxyKey (the library) ─▶ decompression ─▶ timeouts) ─▶ upstream
+//! operator ─▶ server ─▶ as a client without --keys
+//!
 //! provider stack: compression ─▶ errors ─▶ ApiKeyName (the library) ─▶ decompression ─▶ timeouts ─▶ upstream
 //! upstream:       forward ─▶ replay ─▶ retry ─▶ upstream client
 //! ```
@@ -14,15 +18,19 @@
 //! - [`serve`] is the default subcommand: it reads the names, opens the listeners, and logs each reload.
 //! - [`sync_command`] is the subcommand `sync`: it writes names from the API's lists to a file.
 //! - [`spend_command`] is the subcommand `spend`: it prints costs by name, or writes them to a file.
+//! - [`keys_command`] is the subcommand `keys`: it mints, lists and revokes the keys of a keys file, and reads their
+//!   ledger.
 //!
 //! Flags and output:
 //! - [`flags`] is the command line. [`base_url_flags`] and [`label_flags`] are the flags that subcommands share.
 //! - [`settings`] are the settings of the stack. [`start_error`] is the reason of a failed start.
 //! - [`output`] writes the log and standard output. A slow reader of the log delays no request.
+//! - [`atomic_file`] replaces a file in one step. [`text_width`] measures and shortens text for a terminal.
 //!
 //! Requests and responses:
 //! - [`server`] accepts connections, limits them and their calls, and stops on signals.
 //! - [`operator`] has the operator's paths, `/health` and `/spend`. With `--operator-listen`, `/spend` is at that address only.
+//! - [`proxy_keys`] serves calls with proxy keys at the main address in place of organization paths (`--keys`).
 //! - [`spend_page`] is the page `/spend` for browsers, and the endpoint that reads costs for it.
 //! - [`stack`] lists the Tower layers in the order of the path, from the log to the timeouts.
 //! - [`by_provider`] is a value for each provider, such as its stack. [`http_service`] is the bound of services in the stack.
@@ -36,6 +44,7 @@
 // The library is not published. Its modules are public for the tests only.
 #![allow(missing_docs, missing_debug_implementations)]
 
+pub mod atomic_file;
 pub mod base_url_flags;
 pub mod by_provider;
 pub mod coding;
@@ -44,9 +53,11 @@ pub mod demo;
 pub mod flags;
 pub mod hop_by_hop;
 pub mod http_service;
+pub mod keys_command;
 pub mod label_flags;
 pub mod operator;
 pub mod output;
+pub mod proxy_keys;
 pub mod serve;
 pub mod server;
 pub mod settings;
@@ -57,5 +68,6 @@ pub mod stack;
 pub mod start_error;
 pub mod sync;
 pub mod sync_command;
+pub mod text_width;
 pub mod upstream;
 pub mod url_host;

@@ -9,6 +9,12 @@
 //!   main listener ─────▶ with_operator ─┬─▶ OperatorPaths: /health without details
 //!                                       └─▶ stack: all other paths
 //!   operator listener ─▶ service ─────────▶ OperatorPaths: /health with details, /spend, 404 for all other paths
+//!
+//! with --operator-listen and --keys:
+//!   main listener ─────▶ with_operator ─┬─▶ OperatorPaths: /health without details
+//!                                       └─▶ proxy_keys: all other paths
+//!   operator listener ─▶ with_operator ─┬─▶ OperatorPaths: /health with details, /spend
+//!                                       └─▶ stack: all other paths
 //! ```
 pub mod flags;
 mod health;
@@ -24,6 +30,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tower::{BoxError, Service, service_fn};
 use tower_api_key_name::SharedKeyNames;
+use tower_api_key_name::proxy_keys::ProxyKeys;
 
 use crate::by_provider::ByProvider;
 use crate::http_service::HttpService;
@@ -39,6 +46,8 @@ use spend_paths::insert_security_headers;
 pub struct OperatorPaths {
     /// The names whose state `/health` reports. `None`: `/health` reports only liveness.
     names: Option<ByProvider<SharedKeyNames>>,
+    /// The proxy keys whose state `/health` reports beside that of the names.
+    keys: Option<ProxyKeys>,
     /// `None`: `/spend` is not served.
     page: Option<PageWithHosts>,
 }
@@ -46,12 +55,17 @@ pub struct OperatorPaths {
 impl OperatorPaths {
     /// Creates the paths with the details of `/health`, and with the page if there is one.
     pub fn all(names: ByProvider<SharedKeyNames>, page: Option<PageWithHosts>) -> Self {
-        Self { names: Some(names), page }
+        Self { names: Some(names), keys: None, page }
     }
 
     /// Creates the paths of a main listener beside an operator listener: `/health` without details.
     pub fn liveness_only() -> Self {
-        Self { names: None, page: None }
+        Self { names: None, keys: None, page: None }
+    }
+
+    /// Adds the state of proxy keys to the details of `/health`.
+    pub fn with_proxy_keys(self, keys: ProxyKeys) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     /// True if this listener serves the path as one of the operator's.
@@ -97,7 +111,7 @@ impl OperatorPaths {
             return ErrorFormat::OpenAi.method_not_allowed("GET, HEAD");
         }
         match &self.names {
-            Some(names) => health::respond_with_details(names),
+            Some(names) => health::respond_with_details(names, self.keys.as_ref()),
             None => health::respond_with_liveness(),
         }
     }

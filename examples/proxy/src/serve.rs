@@ -1,23 +1,40 @@
 //! The subcommand `serve`: starts the proxy, logs reloads of its names, and serves until a signal.
 mod listeners;
+mod reloads;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::runtime;
+use tower_api_key_name::SharedKeyNames;
 use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::names::{MapReader, Provider};
-use tower_api_key_name::{SharedKeyNames, Status};
+use tower_api_key_name::proxy_keys::Ledger;
 
 use super::by_provider::ByProvider;
-use super::demo::Demo;
+use super::demo::{Demo, DemoCustomers};
 use super::flags::ServeFlags;
 use super::output::print_line;
+use super::proxy_keys::ProxyKeyParts;
+use super::proxy_keys::flags::ProxyKeySource;
+use super::proxy_keys::stack::{CallSettings, key_stack};
 use super::settings::ProxySettings;
 use super::spend_page::PageRuns;
 use super::start_error::StartError;
 use super::{server, stack, sync};
-use listeners::Listeners;
+use listeners::{Listeners, OperatorSide};
+use reloads::log_reloads;
+
+/// The time in which the tasks of cut calls may end.
+const TASKS_END: Duration = Duration::from_secs(1);
+
+/// The end of a service that was stopped.
+struct Stopped {
+    cut_count: usize,
+    /// The ledger of proxy keys, which may have unwritten settlements.
+    ledger: Option<Ledger>,
+}
 
 /// Runs the proxy until it is stopped, and returns the number of requests that were cut.
 pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
@@ -29,15 +46,22 @@ pub fn run(flags: ServeFlags) -> Result<usize, StartError> {
     };
     let runtime = builder.enable_all().build().map_err(StartError::cannot_start)?;
     let result = runtime.block_on(start_and_serve(flags));
-    // Does not wait for a blocking DNS look-up.
-    runtime.shutdown_background();
-    result
+    let Ok(Stopped { cut_count, ledger: Some(ledger) }) = result else {
+        // Does not wait for a blocking DNS look-up.
+        runtime.shutdown_background();
+        return result.map(|stopped| stopped.cut_count);
+    };
+    // The end of a task drops its calls, which are then settled as estimates.
+    runtime.shutdown_timeout(TASKS_END);
+    ledger.flush();
+    Ok(cut_count)
 }
 
-/// Starts the proxy and serves until a signal. Returns the number of requests that were cut, or why the start failed.
-async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
+/// Starts the proxy and serves until a signal. Returns the end of the service, or why the start failed.
+async fn start_and_serve(mut flags: ServeFlags) -> Result<Stopped, StartError> {
     // Flags are checked before anything is opened.
     let mut settings = flags.settings().map_err(StartError::BadUse)?;
+    let key_source = flags.proxy_keys.source(flags.demo).map_err(StartError::BadUse)?;
     if let Err(e) = flags.limits.fit_open_files() {
         return Err(StartError::CannotStart(format!("cannot raise the limit of open files: {e}")));
     }
@@ -50,9 +74,13 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
         settings.base = ByProvider::both(api.base.clone());
         demo = Some(api);
     }
+    let (proxy_keys, customers) = open_proxy_keys(&key_source, &flags, &settings)?;
     let names = load_names(&flags, &settings)?;
     for (provider, names) in names.iter() {
-        tokio::spawn(log_reloads(provider, names.clone()));
+        tokio::spawn(log_reloads(provider.as_str(), names.clone()));
+    }
+    if let Some(parts) = &proxy_keys {
+        tokio::spawn(log_reloads("proxy keys", parts.keys.names()));
     }
 
     let listeners = Listeners::open(&flags).await?;
@@ -60,25 +88,69 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<usize, StartError> {
     for (provider, base) in settings.base.iter() {
         reject_own_address(provider, base, bound).await?;
     }
-    warn_about_exposure(&settings.base, &listeners);
+    warn_about_exposure(&settings.base, &listeners, proxy_keys.is_some());
 
     let page_address =
         if flags.operator.no_spend_page { None } else { Some(listeners.operator_address().unwrap_or(bound)) };
-    let service = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
+    let naming_stack = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
     let runs = PageRuns::new(names.clone(), settings.clone());
-    let server = listeners.serve(service, names.clone(), runs, &flags, stop);
+    let server = match &proxy_keys {
+        None => listeners.serve(naming_stack, names.clone(), runs, &flags, stop),
+        Some(parts) => {
+            let call_settings = CallSettings {
+                connect_timeout: flags.limits.timeout,
+                response_timeout: flags.proxy_keys.response_timeout,
+                roots: settings.roots.clone(),
+                cutting_keys: if flags.proxy_keys.cut_revoked { Some(parts.keys.clone()) } else { None },
+            };
+            let side =
+                OperatorSide { stack: naming_stack, names: names.clone(), keys: parts.keys.clone(), runs };
+            listeners.serve_keys(key_stack(parts.layer(), call_settings), side, &flags, stop)
+        }
+    };
     if let Some(demo) = &demo {
-        sync::fill_demo(&settings, &names).await?;
-        match demo.show(bound, page_address).await {
+        if customers.is_none() || flags.operator.operator_listen.is_some() {
+            sync::fill_demo(&settings, &names).await?;
+        }
+        let shown = match &customers {
+            Some(customers) => customers.show(bound).await,
+            None => demo.show(bound, page_address).await,
+        };
+        match shown {
             Ok(text) => print_line(&text),
             // The proxy itself works, so it goes on.
             Err(e) => tracing::warn!("the demo's own requests failed: {e}"),
         }
     }
-    server.await.map_err(StartError::cannot_start)
+    let cut_count = server.await.map_err(StartError::cannot_start)?;
+    Ok(Stopped { cut_count, ledger: proxy_keys.map(|parts| parts.ledger) })
 }
 
-/// Returns the names of each provider: of its lists with `--sync`, otherwise of the files. With `--demo` there are none yet.
+/// Opens the keys and the ledger of a source. Returns `None` without `--keys`, and the customers of the demo's keys. The
+/// demo's ledger is in memory.
+fn open_proxy_keys(
+    source: &ProxyKeySource,
+    flags: &ServeFlags,
+    settings: &ProxySettings,
+) -> Result<(Option<ProxyKeyParts>, Option<DemoCustomers>), StartError> {
+    match source {
+        ProxyKeySource::None => Ok((None, None)),
+        ProxyKeySource::Files { keys, ledger } => {
+            let parts = ProxyKeyParts::open(keys, ledger, &flags.proxy_keys, &settings.base)?;
+            Ok((Some(parts), None))
+        }
+        ProxyKeySource::Demo => {
+            let customers = DemoCustomers::mint().map_err(StartError::cannot_start)?;
+            let keys = customers.keys().map_err(StartError::cannot_start)?;
+            let upstreams = customers.upstreams(&settings.base.openai).map_err(StartError::cannot_start)?;
+            let parts = ProxyKeyParts::new(keys, Ledger::memory(), upstreams, &flags.proxy_keys);
+            Ok((Some(parts), Some(customers)))
+        }
+    }
+}
+
+/// Returns the names of each provider: of its lists with `--sync`, otherwise of the files. With `--demo` there are none yet,
+/// and with `--keys` none without a file.
 fn load_names(
     flags: &ServeFlags,
     settings: &ProxySettings,
@@ -88,6 +160,9 @@ fn load_names(
     }
     if let Some(cache) = &flags.sync {
         return sync::start(&flags.names, cache, settings);
+    }
+    if flags.names.is_empty() {
+        return ByProvider::try_new(|_| Ok(SharedKeyNames::default()));
     }
     ByProvider::try_new(|provider| {
         let reader = MapReader::default().labels(settings.labels.clone()).provider(provider);
@@ -118,9 +193,15 @@ async fn reject_own_address(provider: Provider, base: &BaseUrl, bound: SocketAdd
 }
 
 /// Logs a warning for each address that other machines can use, and one if keys are sent without encryption.
-fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners) {
+fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners, has_proxy_keys: bool) {
     let bound = listeners.main_address();
-    if !bound.ip().is_loopback() {
+    let is_open = !bound.ip().is_loopback();
+    if is_open && has_proxy_keys {
+        tracing::warn!(
+            "{bound} is open to other machines without TLS: the proxy keys of clients can be read on their way. Put a \
+             load balancer with TLS in front of it."
+        );
+    } else if is_open {
         tracing::warn!(
             "{bound} is open to other machines: the proxy forwards requests without authentication. Each client that \
              reaches it can send requests to the upstream, and sees the names of the keys."
@@ -158,57 +239,4 @@ pub fn is_own(bound: SocketAddr, target: SocketAddr) -> bool {
     }
     // Only an address of this machine can be bound.
     target_ip.is_loopback() || UdpSocket::bind((target_ip, 0)).is_ok()
-}
-
-/// Logs the first status of a provider's names and each change of it, without end.
-async fn log_reloads(provider: Provider, names: SharedKeyNames) {
-    let mut logged: Option<Status> = None;
-    loop {
-        let is_unlogged = |status: &Status| logged.as_ref().is_none_or(|old| is_news(old, status));
-        let current = names.wait_for(is_unlogged).await;
-        log_changes(provider.as_str(), logged.as_ref(), &current);
-        logged = Some(current);
-    }
-}
-
-/// True if the generation, the error or the warning has changed.
-fn is_news(old: &Status, current: &Status) -> bool {
-    let is_same_result = old.last_error == current.last_error && old.warning == current.warning;
-    old.generation != current.generation || !is_same_result
-}
-
-/// Logs the generation, the error and the warning of a status, each if it differs from the status that was logged before.
-fn log_changes(provider: &str, old: Option<&Status>, current: &Status) {
-    if old.is_none_or(|old| old.generation != current.generation) {
-        log_generation(provider, current);
-    }
-    let old_error = old.and_then(|old| old.last_error.as_ref());
-    if old_error != current.last_error.as_ref() {
-        match &current.last_error {
-            Some(error) => tracing::warn!("{provider}: the last good names stay in use: {error}"),
-            None => tracing::info!("{provider}: the files with names are valid again"),
-        }
-    }
-    let old_warning = old.and_then(|old| old.warning.as_ref());
-    if let Some(warning) = &current.warning
-        && old_warning != Some(warning)
-    {
-        tracing::warn!("{provider}: {warning}");
-    }
-}
-
-/// Logs the number of names and their source, and a warning about each kind of missing names.
-fn log_generation(provider: &str, status: &Status) {
-    let Status { entries, source, generation, left_out, .. } = status;
-    tracing::info!("{provider}: {entries} names from {source} (generation {generation})");
-    if status.partial {
-        tracing::warn!(
-            "{provider}: {source}: names are missing. A file is missing, or has one page of a list (has_more)."
-        );
-    }
-    if *left_out > 0 {
-        tracing::warn!(
-            "{provider}: {left_out} items of {source} were left out, because they have no valid name"
-        );
-    }
 }

@@ -5,8 +5,10 @@
 //! response  timeouts ◀─ forward ◀─────────────────────────── retry ◀─ client
 //! ```
 //!
-//! `forward` uses `framing`, and `connector` uses `tls`. `upload` is the content of a request.
+//! `forward` uses `framing`, and `connector` uses `tls`. `upload` is the content of a request. `by_origin` is the path of
+//! calls with proxy keys, from `retry` on.
 
+mod by_origin;
 pub mod client;
 pub mod connector;
 pub mod failure;
@@ -25,6 +27,7 @@ use tower::service_fn;
 
 use super::http_service::HttpService;
 use super::settings::UpstreamSettings;
+pub use by_origin::service_by_origin;
 use client::{UpstreamBody, UpstreamClients};
 use failure::Failure;
 use forward::Gateway;

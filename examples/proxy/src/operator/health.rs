@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use http_body_util::Full;
 use serde::Serialize;
+use tower_api_key_name::proxy_keys::ProxyKeys;
 use tower_api_key_name::{SharedKeyNames, Status};
 
 use crate::by_provider::ByProvider;
@@ -16,9 +17,11 @@ struct HealthDetails {
     both: MapHealth,
     openai: MapHealth,
     anthropic: MapHealth,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_keys: Option<MapHealth>,
 }
 
-/// The state of a map of names.
+/// The state of a map of names, or of a keys file.
 #[derive(Serialize)]
 struct MapHealth {
     entries: usize,
@@ -39,8 +42,11 @@ pub(super) fn respond_with_liveness() -> Response<Full<Bytes>> {
     health_response(r#"{"status":"ok"}"#.to_owned())
 }
 
-/// Returns a response with the state of both maps, and of the map of each provider.
-pub(super) fn respond_with_details(names: &ByProvider<SharedKeyNames>) -> Response<Full<Bytes>> {
+/// Returns a response with the state of both maps, of the map of each provider, and of the proxy keys if there are some.
+pub(super) fn respond_with_details(
+    names: &ByProvider<SharedKeyNames>,
+    keys: Option<&ProxyKeys>,
+) -> Response<Full<Bytes>> {
     let openai = MapHealth::from(names.openai.status());
     let anthropic = MapHealth::from(names.anthropic.status());
     let both = MapHealth {
@@ -49,8 +55,9 @@ pub(super) fn respond_with_details(names: &ByProvider<SharedKeyNames>) -> Respon
         generation: openai.generation.min(anthropic.generation),
         last_error: openai.last_error.clone().or_else(|| anthropic.last_error.clone()),
     };
+    let proxy_keys = keys.map(|keys| MapHealth::from(keys.status()));
     // The status is "ok" after a failed reload too, because the last good names stay in use.
-    let details = HealthDetails { status: "ok", both, openai, anthropic };
+    let details = HealthDetails { status: "ok", both, openai, anthropic, proxy_keys };
     // Numbers and strings can always be serialized.
     health_response(serde_json::to_string(&details).unwrap_or_default())
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
+use tower_api_key_name::proxy_keys::ProxyKeys;
 
 use crate::by_provider::ByProvider;
 use crate::flags::ServeFlags;
@@ -29,6 +30,15 @@ struct BoundListener {
 pub(super) struct Listeners {
     main: BoundListener,
     operator: Option<BoundListener>,
+}
+
+/// The services of the operator listener beside proxy keys.
+pub(super) struct OperatorSide<S> {
+    /// The stack of the organization paths.
+    pub(super) stack: S,
+    pub(super) names: ByProvider<SharedKeyNames>,
+    pub(super) keys: ProxyKeys,
+    pub(super) runs: PageRuns,
 }
 
 impl Listeners {
@@ -78,11 +88,47 @@ impl Listeners {
         let operator_limits = flags.limits.for_operators();
         let operator_server =
             Server::new(operator::service(all_paths), operator_limits).serve(operator.listener, shutdown);
-        tokio::spawn(async move {
-            let (main_cut_count, operator_cut_count) = tokio::join!(main_server, operator_server);
-            main_cut_count + operator_cut_count
-        })
+        tokio::spawn(join_servers(main_server, operator_server))
     }
+
+    /// Prints the addresses, and serves until the shutdown. The main listener has the stack of the proxy keys, and liveness
+    /// without details. The operator listener has the operator's paths and the organization paths, which are not served
+    /// without that listener. Returns a task whose result is the number of cut calls.
+    pub(super) fn serve_keys<K, B>(
+        self,
+        key_stack: impl HttpService<Incoming, K, Infallible> + Sync,
+        side: OperatorSide<impl HttpService<Incoming, B, Infallible> + Sync>,
+        flags: &ServeFlags,
+        shutdown: ShutdownSignal,
+    ) -> JoinHandle<usize>
+    where
+        K: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        let Self { main, operator } = self;
+        print_line(&format!("listening on http://{}", main.address));
+        let main_service = operator::with_operator(key_stack, OperatorPaths::liveness_only());
+        // The calls of models have no common deadline.
+        let main_limits = flags.limits.without_deadline();
+        let main_server = Server::new(main_service, main_limits).serve(main.listener, shutdown.clone());
+        let Some(operator) = operator else {
+            return tokio::spawn(main_server);
+        };
+        print_line(&format!("operator listening on http://{}", operator.address));
+        let page = flags.operator.page_with_hosts(operator.address, side.runs);
+        let all_paths = OperatorPaths::all(side.names, page).with_proxy_keys(side.keys);
+        let operator_service = operator::with_operator(side.stack, all_paths);
+        let operator_limits = flags.limits.for_operators();
+        let operator_server =
+            Server::new(operator_service, operator_limits).serve(operator.listener, shutdown);
+        tokio::spawn(join_servers(main_server, operator_server))
+    }
+}
+
+/// Waits for both servers, and returns the number of cut calls.
+async fn join_servers(main: impl Future<Output = usize>, operator: impl Future<Output = usize>) -> usize {
+    let (main_cut_count, operator_cut_count) = tokio::join!(main, operator);
+    main_cut_count + operator_cut_count
 }
 
 /// Listens at a host and port. The error contains the address and `flag`, the name of its flag or nothing.

@@ -10,6 +10,9 @@ use clap::{Args, FromArgMatches};
 /// requests of an SDK have about 1.5 KiB. Not a flag, like the number of fields (100, hyper's default).
 pub const HEADER_LIMIT: usize = 96 * 1024;
 
+/// The deadline of calls that have none: longer than any call, and far below the overflow of an `Instant`.
+pub const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Connections to the operator listener at most: a few people and the collectors of metrics. Half of the reserved files.
 const MAX_OPERATOR_CONNECTIONS: usize = 32;
 
@@ -68,6 +71,11 @@ impl Limits {
         Self { max_connections, ..self }
     }
 
+    /// Returns the limits of a listener whose calls may take any time. A client that stops reading is still disconnected.
+    pub fn without_deadline(self) -> Self {
+        Self { deadline: NO_DEADLINE, ..self }
+    }
+
     /// Raises the system's limit on open files to what these limits need. If the system allows less, lowers these limits
     /// to that. Fails if the limit on open files cannot be read or set.
     pub fn fit_open_files(&mut self) -> io::Result<()> {
@@ -101,7 +109,7 @@ fn parse_count(text: &str) -> Result<usize, String> {
 }
 
 /// Parses a number of seconds, which may be a fraction. Less than a millisecond is an error.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     // One week: longer than any call, and far below the overflow of an `Instant`.
     const MAX: f64 = 7.0 * 24.0 * 3600.0;
     match text.parse::<f64>() {

@@ -21,7 +21,6 @@ mod json;
 mod label;
 mod text;
 mod text_columns;
-mod text_width;
 
 pub use file::OutputFile;
 pub use json::JsonReport;

@@ -29,6 +29,18 @@ impl ErrorFormat {
         if path.starts_with("/v1/organizations/") { Self::Anthropic } else { Self::OpenAi }
     }
 
+    /// Returns the form of the API that a request is for. A path of both APIs has the form of the client's headers.
+    pub fn for_request<A>(request: &Request<A>) -> Self {
+        let path = request.uri().path();
+        let is_path_of_both = path == "/v1/models";
+        if path.starts_with("/v1/messages")
+            || (is_path_of_both && request.headers().contains_key("anthropic-version"))
+        {
+            return Self::Anthropic;
+        }
+        Self::for_path(path)
+    }
+
     /// The header with which the upstream's support finds a call.
     fn request_id_header(self) -> &'static str {
         match self {
@@ -111,7 +123,7 @@ where
     B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
 {
     service_fn(move |request: Request<A>| {
-        let form = ErrorFormat::for_path(request.uri().path());
+        let form = ErrorFormat::for_request(&request);
         let future = inner.call(request);
         // In a box, because the layers above move the future.
         Box::pin(async move {
@@ -170,7 +182,7 @@ async fn read_body_failure<B: Body<Error = BoxError>>(body: B) -> Failure {
         // The failure of a timeout may be a cause, because the decoder wraps the errors of its body.
         let mut causes = successors(Some(&*error as &(dyn Error + 'static)), |cause| (*cause).source());
         return match causes.find_map(|cause| cause.downcast_ref()) {
-            Some(Failure::UpstreamTimeout(timeout)) => Failure::UpstreamTimeout(*timeout),
+            Some(Failure::UpstreamTimeout(timeout, flag)) => Failure::UpstreamTimeout(*timeout, flag),
             Some(Failure::DeadlineExceeded) => Failure::DeadlineExceeded,
             _ => Failure::BodyFailed(error),
         };
@@ -184,7 +196,7 @@ fn status_and_code(failure: &Failure) -> (StatusCode, &'static str) {
         Failure::Loop => (StatusCode::LOOP_DETECTED, "loop_detected"), // RFC 5842 §7.2
         Failure::TargetTooLong => (StatusCode::URI_TOO_LONG, "uri_too_long"),
         Failure::UnsupportedCoding => (StatusCode::NOT_IMPLEMENTED, "transfer_coding_unsupported"), // RFC 9112 §6.1
-        Failure::UpstreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        Failure::UpstreamTimeout(..) => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
         Failure::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         Failure::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
         Failure::BrokenRequest => (StatusCode::BAD_REQUEST, "request_broken"),

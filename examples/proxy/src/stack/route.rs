@@ -53,7 +53,7 @@ pub fn reject_host_count<A>(request: &Request<A>) -> Option<Response<Full<Bytes>
     if has_one_host(request) {
         return None;
     }
-    let form = ErrorFormat::for_path(request.uri().path());
+    let form = ErrorFormat::for_request(request);
     let message = "A request needs exactly one Host header.";
     Some(form.response(StatusCode::BAD_REQUEST, "bad_request", message))
 }

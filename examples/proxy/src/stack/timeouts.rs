@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -18,6 +19,7 @@ use tower::{BoxError, service_fn};
 
 use crate::http_service::HttpService;
 use crate::server::UploadExtension;
+use crate::server::limits::NO_DEADLINE;
 use crate::upstream::failure::Failure;
 use crate::upstream::upload::{CallBounds, Upload, UploadProgress, UploadState};
 
@@ -36,6 +38,8 @@ pin_project! {
 struct CallTimer {
     sleep: Pin<Box<Sleep>>,
     bounds: CallBounds,
+    /// The flag that sets the timeout, for the message of its failure.
+    flag: &'static str,
 }
 
 /// Returns a service that starts the timer of each call, and records the progress of its request body.
@@ -51,8 +55,19 @@ pub fn with_timeouts<B: 'static>(
         let request_with_upload = request.map(|body| Upload::new(body, guard, bounds));
         let upload = request_with_upload.body().progress();
         let response = inner.call(request_with_upload);
-        let timer = CallTimer { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds };
-        wait_for_headers(response, timer, upload)
+        wait_for_headers(response, CallTimer::start(bounds, "--timeout"), upload)
+    })
+}
+
+/// Returns a service that limits the wait for the response headers, and for each frame of the response body. The request
+/// body is in memory, and the call as a whole has no deadline.
+pub fn with_response_timeout<B: 'static>(
+    mut inner: impl HttpService<Full<Bytes>, B, Failure>,
+    timeout: Duration,
+) -> impl HttpService<Full<Bytes>, TimeoutsBody<B>, Failure> {
+    service_fn(move |request: Request<Full<Bytes>>| {
+        let bounds = CallBounds { timeout, deadline: Instant::now() + NO_DEADLINE };
+        wait_for_headers(inner.call(request), CallTimer::start(bounds, "--response-timeout"), None)
     })
 }
 
@@ -93,6 +108,11 @@ async fn wait_for_headers<B>(
 }
 
 impl CallTimer {
+    /// Starts the wait for the response headers.
+    fn start(bounds: CallBounds, flag: &'static str) -> Self {
+        Self { sleep: Box::pin(sleep_until(bounds.limit(Instant::now()))), bounds, flag }
+    }
+
     fn restart(&mut self, since: Instant) {
         self.sleep.as_mut().reset(self.bounds.limit(since));
     }
@@ -101,7 +121,7 @@ impl CallTimer {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         ready!(self.sleep.as_mut().poll(cx));
         if Instant::now() < self.bounds.deadline {
-            return Poll::Ready(Failure::UpstreamTimeout(self.bounds.timeout));
+            return Poll::Ready(Failure::UpstreamTimeout(self.bounds.timeout, self.flag));
         }
         Poll::Ready(Failure::DeadlineExceeded)
     }

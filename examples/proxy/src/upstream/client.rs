@@ -27,8 +27,8 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The upstream clients. Each request is sent once.
 ///
-/// Requests without content share connections. A request with content has its own connection: an upstream that does
-/// not read content blocks the connection, and an upload is cut with its connection.
+/// Requests without an upload share connections. An upload has its own connection: an upstream that does not read content
+/// blocks the connection, and an upload is cut with its connection.
 pub struct UpstreamClients {
     origin: Arc<Origin>,
     http1: Client<Connector, ReplayBody>,
@@ -71,7 +71,7 @@ impl UpstreamClients {
             }
             Protocol::Http2 => &self.http2,
         };
-        if request.body().has_content() {
+        if request.body().is_upload() {
             // In a box, so that the future of a request without content stays small.
             return Box::pin(self.send_upload(request, protocol)).await;
         }

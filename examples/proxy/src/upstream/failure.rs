@@ -14,9 +14,9 @@ pub enum Failure {
     TargetTooLong,
     #[error("The only transfer coding supported is chunked")]
     UnsupportedCoding,
-    /// The upstream sent no headers, or no more of a body, for this duration.
-    #[error("The upstream sent nothing for {} s (--timeout)", .0.as_secs_f64())]
-    UpstreamTimeout(Duration),
+    /// The upstream sent no headers, or no more of a body, for this duration, which is that of the flag.
+    #[error("The upstream sent nothing for {} s ({})", .0.as_secs_f64(), .1)]
+    UpstreamTimeout(Duration, &'static str),
     #[error("The call did not end before its deadline (--deadline)")]
     DeadlineExceeded,
     #[error("The rest of the request body did not arrive")]

@@ -69,16 +69,9 @@ impl Gateway {
     /// Changes the headers of a response. An error means that the response is informational, or has lengths that differ
     /// or a transfer coding other than `chunked`.
     pub fn prepare_response<B>(&self, response: &mut Response<B>) -> Result<(), Failure> {
-        if response.status().is_informational() {
-            // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
-            return Err(Failure::InvalidResponse);
-        }
-        framing::correct_response_length(response.status(), response.headers_mut())?;
         let received_version = response.version();
-        // With HTTP/1.0 here, hyper's server would close the client's connection.
-        *response.version_mut() = Version::HTTP_11;
+        end_connection(response)?;
         let headers = response.headers_mut();
-        hop_by_hop::strip(headers);
         mark_secrets(headers);
         self.append_via(headers, received_version);
         Ok(())
@@ -104,6 +97,20 @@ impl Gateway {
         };
         headers.get_all(VIA).iter().any(has_pseudonym)
     }
+}
+
+/// Removes from a response what belongs to the connection with the upstream: its version, framing and hop-by-hop headers.
+/// Fails like [`Gateway::prepare_response`].
+pub fn end_connection<B>(response: &mut Response<B>) -> Result<(), Failure> {
+    if response.status().is_informational() {
+        // The proxy requests no upgrade, so 101 is an error. hyper handles the other codes.
+        return Err(Failure::InvalidResponse);
+    }
+    framing::correct_response_length(response.status(), response.headers_mut())?;
+    // With HTTP/1.0 here, hyper's server would close the client's connection.
+    *response.version_mut() = Version::HTTP_11;
+    hop_by_hop::strip(response.headers_mut());
+    Ok(())
 }
 
 /// Joins the cookies of an HTTP/2 request, since HTTP/1.1 allows one Cookie header (RFC 9113 §8.2.3).

@@ -21,12 +21,20 @@ const MAX_FRAMES: usize = 1024;
 /// The content of a request for one attempt. Attempts share the client's body and the kept frames.
 #[derive(Clone)]
 pub struct ReplayBody {
-    /// `None` if the request has no content.
-    content: Option<Arc<Mutex<SharedContent>>>,
+    content: ReplayContent,
     size: SizeHint,
     attempt_number: usize,
     /// The number of frames that this attempt has returned.
     returned_count: usize,
+}
+
+#[derive(Clone)]
+enum ReplayContent {
+    Empty,
+    /// Content in memory, in one frame.
+    Whole(Bytes),
+    /// Content that the client is sending.
+    Upload(Arc<Mutex<SharedContent>>),
 }
 
 struct SharedContent {
@@ -43,12 +51,19 @@ impl ReplayBody {
     /// Returns the content for the first attempt.
     pub fn new(upload: Upload) -> Self {
         let size = upload.size_hint();
-        let mut content = None;
+        let mut content = ReplayContent::Empty;
         if !upload.is_end_stream() {
             let shared =
                 SharedContent { upload, read_count: 0, kept_frames: Some(Vec::new()), latest_attempt: 0 };
-            content = Some(Arc::new(Mutex::new(shared)));
+            content = ReplayContent::Upload(Arc::new(Mutex::new(shared)));
         }
+        Self { content, size, attempt_number: 0, returned_count: 0 }
+    }
+
+    /// Returns content that is in memory.
+    pub fn whole(bytes: Bytes) -> Self {
+        let size = SizeHint::with_exact(bytes.len() as u64);
+        let content = if bytes.is_empty() { ReplayContent::Empty } else { ReplayContent::Whole(bytes) };
         Self { content, size, attempt_number: 0, returned_count: 0 }
     }
 
@@ -57,18 +72,19 @@ impl ReplayBody {
         Self { attempt_number: self.attempt_number + 1, returned_count: 0, ..self.clone() }
     }
 
-    pub fn has_content(&self) -> bool {
-        self.content.is_some()
+    /// True if the client is sending the content.
+    pub fn is_upload(&self) -> bool {
+        matches!(self.content, ReplayContent::Upload(_))
     }
 
     /// True if all frames that were read are kept.
     pub fn is_replayable(&self) -> bool {
-        self.content().is_none_or(|content| content.kept_frames.is_some())
+        self.upload().is_none_or(|content| content.kept_frames.is_some())
     }
 
     /// Returns a future that completes when the upload has stalled, or at once for a request without content.
     pub fn stalled(&self) -> impl Future<Output = ()> + Send + use<> {
-        let progress = self.content().and_then(|content| content.upload.progress());
+        let progress = self.upload().and_then(|content| content.upload.progress());
         async move {
             if let Some(progress) = progress {
                 progress.overdue().await;
@@ -76,8 +92,19 @@ impl ReplayBody {
         }
     }
 
-    fn content(&self) -> Option<MutexGuard<'_, SharedContent>> {
-        self.content.as_ref().map(|content| content.lock().unwrap_or_else(PoisonError::into_inner))
+    fn upload(&self) -> Option<MutexGuard<'_, SharedContent>> {
+        let ReplayContent::Upload(shared) = &self.content else { return None };
+        Some(shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the content in memory at the first call, and then `None`.
+    fn take_whole(&mut self) -> Option<Bytes> {
+        let ReplayContent::Whole(bytes) = &self.content else { return None };
+        if self.returned_count > 0 {
+            return None;
+        }
+        self.returned_count = 1;
+        Some(bytes.clone())
     }
 }
 
@@ -91,7 +118,10 @@ impl Body for ReplayBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(mut content) = self.content() else { return Poll::Ready(None) };
+        if !self.is_upload() {
+            return Poll::Ready(self.take_whole().map(|bytes| Ok(Frame::data(bytes))));
+        }
+        let Some(mut content) = self.upload() else { return Poll::Ready(None) };
         content.latest_attempt = content.latest_attempt.max(self.attempt_number);
         let is_outdated = content.latest_attempt > self.attempt_number;
         let kept = content.kept_frames.as_ref().and_then(|frames| frames.get(self.returned_count));
@@ -109,7 +139,11 @@ impl Body for ReplayBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_none()
+        match self.content {
+            ReplayContent::Empty => true,
+            ReplayContent::Whole(_) => self.returned_count > 0,
+            ReplayContent::Upload(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

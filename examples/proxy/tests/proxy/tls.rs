@@ -25,7 +25,7 @@ pub(crate) struct Secure {
     /// The root certificate in PEM, for a proxy in its own process.
     pub(crate) root: String,
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
-    connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<AtomicUsize>,
 }
 
 /// A certificate authority and its certificate for `localhost`.

@@ -4,10 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::OutputFormat;
+use crate::atomic_file::{FileDraft, descriptor_number, resolve_links};
 use crate::spend::report::SpendReport;
-
-/// The largest number of symbolic links that a path may lead through, as in Linux.
-const MAX_LINKS: usize = 40;
 
 /// A destination that was checked before the costs are read.
 pub struct OutputFile(Destination);
@@ -36,7 +34,7 @@ impl OutputFile {
             return Ok(Self(Destination::Stream(stream)));
         }
         // Dropping the draft removes it.
-        create_draft(&target)?;
+        FileDraft::create(&target)?;
         Ok(Self(Destination::Replaced(target)))
     }
 
@@ -64,53 +62,10 @@ impl OutputFile {
 
 /// Replaces or creates the file at an absolute path.
 fn replace_file(target: &Path, report: &SpendReport, format: OutputFormat) -> io::Result<()> {
-    let mut draft = create_draft(target)?;
+    let mut draft = FileDraft::create(target)?;
     super::write(report, format, false, draft.as_file_mut())?;
-    if let Ok(existing) = fs::metadata(target) {
-        draft.as_file().set_permissions(existing.permissions())?;
-    }
-    draft.as_file().sync_all()?;
-    draft.persist(target).map_err(|error| error.error)?;
-    match target.parent() {
-        Some(folder) => sync_folder(folder),
-        None => Ok(()),
-    }
-}
-
-/// Creates a temporary file beside a file, because a rename is atomic only within a file system. Dropping it removes it.
-fn create_draft(target: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let Some(folder) = target.parent() else { return Err(io::Error::other("the path has no file name")) };
-    tempfile::Builder::new().prefix(".spend.").suffix(".draft").tempfile_in(folder)
-}
-
-/// Returns the absolute path that a path leads to, which may be a file that does not exist. Stops at a descriptor of this
-/// process, such as `/dev/stdout`, because the link of a descriptor leads to the file behind it.
-fn resolve_links(path: &Path) -> io::Result<PathBuf> {
-    let mut current = std::path::absolute(path)?;
-    for _ in 0..=MAX_LINKS {
-        let (Some(folder), Some(name)) = (current.parent(), current.file_name()) else {
-            return Err(io::Error::other("the path has no file name"));
-        };
-        let resolved = fs::canonicalize(folder)?.join(name);
-        if descriptor_number(&resolved).is_some() {
-            return Ok(resolved);
-        }
-        let Ok(link) = fs::read_link(&resolved) else { return Ok(resolved) };
-        // A relative link begins at its own folder. An absolute link replaces the whole path.
-        current = resolved.with_file_name(link);
-    }
-    Err(io::Error::other(format!("the path leads through more than {MAX_LINKS} symbolic links")))
-}
-
-/// Returns the last part of a path in the folder of the descriptors of this process, or `None` for another path.
-fn descriptor_number(path: &Path) -> Option<String> {
-    let folder = path.parent()?;
-    for descriptor_folder in ["/proc/self/fd", "/dev/fd"] {
-        if fs::canonicalize(descriptor_folder).is_ok_and(|resolved| resolved == folder) {
-            return path.file_name()?.to_str().map(str::to_owned);
-        }
-    }
-    None
+    draft.prepare()?;
+    draft.commit()
 }
 
 /// Opens a descriptor of this process for writing, without truncation.
@@ -141,20 +96,4 @@ fn duplicate_standard_stream(number: &str) -> io::Result<Option<File>> {
 #[cfg(not(unix))]
 fn duplicate_standard_stream(_number: &str) -> io::Result<Option<File>> {
     Ok(None)
-}
-
-/// Writes the entries of a folder to its disk, so that a rename survives a loss of power.
-///
-/// Does nothing if the file system does not support this.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    // A folder cannot be opened as a file on Windows.
-    if cfg!(windows) {
-        return Ok(());
-    }
-    match File::open(folder)?.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
-        result => result,
-    }
 }

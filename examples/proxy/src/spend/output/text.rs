@@ -6,10 +6,10 @@ use jiff::civil::Date;
 use super::text_columns::{
     GAP, SHARE_WIDTH, TABLE_WIDTH, TextColumns, amount_cell, bar_cell, keys_cell, name_cells, share_cell,
 };
-use super::text_width::{escape, pad, shorten, width, wrap};
 use crate::spend::amount::Amount;
 use crate::spend::periods::Every;
 use crate::spend::report::{SpendReport, SpendRow};
+use crate::text_width::{escape, pad, shorten, width, wrap};
 
 /// The codes of colours on a terminal.
 const BOLD: &str = "\x1b[1m";

@@ -6,10 +6,10 @@ use bigdecimal::{BigDecimal, RoundingMode};
 use jiff::civil::Date;
 
 use super::label::label;
-use super::text_width::{escape, shorten, width};
 use crate::spend::amount::Amount;
 use crate::spend::query::Dimension;
 use crate::spend::report::{SpendReport, SpendRow};
+use crate::text_width::{escape, shorten, width};
 
 /// The width of the table.
 pub(super) const TABLE_WIDTH: usize = 80;

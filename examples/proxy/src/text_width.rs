@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthChar;
 const MAX_CHARS_PER_COLUMN: usize = 4;
 
 /// Returns the text with an escape for each character that is invisible or controls the terminal or the direction.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if is_invisible(character) {
@@ -28,7 +28,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// Returns the largest number of columns that a terminal uses for a text. Some terminals join several emoji to one.
-pub(super) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.chars().map(character_width).sum()
 }
 
@@ -38,7 +38,7 @@ fn character_width(character: char) -> usize {
 }
 
 /// Shortens a text that is wider than `limit` in its middle, because long names often differ at the end.
-pub(super) fn shorten(text: &str, limit: usize) -> String {
+pub fn shorten(text: &str, limit: usize) -> String {
     let fits = width(text) <= limit && text.chars().count() <= limit * MAX_CHARS_PER_COLUMN;
     if fits {
         return text.to_owned();
@@ -67,13 +67,13 @@ fn take_columns(characters: impl Iterator<Item = char>, limit: usize) -> String 
 }
 
 /// Pads a text with spaces on the right.
-pub(super) fn pad(text: &str, columns: usize) -> String {
+pub fn pad(text: &str, columns: usize) -> String {
     let spaces = " ".repeat(columns.saturating_sub(width(text)));
     format!("{text}{spaces}")
 }
 
 /// Splits a text at its white space into lines of `limit` columns at most. Longer words are shortened.
-pub(super) fn wrap(text: &str, limit: usize) -> Vec<String> {
+pub fn wrap(text: &str, limit: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

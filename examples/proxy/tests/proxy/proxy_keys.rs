@@ -1,0 +1,10 @@
+//! The service with `--keys` and `--ledger` as a process, in front of an upstream that behaves like the providers.
+mod calls;
+mod demo;
+mod quota;
+mod secrets;
+mod start;
+#[cfg(unix)]
+mod stopping;
+mod timeouts;
+mod world;
