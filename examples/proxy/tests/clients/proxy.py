@@ -20,13 +20,14 @@ def environment():
 
 
 class Proxy:
-    """`with Proxy(command) as proxy:` runs the proxy and ends it with SIGTERM."""
+    """`with Proxy(command) as proxy:` runs the proxy and ends it with SIGTERM. `variables` are added to its environment."""
 
     exit_code = None
 
-    def __init__(self, command, deadline=30):
+    def __init__(self, command, deadline=30, variables=None):
         self.command = list(map(str, command))
         self.deadline = deadline
+        self.variables = variables or {}
         self.lines = []
         self.ended = False
         self.news = threading.Condition()
@@ -39,7 +40,7 @@ class Proxy:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(),
+            env=environment() | self.variables,
         )
         threading.Thread(target=self._read, daemon=True).start()
         try:
