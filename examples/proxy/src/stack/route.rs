@@ -2,10 +2,11 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, HOST, MAX_FORWARDS, RETRY_AFTER};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, HOST, MAX_FORWARDS, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use memchr::memmem;
 use tower::service_fn;
 
 use super::errors::ErrorFormat;
@@ -36,6 +37,11 @@ fn respond_locally<A>(request: &Request<A>) -> Option<Response<Full<Bytes>>> {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(FORWARDED_METHODS));
         return Some(response);
     }
+    if has_proxy_key(request) {
+        let message =
+            "A proxy key is valid only for calls to models. The organization API requires an admin key.";
+        return Some(form.response(StatusCode::UNAUTHORIZED, "invalid_api_key", message));
+    }
     // Checked last, so that local responses do not depend on the load.
     reject_overload(request, form)
 }
@@ -64,6 +70,13 @@ fn has_one_host<A>(request: &Request<A>) -> bool {
         0 => request.version() != Version::HTTP_11,
         count => count == 1,
     }
+}
+
+/// True if a request has a credential in the form of a proxy key, which must not be sent to a provider.
+fn has_proxy_key<A>(request: &Request<A>) -> bool {
+    let headers = request.headers();
+    let credentials = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all("x-api-key"));
+    credentials.into_iter().any(|value| memmem::find(value.as_bytes(), b"sk-px-").is_some())
 }
 
 /// True for `OPTIONS` with `Max-Forwards: 0`, which is not forwarded (RFC 9110 §7.6.2).

@@ -108,6 +108,7 @@ async fn proxy_key_at_the_operator_address_serves_no_call() {
     let line = service.read_line();
     let operator = line.trim_end().strip_prefix("operator listening on http://").unwrap().parse().unwrap();
     assert_eq!(chat(operator, &key.text).await.status, 404);
+    assert_refused(&get(operator, COSTS, &key.text).await, 401, "invalid_api_key");
     assert!(upstream.asked().is_empty());
 }
 
