@@ -64,7 +64,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_call_is_settled_once_and_counters_are_the_sum_of_the_rows(
+    fn calls_are_settled_once_and_counters_are_the_sum_of_the_rows(
         calls in prop::collection::vec(random_call(), 1..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -53,7 +53,7 @@ async fn terminal_event_is_held_until_the_settlement_and_a_delta_is_not() {
 }
 
 #[tokio::test]
-async fn each_terminal_event_is_held() {
+async fn terminal_event_of_any_kind_is_held() {
     for terminal in [
         "[DONE]",
         r#"{"type":"response.completed"}"#,
