@@ -65,7 +65,8 @@ pub trait Sink {
 
     /// Receives a wanted member whose value is a scalar that was read completely. `at` is the range of the value.
     ///
-    /// The default calls `member_start`, `value_start` and `value_end`. A sink may do their work in one step instead.
+    /// The default calls `member_start` and `value_start`, and then `value_end` if [the value is
+    /// awaited](Self::is_value_awaited). A sink may do their work in one step instead.
     fn whole_member(
         &mut self,
         member: Self::Member,
@@ -76,7 +77,9 @@ pub trait Sink {
     ) {
         self.member_start(member, depth);
         self.value_start(at.start, white_space);
-        self.value_end(at.end, value);
+        if self.is_value_awaited(depth) {
+            self.value_end(at.end, value);
+        }
     }
 
     /// Receives the end of a container, which may be an object with a wanted member. Ends of other containers may be left

@@ -1,7 +1,5 @@
 //! The receiver of the scanner's events, which keeps the path of the current value.
 
-use std::ops::Range;
-
 use super::members::{MemberChecks, TextUse};
 use super::{CheckedBody, MAX_DEPTH, refuse};
 use crate::json::scan::{MemberValue, Sink, WhiteSpace};
@@ -180,18 +178,6 @@ impl Sink for BodySink<'_> {
             self.store_refusal(result);
         }
         self.unescaped = unescaped;
-    }
-
-    /// Receives a string that is whole in its chunk.
-    fn whole_member(
-        &mut self,
-        _member: (),
-        _depth: usize,
-        at: Range<u64>,
-        _white_space: WhiteSpace<'_>,
-        value: MemberValue<'_>,
-    ) {
-        self.value_end(at.end, value);
     }
 
     /// Closes the current container. The scanner without templates reports the end of each container.

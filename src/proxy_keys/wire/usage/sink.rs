@@ -1,7 +1,5 @@
 //! The members at the paths, which the scanner reports.
 
-use std::ops::Range;
-
 use super::captured::CapturedValue;
 use super::error_text::ErrorTexts;
 use super::{MAX_EVENT_TYPE, MAX_MODEL};
@@ -106,11 +104,7 @@ impl UsageSink {
 
     /// Stores the type of the root object. A type that is not a text, or too long, is not stored.
     fn end_type(&mut self, value: MemberValue<'_>) {
-        let MemberValue::String { raw, .. } = value else { return };
-        let Some(event_type) = unescape(raw, &mut self.unescaped) else { return };
-        if event_type.len() <= MAX_EVENT_TYPE
-            && let Ok(event_type) = std::str::from_utf8(event_type)
-        {
+        if let Some(event_type) = text_within(MAX_EVENT_TYPE, value, &mut self.unescaped) {
             self.event_type.push_str(event_type);
         }
     }
@@ -118,15 +112,20 @@ impl UsageSink {
     /// Stores the model of the root object or of the envelope. A model that is not a text of a valid length, or that contains
     /// a control character, is not stored: programs write it to logs and tables.
     fn end_model(&mut self, depth: usize, value: MemberValue<'_>) {
-        let MemberValue::String { raw, .. } = value else { return };
-        let Some(name) = unescape(raw, &mut self.unescaped) else { return };
-        if name.len() <= MAX_MODEL
-            && let Ok(name) = std::str::from_utf8(name)
+        if let Some(name) = text_within(MAX_MODEL, value, &mut self.unescaped)
             && !name.chars().any(char::is_control)
         {
             self.objects[depth - 1].model.push_str(name);
         }
     }
+}
+
+/// Returns the text of a string without its escapes. Returns `None` for another value, for a text that is not Unicode, and
+/// for one longer than `max_len` bytes.
+fn text_within<'a>(max_len: usize, value: MemberValue<'a>, unescaped: &'a mut Vec<u8>) -> Option<&'a str> {
+    let MemberValue::String { raw, .. } = value else { return None };
+    let text = unescape(raw, unescaped)?;
+    if text.len() <= max_len { std::str::from_utf8(text).ok() } else { None }
 }
 
 impl ObjectMembers {
@@ -206,22 +205,6 @@ impl Sink for UsageSink {
                 self.error_texts.end(at - 1);
             }
             UsageMember::Message | UsageMember::Error | UsageMember::Response => {}
-        }
-    }
-
-    /// Receives a whole member. A member that is not at one of the paths is ignored.
-    fn whole_member(
-        &mut self,
-        member: UsageMember,
-        depth: usize,
-        at: Range<u64>,
-        white_space: WhiteSpace<'_>,
-        value: MemberValue<'_>,
-    ) {
-        self.member_start(member, depth);
-        if self.started.is_some() {
-            self.value_start(at.start, white_space);
-            self.value_end(at.end, value);
         }
     }
 

@@ -80,22 +80,6 @@ impl Sink for ChunkSink {
         }
     }
 
-    /// Receives a member whose value is a scalar. A member at another depth is ignored.
-    fn whole_member(
-        &mut self,
-        member: ChunkMember,
-        depth: usize,
-        at: Range<u64>,
-        white_space: WhiteSpace<'_>,
-        value: MemberValue<'_>,
-    ) {
-        self.member_start(member, depth);
-        if self.started.is_some() {
-            self.value_start(at.start, white_space);
-            self.value_end(at.end, value);
-        }
-    }
-
     fn object_end(&mut self, _at: u64, _depth: usize) {}
 }
 
