@@ -38,27 +38,31 @@ pub(super) struct AdmittedCall {
 }
 
 impl AdmittedCall {
-    /// Returns the settlement of the call after this end.
-    pub(super) fn settlement(&self, end: CallEnd<'_>, status: Option<StatusCode>) -> Settlement {
+    /// Returns the settlement of the call after this end. `usage` is that in the body, if there is one.
+    pub(super) fn settlement(
+        &self,
+        end: CallEnd<'_>,
+        usage: Option<&TokenUsage>,
+        status: Option<StatusCode>,
+    ) -> Settlement {
         let mut settlement = match end {
             CallEnd::NotCharged => Settlement::default(),
             CallEnd::NoHeaders => self.estimate(None, 0),
-            CallEnd::Body(meter) => self.settlement_of_body(meter),
+            CallEnd::Body(meter) => self.settlement_of_body(meter, usage),
         };
         settlement.status = status.map(|status| status.as_u16());
         settlement
     }
 
     /// Returns the settlement of a response with a success status.
-    fn settlement_of_body(&self, meter: &UsageMeter) -> Settlement {
-        let usage = meter.usage();
-        let mut settlement = match &usage {
+    fn settlement_of_body(&self, meter: &UsageMeter, usage: Option<&TokenUsage>) -> Settlement {
+        let mut settlement = match usage {
             Some(usage) if meter.has_final_usage() => self.charge(usage),
             _ if self.lacks_usage => Settlement::default(),
-            partial_usage => self.estimate(partial_usage.as_ref(), meter.event_count()),
+            partial_usage => self.estimate(partial_usage, meter.event_count()),
         };
         settlement.model = meter.model().map(str::to_owned);
-        settlement.usage = usage.unwrap_or_default();
+        settlement.usage = usage.cloned().unwrap_or_default();
         settlement
     }
 

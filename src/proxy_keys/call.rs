@@ -115,27 +115,29 @@ impl UpstreamCall {
             return None;
         }
         self.has_ended = true;
+        let usage = usage_of(end);
         #[cfg(feature = "tracing")]
-        log_call(&self.head, self.status, usage_of(end).as_ref());
+        log_call(&self.head, self.status, usage.as_ref());
         let admitted = self.admitted.take()?;
-        let settlement = admitted.settlement(end, self.status);
-        let metered_call = self.metered_call(&settlement, end);
+        let settlement = admitted.settlement(end, usage.as_ref(), self.status);
+        let callback = self.settings.on_usage.as_ref();
+        let report = callback.map(|callback| (callback, self.metered_call(&settlement, usage)));
         let pending: PendingSettlement = Box::pin(admitted.reservation.settle(settlement));
-        if let Some(callback) = &self.settings.on_usage {
+        if let Some((callback, metered_call)) = report {
             callback(&metered_call);
         }
         Some(pending)
     }
 
     /// Returns the report of the call.
-    fn metered_call(&self, settlement: &Settlement, end: CallEnd<'_>) -> MeteredCall {
+    fn metered_call(&self, settlement: &Settlement, usage: Option<TokenUsage>) -> MeteredCall {
         MeteredCall {
             key_id: self.head.key.id.clone(),
             group_id: self.head.key.group.as_ref().map(|group| group.id.clone()),
             provider: self.provider(),
             status: self.status,
             model: settlement.model.clone(),
-            usage: usage_of(end),
+            usage,
             tokens: settlement.actual.tokens,
             picodollars: settlement.actual.picodollars,
             is_estimated: settlement.is_estimated,
