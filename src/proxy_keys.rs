@@ -45,6 +45,7 @@ mod log;
 mod meter;
 mod metered_call;
 mod mint;
+mod picodollars;
 mod quota_refusal;
 mod response;
 mod send;
@@ -65,11 +66,12 @@ pub use self::layer::ProxyKeyLayer;
 pub use self::ledger::Ledger;
 #[cfg(feature = "sqlite")]
 pub use self::ledger::{
-    LedgerError, LedgerOptions, LedgerReader, LedgerUsage, OwnerUsage, Picodollars, UsageAmounts, WindowUsage,
+    LedgerError, LedgerOptions, LedgerReader, LedgerUsage, OwnerUsage, UsageAmounts, WindowUsage,
 };
 pub use self::meter::{BodyForm, UsageMeter};
 pub use self::metered_call::MeteredCall;
 pub use self::mint::{MintedKey, mint};
+pub use self::picodollars::Picodollars;
 pub use self::service::ProxyKeyService;
 pub use self::token_usage::TokenUsage;
 pub use self::upstream::{Upstream, UpstreamError, UpstreamKey, Upstreams};

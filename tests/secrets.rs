@@ -2,15 +2,15 @@
 //! response, a map file or a key.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::fmt::Debug;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Empty, Full};
+use test_support::shown::Shown;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_api_key_name::directory::{AdminKey, BaseUrl, Directory};
 use tower_api_key_name::names::{Labels, MapReader, Provider};
@@ -19,25 +19,6 @@ use tower_api_key_name::settings::{ErrorForm, InsertNames, NamePosition, Prefer,
 use tower_api_key_name::{ApiKeyNameLayer, KeyNames, SharedKeyNames};
 
 const MARK: &str = "Marked7Qx";
-
-/// The output of each type, by its name.
-#[derive(Default)]
-struct Shown(BTreeMap<&'static str, Vec<String>>);
-
-impl Shown {
-    fn debug(&mut self, name: &'static str, value: &dyn Debug) {
-        self.0.entry(name).or_default().extend([format!("{value:?}"), format!("{value:#?}")]);
-    }
-
-    fn error(&mut self, name: &'static str, error: &dyn std::error::Error) {
-        let texts = self.0.entry(name).or_default();
-        let mut next = Some(error);
-        while let Some(error) = next {
-            texts.extend([format!("{error:?}"), error.to_string()]);
-            next = error.source();
-        }
-    }
-}
 
 #[tokio::test]
 async fn debug_and_display_of_public_types_show_no_secret() {

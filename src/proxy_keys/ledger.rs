@@ -64,7 +64,7 @@ pub use self::options::LedgerOptions;
 pub use self::reader::LedgerReader;
 pub(crate) use self::store::StoreError;
 #[cfg(feature = "sqlite")]
-pub use self::usage::{LedgerUsage, OwnerUsage, Picodollars, UsageAmounts, WindowUsage};
+pub use self::usage::{LedgerUsage, OwnerUsage, UsageAmounts, WindowUsage};
 #[cfg(test)]
 pub(crate) use self::{call::UsageRow, counter::Counter, store::LedgerStore};
 

@@ -3,9 +3,7 @@
 use super::gate::{Refusal, RefusalKind};
 use super::keys::{Limit, Meter, Window};
 use super::ledger::{AdmissionError, FailedLimit, LimitKind, Owner};
-
-/// The number of picodollars in a cent.
-const PICODOLLARS_PER_CENT: u64 = 10_000_000_000;
+use super::picodollars::Picodollars;
 
 /// The seconds after which a client may repeat a call that was refused because of others in flight, or of a full disk.
 const RETRY_SECONDS: u64 = 1;
@@ -68,21 +66,12 @@ fn describe_limit(limit: &LimitKind) -> String {
         (Meter::Requests, _) => format!("{amount} requests"),
         (Meter::Tokens, 1) => "1 token".to_owned(),
         (Meter::Tokens, _) => format!("{amount} tokens"),
-        (Meter::Dollars, _) => describe_dollars(amount),
+        (Meter::Dollars, _) => format!("${}", Picodollars(amount)),
     };
     match window {
         Window::Ever => quantity,
         _ => format!("{quantity} per {}", window.as_str()),
     }
-}
-
-/// Returns an amount of money as text, such as `$25.00`, or with as many decimal places as it needs.
-fn describe_dollars(picodollars: u64) -> String {
-    let dollars = picodollars / (100 * PICODOLLARS_PER_CENT);
-    let cents = picodollars / PICODOLLARS_PER_CENT % 100;
-    let rest = picodollars % PICODOLLARS_PER_CENT;
-    let further_places = format!("{rest:010}");
-    format!("${dollars}.{cents:02}{}", further_places.trim_end_matches('0'))
 }
 
 /// Returns a duration in its largest suitable unit, rounded up.

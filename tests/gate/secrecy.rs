@@ -1,10 +1,12 @@
 //! The law of secrecy: no log line, error, `Debug` output or response contains a proxy key, its digest or a real key.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::collections::BTreeSet;
 use std::io::Write;
 
-use tower_api_key_name::proxy_keys::{ApiKeyError, BaseUrl, BodyForm, UpstreamError, UsageMeter};
+use test_support::shown::Shown;
+use tower_api_key_name::proxy_keys::{
+    ApiKeyError, BaseUrl, BodyForm, Picodollars, UpstreamError, UsageMeter,
+};
 use tracing::Level;
 
 use super::*;
@@ -158,25 +160,6 @@ fn refusals_and_the_log_contain_no_secret() {
     }
 }
 
-/// The output of each type, by its name.
-#[derive(Default)]
-struct Shown(BTreeMap<&'static str, Vec<String>>);
-
-impl Shown {
-    fn debug(&mut self, name: &'static str, value: &dyn Debug) {
-        self.0.entry(name).or_default().extend([format!("{value:?}"), format!("{value:#?}")]);
-    }
-
-    fn error(&mut self, name: &'static str, error: &dyn std::error::Error) {
-        let texts = self.0.entry(name).or_default();
-        let mut next = Some(error);
-        while let Some(error) = next {
-            texts.extend([format!("{error:?}"), error.to_string()]);
-            next = error.source();
-        }
-    }
-}
-
 #[tokio::test]
 async fn debug_and_display_of_public_types_show_no_secret() {
     let calls = Arc::new(Mutex::new(Vec::new()));
@@ -196,6 +179,7 @@ async fn debug_and_display_of_public_types_show_no_secret() {
     shown.debug("Ledger", &Ledger::memory());
     #[cfg(feature = "sqlite")]
     ledger_files(&mut shown);
+    shown.debug("Picodollars", &Picodollars(25));
     shown.debug("MintedKey", &gate.key);
     shown.debug("ProxyKeys", &gate.keys);
     shown.debug("Upstreams", &upstreams());
@@ -236,7 +220,6 @@ fn ledger_files(shown: &mut Shown) {
     shown.debug("OwnerUsage", &of_key);
     shown.debug("WindowUsage", &of_key.day);
     shown.debug("UsageAmounts", &of_key.day.spent);
-    shown.debug("Picodollars", &of_key.day.spent.dollars);
 }
 
 /// Errors of keys files that contain secrets at wrong places.
@@ -294,7 +277,6 @@ fn public_types() -> BTreeSet<String> {
         let needs_sqlite =
             |name: &String| name != "Ledger" && (name.starts_with("Ledger") || name.contains("Usage"));
         names.retain(|name| matches!(&**name, "UsageMeter" | "TokenUsage") || !needs_sqlite(name));
-        names.remove("Picodollars");
     }
     names
 }

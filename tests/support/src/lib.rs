@@ -7,6 +7,7 @@ pub mod laws;
 #[cfg(feature = "organization")]
 pub mod organization;
 pub mod service;
+pub mod shown;
 pub mod unstructured;
 
 use std::sync::Arc;

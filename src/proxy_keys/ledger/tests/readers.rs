@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{TestClock, end_writer, group, key, open, request, tokens};
+use crate::proxy_keys::Picodollars;
 use crate::proxy_keys::keys::{Limits, ProxyKey};
-use crate::proxy_keys::ledger::{
-    CallReservation, Charge, Ledger, LedgerReader, OwnerUsage, Picodollars, Settlement,
-};
+use crate::proxy_keys::ledger::{CallReservation, Charge, Ledger, LedgerReader, OwnerUsage, Settlement};
 
 /// A folder with the path of a ledger file, and a clock.
 struct LedgerFolder {
