@@ -14,9 +14,12 @@ use tokio::task::JoinSet;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::KeyedLayer;
-use super::comparison::{Comparison, Unit};
+use super::comparison::{Comparison, Side, Unit, timed};
 
 const CALLERS: u32 = 32;
+
+/// The calls of each caller in one run of the percentile, so that a run has 256 admissions.
+const CALLS_OF_CALLER: u32 = 8;
 
 /// The bytes of a page of SQLite.
 const PAGE: [u8; 4096] = [7; 4096];
@@ -35,46 +38,77 @@ pub fn compare_with_sync() -> Comparison {
     let keyed = KeyedLayer::new("http://127.0.0.1:9");
     let service = keyed.layer.layer(service_fn(respond));
     let key = keyed.key.key().to_owned();
-    let mut file = SyncedFile::new();
     Comparison {
         unit: Unit::Rate { items: 1 },
         ours: Box::new(move |runs| {
             let _ = &keyed;
-            runtime.block_on(call_in_turn(service.clone(), key.clone(), runs))
+            let admissions = runtime.block_on(call_in_turn(service.clone(), key.clone(), runs));
+            admissions.iter().sum()
         }),
-        baseline: Box::new(move |runs| {
-            let begin = Instant::now();
-            for _ in 0..runs {
-                file.sync_page();
-            }
-            begin.elapsed()
-        }),
+        baseline: syncs(),
     }
+}
+
+/// The 99th percentile of the admissions of 32 callers at once, and syncs of a page of a file.
+pub fn compare_percentile_with_sync() -> Comparison {
+    let mut callers = Callers::new(CALLERS);
+    Comparison {
+        unit: Unit::Rate { items: 1 },
+        ours: Box::new(move |runs| {
+            let mut admissions = callers.make_calls(runs * CALLS_OF_CALLER);
+            admissions.sort_unstable();
+            // A side returns the time of all its runs.
+            runs * admissions[admissions.len() * 99 / 100]
+        }),
+        baseline: syncs(),
+    }
+}
+
+/// Returns a side whose run is one sync of a page of a file.
+fn syncs() -> Side {
+    let mut file = SyncedFile::new();
+    timed(move || file.sync_page())
 }
 
 /// As many calls of 32 callers at once, and of one caller. Each call is an admission and a settlement.
 pub fn compare_callers() -> Comparison {
-    Comparison { unit: Unit::Rate { items: CALLERS }, ours: callers(CALLERS), baseline: callers(1) }
+    Comparison { unit: Unit::Rate { items: CALLERS }, ours: calls(CALLERS), baseline: calls(1) }
 }
 
 /// Returns a side whose run is 32 calls, which are shared by the callers.
-fn callers(caller_count: u32) -> Box<dyn FnMut(u32) -> Duration> {
-    let runtime = runtime();
-    let keyed = KeyedLayer::new("http://127.0.0.1:9");
-    let service = keyed.layer.layer(service_fn(respond));
+fn calls(caller_count: u32) -> Side {
+    let mut callers = Callers::new(caller_count);
     Box::new(move |runs| {
-        let calls_per_caller = runs * CALLERS / caller_count;
         let begin = Instant::now();
-        runtime.block_on(async {
-            let mut callers = JoinSet::new();
-            for _ in 0..caller_count {
-                let key = keyed.key.key().to_owned();
-                callers.spawn(call_in_turn(service.clone(), key, calls_per_caller));
-            }
-            callers.join_all().await;
-        });
+        callers.make_calls(runs * CALLERS / caller_count);
         begin.elapsed()
     })
+}
+
+/// Callers that make calls at the same time through one layer.
+struct Callers {
+    count: u32,
+    keyed: KeyedLayer,
+    runtime: Runtime,
+}
+
+impl Callers {
+    fn new(count: u32) -> Self {
+        Self { count, keyed: KeyedLayer::new("http://127.0.0.1:9"), runtime: runtime() }
+    }
+
+    /// Makes this number of calls with each caller. Returns the times of their admissions.
+    fn make_calls(&mut self, calls_of_caller: u32) -> Vec<Duration> {
+        let service = self.keyed.layer.layer(service_fn(respond));
+        let mut callers = JoinSet::new();
+        self.runtime.block_on(async {
+            for _ in 0..self.count {
+                let key = self.keyed.key.key().to_owned();
+                callers.spawn(call_in_turn(service.clone(), key, calls_of_caller));
+            }
+            callers.join_all().await.concat()
+        })
+    }
 }
 
 fn runtime() -> Runtime {
@@ -89,14 +123,14 @@ async fn respond(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infal
     Ok(response.body(Full::from(body)).expect("a valid response"))
 }
 
-/// Makes calls one after another. Returns the sum of the times until the inner service receives them.
-async fn call_in_turn<S, B>(mut service: S, key: String, count: u32) -> Duration
+/// Makes calls one after another. Returns the times until the inner service receives them.
+async fn call_in_turn<S, B>(mut service: S, key: String, count: u32) -> Vec<Duration>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: http_body::Body<Data: Send, Error: std::fmt::Debug>,
 {
     let work = async {
-        let mut sum = Duration::ZERO;
+        let mut admissions = Vec::new();
         for _ in 0..count {
             let request = Request::post("/v1/chat/completions")
                 .header("authorization", format!("Bearer {key}"))
@@ -107,10 +141,10 @@ where
             let response = service.ready().await.expect("ready").call(request).await.expect("a response");
             assert_eq!(response.status(), StatusCode::OK);
             let admitted_at = ADMITTED_AT.with(Cell::take).expect("the call was admitted");
-            sum += admitted_at - begin;
+            admissions.push(admitted_at - begin);
             response.into_body().collect().await.expect("a whole body");
         }
-        sum
+        admissions
     };
     ADMITTED_AT.scope(Cell::new(None), work).await
 }

@@ -26,6 +26,10 @@ fn main() {
             Box::new(streams::compare_with_forwarding),
         ),
         ("admission of 1 caller ÷ fdatasync".into(), Box::new(admissions::compare_with_sync)),
+        (
+            "p99 of admissions of 32 callers ÷ fdatasync".into(),
+            Box::new(admissions::compare_percentile_with_sync),
+        ),
         ("calls of 32 callers ÷ calls of 1 caller".into(), Box::new(admissions::compare_callers)),
     ];
     run(comparisons);

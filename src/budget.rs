@@ -17,6 +17,11 @@ impl Budget {
     pub(crate) fn new(limit: u64) -> Self {
         Self { limit, reserved: AtomicU64::new(0) }
     }
+
+    /// Returns the bytes of all reservations together.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Relaxed)
+    }
 }
 
 /// The bytes that one body has reserved in a budget, or without a bound if there is none. They are returned when the

@@ -63,7 +63,7 @@ pub use self::body::ProxyKeyBody;
 pub use self::future::ProxyKeyFuture;
 pub use self::keys::{ProxyKeys, ProxyKeysError, ProxyKeysErrorKind};
 pub use self::layer::ProxyKeyLayer;
-pub use self::ledger::Ledger;
+pub use self::ledger::{Ledger, LedgerStatus, UsageSource};
 #[cfg(feature = "sqlite")]
 pub use self::ledger::{
     LedgerError, LedgerOptions, LedgerReader, LedgerUsage, OwnerUsage, UsageAmounts, WindowUsage,

@@ -35,6 +35,8 @@ pub(super) struct AdmittedCall {
     pub(super) input_estimate: u64,
     /// True if the responses of the endpoint never contain usage, and cost no tokens.
     pub(super) lacks_usage: bool,
+    /// The number of images that the request declares. `None` if the endpoint generates no images.
+    pub(super) requested_images: Option<u64>,
 }
 
 impl AdmittedCall {
@@ -54,43 +56,46 @@ impl AdmittedCall {
         settlement
     }
 
+    /// Returns the number of images of a call that ends in this way. Returns `None` if it is not known that there are any.
+    ///
+    /// The images of a response are not counted: their elements could be found only by a scan for all values of all
+    /// responses, and a successful response contains the requested number.
+    pub(super) fn image_count(&self, end: CallEnd<'_>) -> Option<u64> {
+        match end {
+            CallEnd::Body(meter) if meter.has_whole_result() => self.requested_images,
+            CallEnd::Body(_) | CallEnd::NotCharged | CallEnd::NoHeaders => None,
+        }
+    }
+
     /// Returns the settlement of a response with a success status.
     fn settlement_of_body(&self, meter: &UsageMeter, usage: Option<&TokenUsage>) -> Settlement {
         let mut settlement = match usage {
-            Some(usage) if meter.has_final_usage() => self.charge(usage),
+            Some(usage) if meter.has_final_usage() => self.charge(usage.clone()),
             _ if self.lacks_usage => Settlement::default(),
             partial_usage => self.estimate(partial_usage, meter.event_count()),
         };
         settlement.model = meter.model().map(str::to_owned);
-        settlement.usage = usage.cloned().unwrap_or_default();
         settlement
     }
 
     /// Charges the usage of a whole response.
-    fn charge(&self, usage: &TokenUsage) -> Settlement {
-        let cost = self.cost(usage);
+    fn charge(&self, usage: TokenUsage) -> Settlement {
+        let cost = self.cost(&usage);
         Settlement {
-            actual: Charge { tokens: total_tokens(usage), picodollars: cost.picodollars },
+            actual: Charge { tokens: total_tokens(&usage), picodollars: cost.picodollars },
+            usage,
             has_unpriced_counter: cost.has_unpriced_counter,
             ..Settlement::default()
         }
     }
 
-    /// Charges an estimate: the larger of the usage so far, and of the estimated input with one output token for each
-    /// event.
+    /// Charges an estimate: of the input, the larger of the usage so far and of the estimate; of the output, the larger of the
+    /// usage so far and of one token for each event.
     fn estimate(&self, usage_so_far: Option<&TokenUsage>, event_count: u64) -> Settlement {
-        let estimated_usage = TokenUsage {
-            input_tokens: Some(self.input_estimate),
-            output_tokens: Some(event_count),
-            ..TokenUsage::default()
-        };
-        let mut settlement = self.charge(&estimated_usage);
-        if let Some(usage) = usage_so_far {
-            let sent = self.charge(usage);
-            settlement.actual.tokens = settlement.actual.tokens.max(sent.actual.tokens);
-            settlement.actual.picodollars = settlement.actual.picodollars.max(sent.actual.picodollars);
-            settlement.has_unpriced_counter |= sent.has_unpriced_counter;
-        }
+        let mut usage = usage_so_far.cloned().unwrap_or_default();
+        usage.input_tokens = usage.input_tokens.max(Some(self.input_estimate));
+        usage.output_tokens = usage.output_tokens.max(Some(event_count));
+        let mut settlement = self.charge(usage);
         settlement.is_estimated = true;
         settlement
     }

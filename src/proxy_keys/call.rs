@@ -115,10 +115,13 @@ impl UpstreamCall {
             return None;
         }
         self.has_ended = true;
-        let usage = usage_of(end);
+        let mut usage = usage_of(end);
         #[cfg(feature = "tracing")]
         log_call(&self.head, self.status, usage.as_ref());
         let admitted = self.admitted.take()?;
+        if let Some(images) = admitted.image_count(end) {
+            usage.get_or_insert_default().images = Some(images);
+        }
         let settlement = admitted.settlement(end, usage.as_ref(), self.status);
         let callback = self.settings.on_usage.as_ref();
         let report = callback.map(|callback| (callback, self.metered_call(&settlement, usage)));

@@ -81,7 +81,7 @@ use crate::budget::Budget;
 /// | moderations | no tokens |
 /// | an error of the upstream or of the inner service, or a response that is replaced | no tokens |
 /// | dropped before the response headers | the estimated input |
-/// | a response without usage, or cut before it | the estimated input and a token for each event, or the usage so far if that is more |
+/// | a response without usage, or cut before it | the estimated input and a token for each event, or the input or output tokens so far if they are more |
 ///
 /// The settlement is durable before the client can receive the end of a response: the chunk with the end of a JSON document
 /// or of the terminal event of a stream (`[DONE]`, `response.completed`, `message_stop` …) is held until then. Each other
@@ -155,6 +155,12 @@ impl ProxyKeyLayer {
             settings.budget = Arc::new(Budget::new(bytes as u64));
             settings.key_shares = Arc::new(KeyShares::of_budget(bytes as u64));
         })
+    }
+
+    /// Returns the memory in bytes of all request bodies in flight, of which [`request_budget`](Self::request_budget) is the
+    /// limit.
+    pub fn request_bytes_held(&self) -> u64 {
+        self.settings.budget.reserved()
     }
 
     /// Sets the longest time from the call of the service to the end of the request body. Default: 60 seconds. A slower body is

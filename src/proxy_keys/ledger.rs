@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! admit / settle ─▶ Ledger ─▶ queue of operations ─▶ writer (one thread) ─▶ batch (rules) ─▶ store: memory or sqlite
+//! query of usage ─▶ UsageSource ─▶ queue of queries ─▶ file_queries (one thread) ─▶ reader of the file
 //! ```
 //!
 //! An admission checks all limits of a key and its group, and reserves an estimate. The settlement replaces the
@@ -13,8 +14,12 @@
 //! gets a response, and a settlement may exceed the limit. Sequential calls exceed a limit by less than one call.
 //! Concurrent calls add at most the amounts by which they exceed their reservations.
 //!
-//! The row of a call is kept for 90 days. Then the writer replaces it by a sum for its hour, in small commits between those
-//! of calls, and deletes the counters of its minute and hour. Rows and sums together equal the counters of all time.
+//! A settlement adds a row for the call, and adds the call to the sums of its hour. The sums are kept for ever, and equal the
+//! counters of all time. The row is kept for 90 days by default. Then the writer deletes it with the counters of its minute and hour, in
+//! small commits between those of calls.
+//!
+//! A `UsageSource` reads the sums, and the rows that exist. The queries of a file run in a thread of their own, and those of a
+//! ledger in memory run in the writer, between batches.
 //!
 //! If the store cannot write, no call is admitted. A settlement that cannot be written is kept and written first. After a
 //! crash, the calls that were open are settled as estimates when the ledger is opened again.
@@ -24,9 +29,11 @@ mod batch;
 mod calendar;
 mod call;
 mod counter;
+mod counts;
 #[cfg(feature = "sqlite")]
 mod error;
-mod hours;
+#[cfg(feature = "sqlite")]
+mod file_queries;
 mod memory;
 mod operation;
 #[cfg(feature = "sqlite")]
@@ -35,17 +42,21 @@ mod options;
 mod reader;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod status;
 mod store;
+mod sums;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upkeep;
 #[cfg(feature = "sqlite")]
 mod usage;
+mod usage_source;
 mod writer;
 
 use std::fmt;
 #[cfg(feature = "sqlite")]
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 
@@ -62,20 +73,26 @@ pub(crate) use self::operation::CallReservation;
 pub use self::options::LedgerOptions;
 #[cfg(feature = "sqlite")]
 pub use self::reader::LedgerReader;
-pub(crate) use self::store::StoreError;
+pub use self::status::LedgerStatus;
+pub(crate) use self::store::{StoreError, UsageReader};
+pub(crate) use self::sums::{CallSums, SumKey};
 #[cfg(feature = "sqlite")]
 pub use self::usage::{LedgerUsage, OwnerUsage, UsageAmounts, WindowUsage};
+pub use self::usage_source::UsageSource;
 #[cfg(test)]
 pub(crate) use self::{call::UsageRow, counter::Counter, store::LedgerStore};
 
 use self::memory::MemoryStore;
 use self::operation::{AdmissionReply, Operation};
+use self::status::{WriterEnd, WriterState};
 use self::writer::Writer;
 
 /// A handle to a ledger. Its clones use the same ledger, which ends with the last handle and the last call.
 #[derive(Clone)]
 pub struct Ledger {
     operations: Sender<Operation>,
+    usage: UsageSource,
+    state: Arc<WriterState>,
 }
 
 impl Ledger {
@@ -102,10 +119,28 @@ impl Ledger {
     /// Starts the thread of a writer. If the system starts no thread, the ledger admits no call.
     fn start(writer: Writer) -> Self {
         let (operations, receiver) = mpsc::channel();
+        let state = writer.state();
+        let end = WriterEnd(state.clone());
         let thread = thread::Builder::new().name("proxy-key-ledger".to_owned());
         // Without the thread, the receiver is dropped, and each operation fails.
-        let _ = thread.spawn(move || writer.run(&receiver));
-        Self { operations }
+        let _ = thread.spawn(move || {
+            let _end = end;
+            writer.run(&receiver);
+        });
+        let usage = UsageSource::of_writer(operations.clone());
+        Self { operations, usage, state }
+    }
+
+    /// Sets the file whose usage is read beside the writer.
+    #[cfg(feature = "sqlite")]
+    fn with_file(mut self, path: &Path) -> Self {
+        self.usage = UsageSource::of_file(path);
+        self
+    }
+
+    /// Returns the state of the ledger, without waiting. The writer updates it with each commit.
+    pub fn status(&self) -> LedgerStatus {
+        self.state.status()
     }
 
     /// Waits until everything that was queued before is written, or cannot be written. It blocks its thread.

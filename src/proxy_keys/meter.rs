@@ -186,6 +186,15 @@ impl UsageMeter {
         }
     }
 
+    /// True if the body so far contains the whole result: a complete JSON document, also one without usage, or a stream with
+    /// the usage of the whole response.
+    pub(crate) fn has_whole_result(&self) -> bool {
+        match self.form {
+            BodyForm::Json => self.document.is_complete(),
+            BodyForm::Events => self.has_final_usage(),
+        }
+    }
+
     /// Reads the next chunk of a stream of events.
     fn feed_events(&mut self, chunk: &[u8]) {
         let mut rest = chunk;

@@ -20,7 +20,8 @@ pub struct MeteredCall {
     pub status: Option<StatusCode>,
     /// The model in the response, which may be more exact than that of the request. `None` if there is none.
     pub model: Option<String>,
-    /// The usage that the provider reports in the response so far. `None` if there is none, as in an error.
+    /// The usage that the provider reports in the response so far, and the images of the call. `None` if there is none, as in
+    /// an error.
     pub usage: Option<TokenUsage>,
     /// The charged tokens: input and output, or an estimate of them.
     pub tokens: u64,

@@ -90,6 +90,8 @@ impl<S: Service<Request<Full<Bytes>>>> CheckedRequest<S> {
         if let Some(body) = self.body {
             bytes = body.bytes;
             streams = body.streams;
+            let requested_images =
+                if head.endpoint.generates_images { Some(body.output_count) } else { None };
             hides_usage_event = body.hides_usage_event;
             admitted = reservation.map(|reservation| AdmittedCall {
                 reservation,
@@ -97,6 +99,7 @@ impl<S: Service<Request<Full<Bytes>>>> CheckedRequest<S> {
                 model: body.model,
                 input_estimate: body.estimate.input_tokens,
                 lacks_usage: head.endpoint.lacks_usage,
+                requested_images,
             });
         }
         // Read as late as possible: a key that was replaced during the upload may be invalid already.

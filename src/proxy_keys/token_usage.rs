@@ -56,10 +56,14 @@ pub struct TokenUsage {
     pub web_fetch_requests: Option<u64>,
     /// The length of the transcribed audio, for a model that is charged by it instead of by tokens. OpenAI.
     pub audio_duration: Option<Duration>,
+    /// Images of a complete, successful call of `/v1/images/generations`: the number that the request declares as `n`, or 1.
+    /// A meter does not count them: the layer adds them at the end of the call.
+    pub images: Option<u64>,
 }
 
 impl TokenUsage {
     /// Returns the existing counts by the names of their fields. The duration is in nanoseconds.
+    #[cfg(feature = "_internal")]
     pub(crate) fn by_field(&self) -> std::collections::BTreeMap<&'static str, u64> {
         let nanoseconds = self.audio_duration.and_then(|duration| u64::try_from(duration.as_nanos()).ok());
         let counts = [
@@ -81,6 +85,7 @@ impl TokenUsage {
             ("web_search_requests", self.web_search_requests),
             ("web_fetch_requests", self.web_fetch_requests),
             ("audio_duration", nanoseconds),
+            ("images", self.images),
         ];
         counts.into_iter().filter_map(|(name, count)| Some((name, count?))).collect()
     }

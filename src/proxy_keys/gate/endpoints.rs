@@ -84,6 +84,9 @@ pub(crate) struct Endpoint {
     /// True if the responses never contain usage, because the provider charges only for the request.
     #[serde(default)]
     pub(crate) lacks_usage: bool,
+    /// True if the outputs are images.
+    #[serde(default)]
+    pub(crate) generates_images: bool,
 }
 
 /// A member that is accepted only with certain values.

@@ -66,13 +66,14 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Writes the changes durably in one commit. A batch without changes needs no commit.
-    pub(crate) fn commit(self) -> Result<(), StoreError> {
+    /// Writes the changes durably in one commit. Returns false for a batch without changes, which needs no commit.
+    pub(crate) fn commit(self) -> Result<bool, StoreError> {
         if self.changes.is_empty() {
             self.store.cancel();
-            return Ok(());
+            return Ok(false);
         }
-        self.store.commit(&self.changes)
+        self.store.commit(&self.changes)?;
+        Ok(true)
     }
 
     /// Ends the batch without changes.

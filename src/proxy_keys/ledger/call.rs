@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::counter::{Charge, CounterKey, Owner};
+use super::counts::CountSums;
 use crate::proxy_keys::TokenUsage;
 use crate::proxy_keys::keys::Window;
 
@@ -55,7 +56,8 @@ pub(crate) struct Settlement {
     pub(crate) actual: Charge,
     /// The model in the response.
     pub(crate) model: Option<String>,
-    /// The counts that the response contains.
+    /// The counts that the response contains. If the charge is an estimate, the input and output tokens are those of the
+    /// charge, unless the end of the call is unknown.
     pub(crate) usage: TokenUsage,
     /// The status of the response, if there was one.
     pub(crate) status: Option<u16>,
@@ -86,8 +88,7 @@ pub(crate) struct UsageRow {
     pub(crate) charge: Charge,
     pub(crate) is_estimated: bool,
     pub(crate) has_unpriced_counter: bool,
-    /// The existing counts of the [`TokenUsage`] by their names, as a JSON object.
-    pub(crate) counts: String,
+    pub(crate) counts: CountSums,
 }
 
 impl UsageRow {
@@ -108,8 +109,7 @@ impl UsageRow {
             charge: settlement.actual.storable(),
             is_estimated: settlement.is_estimated,
             has_unpriced_counter: settlement.has_unpriced_counter,
-            counts: serde_json::to_string(&settlement.usage.by_field())
-                .expect("a map of integers has a JSON form"),
+            counts: CountSums::from(&settlement.usage),
         }
     }
 }

@@ -51,9 +51,9 @@ impl Amounts {
     #[must_use]
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
-            requests: self.requests.saturating_add(other.requests).min(MAX_AMOUNT),
-            tokens: self.tokens.saturating_add(other.tokens).min(MAX_AMOUNT),
-            picodollars: self.picodollars.saturating_add(other.picodollars).min(MAX_AMOUNT),
+            requests: add_amount(self.requests, other.requests),
+            tokens: add_amount(self.tokens, other.tokens),
+            picodollars: add_amount(self.picodollars, other.picodollars),
         }
     }
 
@@ -75,6 +75,11 @@ impl Amounts {
             Meter::Dollars => self.picodollars,
         }
     }
+}
+
+/// Returns a sum that a store can contain: it does not grow past `i64::MAX`.
+pub(crate) fn add_amount(sum: u64, amount: u64) -> u64 {
+    sum.saturating_add(amount).min(MAX_AMOUNT)
 }
 
 /// The amounts of all meters of an owner in one window.

@@ -1,14 +1,15 @@
 //! A store in memory, for tests and trials: a restart loses it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::call::{OpenCall, UsageRow};
 use super::counter::{Counter, CounterKey};
-use super::hours::{HourKey, HourSums, hours_by_owner, sum_rows};
-use super::store::{LedgerChanges, LedgerStore, StoreError};
+use super::store::{LedgerChanges, LedgerStore, StoreError, SumVisitor, UsageReader};
+use super::sums::{CallSums, SumKey, hours_by_owner, sum_rows};
 use crate::proxy_keys::keys::Window;
 
 /// The state of a ledger in maps.
@@ -17,7 +18,10 @@ pub(crate) struct MemoryStore {
     counters: HashMap<CounterKey, Counter>,
     open_calls: BTreeMap<u64, Arc<OpenCall>>,
     usage_rows: BTreeMap<u64, UsageRow>,
-    hours: BTreeMap<HourKey, HourSums>,
+    /// The sums of all settled calls by hour.
+    hours: BTreeMap<SumKey, CallSums>,
+    /// See [`UsageReader::rows_from`].
+    rows_from: i64,
 }
 
 impl LedgerStore for MemoryStore {
@@ -40,6 +44,9 @@ impl LedgerStore for MemoryStore {
             self.open_calls.remove(&row.id);
             self.usage_rows.insert(row.id, row.clone());
         }
+        for (hour, sums) in sum_rows(&changes.settled) {
+            self.hours.entry(hour).or_default().add(&sums);
+        }
         Ok(())
     }
 
@@ -61,7 +68,7 @@ impl LedgerStore for MemoryStore {
         Ok(self.usage_rows.values().cloned().collect())
     }
 
-    fn roll_up(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    fn delete_old_rows(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let mut old_rows = Vec::new();
         let last_id = self.last_id()?;
         for row in self.usage_rows.values() {
@@ -69,14 +76,11 @@ impl LedgerStore for MemoryStore {
                 old_rows.push(row.clone());
             }
         }
-        let added = sum_rows(&old_rows);
-        for (hour, sums) in &added {
-            self.hours.entry(hour.clone()).or_default().add(sums);
-        }
         for row in &old_rows {
             self.usage_rows.remove(&row.id);
         }
-        let owners = hours_by_owner(added.keys());
+        self.rows_from = self.rows_from.max(before.as_second());
+        let owners = hours_by_owner(&old_rows);
         self.counters.retain(|key, counter| {
             let is_short = matches!(key.window, Window::Minute | Window::Hour);
             let hour = key.start - key.start.rem_euclid(3_600);
@@ -85,9 +89,33 @@ impl LedgerStore for MemoryStore {
         });
         Ok(old_rows.len())
     }
+}
 
-    #[cfg(test)]
-    fn hours(&mut self) -> Result<BTreeMap<HourKey, HourSums>, StoreError> {
-        Ok(self.hours.clone())
+impl UsageReader for MemoryStore {
+    fn visit_hours(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        for (hour, sums) in &self.hours {
+            if period.contains(&hour.start) {
+                visit(hour, sums);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_calls(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        for row in self.usage_rows.values() {
+            if period.contains(&row.admitted_at.as_second()) {
+                rows.push(row);
+            }
+        }
+        rows.sort_by_key(|row| row.admitted_at);
+        for row in rows {
+            visit(&SumKey::of_row(row, Window::Minute), &CallSums::of_row(row));
+        }
+        Ok(())
+    }
+
+    fn rows_from(&mut self) -> Result<i64, StoreError> {
+        Ok(self.rows_from)
     }
 }

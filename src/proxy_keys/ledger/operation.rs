@@ -7,9 +7,7 @@ use tokio::sync::oneshot;
 
 use super::admission::{AdmissionError, AdmissionRequest};
 use super::call::{OpenCall, Settlement};
-#[cfg(test)]
-use super::store::LedgerStore;
-use super::store::StoreError;
+use super::store::{LedgerStore, StoreError};
 
 /// An operation on the ledger.
 pub(crate) enum Operation {
@@ -18,12 +16,10 @@ pub(crate) enum Operation {
     /// No change. The reply is sent after those that were queued before.
     Flush(Sender<()>),
     /// A query, which runs after the batch that it was received with.
-    #[cfg(test)]
     Read(Query),
 }
 
 /// A query, which sends its result itself.
-#[cfg(test)]
 pub(crate) type Query = Box<dyn FnOnce(&mut dyn LedgerStore) + Send>;
 
 /// The settlement of a call.

@@ -25,8 +25,8 @@ impl LedgerOptions {
 
     /// Sets the time for which the ledger keeps one row for each call. Default: 90 days. A time below one day is one day.
     ///
-    /// While the ledger is open, older rows are replaced by their sums for each hour, key, group, endpoint and model. No
-    /// amount is lost, and no limit changes.
+    /// While the ledger is open, older rows are deleted. The sums for each hour, key, group, endpoint and model are kept for
+    /// ever, so no amount is lost, and no limit changes.
     #[must_use]
     pub fn keep_rows(mut self, keep_rows: Duration) -> Self {
         self.keep_rows = keep_rows;
@@ -46,7 +46,7 @@ impl LedgerOptions {
     pub(crate) fn open_with_clock(&self, path: &Path, clock: Clock) -> Result<Ledger, LedgerError> {
         let opened = SqliteStore::open(path);
         match opened.and_then(|store| Writer::recover(Box::new(store), clock)) {
-            Ok(writer) => Ok(Ledger::start(writer.with_keep_rows(self.keep_rows))),
+            Ok(writer) => Ok(Ledger::start(writer.with_keep_rows(self.keep_rows)).with_file(path)),
             Err(reason) => Err(LedgerError::new("open", path, reason)),
         }
     }

@@ -2,16 +2,20 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::counter::{CounterKey, Owner};
 use super::error::LedgerError;
-use super::sqlite::{check_version, find_counter};
-use super::store::StoreError;
+use super::sqlite::{
+    check_current_version, check_version, find_counter, read_rows_from, visit_calls, visit_hours,
+};
+use super::store::{StoreError, SumVisitor, UsageReader};
 use super::usage::{LedgerUsage, OwnerUsage, WindowUsage};
 use crate::proxy_keys::keys::Window;
 
@@ -43,6 +47,13 @@ impl LedgerReader {
         Self::open_checked(path).map_err(|reason| LedgerError::new("open", path, reason))
     }
 
+    /// Opens a ledger file of the current version, for queries of its usage.
+    pub(crate) fn open_current(path: &Path) -> Result<Self, StoreError> {
+        let reader = Self::open_checked(path)?;
+        check_current_version(&reader.connection)?;
+        Ok(reader)
+    }
+
     /// Opens a file, and checks that it is a ledger.
     fn open_checked(path: &Path) -> Result<Self, StoreError> {
         // SQLite reports a missing file without its reason.
@@ -51,7 +62,7 @@ impl LedgerReader {
         let mut reader = Self { connection, path: path.to_owned(), is_immutable: false };
         match read_table_count(&reader.connection) {
             Ok(_) => {}
-            Err(error) if is_log_refused(&error) => reader.reopen_without_log()?,
+            Err(error) if is_wal_refused(&error) => reader.reopen_without_wal()?,
             Err(error) => return Err(error.into()),
         }
         if check_version(&reader.connection)? == 0 {
@@ -62,8 +73,8 @@ impl LedgerReader {
 
     /// Opens the file as one that no process changes, because SQLite cannot create a log in its folder. Fails if there is a
     /// log, which contains a part of the ledger.
-    fn reopen_without_log(&mut self) -> Result<(), StoreError> {
-        if self.has_log() {
+    fn reopen_without_wal(&mut self) -> Result<(), StoreError> {
+        if self.has_wal() {
             let reason =
                 "its last writer was killed, and its log is read only with the right to write the folder";
             return Err(StoreError::new(&reason));
@@ -72,6 +83,24 @@ impl LedgerReader {
         self.connection = Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
         self.is_immutable = true;
         Ok(())
+    }
+
+    /// Returns the path with which the file was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True if the reader does not see the changes of a later writer.
+    pub(crate) fn is_immutable(&self) -> bool {
+        self.is_immutable
+    }
+
+    /// Runs a query on one state of the file, which a short read transaction keeps.
+    pub(crate) fn run_query(&self, query: FileQuery) {
+        match self.connection.unchecked_transaction() {
+            Ok(transaction) => query(Ok(&mut FileUsage { reader: self, transaction })),
+            Err(error) => query(Err(error.into())),
+        }
     }
 
     /// Returns the use of each key and group in the current windows, all at one instant.
@@ -133,17 +162,60 @@ impl LedgerReader {
 
     /// Fails if a writer may have changed an immutable file while it was read.
     fn check_unchanged(&self) -> Result<(), StoreError> {
-        if self.is_immutable && self.has_log() {
+        if self.is_immutable && self.has_wal() {
             return Err(StoreError::new(&"a writer was started at the same time: try again"));
         }
         Ok(())
     }
 
-    /// True if the file has a log, as while a process writes it.
-    fn has_log(&self) -> bool {
-        let mut log = OsString::from(&self.path);
-        log.push("-wal");
-        Path::new(&log).exists()
+    /// True if the file has a write-ahead log, as while a process writes it.
+    fn has_wal(&self) -> bool {
+        self.wal_path().exists()
+    }
+
+    /// Returns the size of the write-ahead log in bytes, or 0 without one.
+    pub(crate) fn wal_size(&self) -> u64 {
+        match std::fs::metadata(self.wal_path()) {
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        }
+    }
+
+    /// Returns the path of the write-ahead log. It is beside the file itself, also if the reader was opened with a symbolic link.
+    fn wal_path(&self) -> PathBuf {
+        let mut wal = match self.connection.path() {
+            Some(resolved) => OsString::from(resolved),
+            None => OsString::from(&self.path),
+        };
+        wal.push("-wal");
+        wal.into()
+    }
+}
+
+/// A query of a ledger file, which sends its result itself. It receives an error if the file cannot be read.
+pub(crate) type FileQuery = Box<dyn FnOnce(Result<&mut dyn UsageReader, StoreError>) + Send>;
+
+/// The usage in one state of a ledger file.
+struct FileUsage<'a> {
+    reader: &'a LedgerReader,
+    transaction: Transaction<'a>,
+}
+
+impl UsageReader for FileUsage<'_> {
+    fn visit_hours(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        visit_hours(&self.transaction, period, visit)?;
+        self.reader.check_unchanged()
+    }
+
+    fn visit_calls(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        visit_calls(&self.transaction, period, visit)?;
+        self.reader.check_unchanged()
+    }
+
+    fn rows_from(&mut self) -> Result<i64, StoreError> {
+        let rows_from = read_rows_from(&self.transaction)?;
+        self.reader.check_unchanged()?;
+        Ok(rows_from)
     }
 }
 
@@ -160,7 +232,7 @@ fn read_table_count(connection: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// True if SQLite could not create or open the files of the log.
-fn is_log_refused(error: &rusqlite::Error) -> bool {
+fn is_wal_refused(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
 }
 
@@ -183,7 +255,12 @@ fn find_next_owner(connection: &Connection, last: Option<&Owner>) -> rusqlite::R
     let read_owner = |row: &rusqlite::Row<'_>| {
         let kind: String = row.get(0)?;
         let id = row.get(1)?;
-        Ok(if kind == "key" { Owner::Key(id) } else { Owner::Group(id) })
+        match kind.as_str() {
+            "key" => Ok(Owner::Key(id)),
+            "group" => Ok(Owner::Group(id)),
+            // The search would find the same owner again, without an end.
+            _ => Err(rusqlite::Error::InvalidColumnType(0, "owner_kind".to_owned(), Type::Text)),
+        }
     };
     statement.query_row([kind, id], read_owner).optional()
 }

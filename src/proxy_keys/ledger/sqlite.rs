@@ -3,14 +3,15 @@
 //! The file has a write-ahead log, and each commit is synced to the disk before it returns (`synchronous=FULL`). An
 //! operating-system lock on a file beside it admits one writer. Readers open the file read-only at any time.
 
+mod file;
 mod schema;
+mod sums;
 mod upkeep;
 
-#[cfg(test)]
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,17 +19,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 #[cfg(test)]
 pub(super) use self::schema::APPLICATION_ID;
-pub(super) use self::schema::check_version;
+pub(super) use self::schema::{check_current_version, check_version};
+pub(super) use self::sums::{read_rows_from, visit_calls, visit_hours};
 
-use self::schema::migrate;
+use self::file::{create_file, lock_file};
+use self::schema::{MIGRATIONS, migrate};
 use super::call::{CallInfo, OpenCall, UsageRow};
 use super::counter::{Amounts, Charge, Counter, CounterKey};
-#[cfg(test)]
-use super::hours::{HourKey, HourSums};
-use super::store::{LedgerChanges, LedgerStore, StoreError};
+use super::counts::CountSums;
+use super::store::{LedgerChanges, LedgerStore, StoreError, SumVisitor, UsageReader};
 
 /// The size to which the write-ahead log is cut after a checkpoint, in bytes. A long reader can make it larger.
-const LOG_LIMIT: u32 = 16 << 20;
+pub(super) const LOG_LIMIT: u32 = 16 << 20;
 
 /// The columns of a usage row, in the order of `read_usage_row`.
 const USAGE_COLUMNS: &str =
@@ -68,55 +70,6 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         Self::new(&error)
     }
-}
-
-/// Returns options with which a new file can be read and written by its owner only.
-fn private_options() -> OpenOptions {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Creates an empty file for a new ledger. SQLite gives its mode to the log beside it. An existing file is left unchanged.
-fn create_file(path: &Path) -> io::Result<()> {
-    match private_options().write(true).create_new(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Takes the lock of a ledger file, and fails at once if another writer has it. The lock ends with the process.
-fn lock_file(path: &Path) -> Result<File, StoreError> {
-    let lock_path = lock_path(path)?;
-    let lock = private_options().append(true).create(true).open(&lock_path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::new(&format_args!(
-            "another process writes it and has locked {}: stop that process first",
-            lock_path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
-}
-
-/// Returns the path of the lock file: that of the ledger file without symbolic links, and `.lock`.
-///
-/// The ledger file is not opened here. If another connection of this process has it open, closing it here would end the
-/// locks of that connection (POSIX `fcntl`).
-fn lock_path(path: &Path) -> io::Result<PathBuf> {
-    let mut lock_path = match path.canonicalize() {
-        Ok(file) => file.into_os_string(),
-        Err(_) => {
-            // The file does not exist yet.
-            let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-            let directory = path.parent().unwrap_or(Path::new(""));
-            Path::new(".").join(directory).canonicalize()?.join(name).into_os_string()
-        }
-    };
-    lock_path.push(".lock");
-    Ok(lock_path.into())
 }
 
 impl LedgerStore for SqliteStore {
@@ -170,14 +123,23 @@ impl LedgerStore for SqliteStore {
         Ok(rows)
     }
 
-    fn roll_up(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    fn delete_old_rows(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let last_id = self.last_id()?;
-        Ok(upkeep::roll_up(&mut self.connection, before, last_id, limit)?)
+        Ok(upkeep::delete_old_rows(&mut self.connection, before, last_id, limit)?)
+    }
+}
+
+impl UsageReader for SqliteStore {
+    fn visit_hours(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        Ok(visit_hours(&self.connection, period, visit)?)
     }
 
-    #[cfg(test)]
-    fn hours(&mut self) -> Result<BTreeMap<HourKey, HourSums>, StoreError> {
-        Ok(upkeep::read_hours(&self.connection)?)
+    fn visit_calls(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        Ok(visit_calls(&self.connection, period, visit)?)
+    }
+
+    fn rows_from(&mut self) -> Result<i64, StoreError> {
+        Ok(read_rows_from(&self.connection)?)
     }
 }
 
@@ -192,6 +154,11 @@ fn write_changes(connection: &Connection, changes: &LedgerChanges) -> rusqlite::
     for row in &changes.settled {
         connection.prepare_cached("DELETE FROM reservations WHERE id = ?")?.execute([row.id])?;
         write_usage_row(connection, row)?;
+    }
+    sums::add_rows(connection, &changes.settled)?;
+    if changes.is_empty() {
+        // A transaction without a change would not write, and succeed on a full disk.
+        connection.pragma_update(None, "user_version", MIGRATIONS.len())?;
     }
     connection.prepare_cached("COMMIT")?.execute([])?;
     Ok(())
@@ -250,7 +217,7 @@ fn write_usage_row(connection: &Connection, row: &UsageRow) -> rusqlite::Result<
         row.charge.picodollars,
         row.is_estimated,
         row.has_unpriced_counter,
-        row.counts,
+        row.counts.to_json(),
     ])?;
     Ok(())
 }
@@ -300,8 +267,13 @@ fn read_usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
         charge: call.reserved,
         is_estimated: row.get(11)?,
         has_unpriced_counter: row.get(12)?,
-        counts: row.get(13)?,
+        counts: read_counts(row, 13)?,
     })
+}
+
+/// Reads a column with the JSON form of counts.
+fn read_counts(row: &Row<'_>, column: usize) -> rusqlite::Result<CountSums> {
+    Ok(CountSums::from_json(row.get_ref(column)?.as_str()?))
 }
 
 /// Reads a column of milliseconds since 1970.

@@ -1,7 +1,28 @@
 //! Tests of the ledger on each store. `conformance` has one test for each rule and store, and `laws` the properties.
 
+/// Makes a test of each function for each store.
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Fixture::memory()).await;
+            })*
+        }
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Fixture::sqlite()).await;
+            })*
+        }
+    };
+}
+
 mod conformance;
 pub(crate) mod failures;
+#[cfg(feature = "sqlite")]
+mod file_queries;
 #[cfg(feature = "sqlite")]
 mod files;
 mod laws;
@@ -12,6 +33,9 @@ mod readers;
 mod speed;
 #[cfg(feature = "sqlite")]
 mod upkeep_of_files;
+mod usage_queries;
+#[cfg(feature = "sqlite")]
+mod usage_speed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,14 +46,15 @@ use jiff::Timestamp;
 use super::call::UsageRow;
 use super::counter::{Counter, CounterKey};
 use super::memory::MemoryStore;
-use super::store::LedgerStore;
+use super::store::{LedgerStore, StoreError, UsageReader};
+use super::sums::{CallSums, SumKey};
 use super::writer::{Clock, Writer};
 use super::{AdmissionError, AdmissionRequest, CallInfo, CallReservation, Charge, Ledger, Owner, Settlement};
 use crate::proxy_keys::Upstreams;
 use crate::proxy_keys::keys::{Group, Limit, Limits, Meter, PatternList, ProxyKey, UsageScope, Window};
 
 /// The longest wait for a condition, on a busy machine.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A clock that a test sets, in milliseconds.
 #[derive(Clone)]
@@ -83,8 +108,11 @@ impl Fixture {
     #[cfg(feature = "sqlite")]
     pub(crate) fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = super::sqlite::SqliteStore::open(&directory.path().join("ledger.sqlite")).unwrap();
-        Self::with_store(Box::new(store), Some(directory))
+        let path = directory.path().join("ledger.sqlite");
+        let store = super::sqlite::SqliteStore::open(&path).unwrap();
+        let mut fixture = Self::with_store(Box::new(store), Some(directory));
+        fixture.ledger = fixture.ledger.with_file(&path);
+        fixture
     }
 
     /// Ends the writer as a crash does, and opens the file again. Returns false if the ledger has no file.
@@ -116,10 +144,21 @@ impl Fixture {
         }
     }
 
+    /// Moves the clock past the time for which rows are kept, and makes a call, after which the writer deletes old rows.
+    pub(crate) async fn delete_old_rows(&self, key: &Arc<ProxyKey>) {
+        self.clock.advance(91 * 86_400);
+        assert!(self.call(key, Charge { tokens: 1, picodollars: 1 }).await);
+    }
+
     /// Returns the counter of the current window.
     pub(crate) async fn counter(&self, owner: &Owner, window: Window) -> Counter {
         let key = CounterKey::at(owner, window, self.clock.now());
         self.ledger.read(move |store| store.counter(&key).unwrap()).await.unwrap()
+    }
+
+    /// Returns the sums of all hours, in their order.
+    pub(crate) async fn hours(&self) -> Vec<(SumKey, CallSums)> {
+        self.ledger.usage.run(read_all_hours).await.unwrap()
     }
 
     pub(crate) async fn rows(&self) -> Vec<UsageRow> {
@@ -139,6 +178,13 @@ impl Fixture {
         };
         tokio::time::timeout(DEADLINE, wait).await.expect("the rows are written")
     }
+}
+
+/// Reads the sums of all hours, in their order.
+pub(crate) fn read_all_hours(reader: &mut dyn UsageReader) -> Result<Vec<(SumKey, CallSums)>, StoreError> {
+    let mut hours = Vec::new();
+    reader.visit_hours(0..i64::MAX, &mut |key, sums| hours.push((key.clone(), sums.clone())))?;
+    Ok(hours)
 }
 
 /// Ends the thread of a ledger as a crash does: reservations that are dropped later have no effect.

@@ -1,4 +1,4 @@
-//! The times at which the writer replaces old usage rows.
+//! The times at which the writer deletes old usage rows.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MAX_ROWS: usize = 256;
 /// The time between two commits while old rows remain, so that most commits are those of calls.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The time until the next look for old rows after the last one was replaced.
+/// The pause after a run that found no further old rows.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The schedule of the upkeep of a store.
@@ -40,23 +40,23 @@ impl Upkeep {
         Duration::try_from(self.due.duration_since(now)).unwrap_or_default().min(INTERVAL)
     }
 
-    /// Replaces some rows that are old enough, if it is time to do so.
+    /// If it is due, deletes some rows that are old enough, and sets the next time.
     pub(crate) fn run_if_due(&mut self, store: &mut dyn LedgerStore, now: Timestamp) {
-        let is_before_schedule = self.due > add(now, INTERVAL);
-        if now < self.due && !is_before_schedule {
+        let clock_has_gone_back = self.due > add(now, INTERVAL);
+        if now < self.due && !clock_has_gone_back {
             return;
         }
         // A failure changes nothing. The store is tried again after the interval, or its operations fail too.
-        let has_more_rows = matches!(self.replace_rows(store, now), Ok(MAX_ROWS));
+        let has_more_rows = matches!(self.delete_rows(store, now), Ok(MAX_ROWS));
         self.due = add(now, if has_more_rows { PAUSE } else { INTERVAL });
     }
 
-    /// Replaces rows of hours that are old enough as a whole. Returns the number of rows.
-    fn replace_rows(&self, store: &mut dyn LedgerStore, now: Timestamp) -> Result<usize, StoreError> {
+    /// Deletes rows of hours that are old enough as a whole. Returns the number of rows.
+    fn delete_rows(&self, store: &mut dyn LedgerStore, now: Timestamp) -> Result<usize, StoreError> {
         let Ok(oldest_kept) = now.checked_sub(self.keep_rows) else { return Ok(0) };
         let hour_start = Window::Hour.start_at(oldest_kept);
         let Ok(before) = Timestamp::from_second(hour_start) else { return Ok(0) };
-        store.roll_up(before, MAX_ROWS)
+        store.delete_old_rows(before, MAX_ROWS)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The thread that writes the ledger. It applies all waiting operations in one commit.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::batch::Batch;
 #[cfg(any(test, feature = "sqlite"))]
 use super::call::Settlement;
 use super::operation::{AdmissionResult, Operation};
-use super::store::{LedgerStore, StoreError};
+use super::status::WriterState;
+use super::store::{LedgerChanges, LedgerStore, StoreError};
 use super::upkeep::{DEFAULT_KEEP_ROWS, Upkeep};
 
 /// The clock of a store.
@@ -19,7 +21,7 @@ pub(crate) type Clock = Box<dyn Fn() -> Timestamp + Send>;
 /// The greatest number of operations in one commit, so that the first of them does not wait for long.
 const MAX_BATCH: usize = 1_024;
 
-/// The pause before settlements that could not be written are tried again, if no operation arrives earlier.
+/// The pause before a store that could not write is tried again, if no operation arrives earlier.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The only writer of a store.
@@ -32,13 +34,19 @@ pub(crate) struct Writer {
     /// their charges, and is refused as long as they cannot be written.
     unwritten: Vec<Operation>,
     upkeep: Upkeep,
+    state: Arc<WriterState>,
 }
 
 impl Writer {
     /// Returns the writer of an empty store.
     pub(crate) fn new(store: Box<dyn LedgerStore>, clock: Clock) -> Self {
         let upkeep = Upkeep::new(DEFAULT_KEEP_ROWS, clock());
-        Self { store, clock, last_id: 0, unwritten: Vec::new(), upkeep }
+        Self { store, clock, last_id: 0, unwritten: Vec::new(), upkeep, state: Arc::default() }
+    }
+
+    /// Returns the state that the writer updates.
+    pub(crate) fn state(&self) -> Arc<WriterState> {
+        self.state.clone()
     }
 
     /// Sets the time for which usage rows are kept.
@@ -69,7 +77,10 @@ impl Writer {
     pub(crate) fn run(mut self, operations: &Receiver<Operation>) {
         while let Some(waiting) = self.receive(operations) {
             let now = (self.clock)();
-            self.apply(waiting);
+            let was_applied = self.apply(waiting);
+            if was_applied {
+                self.retry_if_failed();
+            }
             self.upkeep.run_if_due(&mut *self.store, now);
         }
         // The last attempt to write settlements that were kept.
@@ -77,10 +88,10 @@ impl Writer {
     }
 
     /// Waits for an operation, and returns it with all others that wait. Returns no operation if it is time to retry
-    /// unwritten settlements or to replace old rows, and `None` if there will be no operation.
+    /// a store that could not write, or to delete old rows, and `None` if there will be no operation.
     fn receive(&self, operations: &Receiver<Operation>) -> Option<Vec<Operation>> {
         let mut timeout = self.upkeep.wait((self.clock)());
-        if !self.unwritten.is_empty() {
+        if self.state.has_failed() {
             timeout = timeout.min(RETRY_INTERVAL);
         }
         let first = match operations.recv_timeout(timeout) {
@@ -94,16 +105,38 @@ impl Writer {
     }
 
     /// Writes the unwritten settlements and these operations in one commit, and replies to each caller. If the commit
-    /// fails, no call is admitted and the settlements are kept.
-    fn apply(&mut self, operations: Vec<Operation>) {
+    /// fails, no call is admitted and the settlements are kept. Returns false then.
+    fn apply(&mut self, operations: Vec<Operation>) -> bool {
         let mut all = std::mem::take(&mut self.unwritten);
         all.extend(operations);
         if all.is_empty() {
-            return;
+            return true;
         }
         match self.write(&all) {
-            Ok(admissions) => self.reply(all, admissions),
-            Err(error) => self.reply_with_error(all, &error),
+            Ok(admissions) => {
+                self.reply(all, admissions);
+                true
+            }
+            Err(error) => {
+                self.state.record_failure();
+                self.reply_with_error(all, &error);
+                false
+            }
+        }
+    }
+
+    /// Tries a commit without changes if an earlier write has failed and no settlement waits, whose commit would be the try.
+    ///
+    /// It is not called right after a failed write: a second attempt on a file that another process has locked would delay the
+    /// next operations by the same time again.
+    fn retry_if_failed(&mut self) {
+        if !self.state.has_failed() || !self.unwritten.is_empty() {
+            return;
+        }
+        let begun = self.store.begin();
+        match begun.and_then(|()| self.store.commit(&LedgerChanges::default())) {
+            Ok(()) => self.state.record_commit(),
+            Err(_) => self.state.record_failure(),
         }
     }
 
@@ -119,7 +152,6 @@ impl Writer {
                 }
                 Operation::Settle(request) => batch.settle(&request.call, &request.settlement),
                 Operation::Flush(_) => Ok(()),
-                #[cfg(test)]
                 Operation::Read(_) => Ok(()),
             };
             if let Err(error) = applied {
@@ -127,7 +159,10 @@ impl Writer {
                 return Err(error);
             }
         }
-        batch.commit()?;
+        let was_written = batch.commit()?;
+        if was_written {
+            self.state.record_commit();
+        }
         Ok(admissions)
     }
 
@@ -138,11 +173,16 @@ impl Writer {
             match operation {
                 Operation::Admit(_, reply) => {
                     let result = admissions.next().expect("each admission has a result");
+                    if result.is_ok() {
+                        self.state.add_call();
+                    }
                     reply.send(result);
                 }
-                Operation::Settle(mut request) => request.reply(Ok(())),
+                Operation::Settle(mut request) => {
+                    self.state.remove_call();
+                    request.reply(Ok(()));
+                }
                 Operation::Flush(reply) => drop(reply.send(())),
-                #[cfg(test)]
                 Operation::Read(query) => query(&mut *self.store),
             }
         }
@@ -158,7 +198,6 @@ impl Writer {
                     self.unwritten.push(Operation::Settle(request));
                 }
                 Operation::Flush(reply) => drop(reply.send(())),
-                #[cfg(test)]
                 Operation::Read(query) => query(&mut *self.store),
             }
         }

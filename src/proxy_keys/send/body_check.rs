@@ -25,6 +25,8 @@ pub(in super::super) struct PermittedBody {
     pub(super) hides_usage_event: bool,
     pub(super) model: String,
     pub(super) estimate: CallEstimate,
+    /// The declared number of outputs, or 1.
+    pub(super) output_count: u64,
 }
 
 /// A check that has ended, or that a thread for blocking tasks executes.
@@ -82,5 +84,6 @@ fn check_body(
         hides_usage_event: checked.hides_usage_event,
         model: checked.model,
         estimate,
+        output_count: checked.output.output_count(),
     })
 }

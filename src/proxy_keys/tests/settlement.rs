@@ -3,15 +3,25 @@
 use super::*;
 use crate::proxy_keys::ledger::tests::failures::gated;
 
+const IMAGES: &str = "/v1/images/generations";
+
 /// The picodollars of these tokens.
 fn price(input: u64, output: u64) -> u64 {
     1_000_000 * input + 10_000_000 * output
 }
 
-/// Checks the tokens, money and mark of a row.
+/// Checks the tokens, money and mark of a row, and the split of the tokens in its counts.
 fn assert_charge(row: &UsageRow, (input, output): (u64, u64), is_estimated: bool) {
     let charge = (row.charge.tokens, row.charge.picodollars, row.is_estimated);
     assert_eq!(charge, (input + output, price(input, output), is_estimated), "{row:?}");
+    let split = (count(row, "input_tokens"), count(row, "output_tokens"));
+    assert_eq!((split.0.unwrap_or(0), split.1.unwrap_or(0)), (input, output), "{row:?}");
+}
+
+/// Returns a count of a row.
+fn count(row: &UsageRow, name: &str) -> Option<u64> {
+    let counts: Value = serde_json::to_value(&row.counts).unwrap();
+    counts[name].as_u64()
 }
 
 #[tokio::test]
@@ -25,7 +35,7 @@ async fn usage_of_a_response_is_charged_at_the_prices_of_the_requested_model() {
         assert_eq!((row.info.model.as_str(), row.status), ("gpt-5-2025", Some(200)));
         assert_eq!((&*row.info.provider, &*row.info.endpoint), ("openai", CHAT));
         assert_eq!((&*row.key_id, row.group_id.as_deref()), ("key_1", Some("g")));
-        assert_eq!(row.counts, r#"{"input_tokens":12,"output_tokens":3}"#);
+        assert_eq!((row.counts.input_tokens, row.counts.output_tokens), (Some(12), Some(3)));
         let call = world.calls.lock().unwrap()[0].clone();
         assert_eq!((call.key_id.as_str(), call.group_id.as_deref()), ("key_1", Some("g")));
     }
@@ -152,6 +162,8 @@ async fn first_usage_of_a_cut_stream_of_anthropic_is_only_a_lower_bound() {
     for (chunks, counts, is_estimated) in [
         (vec![start(2), delta.to_owned()], (11, 2), true),
         (vec![start(500)], (500, 1), true),
+        // Of the input the usage so far is larger, and of the output the number of events.
+        (vec![start(500), delta.repeat(9)], (500, 10), true),
         (vec![start(500), last.to_owned()], (500, 9), false),
     ] {
         let world = World::new(json!({}));
@@ -234,4 +246,51 @@ async fn endpoint_that_is_not_metered_changes_no_counter() {
     }
     assert_eq!(world.counter("key_1").await, Counter::default());
     assert!(world.fixture.rows().await.is_empty());
+}
+
+/// Sends a request for images, and returns the number of images in the row and in the report of the call.
+async fn image_counts(step: Step, members: Value) -> (Option<u64>, Option<u64>) {
+    let world = World::new(json!({}));
+    world.expect(step);
+    let mut body = json!({"model": "gpt-image-1", "prompt": "a cat"});
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    world.send(IMAGES, &body.to_string()).await;
+    let in_row = count(&world.row().await, "images");
+    let calls = world.calls.lock().unwrap();
+    let in_report = calls[0].usage.as_ref().and_then(|usage| usage.images);
+    (in_row, in_report)
+}
+
+#[tokio::test]
+async fn images_of_a_complete_response_are_the_requested_number() {
+    let json = r#"{"data":[],"usage":{"input_tokens":5,"output_tokens":9}}"#;
+    let event = "data: {\"type\":\"image_generation.completed\",\"usage\":{\"input_tokens\":5,\"output_tokens\":9}}\n\n";
+    for (step, members, images) in [
+        (json_response(200, json), json!({"n": 3}), 3),
+        (json_response(200, json), json!({"n": null}), 1),
+        (json_response(200, json), json!({}), 1),
+        // Older models send no usage.
+        (json_response(200, r#"{"data":[]}"#), json!({"n": 2}), 2),
+        (events(&[event]), json!({"stream": true}), 1),
+    ] {
+        assert_eq!(image_counts(step, members).await, (Some(images), Some(images)));
+    }
+}
+
+#[tokio::test]
+async fn images_of_a_failed_or_cut_response_are_not_counted() {
+    let partial = "data: {\"type\":\"image_generation.partial_image\"}\n\n";
+    for step in
+        [json_response(400, r#"{"error":{}}"#), json_response(200, r#"{"data":["#), events(&[partial])]
+    {
+        assert_eq!(image_counts(step, json!({"n": 3})).await, (None, None));
+    }
+}
+
+#[tokio::test]
+async fn chat_with_several_outputs_has_no_images() {
+    let world = World::new(json!({}));
+    world.expect(json_response(200, CHAT_RESPONSE));
+    world.send(CHAT, r#"{"model":"gpt-5","messages":[],"n":3}"#).await;
+    assert_eq!(count(&world.row().await, "images"), None);
 }

@@ -23,9 +23,14 @@ impl DeclaredOutput {
     /// Returns the number of output tokens to reserve: the declared ones, but at most `reserve`.
     pub(crate) fn tokens_to_reserve(self, reserve: u64) -> u64 {
         match self.ceiling {
-            Some(ceiling) => ceiling.saturating_mul(self.count.unwrap_or(1).max(1)).min(reserve),
+            Some(ceiling) => ceiling.saturating_mul(self.output_count().max(1)).min(reserve),
             None => reserve,
         }
+    }
+
+    /// The declared number of outputs, or 1.
+    pub(crate) fn output_count(self) -> u64 {
+        self.count.unwrap_or(1)
     }
 
     /// Reads these members of the root object from a body that consists of these chunks. Returns an error if a value is no

@@ -6,8 +6,10 @@ use crate::proxy_keys::gate::quote::{quote, shorten};
 use crate::proxy_keys::gate::value_kind::ValueKind;
 use crate::proxy_keys::gate::{Refusal, RefusalKind};
 use crate::proxy_keys::keys::ProxyKey;
+use crate::proxy_keys::wire::usage::MAX_MODEL;
 
-/// Refuses a model that is not on the list of the key. The message for an unknown model is the same. `nested_path` is the
+/// Refuses a model that is not on the list of the key, and a longer name than any model has: the ledger keeps the name of each
+/// call for ever. The message for an unknown model is the same. `nested_path` is the
 /// path of a model below the root object.
 pub(super) fn check_model(
     key: &ProxyKey,
@@ -15,6 +17,7 @@ pub(super) fn check_model(
     nested_path: Option<&str>,
 ) -> Result<(), Refusal> {
     if let Some(name) = model
+        && name.len() <= MAX_MODEL
         && key.models.contains_model(name)
     {
         return Ok(());

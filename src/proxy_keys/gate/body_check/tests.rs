@@ -1,6 +1,7 @@
 use super::*;
 use crate::proxy_keys::gate::endpoints::RULES;
 use crate::proxy_keys::gate::test_key::test_key;
+use crate::proxy_keys::keys::PatternList;
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
@@ -188,6 +189,17 @@ fn model_outside_the_list_of_the_key_is_not_found() {
     assert_eq!(check(CHAT, r#"{"mod\u0065l":"gpt\u002d5"}"#).unwrap().model, "gpt-5");
     assert_permitted(&[(CHAT, r#""moderation":{"model":"gpt-5-moderation"}"#)]);
     assert_refused(&[(CHAT, r#""moderation":{"model":1}"#, "must be a string")]);
+}
+
+#[test]
+fn model_of_more_than_256_bytes_is_not_found_by_a_key_with_all_models() {
+    let key = ProxyKey { models: PatternList::All, ..test_key() };
+    let endpoint = RULES.endpoints.iter().find(|endpoint| endpoint.path == CHAT).unwrap();
+    for (length, is_permitted) in [(256, true), (257, false)] {
+        let body = format!(r#"{{"model":"{}"}}"#, "m".repeat(length));
+        let checked = check_chunks(endpoint, &key, &[body.as_bytes()]);
+        assert_eq!(checked.is_ok(), is_permitted, "{length}");
+    }
 }
 
 #[test]

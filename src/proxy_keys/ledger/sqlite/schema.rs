@@ -2,13 +2,18 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::sums::add_all_rows;
 use crate::proxy_keys::ledger::store::StoreError;
 
 /// The `application_id` of a ledger file: `pxlg` in ASCII.
 pub(in crate::proxy_keys::ledger) const APPLICATION_ID: i32 = 0x7078_6c67;
 
-/// The changes of the schema. Its version is their number, and a file of an earlier version gets the missing ones.
-pub(super) const MIGRATIONS: [&str; 2] = [include_str!("version_1.sql"), include_str!("version_2.sql")];
+/// The migrations, in order. The version of a schema is the number of its migrations.
+pub(super) const MIGRATIONS: [&str; 3] =
+    [include_str!("version_1.sql"), include_str!("version_2.sql"), include_str!("version_3.sql")];
+
+/// The version whose table `hours` contains all settled calls.
+const VERSION_WITH_ALL_SUMS: usize = 3;
 
 /// Creates the tables of a new file, or applies the missing changes of the schema. Refuses a file of another program or of
 /// a later version. It begins a write transaction in each case, which a read-only file does not permit.
@@ -17,6 +22,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let version = check_version(&transaction)?;
     for migration in &MIGRATIONS[version..] {
         transaction.execute_batch(migration)?;
+    }
+    if version < VERSION_WITH_ALL_SUMS {
+        add_all_rows(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
@@ -41,4 +49,16 @@ pub(crate) fn check_version(connection: &Connection) -> Result<usize, StoreError
         )));
     }
     Ok(version)
+}
+
+/// Refuses a file of an earlier version, which only a writer migrates.
+pub(crate) fn check_current_version(connection: &Connection) -> Result<(), StoreError> {
+    let version = check_version(connection)?;
+    let current = MIGRATIONS.len();
+    if version < current {
+        return Err(StoreError::new(&format_args!(
+            "it has version {version}, but queries of usage need version {current}: start its writer once to migrate it"
+        )));
+    }
+    Ok(())
 }

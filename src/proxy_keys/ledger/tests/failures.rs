@@ -1,6 +1,6 @@
 //! A store that cannot write, and operations that wait together.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,10 +11,9 @@ use super::{DEADLINE, Fixture, end_writer, key, key_owner, limit, request, token
 use crate::proxy_keys::keys::{Limits, Meter, Window};
 use crate::proxy_keys::ledger::call::{OpenCall, UsageRow};
 use crate::proxy_keys::ledger::counter::{Counter, CounterKey};
-use crate::proxy_keys::ledger::hours::{HourKey, HourSums};
 use crate::proxy_keys::ledger::memory::MemoryStore;
-use crate::proxy_keys::ledger::store::{LedgerChanges, LedgerStore, StoreError};
-use crate::proxy_keys::ledger::{AdmissionError, Settlement};
+use crate::proxy_keys::ledger::store::{LedgerChanges, LedgerStore, StoreError, SumVisitor, UsageReader};
+use crate::proxy_keys::ledger::{AdmissionError, LedgerStatus, Settlement};
 
 /// A store that counts its commits, can fail, and can wait at the begin of a batch.
 #[derive(Default)]
@@ -74,13 +73,26 @@ impl LedgerStore for ControlledStore {
         self.inner.usage_rows()
     }
 
-    fn roll_up(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    fn delete_old_rows(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         check(&self.control.fails_at_commit)?;
-        self.inner.roll_up(before, limit)
+        self.inner.delete_old_rows(before, limit)
+    }
+}
+
+impl UsageReader for ControlledStore {
+    fn visit_hours(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        check(&self.control.fails_at_read)?;
+        self.inner.visit_hours(period, visit)
     }
 
-    fn hours(&mut self) -> Result<BTreeMap<HourKey, HourSums>, StoreError> {
-        self.inner.hours()
+    fn visit_calls(&mut self, period: Range<i64>, visit: &mut SumVisitor<'_>) -> Result<(), StoreError> {
+        check(&self.control.fails_at_read)?;
+        self.inner.visit_calls(period, visit)
+    }
+
+    fn rows_from(&mut self) -> Result<i64, StoreError> {
+        check(&self.control.fails_at_read)?;
+        self.inner.rows_from()
     }
 }
 
@@ -185,4 +197,66 @@ async fn operation_after_the_end_of_the_writer_is_unavailable() {
     end_writer(&fixture.ledger).await;
     assert!(reservation.settle(Settlement::default()).await.is_err());
     assert!(matches!(fixture.admit(&key, tokens(1)).await, Err(AdmissionError::Unavailable(_))));
+}
+
+/// Waits until the state of the ledger fulfils a condition. Fails after the deadline.
+async fn wait_for_status(fixture: &Fixture, condition: impl Fn(LedgerStatus) -> bool) -> LedgerStatus {
+    let wait = async {
+        loop {
+            let status = fixture.ledger.status();
+            if condition(status) {
+                return status;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("the state changes")
+}
+
+#[tokio::test]
+async fn status_counts_commits_and_calls_in_flight() {
+    let (fixture, _control) = controlled();
+    let key = key("k", limit(Meter::Requests, Window::Ever, 1), None);
+    let reservation = fixture.admit(&key, tokens(1)).await.unwrap();
+    let status = fixture.ledger.status();
+    assert_eq!((status.is_writable, status.commits, status.calls_in_flight), (true, 1, 1));
+    // A refusal needs no commit.
+    assert!(fixture.admit(&key, tokens(1)).await.is_err());
+    reservation.settle(Settlement::default()).await.unwrap();
+    let status = fixture.ledger.status();
+    assert_eq!((status.commits, status.failed_commits, status.calls_in_flight), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn ledger_that_cannot_write_is_not_writable_until_an_idle_retry_succeeds() {
+    let (fixture, control) = controlled();
+    control.fails_at_commit.store(true, Ordering::SeqCst);
+    assert!(fixture.admit(&key("k", Limits::default(), None), tokens(1)).await.is_err());
+    assert!(!fixture.ledger.status().is_writable);
+    // A begin that succeeds does not show that the store can write.
+    let failure_count = fixture.ledger.status().failed_commits;
+    let status = wait_for_status(&fixture, |status| status.failed_commits > failure_count).await;
+    assert!(!status.is_writable);
+    control.fails_at_commit.store(false, Ordering::SeqCst);
+    wait_for_status(&fixture, |status| status.is_writable).await;
+}
+
+#[tokio::test]
+async fn write_that_fails_is_not_tried_again_before_the_next_operation() {
+    let (fixture, control) = controlled();
+    control.fails_at_begin.store(true, Ordering::SeqCst);
+    let key = key("k", Limits::default(), None);
+    for _ in 0..10 {
+        assert!(fixture.admit(&key, tokens(1)).await.is_err());
+    }
+    // A busy machine may have some idle seconds between them.
+    let status = fixture.ledger.status();
+    assert!((10..15).contains(&status.failed_commits), "{status:?}");
+}
+
+#[tokio::test]
+async fn ledger_without_a_writer_is_not_writable() {
+    let (fixture, _control) = controlled();
+    end_writer(&fixture.ledger).await;
+    wait_for_status(&fixture, |status| !status.is_writable).await;
 }

@@ -149,8 +149,8 @@ fn file_of_a_later_version_is_rejected() {
     let path = directory.path().join("ledger.sqlite");
     let connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-    connection.pragma_update(None, "user_version", 3).unwrap();
-    let message = "cannot open the ledger ledger.sqlite: it has version 3, and this program supports up to 2: use a newer \
+    connection.pragma_update(None, "user_version", 4).unwrap();
+    let message = "cannot open the ledger ledger.sqlite: it has version 4, and this program supports up to 3: use a newer \
                    program";
     assert_eq!(open_error(&path), message);
 }
@@ -208,6 +208,17 @@ fn file_that_is_writable_again_begins_a_new_batch() {
     store.begin().unwrap();
     store.commit(&changes).unwrap();
     assert_eq!(store.open_calls().unwrap(), changes.admitted);
+}
+
+#[test]
+fn commit_without_changes_writes_to_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&directory.path().join("ledger.sqlite")).unwrap();
+    store.begin().unwrap();
+    store.commit(&LedgerChanges::default()).unwrap();
+    store.begin().unwrap();
+    store.connection.pragma_update(None, "query_only", true).unwrap();
+    assert!(store.commit(&LedgerChanges::default()).is_err());
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! A ledger that is exact, sequential and slow: it adds up all calls for each decision.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::proxy_keys::keys::{Limits, Meter, ProxyKey, Window};
+use crate::proxy_keys::ledger::call::UsageRow;
 use crate::proxy_keys::ledger::counter::{Amounts, Counter};
+use crate::proxy_keys::ledger::sums::{CallSums, SumKey};
 use crate::proxy_keys::ledger::{AdmissionError, Charge, LimitKind, Owner};
 
 /// A call that was admitted.
@@ -14,6 +18,14 @@ pub(super) struct ModelCall {
     pub(super) reserved: Charge,
     /// `None` while the call is in flight.
     pub(super) actual: Option<Charge>,
+}
+
+impl ModelCall {
+    /// Returns the instant in milliseconds, the key and the charge of the call, which is settled.
+    fn as_row(&self) -> (i64, &str, Charge) {
+        let actual = self.actual.expect("the call is settled");
+        (self.admitted_at.as_millisecond(), &self.key, actual)
+    }
 }
 
 /// The decision about a call.
@@ -71,6 +83,36 @@ impl Model {
             }
         }
         counter
+    }
+
+    /// Checks that each row is that of a call, once, and that no row is missing from a second on.
+    pub(super) fn check_rows(&self, rows: &[UsageRow], rows_from: i64) {
+        let mut expected: Vec<_> = self.calls.iter().map(ModelCall::as_row).collect();
+        for row in rows {
+            let row = (row.admitted_at.as_millisecond(), &*row.key_id, row.charge);
+            let position = expected.iter().position(|call| *call == row);
+            expected.swap_remove(position.expect("the row is that of a call without another row"));
+        }
+        for (admitted_at, key, _) in expected {
+            assert!(admitted_at < 1_000 * rows_from, "the row of {key} at {admitted_at} ms is missing");
+        }
+    }
+
+    /// Checks that the sums of the hours are those of all calls, which are settled.
+    pub(super) fn check_hours(&self, hours: &[(SumKey, CallSums)]) {
+        let mut expected: BTreeMap<(String, String, String), Amounts> = BTreeMap::new();
+        for call in &self.calls {
+            let hour = window_name(Window::Hour, call.admitted_at);
+            let group = call.group.clone().unwrap_or_default();
+            let sum = expected.entry((hour, call.key.clone(), group)).or_default();
+            *sum = sum.plus(Amounts::of_call(call.actual.expect("the call is settled")));
+        }
+        let mut actual = BTreeMap::new();
+        for (key, sums) in hours {
+            let hour = window_name(Window::Hour, Timestamp::from_second(key.start).unwrap());
+            actual.insert((hour, key.key_id.to_string(), key.group_id.to_string()), sums.amounts);
+        }
+        assert_eq!((actual.len(), actual), (hours.len(), expected));
     }
 
     fn check(&self, owner: Owner, limits: &Limits, now: Timestamp) -> Verdict {
