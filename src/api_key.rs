@@ -120,7 +120,17 @@ fn non_empty_variable(name: &str) -> Option<OsString> {
 }
 
 /// Reads a key from its file. Returns an error with the path if the file cannot be read, or does not contain a key.
+#[cfg(feature = "directory")]
 pub(crate) fn read_key_file(path: &Path, noun: KeyNoun) -> Result<SecretString, ApiKeyError> {
+    read_secret_file(path, noun, |text| parse_key(text, noun))
+}
+
+/// Reads a secret from its file. Returns an error with the path if the file cannot be read, or `parse` rejects its text.
+pub(crate) fn read_secret_file<T>(
+    path: &Path,
+    noun: KeyNoun,
+    parse: impl FnOnce(&str) -> Result<T, ApiKeyError>,
+) -> Result<T, ApiKeyError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(cause) => {
@@ -130,7 +140,7 @@ pub(crate) fn read_key_file(path: &Path, noun: KeyNoun) -> Result<SecretString, 
         }
     };
     let text = str::from_utf8(&bytes).unwrap_or_default();
-    parse_key(text, noun).map_err(|error| error.in_file(path))
+    parse(text).map_err(|error| error.in_file(path))
 }
 
 /// Parses a key: one word of visible ASCII, with white space around it.
@@ -138,7 +148,7 @@ pub(crate) fn parse_key(text: &str, noun: KeyNoun) -> Result<SecretString, ApiKe
     let key = text.trim();
     let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_key {
-        return Err(ApiKeyError::new(format!("not an {noun}; a key is one word of visible ASCII")));
+        return Err(ApiKeyError::new(format!("not an {noun}, which is one word of visible ASCII")));
     }
     Ok(SecretString::from(key))
 }

@@ -4,6 +4,7 @@
 //! response. A [`Ledger`] admits each call within the limits of its key, and stores its charge. [`ProxyKeys`] contains the
 //! permitted keys, which [`mint`] creates, and [`Upstreams`] the real keys.
 //!
+//!
 //! [`UsageMeter`] is usable alone: it receives the chunks of a response body and returns its [`TokenUsage`], without a layer
 //! and a runtime. The example `meter` in the repository meters a response of each kind.
 //!
@@ -26,6 +27,9 @@
 //! calculates the charge at each end of a call. `body` holds the end of a response until the settlement is durable, and
 //! drains a body whose client has disconnected.
 //!
+//! `visibility` decides which usage rows and names the caller of a request may see: those of its key, of its group, or all with
+//! an [`OperatorToken`]. [`ProxyKeys::names`] is the handle that gives a layer these names.
+//!
 //! `wire/events` splits a stream of server-sent events into the data of its events. `wire/usage` finds the usage, and the texts
 //! of errors, in the JSON of a body or event. `sent_usage` combines the usage objects of a body and converts them to one form.
 //! `wire/usage_event` removes the event with nothing but usage.
@@ -45,18 +49,22 @@ mod log;
 mod meter;
 mod metered_call;
 mod mint;
+mod operator_token;
 mod picodollars;
 mod quota_refusal;
+mod random_digits;
 mod response;
 mod send;
 mod sent_usage;
 mod service;
 mod settings;
+mod shared_secret;
 #[cfg(test)]
 mod tests;
 mod token_usage;
 mod upload;
 mod upstream;
+mod visibility;
 mod wire;
 
 pub use self::body::ProxyKeyBody;
@@ -71,6 +79,7 @@ pub use self::ledger::{
 pub use self::meter::{BodyForm, UsageMeter};
 pub use self::metered_call::MeteredCall;
 pub use self::mint::{MintedKey, mint};
+pub use self::operator_token::OperatorToken;
 pub use self::picodollars::Picodollars;
 pub use self::service::ProxyKeyService;
 pub use self::token_usage::TokenUsage;

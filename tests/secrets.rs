@@ -25,6 +25,8 @@ async fn debug_and_display_of_public_types_show_no_secret() {
     let mut shown = Shown::default();
     maps(&mut shown);
     responses(&mut shown).await;
+    #[cfg(feature = "proxy-keys")]
+    selected_names(&mut shown);
     directories(&mut shown).await;
 
     for (name, texts) in &shown.0 {
@@ -140,6 +142,18 @@ async fn responses(shown: &mut Shown) {
         shown.debug("Outcome", outcome);
         shown.debug("Counts", &outcome.counts());
     }
+}
+
+/// Names that each request sees in part, by a credential that may be an operator token.
+#[cfg(feature = "proxy-keys")]
+fn selected_names(shown: &mut Shown) {
+    use tower_api_key_name::proxy_keys::{OperatorToken, ProxyKeys};
+
+    let file = r#"{"data": [{"id": "key_Marked7Qx", "name": "Marked7Qx", "hashes": []}]}"#;
+    let token = OperatorToken::new(MARK.repeat(4)).unwrap();
+    let names = ProxyKeys::from_json(file.as_bytes()).unwrap().operator_token(token).names();
+    shown.debug("SharedKeyNames", &names);
+    shown.debug("ApiKeyNameLayer", &ApiKeyNameLayer::new(names));
 }
 
 /// A directory of an API that repeats the key in items and in errors.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::store::{Snapshot, Sources, Status, Store};
 use super::unmatched::UnmatchedReceiver;
 use crate::KeyNames;
@@ -14,7 +16,8 @@ mod tests;
 ///
 /// A handle from [`new`](Self::new) keeps its map until [`replace`](Self::replace) is called. A handle from
 /// `SharedKeyNames::watch` (feature `watch`) also reloads its map when a file changes, as long as a clone of it
-/// exists. The default is a handle to an empty map.
+/// exists. A handle from `ProxyKeys::names` (feature `proxy-keys`) has the names of a keys file, of which the layer uses
+/// only those that the caller of the request may see. The default is a handle to an empty map.
 ///
 /// ```
 /// use tower_api_key_name::{KeyNames, SharedKeyNames};
@@ -32,19 +35,40 @@ pub struct SharedKeyNames {
     pub(super) store: Arc<Store>,
     /// Keeps the watcher's thread running. The thread ends when the last clone is dropped.
     pub(super) watcher: Option<Arc<dyn Send + Sync>>,
+    /// Selects the names that a request may see. `None` if each request may see all names.
+    pub(super) selection: Option<NameSelection>,
 }
+
+/// A function from the headers of a request to the names that its caller may see.
+pub(crate) type NameSelection = Arc<dyn Fn(&HeaderMap) -> Arc<KeyNames> + Send + Sync>;
 
 impl SharedKeyNames {
     /// Creates a handle to this map, as generation 1, from `memory`.
     pub fn new(names: KeyNames) -> Self {
         let sources = Sources { replacement: Some(Arc::new(names)), ..Sources::default() };
-        Self { store: Store::new(sources), watcher: None }
+        Self { store: Store::new(sources), watcher: None, selection: None }
     }
 
     /// Loads the current map: one atomic load, without waiting. Take one snapshot per request and use it to the
     /// request's end.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::clone(&self.store.current.load())
+    }
+
+    /// Loads the snapshot for a request: all names, or those that the selection returns for its headers.
+    pub(crate) fn snapshot_for(&self, headers: &HeaderMap) -> Snapshot {
+        let snapshot = self.snapshot();
+        match &self.selection {
+            Some(select_names) => snapshot.with_names(select_names(headers)),
+            None => snapshot,
+        }
+    }
+
+    /// Returns a handle that gives each request only the names that a selection returns. Ids without a selected name are treated
+    /// as ids without a name.
+    #[cfg(feature = "proxy-keys")]
+    pub(crate) fn with_selection(&self, selection: NameSelection) -> Self {
+        Self { selection: Some(selection), ..self.clone() }
     }
 
     /// Replaces the map, in every clone. The new map is the next generation, even if it is equal.
@@ -87,7 +111,12 @@ impl SharedKeyNames {
     }
 
     /// Notes an id without a name in this generation. Returns true if the id is new in it and was kept.
+    ///
+    /// An id whose name the request may not see has a name, so it is not kept.
     pub(crate) fn note_unmatched(&self, generation: u64, id: &str) -> bool {
+        if self.selection.is_some() && self.snapshot().name(id).is_some() {
+            return false;
+        }
         self.store.unmatched.note(generation, id)
     }
 }

@@ -77,6 +77,11 @@ impl Snapshot {
         self.generation
     }
 
+    /// Returns this generation with other names, which are complete.
+    pub(super) fn with_names(self, names: Arc<KeyNames>) -> Self {
+        Self { names, is_complete: true, ..self }
+    }
+
     /// True if a name that is absent in the section of this label belongs to no id.
     pub(crate) fn is_complete_for(&self, id_member: &str) -> bool {
         if id_member == KEY_ID {

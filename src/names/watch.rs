@@ -127,7 +127,7 @@ pub(super) fn follow(
     sources: Sources,
 ) -> Result<SharedKeyNames, WatchError> {
     if files.is_empty() {
-        return Ok(SharedKeyNames { store: Store::new(sources), watcher: None });
+        return Ok(SharedKeyNames { store: Store::new(sources), watcher: None, selection: None });
     }
     #[cfg(feature = "tracing")]
     warn_if_partial(&files);
@@ -155,7 +155,7 @@ fn follow_with<P: Parse>(
         }
         publish(&weak_store, &places, names_of, reading);
     })?;
-    Ok(SharedKeyNames { store, watcher: Some(Arc::new(watcher)) })
+    Ok(SharedKeyNames { store, watcher: Some(Arc::new(watcher)), selection: None })
 }
 
 /// Publishes the names if some of the files have changed, and the error and the warning in any case. Does nothing if

@@ -94,7 +94,7 @@ fn prepare<A>(request: &mut Request<A>, settings: &Arc<LayerSettings>) -> Prepar
     if labels.is_empty() {
         return Prepared::OutOfScope;
     }
-    let names = settings.names.snapshot();
+    let names = settings.names.snapshot_for(request.headers());
     let rewritten = match request_headers::rewrite_uri(request.uri(), settings, labels, &names) {
         Ok(rewritten) => rewritten,
         Err(error) => {

@@ -22,6 +22,8 @@ mod value_kind;
 
 pub(crate) use self::access::{PermittedHead, authenticate, check_head, provider_of_request};
 pub(crate) use self::body_check::CheckedBody;
+pub(crate) use self::credential::read_credential;
+pub(crate) use self::quote::{quote, shorten};
 pub(crate) use self::refusal::{Refusal, RefusalKind};
 
 /// The headers that pass, and the model, the edited body, and two flags: a stream, and a usage event that is not requested.

@@ -6,15 +6,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::keys::KeyDigest;
-
-/// The start of each minted key. It shows the origin of a leaked key, and lets logs recognize it.
-const PREFIX: &str = "sk-px-";
-
-/// The number of digits with which 256 bits are written: 62⁴³ is more than 2²⁵⁶, and 62⁴² is less.
-const DIGIT_COUNT: usize = 43;
-
-/// The digits of base 62, in the order of their values.
-const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+use super::random_digits::{DIGIT_COUNT, Digits, KEY_PREFIX, random_digits};
 
 /// A new proxy key with its digest, from [`mint`].
 ///
@@ -39,9 +31,8 @@ pub struct MintedKey {
 ///
 /// If the system has no random source.
 pub fn mint() -> Result<MintedKey, io::Error> {
-    let mut random = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *random)?;
-    Ok(MintedKey::from_random(random))
+    let digits = random_digits()?;
+    Ok(MintedKey::with_digits(&digits))
 }
 
 impl MintedKey {
@@ -55,27 +46,14 @@ impl MintedKey {
         self.digest.to_string()
     }
 
-    /// Creates the key of 256 random bits.
-    fn from_random(random: Zeroizing<[u8; 32]>) -> Self {
-        let mut key = Zeroizing::new([0; PREFIX.len() + DIGIT_COUNT]);
-        key[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
-        write_base62(random, &mut key[PREFIX.len()..]);
+    /// Creates the key of the prefix and these digits.
+    fn with_digits(digits: &Digits) -> Self {
+        let mut key = Zeroizing::new([0; KEY_PREFIX.len() + DIGIT_COUNT]);
+        key[..KEY_PREFIX.len()].copy_from_slice(KEY_PREFIX.as_bytes());
+        key[KEY_PREFIX.len()..].copy_from_slice(&**digits);
         let digest = KeyDigest::of(&*key);
         let text = str::from_utf8(&*key).expect("the prefix and the digits are ASCII");
         Self { key: SecretString::from(text), digest }
-    }
-}
-
-/// Writes a number, whose first byte is the highest, in base 62. The digits fill `output`, with zeros at its start.
-fn write_base62(mut number: Zeroizing<[u8; 32]>, output: &mut [u8]) {
-    for digit in output.iter_mut().rev() {
-        let mut remainder = 0;
-        for byte in number.iter_mut() {
-            let dividend = remainder << 8 | u32::from(*byte);
-            *byte = (dividend / 62) as u8;
-            remainder = dividend % 62;
-        }
-        *digit = DIGITS[remainder as usize];
     }
 }
 
@@ -88,9 +66,10 @@ impl fmt::Debug for MintedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy_keys::random_digits::to_base62;
 
     fn key_of(random: [u8; 32]) -> String {
-        MintedKey::from_random(Zeroizing::new(random)).key().to_owned()
+        MintedKey::with_digits(&to_base62(Zeroizing::new(random))).key().to_owned()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use test_support::shown::Shown;
 use tower_api_key_name::proxy_keys::{
-    ApiKeyError, BaseUrl, BodyForm, Picodollars, UpstreamError, UsageMeter,
+    ApiKeyError, BaseUrl, BodyForm, OperatorToken, Picodollars, UpstreamError, UsageMeter,
 };
 use tracing::Level;
 
@@ -14,6 +14,9 @@ use super::*;
 /// The number of consecutive bytes of a secret that count as its repetition.
 const PART: usize = 12;
 
+/// The token of an operator.
+const OPERATOR_TOKEN: &str = "operator-0123456789ABCDEFGHIJklmnopqrstuvwxyz";
+
 /// The secrets of a gate.
 struct Canaries(Vec<String>);
 
@@ -21,8 +24,8 @@ impl Canaries {
     fn of(gate: &Gate) -> Self {
         let key = gate.key.key().to_owned();
         let digest = gate.key.digest().trim_start_matches("sha256:").to_owned();
-        let real_keys = [REAL_KEY, REAL_ANTHROPIC_KEY].map(str::to_owned);
-        Self([vec![key, digest], real_keys.to_vec()].concat())
+        let others = [REAL_KEY, REAL_ANTHROPIC_KEY, OPERATOR_TOKEN].map(str::to_owned);
+        Self([vec![key, digest], others.to_vec()].concat())
     }
 
     /// Checks that a text contains no part of a secret.
@@ -146,7 +149,7 @@ fn refusals_and_the_log_contain_no_secret() {
     let gate = Gate::new(upstream);
     let canaries = Canaries::of(&gate);
     let log = with_log(async {
-        for secret in [gate.key.key(), REAL_KEY] {
+        for secret in [gate.key.key(), REAL_KEY, OPERATOR_TOKEN] {
             for request in misplaced(secret) {
                 canaries.assert_absent_in_response(&gate.send(request).await, "refusal");
             }
@@ -182,6 +185,9 @@ async fn debug_and_display_of_public_types_show_no_secret() {
     shown.debug("Picodollars", &Picodollars(25));
     shown.debug("MintedKey", &gate.key);
     shown.debug("ProxyKeys", &gate.keys);
+    let token = OperatorToken::new(OPERATOR_TOKEN.to_owned()).unwrap();
+    shown.debug("OperatorToken", &token);
+    shown.debug("ProxyKeys", &gate.keys.clone().operator_token(token));
     shown.debug("Upstreams", &upstreams());
     keys_files(&gate, &mut shown);
     real_keys(&mut shown);
@@ -246,7 +252,10 @@ fn keys_files(gate: &Gate, shown: &mut Shown) {
 fn real_keys(shown: &mut Shown) {
     let key = UpstreamKey::new(REAL_KEY.to_owned()).unwrap();
     shown.debug("UpstreamKey", &key);
-    let errors: [ApiKeyError; 2] = [
+    let errors: [ApiKeyError; 5] = [
+        OperatorToken::new(format!("{OPERATOR_TOKEN}\n{OPERATOR_TOKEN}")).unwrap_err(),
+        OperatorToken::new(OPERATOR_TOKEN[..31].to_owned()).unwrap_err(),
+        OperatorToken::from_file(OPERATOR_TOKEN).unwrap_err(),
         UpstreamKey::new(format!("{REAL_KEY}\n{REAL_KEY}")).unwrap_err(),
         UpstreamKey::from_file(REAL_KEY).unwrap_err(),
     ];

@@ -121,7 +121,7 @@ fn replaced_map_gives_way_to_a_new_content() {
 fn replaced_map_stays_until_the_content_changes() {
     let (_folder, file) = one_file();
     let files = MapFile::open_all(std::slice::from_ref(&file), &MapReader::default()).unwrap();
-    let names = SharedKeyNames { store: Store::new(sources_of(&files)), watcher: None };
+    let names = SharedKeyNames { store: Store::new(sources_of(&files)), watcher: None, selection: None };
     let store = Arc::downgrade(&names.store);
     let mut reload = reload_without_thread(files, move |reading| publish(&store, &[0], Arc::clone, reading));
     names.replace(KeyNames::new([("a", "ours")]).unwrap());

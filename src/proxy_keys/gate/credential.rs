@@ -14,7 +14,7 @@ pub(super) const X_API_KEY: &str = "x-api-key";
 /// between two would let one header be checked and another one be used. Returns an error if there is no credential, if
 /// there are several, if one is empty, or if `Authorization` has another scheme than `Bearer`. No message contains a
 /// credential.
-pub(super) fn read_credential(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+pub(crate) fn read_credential(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let mut credentials = Vec::new();
     for value in headers.get_all(AUTHORIZATION) {
         let Some(credential) = strip_bearer(value.as_bytes()) else {

@@ -6,7 +6,7 @@ use crate::secret::{HIDDEN, looks_like_secret};
 const MAX_CHARS: usize = 64;
 
 /// Returns the text, or its start and `…` if it is long. A text that looks like an API key is not repeated.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     if looks_like_secret(text) {
         return HIDDEN.to_owned();
     }
@@ -17,7 +17,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// Returns a text in quotes, with escapes for control characters. A long text is cut.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     format!("{:?}", shorten(text))
 }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::parse::{KeysFile, RealKeys};
 use super::{KeyTable, ProxyKeysError};
+use crate::proxy_keys::operator_token::OperatorToken;
 use crate::watch::{ContentError, Parse, WatchError, WatchedFile};
 use crate::{SharedKeyNames, Status};
 
@@ -100,7 +101,7 @@ mod tests;
 /// | `data[].reserve` | number | 4096 | output tokens that are reserved for a call at most |
 /// | `data[].created_at` | number | unknown | Unix time in seconds |
 /// | `data[].expires_at` | text | never | the instant from which the key is rejected, with its offset from UTC (RFC 3339) |
-/// | `data[].usage_scope` | text | `own` | the usage rows that the key may read: `own`, `group` or `all` |
+/// | `data[].usage_scope` | text | `own` | the usage rows and names that the key may read: `own`; `group` for its own and those of its group, if it has one; or `all` |
 /// | `limits.requests`, `.tokens` | object | no limit | window → whole number, at least 1; tokens are those of the input and the output |
 /// | `limits.dollars` | object | no limit | window → dollars |
 /// | `limits.parallel` | number | no limit | calls in flight |
@@ -134,8 +135,10 @@ mod tests;
 #[derive(Clone)]
 pub struct ProxyKeys {
     table: Arc<ArcSwap<KeyTable>>,
-    /// Also keeps the thread running that reloads the file.
-    names: SharedKeyNames,
+    /// The names of all keys. Also keeps the thread running that reloads the file.
+    pub(in crate::proxy_keys) all_names: SharedKeyNames,
+    /// The token that is accepted as the credential of an operator, by this handle and its clones.
+    pub(in crate::proxy_keys) operator_token: Option<OperatorToken>,
 }
 
 /// The parser of keys files.
@@ -171,9 +174,26 @@ impl ProxyKeys {
     ///
     /// Returns the first defect, its line and column, and a remedy. The error never repeats a value of the file.
     pub fn from_json(json: &[u8]) -> Result<Self, ProxyKeysError> {
-        let KeysFile { table, names } = KeysFile::parse(json, RealKeys::Read)?;
-        let names = SharedKeyNames::new(Arc::unwrap_or_clone(names));
-        Ok(Self { table: Arc::new(ArcSwap::new(table)), names })
+        Ok(Self::of_file(KeysFile::parse(json, RealKeys::Read)?))
+    }
+
+    /// Creates a handle to the content of a file, as generation 1.
+    fn of_file(file: KeysFile) -> Self {
+        let all_names = SharedKeyNames::new(Arc::unwrap_or_clone(file.names));
+        Self { table: Arc::new(ArcSwap::new(file.table)), all_names, operator_token: None }
+    }
+
+    /// Creates a handle as [`from_json`](Self::from_json) does, but without the real keys: it reads no environment variable and
+    /// no other file.
+    ///
+    /// The handle is for programs that read usage and names. A call through an upstream of the file would fail, because its
+    /// real key is a placeholder.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first defect, its line and column, and a remedy. The error never repeats a value of the file.
+    pub fn without_real_keys(json: &[u8]) -> Result<Self, ProxyKeysError> {
+        Ok(Self::of_file(KeysFile::parse(json, RealKeys::Ignore)?))
     }
 
     /// Checks a keys file as [`from_json`](Self::from_json) does, but without the real keys: it reads no environment
@@ -209,23 +229,17 @@ impl ProxyKeys {
         let file = WatchedFile::open(path.as_ref(), &KeysFileParser)?;
         let table = Arc::new(ArcSwap::new(file.parsed.table.clone()));
         let followed_table = table.clone();
-        let names = SharedKeyNames::follow_file(
+        let all_names = SharedKeyNames::follow_file(
             file,
             |keys_file| keys_file.names.clone(),
             move |keys_file| followed_table.store(keys_file.table.clone()),
         )?;
-        Ok(Self { table, names })
-    }
-
-    /// Returns a handle to the names of the keys, for [`ApiKeyNameLayer`](crate::ApiKeyNameLayer). Its generations are
-    /// those of the keys.
-    pub fn names(&self) -> SharedKeyNames {
-        self.names.clone()
+        Ok(Self { table, all_names, operator_token: None })
     }
 
     /// Returns the current generation, its source and the last error.
     pub fn status(&self) -> Status {
-        self.names.status()
+        self.all_names.status()
     }
 
     /// True if the group of a key has an upstream of its own, with a real key of its own.

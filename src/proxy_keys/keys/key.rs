@@ -52,7 +52,7 @@ pub(crate) enum UsageScope {
     /// Those of the key itself: the default, because a key may be given to anyone.
     #[default]
     Own,
-    /// Those of all keys of its group.
+    /// Those of calls in its group, and its own in any group. A key without a group has the scope `own` instead.
     Group,
     /// Those of all keys.
     All,

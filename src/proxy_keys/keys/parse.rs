@@ -1,5 +1,6 @@
 //! Parses a keys file, strictly: see [`ProxyKeys`](super::ProxyKeys) for the format.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -50,10 +51,15 @@ impl KeysFile {
         for item in text.items(data, "data")? {
             reader.add_key(item)?;
         }
-        let names = KeyNames::new(reader.pairs)?;
+        let names = Arc::new(KeyNames::new(reader.pairs)?);
+        let mut names_by_group = HashMap::new();
+        for (group_id, pairs) in reader.pairs_by_group {
+            names_by_group.insert(group_id, Arc::new(KeyNames::new(pairs)?));
+        }
         let mut table = reader.table;
         table.set_prices(reader.prices);
-        Ok(Self { table: Arc::new(table), names: Arc::new(names) })
+        table.set_names(names.clone(), names_by_group);
+        Ok(Self { table: Arc::new(table), names })
     }
 }
 

@@ -5,12 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{KeyDigest, Prices, ProxyKey};
+use crate::KeyNames;
 
 /// The proxy keys by their digests. It never changes: a reload of the file makes a new table.
 #[derive(Default)]
 pub(crate) struct KeyTable {
     keys: HashMap<KeyDigest, Arc<ProxyKey>>,
     prices: Arc<Prices>,
+    /// The names of all keys, also of revoked keys.
+    names: Arc<KeyNames>,
+    /// The names of the keys of each group with a key, by the group's name.
+    names_by_group: HashMap<String, Arc<KeyNames>>,
 }
 
 impl KeyTable {
@@ -39,6 +44,28 @@ impl KeyTable {
     /// Returns the prices of all models.
     pub(crate) fn prices(&self) -> &Arc<Prices> {
         &self.prices
+    }
+
+    /// Sets the names of all keys, and those of the keys of each group.
+    pub(crate) fn set_names(&mut self, names: Arc<KeyNames>, names_by_group: HashMap<String, Arc<KeyNames>>) {
+        self.names = names;
+        self.names_by_group = names_by_group;
+    }
+
+    /// Returns the names of all keys, also of revoked keys.
+    pub(crate) fn names(&self) -> &Arc<KeyNames> {
+        &self.names
+    }
+
+    /// Returns the names of the keys of a group, which are none if the group is unknown.
+    pub(crate) fn names_of_group(&self, group_id: &str) -> Arc<KeyNames> {
+        self.names_by_group.get(group_id).cloned().unwrap_or_default()
+    }
+
+    /// Returns the name of one key, or no name if the key is unknown.
+    pub(crate) fn names_of_key(&self, key_id: &str) -> KeyNames {
+        let Some(name) = self.names.name(key_id) else { return KeyNames::default() };
+        KeyNames::new([(key_id, name)]).expect("the pair is part of a valid map")
     }
 
     /// Returns the key of a whole credential, or `None` if there is none. Expired keys are returned too.

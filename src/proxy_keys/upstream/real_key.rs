@@ -4,16 +4,15 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use memchr::memmem;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::api_key::{ApiKeyError, KeyVariable, find_in_environment, parse_key, read_key_file};
+use crate::api_key::{ApiKeyError, KeyVariable, find_in_environment, parse_key};
 use crate::names::Provider;
-use crate::watch::{self, ContentError, Parse, StopOnDrop, WatchError, WatchedFile};
+use crate::proxy_keys::shared_secret::{SecretParser, SharedSecret};
 
 /// The name of a real key in messages.
 const NOUN: &str = "API key";
@@ -27,11 +26,7 @@ const ECHO_LEN: usize = 16;
 /// `Debug` does not show it, and its header is marked sensitive. It is wiped from memory when it is dropped. Copies made by
 /// the HTTP client are not wiped, and neither is the copy with which a change of a key's file is found.
 #[derive(Clone)]
-pub struct UpstreamKey {
-    key: Arc<ArcSwap<SecretString>>,
-    /// Keeps the watcher of the key's file alive. It is stopped when the last clone is dropped.
-    _watcher: Option<Arc<StopOnDrop>>,
-}
+pub struct UpstreamKey(SharedSecret<SecretString>);
 
 impl UpstreamKey {
     /// Creates a real key from its text, without the white space around it.
@@ -40,7 +35,8 @@ impl UpstreamKey {
     ///
     /// If the text is not one word of visible ASCII.
     pub fn new(key: String) -> Result<Self, ApiKeyError> {
-        Ok(Self::from_secret(parse_key(&Zeroizing::new(key), NOUN)?))
+        let secret = parse_real_key(&Zeroizing::new(key))?;
+        Ok(Self(SharedSecret::new(secret)))
     }
 
     /// Creates a real key from a file that contains only the key. It is read before this returns, which blocks, and again when
@@ -53,27 +49,8 @@ impl UpstreamKey {
     ///
     /// If the file cannot be read, does not contain a key, or cannot be watched.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ApiKeyError> {
-        let path = path.as_ref();
-        let file = match WatchedFile::open(path, &KeyParser) {
-            Ok(file) => file,
-            // The error of a second reading contains no path that may be a key.
-            Err(error) => return Err(read_key_file(path, NOUN).err().unwrap_or_else(|| unwatched(&error))),
-        };
-        let key = Arc::new(ArcSwap::new(file.parsed.clone()));
-        let watched_key = key.clone();
-        let watcher = watch::follow(vec![file], move |reading| {
-            if reading.any_changed {
-                watched_key.store(reading.files[0].parsed.clone());
-            }
-        });
-        match watcher {
-            Ok(watcher) => Ok(Self { key, _watcher: Some(Arc::new(watcher)) }),
-            Err(error) => Err(unwatched(&error)),
-        }
-    }
-
-    fn from_secret(key: SecretString) -> Self {
-        Self { key: Arc::new(ArcSwap::from_pointee(key)), _watcher: None }
+        let parser = SecretParser { noun: NOUN, parse: parse_real_key };
+        Ok(Self(SharedSecret::from_file(path.as_ref(), parser)?))
     }
 
     /// Reads the real key from an environment variable, or from the file that `{variable}_FILE` names.
@@ -92,7 +69,7 @@ impl UpstreamKey {
     /// ```
     pub fn from_env(variable: &str) -> Result<Self, ApiKeyError> {
         match find_in_environment(variable, NOUN)? {
-            KeyVariable::Text(key) => Ok(Self::from_secret(key)),
+            KeyVariable::Text(key) => Ok(Self(SharedSecret::new(key))),
             KeyVariable::File(file_variable, path) => {
                 Self::from_file(path).map_err(|error| error.in_context(&file_variable))
             }
@@ -101,37 +78,18 @@ impl UpstreamKey {
 
     /// Returns the real key of this moment.
     pub(super) fn current(&self) -> RealKey {
-        RealKey(self.key.load_full())
+        RealKey(self.0.current())
     }
 }
 
-/// The error of a key's file that cannot be watched.
-fn unwatched(error: &WatchError) -> ApiKeyError {
-    ApiKeyError::new(format!("the file of the {NOUN} cannot be watched: {error}"))
+/// Parses a real key.
+fn parse_real_key(text: &str) -> Result<SecretString, ApiKeyError> {
+    parse_key(text, NOUN)
 }
 
 impl fmt::Debug for UpstreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UpstreamKey(…)")
-    }
-}
-
-/// The parser of a key's file.
-#[derive(Clone)]
-struct KeyParser;
-
-impl Parse for KeyParser {
-    type Parsed = SecretString;
-
-    const WHAT: &'static str = "real keys";
-
-    fn parse(&self, content: &[u8]) -> Result<SecretString, ContentError> {
-        let text = str::from_utf8(content).unwrap_or_default();
-        parse_key(text, NOUN).map_err(|error| ContentError {
-            position: None,
-            text: error.to_string(),
-            source: Box::new(error),
-        })
     }
 }
 
@@ -166,6 +124,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::watch::Parse;
 
     const KEY: &str = "sk-proj-0123456789abcdefghijklmnop";
 
@@ -243,8 +202,9 @@ mod tests {
 
     #[test]
     fn parser_of_a_file_repeats_no_content() {
-        let error = KeyParser.parse(b"two words").err().unwrap();
-        assert_eq!(error.text, "not an API key; a key is one word of visible ASCII");
+        let parser = SecretParser { noun: NOUN, parse: parse_real_key };
+        let error = parser.parse(b"two words").err().unwrap();
+        assert_eq!(error.text, "not an API key, which is one word of visible ASCII");
     }
 
     #[test]

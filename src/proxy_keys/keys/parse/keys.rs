@@ -1,6 +1,6 @@
 //! The items of the array `data`: the keys.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,11 +43,21 @@ pub(super) struct KeyReader<'a> {
     pub(super) table: KeyTable,
     /// The ids and names of all keys so far, also of revoked keys.
     pub(super) pairs: Vec<(String, String)>,
+    /// Those of the keys in each group, by the group's name.
+    pub(super) pairs_by_group: HashMap<String, Vec<(String, String)>>,
 }
 
 impl<'a> KeyReader<'a> {
     pub(super) fn new(text: KeysText<'a>, groups: GroupsByName, prices: Prices) -> Self {
-        Self { text, groups, prices, ids: HashSet::new(), table: KeyTable::default(), pairs: Vec::new() }
+        Self {
+            text,
+            groups,
+            prices,
+            ids: HashSet::new(),
+            table: KeyTable::default(),
+            pairs: Vec::new(),
+            pairs_by_group: HashMap::new(),
+        }
     }
 
     /// Adds the key of an item. A key without digests, which is revoked, is added to the names only.
@@ -70,7 +80,11 @@ impl<'a> KeyReader<'a> {
             expires_at: read_expires_at(text, expires_at)?,
             usage_scope: read_usage_scope(text, usage_scope)?,
         };
-        self.pairs.push((key.id.clone(), key.name.clone()));
+        let pair = (key.id.clone(), key.name.clone());
+        if let Some(group) = &key.group {
+            self.pairs_by_group.entry(group.id.clone()).or_default().push(pair.clone());
+        }
+        self.pairs.push(pair);
         let digests = text.items(hashes_value, "hashes")?;
         if !digests.is_empty() {
             self.check_prices(&key, id_value, models)?;
