@@ -22,6 +22,7 @@ mod follower;
 #[cfg(feature = "_internal")]
 mod internal;
 mod list;
+mod list_check;
 mod list_error;
 mod lister;
 mod listing;
@@ -36,7 +37,7 @@ pub use follower::{Follower, FollowerEvent};
 pub use internal::read_page;
 pub use list::ListingProgress;
 pub use list_error::ListError;
-pub use listing::{Changes, Listing, MissingList, Synced};
+pub use listing::{Changes, ListCheck, Listing, MissingList, Synced};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

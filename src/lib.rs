@@ -80,7 +80,8 @@
 //!
 //! # Non-goals
 //!
-//! - The layer uses no network and no disk. The module `directory` requests names outside the request path.
+//! - [`ApiKeyNameLayer`] uses no network and no disk in the request path. The module `directory` requests names outside of it,
+//!   and the ledger of `proxy_keys` writes a file.
 //! - Requests and responses outside its [scope](ApiKeyNameLayer::scope) are unchanged.
 //! - Headers are changed only if they would be wrong. A request in scope loses `Accept-Encoding`; a `GET` or `HEAD` also
 //!   loses `If-None-Match`, `If-Modified-Since`, `Range` and `If-Range`. A changed response loses `ETag`,
@@ -92,9 +93,9 @@
 //!
 //! - `watch` (default): `SharedKeyNames::watch`, which reloads one or several files.
 //! - `directory`: the module `directory`, which lists the keys of an organization and learns their names.
-//! - `proxy-keys`: the module `proxy_keys`, a second layer: it replaces proxy keys by a real key, and meters the calls.
-//!   Reading a request body requires a Tokio runtime with its clock.
-//! - `sqlite`: the ledger of proxy keys in a SQLite file, which is compiled with the crate.
+//! - `proxy-keys`: the module `proxy_keys`, with two further layers: one replaces proxy keys by a real key and meters the
+//!   calls, the other serves their usage. Reading a request body requires a Tokio runtime with its clock.
+//! - `sqlite`: stores the ledger of proxy keys in a SQLite file. Cargo compiles SQLite with the crate.
 //! - `tracing`: an event for each response in scope, and a warning for each id without a name.
 //!
 //! [Tower]: https://docs.rs/tower

@@ -4,6 +4,7 @@
 //! response. A [`Ledger`] admits each call within the limits of its key, and stores its charge. [`ProxyKeys`] contains the
 //! permitted keys, which [`mint`] creates, and [`Upstreams`] the real keys.
 //!
+//! [`UsageLayer`] serves the usage in a ledger to the holders of the keys, in the form of OpenAI's usage API.
 //!
 //! [`UsageMeter`] is usable alone: it receives the chunks of a response body and returns its [`TokenUsage`], without a layer
 //! and a runtime. The example `meter` in the repository meters a response of each kind.
@@ -17,6 +18,7 @@
 //!                      │     └─▶ sent_usage ─▶ token_usage
 //!                      ├─▶ wire/usage_event
 //!                      └─▶ call ─▶ admitted_call ─▶ ledger (settle)
+//! usage     client ◀─ usage_api ◀─ visibility, ledger (UsageSource)
 //! ```
 //!
 //! `gate` checks the head of a request, and `upload` reads its body within the budget and the share of its key. `send` checks
@@ -64,6 +66,7 @@ mod tests;
 mod token_usage;
 mod upload;
 mod upstream;
+mod usage_api;
 mod visibility;
 mod wire;
 
@@ -84,6 +87,7 @@ pub use self::picodollars::Picodollars;
 pub use self::service::ProxyKeyService;
 pub use self::token_usage::TokenUsage;
 pub use self::upstream::{Upstream, UpstreamError, UpstreamKey, Upstreams};
+pub use self::usage_api::{UsageBody, UsageFuture, UsageLayer, UsageService};
 pub use crate::api_key::ApiKeyError;
 pub use crate::base_url::{BaseUrl, BaseUrlError};
 

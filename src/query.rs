@@ -5,6 +5,8 @@
 //! the ids that `lookup` finds. Then the pairs are joined again. A query is never encoded anew: bytes outside the replaced
 //! tokens and pairs stay as they are.
 //!
+//! `parameters` decodes the query of an endpoint that this crate serves itself, with the same list forms.
+//!
 //! ```text
 //! query ─▶ pair ─┬─▶ group_by ───────────────────────────┬─▶ RewrittenQuery
 //!                └─▶ list_parameter ─▶ filter ─▶ lookup ─┘
@@ -16,6 +18,8 @@ mod list_form;
 mod list_parameter;
 mod lookup;
 mod pair;
+#[cfg(feature = "proxy-keys")]
+mod parameters;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,8 @@ use std::borrow::Cow;
 use self::filter::Filter;
 use self::group_by::Dimensions;
 use self::pair::{Pair, Parameter};
+#[cfg(feature = "proxy-keys")]
+pub(crate) use self::parameters::{QueryParameter, UnknownParameter, parse_parameters};
 use crate::KeyNames;
 use crate::names::{Label, LabelSet, Labels, Provider};
 

@@ -2,6 +2,8 @@
 #![cfg(feature = "watch")]
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "directory")]
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::ready;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +22,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tempfile::TempDir;
+#[cfg(feature = "directory")]
+use test_support::organization::{Organization, SECRET};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::{Child, Command};
@@ -316,6 +320,40 @@ async fn axum_gateway_without_an_api_returns_502() {
     let gateway = Gateway::start(&names, &format!("http://{unreachable}")).await;
     assert_eq!(gateway.get(COSTS, &[KEY]).await.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(text(gateway.get("/health", &[]).await.body()), "ok", "the gateway still runs");
+}
+
+// === sync_names ===
+
+#[cfg(feature = "directory")]
+#[tokio::test]
+async fn sync_names_writes_the_names_of_the_lists() {
+    let organization = Organization::new(3, 40);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.json");
+    let address = organization.serve().await;
+    let mut sync = example("sync_names");
+    sync.arg(&path).env("OPENAI_BASE_URL", format!("http://{address}/v1")).env("OPENAI_ADMIN_KEY", SECRET);
+    let output = output(sync).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("3 projects, "), "{}", text(&output.stdout));
+    let names: HashMap<String, String> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(names, organization.names());
+}
+
+#[cfg(feature = "directory")]
+#[tokio::test]
+async fn sync_names_with_a_rejected_key_fails_without_a_file() {
+    let api = LocalApi::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names.json");
+    let mut sync = example("sync_names");
+    sync.arg(&path).env("OPENAI_BASE_URL", format!("http://{}", api.address));
+    sync.env("OPENAI_ADMIN_KEY", "sk-admin-wrong");
+    let output = output(sync).await;
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("401"), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("sk-admin-wrong"));
+    assert!(!path.exists());
 }
 
 // === meter ===

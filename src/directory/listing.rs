@@ -36,6 +36,16 @@ pub struct Listing {
     pub missing: Vec<MissingList>,
 }
 
+/// The result of the first page of one list.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListCheck {
+    /// The list.
+    pub list: KeyList,
+    /// The number of items on the page, or the reason why it cannot be read.
+    pub result: Result<usize, ListError>,
+}
+
 /// A list, or the rest of one, that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -65,6 +65,12 @@ impl ApiKeyNameLayer {
         self.with(|settings| settings.budget = Some(Arc::new(Budget::new(bytes as u64))))
     }
 
+    /// Returns the bytes that all responses of this layer, its clones and their services hold. `None` without a
+    /// [`total_limit`](Self::total_limit), because they are counted only for it. `usize::MAX` counts without a limit.
+    pub fn bytes_held(&self) -> Option<u64> {
+        Some(self.settings.budget.as_ref()?.reserved())
+    }
+
     /// Replaces the handle. The layer shares the [`total_limit`](Self::total_limit) with the layer that it was cloned from,
     /// so that one limit can bound the responses of several APIs with names of their own.
     pub fn names(self, names: SharedKeyNames) -> Self {

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::gate::PermittedHead;
 use super::gate::Refusal;
 #[cfg(feature = "tracing")]
-use super::ledger::AdmissionError;
+use super::ledger::{AdmissionError, StoreError};
 #[cfg(feature = "tracing")]
 use super::token_usage::TokenUsage;
 use crate::names::Provider;
@@ -47,4 +47,11 @@ pub(super) fn log_not_admitted(head: &PermittedHead, error: &AdmissionError) {
         AdmissionError::Unavailable(_) => warn!(key, "{error}"),
         AdmissionError::Exhausted { .. } | AdmissionError::Busy { .. } => debug!(key, "{error}"),
     }
+}
+
+/// Logs the cause of a usage response that fails. `key_id` is `None` for an operator. A ledger that cannot be read needs the
+/// attention of a person.
+#[cfg(feature = "tracing")]
+pub(super) fn log_unread_usage(key_id: Option<&str>, error: &StoreError) {
+    warn!(key = key_id, "the usage cannot be read: {error}");
 }

@@ -23,7 +23,7 @@ pub(super) struct ListPair<'a> {
 }
 
 impl<'a> ListParameter<'a> {
-    fn new(pairs: Vec<ListPair<'a>>) -> Self {
+    pub(super) fn new(pairs: Vec<ListPair<'a>>) -> Self {
         let comma = match &pairs[..] {
             [ListPair { form: ListForm::Plain, pair }] => comma(pair.value),
             _ => None,

@@ -48,6 +48,16 @@ fn response_over_the_total_limit_is_streamed() {
 }
 
 #[test]
+fn bytes_held_are_those_of_all_responses_of_the_layer_and_its_clones() {
+    assert_eq!(layer(1000).bytes_held(), None);
+    let layer = layer(1000).total_limit(usize::MAX);
+    let stalled_response = stalled(&layer.clone(), "[");
+    assert_eq!(layer.bytes_held(), Some(1));
+    drop(stalled_response);
+    assert_eq!(layer.bytes_held(), Some(0));
+}
+
+#[test]
 fn total_limits_of_two_layers_are_independent() {
     let layer = layer(1000).total_limit(22 + EDIT_CHARGE);
     let others = stalled(&layer, "[");

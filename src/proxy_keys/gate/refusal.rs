@@ -23,6 +23,8 @@ pub(crate) enum RefusalKind {
     MethodNotAllowed,
     /// The request contains something that is not accepted.
     InvalidRequest,
+    /// A parameter of the query is missing or has a value that is not accepted.
+    InvalidValue,
     /// The key may not call the model.
     ModelNotPermitted,
     /// The body has a content coding, or its media type is not JSON.
@@ -37,7 +39,9 @@ pub(crate) enum RefusalKind {
     QuotaExhausted,
     /// The calls in flight may use up a limit of the key or its group.
     QuotaBusy,
-    /// The ledger cannot record the call.
+    /// The caller has the permitted number of usage responses in flight.
+    UsageBusy,
+    /// The ledger cannot record the call, or cannot be read.
     LedgerUnavailable,
     /// The upstream refused the real key, or sent a response that must not pass.
     UpstreamFailed,
@@ -60,6 +64,7 @@ impl RefusalKind {
             Self::UnknownEndpoint => (404, REQUEST, "unknown_url", "not_found_error"),
             Self::MethodNotAllowed => (405, REQUEST, "method_not_supported", REQUEST),
             Self::InvalidRequest => (400, REQUEST, "invalid_request", REQUEST),
+            Self::InvalidValue => (400, REQUEST, "invalid_value", REQUEST),
             Self::ModelNotPermitted => (404, REQUEST, "model_not_found", "not_found_error"),
             Self::UnsupportedMediaType => (415, REQUEST, "unsupported_media_type", REQUEST),
             Self::BodyTooLarge => (413, REQUEST, "request_too_large", "request_too_large"),
@@ -67,6 +72,7 @@ impl RefusalKind {
             Self::Overloaded => (503, SERVER, "overloaded", "overloaded_error"),
             Self::QuotaExhausted => (429, "insufficient_quota", "insufficient_quota", RATE),
             Self::QuotaBusy => (429, "requests", "rate_limit_exceeded", RATE),
+            Self::UsageBusy => (429, "requests", "rate_limit_exceeded", RATE),
             Self::LedgerUnavailable => (503, SERVER, "ledger_unavailable", "api_error"),
             Self::UpstreamFailed => (502, SERVER, "upstream_failed", "api_error"),
             Self::UpstreamForbidden => (403, REQUEST, "upstream_forbidden", "permission_error"),
