@@ -36,5 +36,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for missing in &synced.listing.missing {
         eprintln!("missing: {missing}");
     }
-    Ok(())
+    if synced.listing.missing.is_empty() { Ok(()) } else { Err("some lists are missing".into()) }
 }

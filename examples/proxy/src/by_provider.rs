@@ -6,7 +6,7 @@ use tower::Service;
 use tower_api_key_name::names::Provider;
 
 /// A value for each provider. As a service, it calls the stack of the provider that the path belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ByProvider<T> {
     pub openai: T,
     pub anthropic: T,

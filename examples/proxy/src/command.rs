@@ -2,12 +2,12 @@
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::flags::{Command, CommandLine, ServeFlags};
 use super::output::{LogWriter, print_error_line};
 use super::stack::log;
-use super::{keys_command, serve, spend_command, sync_command};
+use super::{check_command, keys_command, manual_commands, serve, spend_command, sync_command};
 
 /// Runs the subcommand of the command line, or `serve` without one. Returns the exit code of the process.
 pub fn main() -> ExitCode {
@@ -17,7 +17,12 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(flags)) => serve_with_log(*flags),
         Some(Command::Sync(flags)) => sync_command::run(flags),
         Some(Command::Spend(flags)) => spend_command::run(flags),
+        Some(Command::Check(flags)) => check_command::run(&flags),
         Some(Command::Keys(flags)) => keys_command::run(flags),
+        Some(Command::Completions(flags)) => {
+            manual_commands::print_completions(&flags, CommandLine::command())
+        }
+        Some(Command::Man(flags)) => manual_commands::write_man_pages(&flags, CommandLine::command()),
         None => serve_with_log(command_line.serve),
     }
 }

@@ -8,6 +8,8 @@ use super::base_url_flags::BaseUrlFlags;
 use super::demo;
 use super::keys_command::flags::KeysFlags;
 use super::label_flags::{LabelFlags, one_of};
+use super::manual_commands::{CompletionsFlags, ManFlags};
+use super::metrics::Metrics;
 use super::operator::flags::OperatorFlags;
 use super::proxy_keys::flags::ProxyKeyFlags;
 use super::server::limits::Limits;
@@ -49,8 +51,15 @@ pub enum Command {
     /// failed, 2 bad use, 3 some costs or names are missing
     #[command(after_help = SPEND_ENVIRONMENT)]
     Spend(SpendFlags),
+    /// Checks the flags, files and keys of `serve`, and reads one page of each list. Prints one line for each check. Exit
+    /// codes: 0 passed, 1 failed, 2 bad use
+    Check(Box<ServeFlags>),
     /// Mints, lists and revokes proxy keys in a keys file, and prints or copies their ledger. Exit codes: 0 done, 1 failed, 2 bad use
     Keys(KeysFlags),
+    /// Prints the completion script of a shell
+    Completions(CompletionsFlags),
+    /// Prints the man page of the program, or writes the pages of all subcommands to a directory
+    Man(ManFlags),
 }
 
 #[derive(Clone, Debug, clap::Parser)]
@@ -152,6 +161,7 @@ impl ServeFlags {
             prefer: self.prefer,
             unmatched: self.unmatched,
             roots: Roots::Platform,
+            metrics: Metrics::default(),
         })
     }
 }

@@ -1,26 +1,32 @@
 //! Calls with proxy keys (`--keys`): the library's layer between the main listener and the providers.
 //!
 //! ```text
-//! main listener ─▶ log ─▶ checks ─▶ errors ─▶ ProxyKeyLayer (the library) ─▶ decompression ─▶ timeout ─▶ upstream
+//! main listener ─▶ log ─▶ checks ─▶ errors ─▶ usage ─▶ ProxyKeyLayer (the library) ─▶ decompression ─▶ timeout ─▶ upstream
+//!                                               └─▶ names ─▶ UsageLayer (the library) ─▶ ledger
 //! ```
 //!
 //! [`flags`] are the flags, and [`stack`] lists the layers in the order of the path. [`revocation`] is one of the checks.
+//! [`usage`] serves the usage in the ledger. [`operator_usage`] serves all of it at the operator listener.
 pub mod flags;
+pub mod operator_usage;
 pub mod revocation;
 pub mod stack;
+pub mod usage;
 
 use std::path::Path;
 use std::time::Duration;
 
+use tower_api_key_name::ApiKeyNameLayer;
 use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::names::Provider;
 use tower_api_key_name::proxy_keys::{
-    Ledger, LedgerOptions, ProxyKeyLayer, ProxyKeys, Upstream, UpstreamKey, Upstreams,
+    Ledger, LedgerOptions, OperatorToken, ProxyKeyLayer, ProxyKeys, Upstream, UpstreamKey, Upstreams,
 };
 
 use super::by_provider::ByProvider;
 use super::start_error::StartError;
 use flags::ProxyKeyFlags;
+use usage::LedgerUsageApi;
 
 /// The keys, their ledger, and the addresses with the real keys.
 pub struct ProxyKeyParts {
@@ -53,6 +59,23 @@ impl ProxyKeyParts {
         Ok(Self::new(keys, ledger, upstreams, flags))
     }
 
+    /// Returns the usage of the keys for their callers.
+    pub fn usage_api(&self, naming_layer: ApiKeyNameLayer) -> LedgerUsageApi {
+        LedgerUsageApi::new(self.keys.clone(), &self.ledger, naming_layer)
+    }
+
+    /// Returns the usage of the keys for the holder of the token in a file. Fails if the file contains no operator token.
+    pub fn operator_usage_api(
+        &self,
+        token_file: &Path,
+        naming_layer: ApiKeyNameLayer,
+    ) -> Result<LedgerUsageApi, StartError> {
+        let token = OperatorToken::from_file(token_file)
+            .map_err(|e| StartError::BadUse(format!("--operator-token-file: {e}")))?;
+        let keys = self.keys.clone().operator_token(token);
+        Ok(LedgerUsageApi::new(keys, &self.ledger, naming_layer))
+    }
+
     /// Creates the layer that accepts the keys.
     pub fn layer(&self) -> ProxyKeyLayer {
         ProxyKeyLayer::new(self.keys.clone(), self.ledger.clone(), self.upstreams.clone())
@@ -70,7 +93,7 @@ fn open_keys(path: &Path) -> Result<ProxyKeys, StartError> {
 ///
 /// Fails if a variable contains no key, if another machine could read a key on its way to the base URL, or if there is no
 /// key. A keys file with upstreams has real keys of its own.
-fn upstreams_from_env(base: &ByProvider<BaseUrl>, has_other_keys: bool) -> Result<Upstreams, StartError> {
+pub fn upstreams_from_env(base: &ByProvider<BaseUrl>, has_other_keys: bool) -> Result<Upstreams, StartError> {
     let mut upstreams = Upstreams::default();
     let mut has_key = has_other_keys;
     for (provider, base_url) in base.iter() {

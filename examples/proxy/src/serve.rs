@@ -10,11 +10,13 @@ use tokio::runtime;
 use tower_api_key_name::SharedKeyNames;
 use tower_api_key_name::directory::BaseUrl;
 use tower_api_key_name::names::{MapReader, Provider};
-use tower_api_key_name::proxy_keys::Ledger;
+use tower_api_key_name::proxy_keys::{Ledger, ProxyKeyLayer};
 
 use super::by_provider::ByProvider;
 use super::demo::{Demo, DemoCustomers};
 use super::flags::ServeFlags;
+use super::metrics::{MetricSources, Metrics, MetricsExporter, ProxyKeyState};
+use super::operator::Readiness;
 use super::output::print_line;
 use super::proxy_keys::ProxyKeyParts;
 use super::proxy_keys::flags::ProxyKeySource;
@@ -22,8 +24,9 @@ use super::proxy_keys::stack::{CallSettings, key_stack};
 use super::settings::ProxySettings;
 use super::spend_page::PageRuns;
 use super::start_error::StartError;
-use super::{server, stack, sync};
-use listeners::{Listeners, OperatorSide};
+use super::sync::AwaitedListings;
+use super::{server, spend_metrics, stack, sync};
+use listeners::{Listeners, Monitoring, OperatorSide};
 use reloads::log_reloads;
 
 /// The time in which the tasks of cut calls may end.
@@ -62,6 +65,7 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<Stopped, StartError> {
     // Flags are checked before anything is opened.
     let mut settings = flags.settings().map_err(StartError::BadUse)?;
     let key_source = flags.proxy_keys.source(flags.demo).map_err(StartError::BadUse)?;
+    flags.operator.check(key_source != ProxyKeySource::None).map_err(StartError::BadUse)?;
     if let Err(e) = flags.limits.fit_open_files() {
         return Err(StartError::CannotStart(format!("cannot raise the limit of open files: {e}")));
     }
@@ -75,7 +79,18 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<Stopped, StartError> {
         demo = Some(api);
     }
     let (proxy_keys, customers) = open_proxy_keys(&key_source, &flags, &settings)?;
-    let names = load_names(&flags, &settings)?;
+    let key_naming_layer = stack::naming_layer(&settings);
+    let operator_usage_api = match (&proxy_keys, &flags.operator.operator_token_file) {
+        (Some(parts), Some(token_file)) => {
+            Some(parts.operator_usage_api(token_file, key_naming_layer.clone())?)
+        }
+        _ => None,
+    };
+    let awaited_listings = AwaitedListings::default();
+    let names = load_names(&flags, &settings, &awaited_listings)?;
+    if flags.operator.spend_metrics {
+        spend_metrics::start(names.clone(), settings.clone())?;
+    }
     for (provider, names) in names.iter() {
         tokio::spawn(log_reloads(provider.as_str(), names.clone()));
     }
@@ -88,24 +103,35 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<Stopped, StartError> {
     for (provider, base) in settings.base.iter() {
         reject_own_address(provider, base, bound).await?;
     }
-    warn_about_exposure(&settings.base, &listeners, proxy_keys.is_some());
+    warn_about_exposure(&settings.base, &listeners, proxy_keys.is_some(), operator_usage_api.is_some());
 
     let page_address =
         if flags.operator.no_spend_page { None } else { Some(listeners.operator_address().unwrap_or(bound)) };
     let naming_stack = stack::stack(names.clone(), &settings).map_err(StartError::cannot_start)?;
-    let runs = PageRuns::new(names.clone(), settings.clone());
-    let server = match &proxy_keys {
-        None => listeners.serve(naming_stack, names.clone(), runs, &flags, stop),
-        Some(parts) => {
+    let runs = PageRuns::new(names.clone(), settings.clone()).with_ledger(operator_usage_api.clone());
+    let key_layer = proxy_keys.as_ref().map(ProxyKeyParts::layer);
+    let key_state = key_state(proxy_keys.as_ref(), key_layer.as_ref());
+    let monitoring = monitor(&names, awaited_listings, key_state, &settings.metrics, &flags, &stop);
+    let server = match proxy_keys.as_ref().zip(key_layer) {
+        None => listeners.serve(naming_stack, names.clone(), runs, monitoring, &flags, stop),
+        Some((parts, layer)) => {
             let call_settings = CallSettings {
                 connect_timeout: flags.limits.timeout,
                 response_timeout: flags.proxy_keys.response_timeout,
                 roots: settings.roots.clone(),
                 cutting_keys: if flags.proxy_keys.cut_revoked { Some(parts.keys.clone()) } else { None },
+                metrics: settings.metrics.clone(),
             };
-            let side =
-                OperatorSide { stack: naming_stack, names: names.clone(), keys: parts.keys.clone(), runs };
-            listeners.serve_keys(key_stack(parts.layer(), call_settings), side, &flags, stop)
+            let side = OperatorSide {
+                stack: naming_stack,
+                names: names.clone(),
+                keys: parts.keys.clone(),
+                runs,
+                usage_api: operator_usage_api,
+                monitoring,
+            };
+            let usage_api = parts.usage_api(key_naming_layer);
+            listeners.serve_keys(key_stack(layer, usage_api, call_settings), side, &flags, stop)
         }
     };
     if let Some(demo) = &demo {
@@ -124,6 +150,28 @@ async fn start_and_serve(mut flags: ServeFlags) -> Result<Stopped, StartError> {
     }
     let cut_count = server.await.map_err(StartError::cannot_start)?;
     Ok(Stopped { cut_count, ledger: proxy_keys.map(|parts| parts.ledger) })
+}
+
+/// Returns the state of the service with proxy keys for the metrics, or `None` without proxy keys.
+fn key_state(parts: Option<&ProxyKeyParts>, layer: Option<&ProxyKeyLayer>) -> Option<ProxyKeyState> {
+    let parts = parts?;
+    Some(ProxyKeyState { keys: parts.keys.clone(), ledger: parts.ledger.clone(), layer: layer?.clone() })
+}
+
+/// Returns the readiness of the process and the exporter of its metrics.
+fn monitor(
+    names: &ByProvider<SharedKeyNames>,
+    awaited_listings: AwaitedListings,
+    proxy_keys: Option<ProxyKeyState>,
+    metrics: &Metrics,
+    flags: &ServeFlags,
+    stop: &server::ShutdownSignal,
+) -> Monitoring {
+    let ledger = proxy_keys.as_ref().map(|state| state.ledger.clone());
+    let readiness = Readiness { names: names.clone(), awaited_listings, ledger, shutdown: stop.clone() };
+    let sources = MetricSources { names: names.clone(), proxy_keys };
+    let exporter = MetricsExporter::new(metrics, sources, flags.operator.spend_metrics);
+    Monitoring { exporter, readiness, calls_in_flight: metrics.calls_in_flight.clone() }
 }
 
 /// Opens the keys and the ledger of a source. Returns `None` without `--keys`, and the customers of the demo's keys. The
@@ -154,12 +202,13 @@ fn open_proxy_keys(
 fn load_names(
     flags: &ServeFlags,
     settings: &ProxySettings,
+    awaited_listings: &AwaitedListings,
 ) -> Result<ByProvider<SharedKeyNames>, StartError> {
     if flags.demo {
         return ByProvider::try_new(|_| Ok(SharedKeyNames::default()));
     }
     if let Some(cache) = &flags.sync {
-        return sync::start(&flags.names, cache, settings);
+        return sync::start(&flags.names, cache, settings, awaited_listings);
     }
     if flags.names.is_empty() {
         return ByProvider::try_new(|_| Ok(SharedKeyNames::default()));
@@ -193,7 +242,12 @@ async fn reject_own_address(provider: Provider, base: &BaseUrl, bound: SocketAdd
 }
 
 /// Logs a warning for each address that other machines can use, and one if keys are sent without encryption.
-fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners, has_proxy_keys: bool) {
+fn warn_about_exposure(
+    base: &ByProvider<BaseUrl>,
+    listeners: &Listeners,
+    has_proxy_keys: bool,
+    has_operator_token: bool,
+) {
     let bound = listeners.main_address();
     let is_open = !bound.ip().is_loopback();
     if is_open && has_proxy_keys {
@@ -214,6 +268,9 @@ fn warn_about_exposure(base: &ByProvider<BaseUrl>, listeners: &Listeners, has_pr
             "{address} (--operator-listen) is open to other machines without authentication. Each client that reaches \
              it can use the spend page, and sees the names of the keys and the errors in /health."
         );
+        if has_operator_token {
+            tracing::warn!("The operator token can be read on its way to {address}, which has no TLS.");
+        }
     }
     for (_, url) in base.iter() {
         if !url.is_confidential() {

@@ -15,7 +15,7 @@ mod shutdown;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,7 +56,12 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     pub fn new(service: S, limits: Limits) -> Self {
-        let admission = Arc::new(Admission::new(limits));
+        Self::with_counter(service, limits, Arc::default())
+    }
+
+    /// Creates a server that counts its calls in flight in `in_flight`.
+    pub fn with_counter(service: S, limits: Limits, in_flight: Arc<AtomicUsize>) -> Self {
+        let admission = Arc::new(Admission::new(limits, in_flight));
         Self { service, admission, protocols: Arc::new(protocols()), last_warning: None }
     }
 

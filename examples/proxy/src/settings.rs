@@ -8,6 +8,7 @@ use tower_api_key_name::names::{Labels, Provider};
 use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
 use super::by_provider::ByProvider;
+use super::metrics::Metrics;
 
 #[derive(Clone, Debug)]
 pub struct ProxySettings {
@@ -24,6 +25,8 @@ pub struct ProxySettings {
     pub prefer: Prefer,
     pub unmatched: Unmatched,
     pub roots: Roots,
+    /// The counters that the stack increments.
+    pub metrics: Metrics,
 }
 
 /// The settings of the connections to one provider.

@@ -12,6 +12,7 @@
 //!   retries after a transient `fetch_error`.
 //! - `page` parses a page while its chunks arrive (`input`). `cost_page` converts each row to a `row`, which has the same
 //!   form for both providers, and adds its `amount` to the `sums` of the page.
+//! - `ledger` reads the costs of proxy keys from their ledger, with the same readers, in place of the API of a provider.
 //! - `run_state` contains the `report` and the progress of a run. The sums of a page are added to the report when the page
 //!   is complete. The texts of its rows are added before. `output` writes the report.
 pub mod amount;
@@ -22,6 +23,7 @@ pub mod fetch;
 pub mod fetch_error;
 pub mod input;
 pub mod json_object;
+mod ledger;
 mod names;
 pub mod output;
 pub mod page;
@@ -37,6 +39,7 @@ pub mod sums;
 pub use amount::{Amount, AmountError};
 pub use cost_api::CostApi;
 pub use cost_upstream::{CostUpstream, SpendService};
+pub use ledger::LedgerCosts;
 pub use output::OutputFormat;
 pub use periods::{DayRange, Every, Period};
 pub use query::{Dimension, SpendQuery, SpendQueryError};

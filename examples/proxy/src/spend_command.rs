@@ -1,6 +1,7 @@
 //! The subcommand `spend`: prints costs by the names of keys, or writes them to a file.
 mod api_access;
 pub mod flags;
+mod ledger_run;
 mod progress;
 
 use std::io;
@@ -13,6 +14,7 @@ use tower_api_key_name::names::{Labels, MapReader, Snapshot};
 use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched};
 
 use super::by_provider::ByProvider;
+use super::metrics::Metrics;
 use super::output::print_error_line;
 use super::server::limits::Limits;
 use super::settings::{ProxySettings, Roots};
@@ -21,6 +23,7 @@ use super::spend::{SpendQuery, SpendReport, periods, read_report};
 use super::start_error::StartError;
 use api_access::ApiAccess;
 use flags::SpendFlags;
+use ledger_run::LedgerRun;
 use progress::ProgressReporter;
 
 /// The exit code if all costs and names were read.
@@ -28,8 +31,14 @@ const EXIT_COMPLETE: u8 = 0;
 /// The exit code if some costs or names are missing.
 const EXIT_INCOMPLETE: u8 = 3;
 
-/// A run whose flags, keys and names were checked.
-struct PreparedRun {
+/// A run whose flags were checked.
+enum PreparedRun {
+    Apis(Box<ApiRun>),
+    Ledger(Box<LedgerRun>),
+}
+
+/// A run with the APIs of the providers, whose keys and names were checked.
+struct ApiRun {
     access: ApiAccess,
     query: SpendQuery,
     known_names: ByProvider<Option<Snapshot>>,
@@ -59,8 +68,17 @@ fn run_to_code(flags: &SpendFlags) -> Result<u8, StartError> {
     Ok(if report.is_complete() { EXIT_COMPLETE } else { EXIT_INCOMPLETE })
 }
 
-/// Prepares a run without a request to an API. Fails if the flags are wrong, or if a selected provider has no key.
+/// Prepares a run without a request to an API. Fails if the flags are wrong, if a selected provider has no key, or if the
+/// files of the ledger cannot be used.
 async fn prepare(flags: &SpendFlags) -> Result<PreparedRun, StartError> {
+    match flags.ledger_files().map_err(StartError::BadUse)? {
+        Some(files) => Ok(PreparedRun::Ledger(Box::new(LedgerRun::prepare(flags, files)?))),
+        None => Ok(PreparedRun::Apis(Box::new(prepare_api_run(flags).await?))),
+    }
+}
+
+/// Prepares a run with the APIs.
+async fn prepare_api_run(flags: &SpendFlags) -> Result<ApiRun, StartError> {
     let limits = Limits::from_env().map_err(|e| StartError::BadUse(e.to_string()))?;
     let access = if flags.demo { ApiAccess::demo(limits).await? } else { ApiAccess::from_flags(flags)? };
     let now = Timestamp::now();
@@ -68,7 +86,7 @@ async fn prepare(flags: &SpendFlags) -> Result<PreparedRun, StartError> {
     let known_names = read_names(flags, &query)?;
     let settings = stack_settings(access.base.clone(), limits);
     warn_about_plain_text(&query, &settings);
-    Ok(PreparedRun { access, query, known_names, settings, now })
+    Ok(ApiRun { access, query, known_names, settings, now })
 }
 
 /// Opens the destination of --output. Returns `None` without the flag.
@@ -81,8 +99,12 @@ fn open_output(flags: &SpendFlags) -> Result<Option<OutputFile>, StartError> {
 }
 
 /// Reads the names and the costs. Costs that cannot be read are missing in the report.
-async fn read_costs(run: PreparedRun) -> Result<SpendReport, StartError> {
-    let PreparedRun { access, query, known_names, settings, now } = run;
+async fn read_costs(prepared: PreparedRun) -> Result<SpendReport, StartError> {
+    let api_run = match prepared {
+        PreparedRun::Ledger(ledger_run) => return Ok(ledger_run.read_costs().await),
+        PreparedRun::Apis(api_run) => api_run,
+    };
+    let ApiRun { access, query, known_names, settings, now } = *api_run;
     let progress = ProgressReporter::new();
     let listing_progress = progress.clone();
     let on_listing = move |provider, listing| listing_progress.show_listing(provider, listing);
@@ -121,6 +143,7 @@ fn stack_settings(base: ByProvider<BaseUrl>, limits: Limits) -> ProxySettings {
         prefer: Prefer::Map,
         unmatched: Unmatched::Null,
         roots: Roots::Platform,
+        metrics: Metrics::default(),
     }
 }
 

@@ -29,12 +29,15 @@ use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
 
 use crate::by_provider::ByProvider;
+use crate::proxy_keys::usage::LedgerUsageApi;
 use crate::server::NoTimeLimit;
 use crate::settings::ProxySettings;
+use crate::spend::LedgerCosts;
 use crate::stack::errors::ErrorFormat;
 use crate::stack::route::reject_overload;
 use line_body::{LineBody, RunSlot};
-use run_request::RunRequest;
+use run::{PageRun, RunSource};
+use run_request::{RunCredentials, RunRequest};
 
 pub use files::{PageFile, file};
 
@@ -55,13 +58,47 @@ pub type PageBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 pub struct PageRuns {
     names: ByProvider<SharedKeyNames>,
     settings: Arc<ProxySettings>,
+    /// The usage of proxy keys, for the holder of the operator token. `None`: the page has no ledger.
+    ledger: Option<LedgerUsageApi>,
     permits: Arc<Semaphore>,
+}
+
+/// The reason why a run cannot read the ledger.
+enum LedgerRefusal {
+    /// The page has no ledger.
+    NoLedger,
+    /// The token of the run is not the operator token.
+    OtherToken,
+}
+
+impl LedgerRefusal {
+    fn into_response(self) -> Response<Full<Bytes>> {
+        match self {
+            Self::NoLedger => {
+                invalid_run("This proxy has no ledger for the page (--keys with --operator-token-file).")
+            }
+            Self::OtherToken => {
+                let message = "This is not the operator token (--operator-token-file).";
+                error(StatusCode::UNAUTHORIZED, "invalid_operator_token", message)
+            }
+        }
+    }
 }
 
 impl PageRuns {
     /// Creates the runs of one proxy. They use its names, and send requests with its settings.
     pub fn new(names: ByProvider<SharedKeyNames>, settings: ProxySettings) -> Self {
-        Self { names, settings: settings.into(), permits: Arc::new(Semaphore::new(MAX_RUNS)) }
+        Self { names, settings: settings.into(), ledger: None, permits: Arc::new(Semaphore::new(MAX_RUNS)) }
+    }
+
+    /// Adds the costs of proxy keys, for users with the operator token.
+    pub fn with_ledger(self, ledger: Option<LedgerUsageApi>) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// True if the page has the costs of proxy keys.
+    pub fn has_ledger(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Starts a run with the parameters in the body of the request. Each line of the response is a JSON value with the
@@ -70,8 +107,8 @@ impl PageRuns {
         if let Some(rejection) = reject_overload(&request, ErrorFormat::OpenAi) {
             return rejection.map(Either::Left);
         }
-        let run_request = match self.read_run_request(request).await {
-            Ok(run_request) => run_request,
+        let page_run = match self.read_run(request).await {
+            Ok(page_run) => page_run,
             Err(rejection) => return rejection.map(Either::Left),
         };
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
@@ -81,7 +118,7 @@ impl PageRuns {
         // A run may take longer than other responses, and a browser reads slowly for a tab in the background.
         let (no_time_limit, work) = NoTimeLimit::new();
         let body = LineBody::spawn(RunSlot::new(permit, work), move |lines| {
-            run::send_lines(run_request, names, settings, lines)
+            run::send_lines(page_run, names, settings, lines)
         });
         let mut response = Response::new(Either::Right(body.boxed_unsync()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
@@ -89,13 +126,26 @@ impl PageRuns {
         response
     }
 
-    /// Reads the parameters. An error is the response to a body that is invalid, too long or too slow.
-    async fn read_run_request(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<RunRequest, Response<Full<Bytes>>> {
+    /// Reads the parameters. An error is the response to a body that is invalid, too long or too slow, or has another token
+    /// than the operator's.
+    async fn read_run(&self, request: Request<Incoming>) -> Result<PageRun, Response<Full<Bytes>>> {
         let bytes = self.read_body(request.into_body()).await?;
-        RunRequest::parse(&bytes).map_err(|message| error(StatusCode::BAD_REQUEST, "invalid_run", &message))
+        let run_request = RunRequest::parse(&bytes).map_err(|message| invalid_run(&message))?;
+        let RunRequest { query, by, wants_focus_file, credentials } = run_request;
+        let source = match credentials {
+            RunCredentials::AdminKeys(keys) => RunSource::Apis(keys),
+            RunCredentials::OperatorToken(token) => {
+                let costs = self.open_ledger(&token).map_err(LedgerRefusal::into_response)?;
+                RunSource::Ledger(costs)
+            }
+        };
+        Ok(PageRun { query, by, wants_focus_file, source })
+    }
+
+    /// Returns the costs of proxy keys, which the holder of the operator token may read.
+    fn open_ledger(&self, token: &str) -> Result<LedgerCosts, LedgerRefusal> {
+        let Some(api) = &self.ledger else { return Err(LedgerRefusal::NoLedger) };
+        LedgerCosts::with_token(api.clone(), token).ok_or(LedgerRefusal::OtherToken)
     }
 
     /// Reads a body of at most [`MAX_BODY`] bytes. An error is the response to a body that is too long or too slow.
@@ -118,6 +168,11 @@ impl PageRuns {
             }
         }
     }
+}
+
+/// Returns the response to a run with invalid parameters.
+fn invalid_run(message: &str) -> Response<Full<Bytes>> {
+    error(StatusCode::BAD_REQUEST, "invalid_run", message)
 }
 
 /// Returns the response to a body of more than [`MAX_BODY`] bytes.

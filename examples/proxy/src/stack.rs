@@ -1,6 +1,8 @@
 //! The stack of Tower layers, from the client's side to the upstream's. Requests go down, responses go up.
+pub mod checks;
 pub mod errors;
 pub mod log;
+pub mod measure;
 pub mod route;
 pub mod scope;
 pub mod timeouts;
@@ -21,6 +23,7 @@ use super::settings::ProxySettings;
 use super::{coding, upstream};
 use errors::with_error_responses;
 use log::with_log;
+use measure::with_upstream_metrics;
 use route::with_routes;
 use timeouts::with_timeouts;
 
@@ -73,8 +76,11 @@ pub fn provider_stacks(
     BoxError,
 > {
     let ProxySettings { timeout, deadline, .. } = *settings;
-    let naming_layer = naming_layer(names.openai.clone(), settings);
+    let naming_layer = naming_layer(settings).labels(settings.labels.clone());
+    // The first stack is that of clients.
+    let _ = settings.metrics.naming_layer.set(naming_layer.clone());
     ByProvider::try_new(|provider| {
+        let upstream_metrics = settings.metrics.upstream.clone();
         let layers = ServiceBuilder::new()
             // Above the naming layer, which removes Accept-Encoding. Compression reads that header first.
             .layer_fn(coding::with_compression)
@@ -86,6 +92,8 @@ pub fn provider_stacks(
             .layer(naming_layer.clone().names(names.get(provider).clone()).error_form(error_form(provider)))
             // Below the naming layer, which reads plain JSON. Requests gzip and brotli from the upstream.
             .layer_fn(coding::with_decoding)
+            // Above the timeouts, which are failures of the upstream.
+            .layer_fn(move |inner| with_upstream_metrics(inner, upstream_metrics.clone(), "organization"))
             // Below the naming layer: while that buffers a body, layers above it do not see whether the upstream sends.
             .layer_fn(move |inner| with_timeouts(inner, timeout, deadline));
         // Changes the headers for the next hop, and sends requests again that the upstream did not process.
@@ -101,20 +109,24 @@ fn error_form(provider: Provider) -> ErrorForm {
     }
 }
 
-/// Returns the naming layer with these settings. Its clones share the total limit.
-fn naming_layer(names: SharedKeyNames, settings: &ProxySettings) -> ApiKeyNameLayer {
-    let mut layer = ApiKeyNameLayer::new(names)
-        .labels(settings.labels.clone())
+/// Returns the naming layer with these settings, without names, and with the label of keys only. Its clones share the total
+/// limit.
+pub fn naming_layer(settings: &ProxySettings) -> ApiKeyNameLayer {
+    // Not all metrics, which refer to the layer.
+    let responses = settings.metrics.responses.clone();
+    let mut layer = ApiKeyNameLayer::new(SharedKeyNames::default())
         .insert_names(settings.insert_names)
         .name_position(settings.name_position)
         .prefer(settings.prefer)
         .unmatched(settings.unmatched)
-        .on_outcome(log::store_outcome);
+        // Without a limit, the bytes are counted for the metrics.
+        .total_limit(settings.total_limit.unwrap_or(usize::MAX))
+        .on_outcome(move |outcome, request| {
+            log::store_outcome(outcome, request);
+            responses.record(outcome, request);
+        });
     if let Some(limit) = settings.limit {
         layer = layer.limit(limit);
-    }
-    if let Some(total_limit) = settings.total_limit {
-        layer = layer.total_limit(total_limit);
     }
     layer
 }

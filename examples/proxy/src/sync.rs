@@ -1,4 +1,6 @@
 //! Names from the API's own lists, for `serve --sync` and for the demo. Requests never wait for a listing.
+mod awaited_listings;
+
 use std::path::{Path, PathBuf};
 use std::{fs, io, path};
 
@@ -15,32 +17,46 @@ use tower_api_key_name::names::{MapReader, Provider};
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use super::by_provider::ByProvider;
+use super::metrics::listings::ListingMetrics;
 use super::output::print_line;
 use super::settings::{ProxySettings, Roots};
 use super::start_error::StartError;
 use super::upstream;
 
-/// An admin key, or the reason why a provider's lists are not read.
-pub type KeyOrReason = Result<AdminKey, String>;
+pub use awaited_listings::AwaitedListings;
+
+/// The result of a search for a provider's admin key.
+pub enum FoundAdminKey {
+    /// The key, which may be sent.
+    Usable(AdminKey),
+    /// The reason why there is no key, or why the key must not be sent.
+    NotUsable(String),
+}
+
+impl FoundAdminKey {
+    /// Returns the key, or `None` if there is none that may be sent.
+    pub fn key(self) -> Option<AdminKey> {
+        match self {
+            Self::Usable(key) => Some(key),
+            Self::NotUsable(_) => None,
+        }
+    }
+}
 
 /// Returns the names of `files` and of each provider's lists, and keeps them current until the process ends.
+/// `awaited` contains a provider until its lists were completely read once.
 /// A provider without an admin key has the names of the files and of earlier runs. Fails if no provider has a key, if a
 /// key is invalid, or if a file is unusable.
 pub fn start(
     files: &[PathBuf],
     cache: &Path,
     settings: &ProxySettings,
+    awaited: &AwaitedListings,
 ) -> Result<ByProvider<SharedKeyNames>, StartError> {
-    let keys = ByProvider::try_new(|provider| admin_key(provider, settings.base.get(provider)))
-        .map_err(|e| StartError::BadUse(format!("--sync: {e}")))?;
-    if let Err(openai_reason) = &keys.openai
-        && let Err(anthropic_reason) = &keys.anthropic
-    {
-        return Err(StartError::BadUse(format!("--sync: {openai_reason}; {anthropic_reason}")));
-    }
+    let keys = admin_keys(&settings.base, "--sync")?;
     ByProvider::try_new(|provider| match keys.get(provider) {
-        Ok(key) => follow(provider, key.clone(), files, cache, settings),
-        Err(reason) => {
+        FoundAdminKey::Usable(key) => follow(provider, key.clone(), files, cache, settings, awaited),
+        FoundAdminKey::NotUsable(reason) => {
             tracing::info!("{}: the lists are not read: {reason}", provider.as_str());
             let reader = MapReader::default().labels(settings.labels.clone()).provider(provider);
             watch_files(&reader, files, cache)
@@ -48,13 +64,30 @@ pub fn start(
     })
 }
 
+/// Returns the admin key of each provider from the environment. Fails if no key may be sent to its base URL, or if a
+/// variable is set, but contains no key. The error contains `flag`, which requires the keys.
+pub fn admin_keys(base: &ByProvider<BaseUrl>, flag: &str) -> Result<ByProvider<FoundAdminKey>, StartError> {
+    let found = ByProvider::try_new(|provider| admin_key(provider, base.get(provider)))
+        .map_err(|e| StartError::BadUse(format!("{flag}: {e}")))?;
+    if let FoundAdminKey::NotUsable(openai_reason) = &found.openai
+        && let FoundAdminKey::NotUsable(anthropic_reason) = &found.anthropic
+    {
+        return Err(StartError::BadUse(format!("{flag}: {openai_reason}; {anthropic_reason}")));
+    }
+    Ok(found)
+}
+
 /// Returns a provider's admin key from the environment, or the reason why the key is absent or must not be sent to `base`.
 /// Fails if a variable is set, but contains no key.
-pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<KeyOrReason, DirectoryError> {
-    Ok(key_from_env(provider)?.and_then(|key| match reason_to_withhold_key(provider, base) {
-        Some(reason) => Err(reason),
-        None => Ok(key),
-    }))
+pub fn admin_key(provider: Provider, base: &BaseUrl) -> Result<FoundAdminKey, DirectoryError> {
+    let found = key_from_env(provider)?;
+    if let FoundAdminKey::NotUsable(_) = found {
+        return Ok(found);
+    }
+    match reason_to_withhold_key(provider, base) {
+        Some(reason) => Ok(FoundAdminKey::NotUsable(reason)),
+        None => Ok(found),
+    }
 }
 
 /// Returns the reason why a provider's key must not be sent to `base`, or `None` if it may.
@@ -72,10 +105,12 @@ pub fn reason_to_withhold_key(provider: Provider, base: &BaseUrl) -> Option<Stri
 
 /// Returns a provider's admin key from the environment, or the reason why the key is absent.
 /// Fails if a variable is set, but contains no key.
-pub fn key_from_env(provider: Provider) -> Result<KeyOrReason, DirectoryError> {
+pub fn key_from_env(provider: Provider) -> Result<FoundAdminKey, DirectoryError> {
     match AdminKey::from_env(key_variable(provider)) {
-        Ok(key) => Ok(Ok(key)),
-        Err(error) if error.kind() == DirectoryErrorKind::AdminKeyNotSet => Ok(Err(error.to_string())),
+        Ok(key) => Ok(FoundAdminKey::Usable(key)),
+        Err(error) if error.kind() == DirectoryErrorKind::AdminKeyNotSet => {
+            Ok(FoundAdminKey::NotUsable(error.to_string()))
+        }
         Err(invalid_key) => Err(invalid_key),
     }
 }
@@ -105,6 +140,7 @@ fn follow(
     files: &[PathBuf],
     cache: &Path,
     settings: &ProxySettings,
+    awaited: &AwaitedListings,
 ) -> Result<SharedKeyNames, StartError> {
     let lists = directory(provider, key, settings.base.get(provider), &settings.roots)
         .map_err(StartError::cannot_start)?;
@@ -113,7 +149,10 @@ fn follow(
             DirectoryErrorKind::ReadCache => StartError::CannotStart(format!("--sync: {e}")),
             _ => StartError::cannot_start(e),
         })?;
-    let mut log = EventLog { provider: provider.as_str(), ..EventLog::default() };
+    let metrics = settings.metrics.listings.clone();
+    metrics.begin(provider.as_str());
+    awaited.insert(provider);
+    let mut log = EventLog::new(provider, metrics, awaited.clone());
     tokio::spawn(follower.run(move |event| log.log(event)));
     Ok(names)
 }
@@ -153,10 +192,12 @@ pub async fn fill_demo(
     Ok(())
 }
 
-/// A log of one provider's listings. A problem that stays the same is logged once.
-#[derive(Default)]
+/// A log of one provider's listings, which also counts them and records the first complete one. A problem that stays the
+/// same is logged once.
 struct EventLog {
-    provider: &'static str,
+    provider: Provider,
+    metrics: ListingMetrics,
+    awaited: AwaitedListings,
     /// The lines about the missing lists of the last listing.
     missing_lines: Vec<String>,
     /// The last error of the cache file, until the file is written.
@@ -164,12 +205,28 @@ struct EventLog {
 }
 
 impl EventLog {
+    fn new(provider: Provider, metrics: ListingMetrics, awaited: AwaitedListings) -> Self {
+        Self { provider, metrics, awaited, missing_lines: Vec::new(), cache_error: None }
+    }
+
     /// Logs an event, unless it reports neither a change nor a problem, or only a problem that was logged before.
     fn log(&mut self, event: FollowerEvent) {
         match event {
-            FollowerEvent::Listed(synced) => self.log_listing(&synced),
-            FollowerEvent::CacheFailed(error) => self.log_cache_error(error.to_string()),
-            unknown_event => tracing::warn!("{}: names from the API: {unknown_event:?}", self.provider),
+            FollowerEvent::Listed(synced) => {
+                let is_complete = synced.listing.is_complete();
+                self.metrics.record_listing(self.provider.as_str(), is_complete);
+                if is_complete {
+                    self.awaited.remove(self.provider);
+                }
+                self.log_listing(&synced);
+            }
+            FollowerEvent::CacheFailed(error) => {
+                self.metrics.record_cache_failure(self.provider.as_str());
+                self.log_cache_error(error.to_string());
+            }
+            unknown_event => {
+                tracing::warn!("{}: names from the API: {unknown_event:?}", self.provider.as_str())
+            }
         }
     }
 
@@ -177,7 +234,7 @@ impl EventLog {
     fn log_listing(&mut self, synced: &Synced) {
         let any_name_changed = synced.changes.new > 0 || synced.changes.renamed > 0;
         if synced.written || any_name_changed {
-            tracing::info!("{}: names from the API: {synced}", self.provider);
+            tracing::info!("{}: names from the API: {synced}", self.provider.as_str());
         }
         if synced.written {
             self.cache_error = None;
@@ -192,7 +249,7 @@ impl EventLog {
     /// Logs an error of the cache file, unless the error before was the same.
     fn log_cache_error(&mut self, error: String) {
         if self.cache_error.as_ref() != Some(&error) {
-            let provider = self.provider;
+            let provider = self.provider.as_str();
             tracing::warn!("{provider}: names from the API: {error}; the names are in use, but not saved");
             self.cache_error = Some(error);
         }
@@ -200,7 +257,7 @@ impl EventLog {
 
     /// Logs the lines about missing lists, or one line if no list is missing any more.
     fn log_missing(&self, lines: &[String]) {
-        let provider = self.provider;
+        let provider = self.provider.as_str();
         if lines.is_empty() {
             tracing::info!("{provider}: names from the API: all lists can be read again");
         }

@@ -13,7 +13,7 @@ use super::label_flags::{LabelFlags, one_of};
 use super::output::print_error_line;
 use super::server::ShutdownSignal;
 use super::settings::Roots;
-use super::sync;
+use super::sync::{self, FoundAdminKey};
 
 /// All lists were read, and the file contains their names.
 const COMPLETE: u8 = 0;
@@ -91,12 +91,12 @@ fn build_directories(flags: &SyncFlags) -> Result<Vec<(Provider, Directory)>, Bo
             None => public_url,
         };
         match sync::admin_key(provider, &base)? {
-            Ok(key) => {
+            FoundAdminKey::Usable(key) => {
                 let directory = sync::directory(provider, key, &base, &Roots::Platform)?;
                 let with_labels = directory.labels(labels.clone());
                 directories.push((provider, with_labels.concurrency(flags.concurrency)));
             }
-            Err(reason) => reasons.push(reason),
+            FoundAdminKey::NotUsable(reason) => reasons.push(reason),
         }
     }
     if directories.len() > 1 && flags.base_url.is_some() {

@@ -156,7 +156,7 @@ async fn anthropic_lists_are_read_with_their_own_key() {
 }
 
 #[tokio::test]
-async fn each_api_whose_key_is_set_is_read_and_one_that_fails_does_not_stop_the_other() {
+async fn api_that_fails_does_not_stop_the_other_api() {
     let setup = Setup::new(Organization::new(5, 50)).await;
     let (code, stdout, stderr) = setup.output(&mut setup.command_of_both_apis()).await;
     assert_eq!(code, 0, "{stderr}");

@@ -17,9 +17,13 @@ use tower_api_key_name::proxy_keys::{MintedKey, ProxyKeys, Upstream, UpstreamKey
 
 use super::local_url;
 use super::models::REAL_KEY;
+use super::response::{DAY, now};
 
 /// The tokens per day of the customer with the small limit, which three calls reach.
 const SMALL_LIMIT: u32 = 60;
+
+/// The path of the usage of chats.
+const USAGE: &str = "/v1/organization/usage/completions";
 
 const LARGE_LIMIT: u32 = 100_000;
 
@@ -42,7 +46,8 @@ impl DemoCustomers {
             entry("key_school", "St Mary's School", &self.school, LARGE_LIMIT),
             entry("key_pilot", "Pilot", &self.pilot, SMALL_LIMIT),
         ];
-        let file = json!({"object": "list", "data": data});
+        let prices = json!({"gpt-5-mini*": {"input": "0.25", "output": "2.00"}, "claude-*": {"input": "15", "output": "75"}});
+        let file = json!({"object": "list", "data": data, "prices": prices});
         Ok(ProxyKeys::from_json(file.to_string().as_bytes())?)
     }
 
@@ -79,13 +84,21 @@ impl DemoCustomers {
             let tokens = &response["usage"]["total_tokens"];
             writeln!(text, "  {} {tokens} tokens", status.as_u16())?;
         }
-        text.push_str(&example_commands(&proxy, school, pilot));
+        // The calls before midnight in UTC are those of the day before.
+        let start = now() - DAY;
+        text.push_str("\nits usage by name, from the ledger, which the pilot reads with its key:\n");
+        for row in get_usage(&proxy, pilot, start).await? {
+            let [name, requests] = [&row["api_key_name"], &row["num_model_requests"]];
+            let [input, output] = [&row["input_tokens"], &row["output_tokens"]];
+            writeln!(text, "  {name}: {requests} requests, {input} input tokens, {output} output tokens")?;
+        }
+        text.push_str(&example_commands(&proxy, school, pilot, start));
         Ok(text)
     }
 }
 
-/// Returns commands for calls of both customers, and for calls that are refused.
-fn example_commands(proxy: &str, school: &str, pilot: &str) -> String {
+/// Returns commands for calls of both customers, for their usage since `start`, and for calls that are refused.
+fn example_commands(proxy: &str, school: &str, pilot: &str, start: u64) -> String {
     let json = "-H 'Content-Type: application/json'";
     let chat = format!("curl -N {proxy}/v1/chat/completions {json} -H 'Authorization: Bearer");
     let streamed = r#"-d '{"model":"gpt-5-mini","stream":true,"messages":[{"role":"user","content":"Hi"}]}'"#;
@@ -97,6 +110,7 @@ fn example_commands(proxy: &str, school: &str, pilot: &str) -> String {
          {chat} {school}' {plain}\n  \
          curl -N {proxy}/v1/messages {json} -H 'anthropic-version: 2023-06-01' -H 'x-api-key: {school}' {message}\n  \
          curl {proxy}/v1/models -H 'Authorization: Bearer {school}'\n  \
+         curl '{proxy}{USAGE}?start_time={start}&group_by=api_key_name' -H 'Authorization: Bearer {pilot}'\n  \
          {chat} {pilot}' {plain}\n  \
          {chat} sk-other' {plain}\n\
          or with an SDK: base_url=\"{proxy}/v1\", api_key=\"{school}\"\n"
@@ -109,7 +123,25 @@ async fn post_chat(proxy: &str, key: &str) -> Result<(StatusCode, Value), BoxErr
     let request = Request::post(format!("{proxy}/v1/chat/completions"))
         .header(AUTHORIZATION, format!("Bearer {key}"))
         .header(CONTENT_TYPE, "application/json")
-        .body(Full::<Bytes>::from(body.to_string()))?;
+        .body(Full::from(body.to_string()))?;
+    send(request).await
+}
+
+/// Returns the usage of a key by name since `start`, as the rows of all days.
+async fn get_usage(proxy: &str, key: &str, start: u64) -> Result<Vec<Value>, BoxError> {
+    let request = Request::get(format!("{proxy}{USAGE}?start_time={start}&group_by=api_key_name"))
+        .header(AUTHORIZATION, format!("Bearer {key}"))
+        .body(Full::default())?;
+    let (_, page) = send(request).await?;
+    let mut rows = Vec::new();
+    for bucket in page["data"].as_array().into_iter().flatten() {
+        rows.extend(bucket["results"].as_array().cloned().unwrap_or_default());
+    }
+    Ok(rows)
+}
+
+/// Sends a request, and returns the status and the JSON of the response.
+async fn send(request: Request<Full<Bytes>>) -> Result<(StatusCode, Value), BoxError> {
     let exchange = async {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = client.request(request).await?;

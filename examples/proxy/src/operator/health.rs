@@ -39,7 +39,7 @@ impl From<Status> for MapHealth {
 
 /// Returns a response that reports only that the process serves requests.
 pub(super) fn respond_with_liveness() -> Response<Full<Bytes>> {
-    health_response(r#"{"status":"ok"}"#.to_owned())
+    json_response(r#"{"status":"ok"}"#.to_owned())
 }
 
 /// Returns a response with the state of both maps, of the map of each provider, and of the proxy keys if there are some.
@@ -59,11 +59,11 @@ pub(super) fn respond_with_details(
     // The status is "ok" after a failed reload too, because the last good names stay in use.
     let details = HealthDetails { status: "ok", both, openai, anthropic, proxy_keys };
     // Numbers and strings can always be serialized.
-    health_response(serde_json::to_string(&details).unwrap_or_default())
+    json_response(serde_json::to_string(&details).unwrap_or_default())
 }
 
 /// Returns a response with this JSON, which no cache stores.
-fn health_response(body: String) -> Response<Full<Bytes>> {
+pub(super) fn json_response(body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

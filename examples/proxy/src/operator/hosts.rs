@@ -1,4 +1,4 @@
-//! The hosts for which `/spend` is served, as a protection against DNS rebinding.
+//! The hosts for which `/spend`, and `/metrics` with names, are served: a protection against DNS rebinding.
 //!
 //! The owner of a website can direct its name to the address of this proxy. A browser then treats the proxy as a part of
 //! that website, and lets its scripts read the responses. The `Host` of such a request is the website's name.
@@ -10,13 +10,13 @@ use http::{HeaderValue, Request};
 
 use crate::url_host::UrlHost;
 
-/// The hosts for which one listener serves the page, in addition to loopback.
+/// The hosts for which one listener serves these paths, in addition to loopback.
 #[derive(Clone, Debug)]
-pub struct PageHosts {
+pub struct AllowedHosts {
     hosts: Arc<[UrlHost]>,
 }
 
-impl PageHosts {
+impl AllowedHosts {
     /// Allows loopback, the IP address of the listener unless it is unspecified, and the hosts of `--allowed-host`.
     pub fn new(bound: IpAddr, allowed: &[UrlHost]) -> Self {
         let mut hosts = allowed.to_vec();
@@ -26,13 +26,18 @@ impl PageHosts {
         Self { hosts: hosts.into() }
     }
 
-    /// True if the page is served for the host of this request. Ports are not compared, because a tunnel changes them.
+    /// True if the paths are served for the host of this request. Ports are not compared, because a tunnel changes them.
     pub(super) fn is_allowed<A>(&self, request: &Request<A>) -> bool {
         match request_host(request) {
             Some(host) => host.is_loopback() || self.hosts.contains(&host),
             None => false,
         }
     }
+}
+
+/// True if the host of the request is an IP address. A website with such a host cannot be directed to another address.
+pub(super) fn has_ip_host<A>(request: &Request<A>) -> bool {
+    matches!(request_host(request), Some(UrlHost::Ip(_)))
 }
 
 /// True if the request has an `Origin` whose host is not the request's host, or that is invalid (for example `null`).

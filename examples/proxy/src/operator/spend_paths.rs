@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
-use super::hosts::{PageHosts, has_foreign_origin};
+use super::hosts::{AllowedHosts, has_foreign_origin};
 use crate::spend_page::{self, PageBody, PageRuns};
 use crate::stack::errors::ErrorFormat;
 
@@ -28,7 +28,7 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 /// The runs of the page, and the hosts for which the page is served.
 #[derive(Clone)]
 pub struct PageWithHosts {
-    pub hosts: PageHosts,
+    pub hosts: AllowedHosts,
     pub runs: PageRuns,
 }
 
@@ -40,7 +40,7 @@ impl PageWithHosts {
         } else if request.uri().path() == "/spend.json" {
             self.respond_with_run(request).await
         } else {
-            respond_with_file(&request).map(Either::Left)
+            respond_with_file(&request, self.runs.has_ledger()).map(Either::Left)
         }
     }
 
@@ -96,8 +96,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the page or one of its files, or an error for another path or method.
-fn respond_with_file<A>(request: &Request<A>) -> Response<Full<Bytes>> {
-    let Some(file) = spend_page::file(request.uri().path()) else {
+fn respond_with_file<A>(request: &Request<A>, has_ledger: bool) -> Response<Full<Bytes>> {
+    let Some(file) = spend_page::file(request.uri().path(), has_ledger) else {
         let message = "The page is at /spend.";
         return ErrorFormat::OpenAi.response(StatusCode::NOT_FOUND, "not_found", message);
     };

@@ -16,8 +16,8 @@ pub struct ProxyKeyFlags {
     #[arg(long, env = "OPENAI_ORG_PROXY_LEDGER", value_name = "FILE")]
     pub ledger: Option<PathBuf>,
 
-    /// With --keys: days for which the ledger has a row for each call, as in `90d`; then their sums for each hour. No limit
-    /// changes
+    /// With --keys: days for which the ledger keeps a row for each call, as in `90d`. Sums for each hour are kept for ever,
+    /// and no limit changes
     #[arg(long, value_name = "DAYS", default_value = "90d", value_parser = parse_days)]
     pub keep_rows: Duration,
 

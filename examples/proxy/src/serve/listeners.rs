@@ -1,6 +1,8 @@
 //! The main listener and the operator listener of the subcommand `serve`.
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -14,8 +16,11 @@ use tower_api_key_name::proxy_keys::ProxyKeys;
 use crate::by_provider::ByProvider;
 use crate::flags::ServeFlags;
 use crate::http_service::HttpService;
-use crate::operator::{self, OperatorPaths};
+use crate::metrics::MetricsExporter;
+use crate::operator::{self, OperatorPaths, Readiness};
 use crate::output::print_line;
+use crate::proxy_keys::operator_usage::with_operator_usage;
+use crate::proxy_keys::usage::LedgerUsageApi;
 use crate::server::{Server, ShutdownSignal, listen};
 use crate::spend_page::PageRuns;
 use crate::start_error::StartError;
@@ -32,6 +37,15 @@ pub(super) struct Listeners {
     operator: Option<BoundListener>,
 }
 
+/// The state of the process for load balancers and for Prometheus.
+#[derive(Clone)]
+pub(super) struct Monitoring {
+    pub(super) exporter: MetricsExporter,
+    pub(super) readiness: Readiness,
+    /// The number of calls in flight at the main address.
+    pub(super) calls_in_flight: Arc<AtomicUsize>,
+}
+
 /// The services of the operator listener beside proxy keys.
 pub(super) struct OperatorSide<S> {
     /// The stack of the organization paths.
@@ -39,6 +53,9 @@ pub(super) struct OperatorSide<S> {
     pub(super) names: ByProvider<SharedKeyNames>,
     pub(super) keys: ProxyKeys,
     pub(super) runs: PageRuns,
+    /// The usage of all keys. `None` without `--operator-token-file`.
+    pub(super) usage_api: Option<LedgerUsageApi>,
+    pub(super) monitoring: Monitoring,
 }
 
 impl Listeners {
@@ -68,6 +85,7 @@ impl Listeners {
         stack: impl HttpService<Incoming, B, Infallible> + Sync,
         names: ByProvider<SharedKeyNames>,
         runs: PageRuns,
+        monitoring: Monitoring,
         flags: &ServeFlags,
         shutdown: ShutdownSignal,
     ) -> JoinHandle<usize>
@@ -77,14 +95,22 @@ impl Listeners {
         let Self { main, operator } = self;
         print_line(&format!("listening on http://{}", main.address));
         let page_address = operator.as_ref().unwrap_or(&main).address;
-        let all_paths = OperatorPaths::all(names, flags.operator.page_with_hosts(page_address, runs));
+        let Monitoring { exporter, readiness, calls_in_flight } = monitoring;
+        let metrics = flags.operator.metrics_with_hosts(page_address, exporter);
+        let all_paths =
+            OperatorPaths::with_details(names, flags.operator.page_with_hosts(page_address, runs))
+                .with_metrics(metrics)
+                .with_readiness(readiness.clone());
         let Some(operator) = operator else {
             let main_service = operator::with_operator(stack, all_paths);
-            return tokio::spawn(Server::new(main_service, flags.limits).serve(main.listener, shutdown));
+            let server = Server::with_counter(main_service, flags.limits, calls_in_flight);
+            return tokio::spawn(server.serve(main.listener, shutdown));
         };
         print_line(&format!("operator listening on http://{}", operator.address));
-        let main_service = operator::with_operator(stack, OperatorPaths::liveness_only());
-        let main_server = Server::new(main_service, flags.limits).serve(main.listener, shutdown.clone());
+        let main_service =
+            operator::with_operator(stack, OperatorPaths::liveness_only().with_readiness(readiness));
+        let main_server = Server::with_counter(main_service, flags.limits, calls_in_flight)
+            .serve(main.listener, shutdown.clone());
         let operator_limits = flags.limits.for_operators();
         let operator_server =
             Server::new(operator::service(all_paths), operator_limits).serve(operator.listener, shutdown);
@@ -92,8 +118,8 @@ impl Listeners {
     }
 
     /// Prints the addresses, and serves until the shutdown. The main listener has the stack of the proxy keys, and liveness
-    /// without details. The operator listener has the operator's paths and the organization paths, which are not served
-    /// without that listener. Returns a task whose result is the number of cut calls.
+    /// without details. The operator listener has the operator's paths, the organization paths, and the usage of all keys; they
+    /// are not served without that listener. Returns a task whose result is the number of cut calls.
     pub(super) fn serve_keys<K, B>(
         self,
         key_stack: impl HttpService<Incoming, K, Infallible> + Sync,
@@ -107,17 +133,25 @@ impl Listeners {
     {
         let Self { main, operator } = self;
         print_line(&format!("listening on http://{}", main.address));
-        let main_service = operator::with_operator(key_stack, OperatorPaths::liveness_only());
+        let Monitoring { exporter, readiness, calls_in_flight } = side.monitoring;
+        let main_paths = OperatorPaths::liveness_only().with_readiness(readiness.clone());
+        let main_service = operator::with_operator(key_stack, main_paths);
         // The calls of models have no common deadline.
         let main_limits = flags.limits.without_deadline();
-        let main_server = Server::new(main_service, main_limits).serve(main.listener, shutdown.clone());
+        let main_server = Server::with_counter(main_service, main_limits, calls_in_flight)
+            .serve(main.listener, shutdown.clone());
         let Some(operator) = operator else {
             return tokio::spawn(main_server);
         };
         print_line(&format!("operator listening on http://{}", operator.address));
         let page = flags.operator.page_with_hosts(operator.address, side.runs);
-        let all_paths = OperatorPaths::all(side.names, page).with_proxy_keys(side.keys);
-        let operator_service = operator::with_operator(side.stack, all_paths);
+        let metrics = flags.operator.metrics_with_hosts(operator.address, exporter);
+        let all_paths = OperatorPaths::with_details(side.names, page)
+            .with_proxy_keys(side.keys)
+            .with_metrics(metrics)
+            .with_readiness(readiness);
+        let operator_service =
+            operator::with_operator(with_operator_usage(side.stack, side.usage_api), all_paths);
         let operator_limits = flags.limits.for_operators();
         let operator_server =
             Server::new(operator_service, operator_limits).serve(operator.listener, shutdown);

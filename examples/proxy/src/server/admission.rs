@@ -21,7 +21,7 @@ pub(super) struct Admission {
     pub(super) limits: Limits,
     pub(super) permits: Arc<Semaphore>,
     connections: Mutex<Connections>,
-    pub(super) in_flight: AtomicUsize,
+    pub(super) in_flight: Arc<AtomicUsize>,
     /// The number of calls that ended with their connection.
     pub(super) cut: AtomicUsize,
     pub(super) shutdown: watch::Sender<bool>,
@@ -48,8 +48,8 @@ struct Candidates {
 pub struct Overload(Arc<Admission>);
 
 impl Admission {
-    /// Creates the admission of a server without connections and calls.
-    pub(super) fn new(limits: Limits) -> Self {
+    /// Creates the admission of a server without connections. `in_flight` is the counter of its calls.
+    pub(super) fn new(limits: Limits, in_flight: Arc<AtomicUsize>) -> Self {
         let connections = Connections {
             all: Vec::new(),
             idle: Candidates::new(ActivityState::idle_since),
@@ -59,7 +59,7 @@ impl Admission {
             limits,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             connections: Mutex::new(connections),
-            in_flight: AtomicUsize::new(0),
+            in_flight,
             cut: AtomicUsize::new(0),
             shutdown: watch::Sender::new(false),
         }

@@ -37,6 +37,11 @@ impl ShutdownSignal {
         Ok(receiver)
     }
 
+    /// True after the first signal.
+    pub fn is_received(&self) -> bool {
+        *self.count.borrow() > 0
+    }
+
     /// Completes after that many signals; never, if the sender is dropped before.
     pub async fn received(&mut self, count: u8) {
         if self.count.wait_for(|n| *n >= count).await.is_err() {

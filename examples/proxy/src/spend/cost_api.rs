@@ -1,10 +1,11 @@
-//! The differences between the providers' APIs of costs.
+//! The differences between the providers' APIs of costs, and the ledger of proxy keys.
 use tower_api_key_name::names::Provider;
 
 use super::periods::DayRange;
 use super::query::{Dimension, SpendQuery};
 
 pub mod anthropic;
+pub mod ledger;
 pub mod openai;
 
 /// The properties of a provider's API of costs.
@@ -22,6 +23,8 @@ pub struct CostApi {
     pub max_request_days: Option<u32>,
     /// True if the rows are in buckets of one day, in the order of time. False if each row has a day of its own.
     pub has_buckets: bool,
+    /// True if the line item of a row is its model.
+    pub has_models_as_line_items: bool,
     /// Returns the request target of the first page of a range of days.
     pub first_page_target: fn(&SpendQuery, DayRange) -> String,
 }

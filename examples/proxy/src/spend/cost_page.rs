@@ -125,7 +125,7 @@ impl<'q> PageAccumulator<'q> {
         let Some(JsonObject(row)) = input.parse_value::<JsonObject<OpenAiRow<'_>>>()? else {
             return Ok(false);
         };
-        let cost_row = row.into_cost_row(self.organization.as_deref())?;
+        let cost_row = row.into_cost_row(self.api, self.organization.as_deref())?;
         self.bucket.add_row(cost_row, self.query, texts);
         Ok(true)
     }

@@ -26,6 +26,7 @@ pub struct SpendQuery {
     pub days: DayRange,
     pub every: Every,
     pub dimensions: Vec<Dimension>,
+    /// Empty for the ledger of proxy keys.
     pub providers: Vec<Provider>,
 }
 
@@ -95,22 +96,47 @@ impl SpendQuery {
         dimensions: Vec<Dimension>,
         providers: Vec<Provider>,
     ) -> Result<Self, SpendQueryError> {
-        if days.first > days.last {
-            return Err(SpendQueryError::EmptyRange);
-        }
-        if dimensions.is_empty() || dimensions.len() > 3 {
-            return Err(SpendQueryError::DimensionCount);
-        }
-        for (index, dimension) in dimensions.iter().enumerate() {
-            if dimensions[..index].contains(dimension) {
-                return Err(SpendQueryError::Duplicate(dimension.name()));
-            }
-            if let Some(provider) = providers.iter().find(|provider| !dimension.is_available(**provider)) {
+        let query = Self { days, every, dimensions, providers };
+        query.check_range_and_dimensions()?;
+        for dimension in &query.dimensions {
+            let lacking = query.providers.iter().find(|provider| !dimension.is_available(**provider));
+            if let Some(provider) = lacking {
                 let dimension = dimension.name();
                 return Err(SpendQueryError::Unavailable { dimension, provider: provider.as_str() });
             }
         }
-        Ok(Self { days, every, dimensions, providers })
+        Ok(query)
+    }
+
+    /// Creates a query of the ledger of proxy keys, which has no users. Returns an error as [`new`](Self::new) does.
+    pub fn of_ledger(
+        days: DayRange,
+        every: Every,
+        dimensions: Vec<Dimension>,
+    ) -> Result<Self, SpendQueryError> {
+        let query = Self { days, every, dimensions, providers: Vec::new() };
+        query.check_range_and_dimensions()?;
+        if query.groups_by_any(&[Dimension::UserName]) {
+            let dimension = Dimension::UserName.name();
+            return Err(SpendQueryError::Unavailable { dimension, provider: "the ledger" });
+        }
+        Ok(query)
+    }
+
+    /// Fails if the range is empty, if the number of dimensions is wrong, or if one of them occurs twice.
+    fn check_range_and_dimensions(&self) -> Result<(), SpendQueryError> {
+        if self.days.first > self.days.last {
+            return Err(SpendQueryError::EmptyRange);
+        }
+        if self.dimensions.is_empty() || self.dimensions.len() > 3 {
+            return Err(SpendQueryError::DimensionCount);
+        }
+        for (index, dimension) in self.dimensions.iter().enumerate() {
+            if self.dimensions[..index].contains(dimension) {
+                return Err(SpendQueryError::Duplicate(dimension.name()));
+            }
+        }
+        Ok(())
     }
 
     /// Creates the query of a FOCUS file: one row for each day, key, line item and project.

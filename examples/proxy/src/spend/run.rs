@@ -17,6 +17,7 @@ use super::query::SpendQuery;
 use super::report::SpendReport;
 use super::run_state::{RunState, SpendProgress};
 use crate::by_provider::ByProvider;
+use crate::metrics::Metrics;
 use crate::settings::ProxySettings;
 
 /// The longest time between the first failure of a page and its last retry.
@@ -55,6 +56,8 @@ fn spend_settings(query: &SpendQuery, settings: &ProxySettings) -> Result<ProxyS
         name_position: NamePosition::Beside,
         // An id without a name must not look like a key that is called "unknown".
         unmatched: Unmatched::Null,
+        // The metrics are those of requests of clients.
+        metrics: Metrics::default(),
         ..settings.clone()
     })
 }

@@ -8,7 +8,7 @@ use crate::by_provider::ByProvider;
 use crate::demo::Demo;
 use crate::server::limits::Limits;
 use crate::start_error::StartError;
-use crate::sync;
+use crate::sync::{self, FoundAdminKey};
 
 /// The base URL of each API, and the admin key of each provider whose costs are read.
 pub(super) struct ApiAccess {
@@ -35,7 +35,7 @@ impl ApiAccess {
         let mut reasons = Vec::new();
         let selected = flags.selected_providers();
         for provider in selected.iter().copied() {
-            if let Err(reason) = access.read_provider(provider, flags)? {
+            if let Some(reason) = access.read_provider(provider, flags)? {
                 reasons.push(reason);
             }
         }
@@ -47,25 +47,25 @@ impl ApiAccess {
         Ok(access)
     }
 
-    /// Reads the key of a provider, and its base URL if it has a key. The inner error is the reason why its costs are not
-    /// read.
+    /// Reads the key of a provider, and its base URL if it has a key. Returns the reason why its costs are not read, or
+    /// `None` if they are. Fails if the key or the base URL is invalid.
     fn read_provider(
         &mut self,
         provider: Provider,
         flags: &SpendFlags,
-    ) -> Result<Result<(), String>, StartError> {
+    ) -> Result<Option<String>, StartError> {
         // The base URL of a provider without a key may be invalid, because it is not used.
         let key = match sync::key_from_env(provider).map_err(bad_key)? {
-            Ok(key) => key,
-            Err(reason) => return Ok(Err(reason)),
+            FoundAdminKey::Usable(key) => key,
+            FoundAdminKey::NotUsable(reason) => return Ok(Some(reason)),
         };
         let base = flags.base_urls.parse_one(provider).map_err(StartError::BadUse)?;
         if let Some(reason) = sync::reason_to_withhold_key(provider, &base) {
-            return Ok(Err(reason));
+            return Ok(Some(reason));
         }
         *self.keys.get_mut(provider) = Some(key);
         *self.base.get_mut(provider) = base;
-        Ok(Ok(()))
+        Ok(None)
     }
 
     /// Returns the selected providers that have a key.

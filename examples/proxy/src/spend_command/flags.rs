@@ -1,5 +1,5 @@
 //! The flags of the subcommand `spend`.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 use jiff::ToSpan;
@@ -51,13 +51,23 @@ pub struct SpendFlags {
     #[arg(long)]
     pub today: bool,
 
-    /// API whose costs are read [default: each one whose admin key is set]
+    /// API whose costs are read; `all` are both APIs, and `ledger` is the ledger of proxy keys, with --keys and --ledger
+    /// [default: each API whose admin key is set]
     #[arg(long, value_parser = one_of([
         ("openai", ProviderChoice::One(Provider::OpenAi)),
         ("anthropic", ProviderChoice::One(Provider::Anthropic)),
         ("all", ProviderChoice::All),
+        ("ledger", ProviderChoice::Ledger),
     ]))]
     pub provider: Option<ProviderChoice>,
+
+    /// With --provider ledger: keys file with the names
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+
+    /// With --provider ledger: ledger, which is opened read-only, also while the proxy writes it
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
 
     /// File with names, as for `serve`; may be repeated [default: the names in the API's lists]
     #[arg(long, value_name = "FILE")]
@@ -83,13 +93,45 @@ pub struct SpendFlags {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ProviderChoice {
     One(Provider),
+    /// The APIs of both providers.
     All,
+    /// The ledger of proxy keys.
+    Ledger,
+}
+
+/// The files of --provider ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerFiles<'a> {
+    pub keys: &'a Path,
+    pub ledger: &'a Path,
 }
 
 impl SpendFlags {
-    /// Returns the providers of --provider, or all without the flag.
+    /// Returns the files of --provider ledger, or `None` for the APIs. Fails if a file is missing, or if a flag has no effect
+    /// with this provider.
+    pub fn ledger_files(&self) -> Result<Option<LedgerFiles<'_>>, String> {
+        if self.provider != Some(ProviderChoice::Ledger) {
+            if self.keys.is_some() || self.ledger.is_some() {
+                return Err("--keys and --ledger require --provider ledger".to_owned());
+            }
+            return Ok(None);
+        }
+        if self.demo {
+            return Err("--provider ledger cannot be used with --demo".to_owned());
+        }
+        if !self.names.is_empty() {
+            return Err("--provider ledger has the names of --keys: leave out --names".to_owned());
+        }
+        match (&self.keys, &self.ledger) {
+            (Some(keys), Some(ledger)) => Ok(Some(LedgerFiles { keys, ledger })),
+            _ => Err("--provider ledger requires --keys and --ledger, the files of `serve`".to_owned()),
+        }
+    }
+
+    /// Returns the providers of --provider, or all without the flag. The ledger is no provider.
     pub fn selected_providers(&self) -> Vec<Provider> {
         match self.provider {
+            Some(ProviderChoice::Ledger) => Vec::new(),
             Some(ProviderChoice::One(provider)) => vec![provider],
             Some(ProviderChoice::All) | None => vec![Provider::OpenAi, Provider::Anthropic],
         }
@@ -107,7 +149,11 @@ impl SpendFlags {
         }
         let dimensions = if self.by.is_empty() { vec![Dimension::KeyName] } else { self.by.clone() };
         let every = self.every.unwrap_or(Every::Total);
-        SpendQuery::new(days, every, dimensions, providers).map_err(|e| format!("--by: {e}"))
+        let query = match self.provider {
+            Some(ProviderChoice::Ledger) => SpendQuery::of_ledger(days, every, dimensions),
+            _ => SpendQuery::new(days, every, dimensions, providers),
+        };
+        query.map_err(|e| format!("--by: {e}"))
     }
 
     /// Returns the days from --from to --to, or the last days before `today`. Fails if the APIs have no costs in the range,
@@ -238,6 +284,35 @@ mod tests {
             "--by color",
         ] {
             assert!(query(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ledger_has_models_and_no_users() {
+        assert_eq!(query("--provider ledger --by api_key_name,model").unwrap().providers, []);
+        assert!(
+            query("--provider ledger --by user_name").unwrap_err().contains("the ledger has no costs by")
+        );
+    }
+
+    #[test]
+    fn ledger_requires_its_files_and_no_other_names() {
+        let files = |line: &str| {
+            let words = ["spend"].into_iter().chain(line.split_whitespace());
+            let flags = Line::try_parse_from(words).unwrap().flags;
+            flags.ledger_files().map(|files| files.is_some())
+        };
+        assert_eq!(files("--provider ledger --keys k --ledger l"), Ok(true));
+        assert_eq!(files("--provider all"), Ok(false));
+        for (line, reason) in [
+            ("--provider ledger", "requires --keys and --ledger"),
+            ("--provider ledger --keys k", "requires --keys and --ledger"),
+            ("--keys k --ledger l", "require --provider ledger"),
+            ("--provider ledger --keys k --ledger l --names n", "leave out --names"),
+            ("--provider ledger --keys k --ledger l --demo", "--demo"),
+        ] {
+            let error = files(line).unwrap_err();
+            assert!(error.contains(reason), "{line}: {error}");
         }
     }
 

@@ -6,9 +6,9 @@ import { CONNECTION_FAILED, RunError, readLines } from "./spend-lines.js";
 import { NameTable } from "./spend-table.js";
 
 const byId = (id) => document.getElementById(id);
-const PROVIDERS = ["openai", "anthropic"];
+const PROVIDERS = ["openai", "anthropic", "ledger"];
 // The dimensions that a provider's costs lack.
-const UNAVAILABLE = { openai: ["model"], anthropic: ["user_name"] };
+const UNAVAILABLE = { openai: ["model"], anthropic: ["user_name"], ledger: ["user_name"] };
 const selects = ["by1", "by2", "by3"].map(byId);
 const table = new NameTable();
 // The shortest time between two texts for screen readers about a run, in milliseconds.
@@ -268,7 +268,7 @@ function showResult(received) {
   byId("report").hidden = isEmpty;
   if (isEmpty) {
     byId("empty-title").textContent = "No costs";
-    byId("empty-text").textContent = `The API reports no costs from ${result.from} to ${result.to}.`;
+    byId("empty-text").textContent = `There are no costs from ${result.from} to ${result.to}.`;
     return;
   }
   showSummary();

@@ -10,15 +10,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval};
 use tower::BoxError;
 use tower_api_key_name::SharedKeyNames;
-use tower_api_key_name::directory::ListingProgress;
+use tower_api_key_name::directory::{AdminKey, ListingProgress};
 use tower_api_key_name::names::Snapshot;
 
 use super::line_body::LineSender;
 use super::result;
-use super::run_request::RunRequest;
 use crate::by_provider::ByProvider;
 use crate::settings::ProxySettings;
-use crate::spend::{self, SpendProgress, SpendReport};
+use crate::spend::{self, Dimension, LedgerCosts, SpendProgress, SpendQuery, SpendReport};
 
 /// The time after which the progress is sent again if it has not changed: the write finds out that a client is gone, and an
 /// intermediary does not close the connection.
@@ -30,6 +29,24 @@ const MAX_ROWS: usize = 1_000_000;
 /// The shortest time between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
+/// A run that can begin.
+pub(super) struct PageRun {
+    /// The query by day. For a FOCUS file, it has more dimensions than `by`.
+    pub query: SpendQuery,
+    /// The dimensions of the result.
+    pub by: Vec<Dimension>,
+    /// True if the result contains a FOCUS file.
+    pub wants_focus_file: bool,
+    pub source: RunSource,
+}
+
+/// The source of the costs of a run.
+pub(super) enum RunSource {
+    /// The APIs of the providers whose keys are given.
+    Apis(ByProvider<Option<AdminKey>>),
+    Ledger(LedgerCosts),
+}
+
 /// The progress of a run: first of the lists of names, and then of the costs.
 #[derive(Clone, Copy, Serialize)]
 #[serde(untagged)]
@@ -38,16 +55,16 @@ enum RunProgress {
     Costs { days: u64, days_done: u64, pages: u64, rows: u64, retries: u64 },
 }
 
-/// Reads the report of a request, and sends the lines of the response. The last line is the result or an error.
+/// Reads the report of a run, and sends the lines of the response. The last line is the result or an error.
 pub(super) async fn send_lines(
-    request: RunRequest,
+    page_run: PageRun,
     names: ByProvider<SharedKeyNames>,
     settings: Arc<ProxySettings>,
     lines: LineSender,
 ) {
-    let by = request.by.clone();
-    let wants_focus_file = request.wants_focus_file;
-    let report = match read_with_progress(request, names, settings, lines.clone()).await {
+    let by = page_run.by.clone();
+    let wants_focus_file = page_run.wants_focus_file;
+    let report = match read_with_progress(page_run, names, settings, lines.clone()).await {
         Ok(report) => report,
         Err(error) => return lines.send(error_line(&error.to_string())).await,
     };
@@ -72,7 +89,7 @@ pub(super) async fn send_lines(
 /// Reads the report. Sends the progress after each [`PROGRESS_INTERVAL`] in which it has changed, and otherwise after each
 /// [`REPEAT_INTERVAL`].
 async fn read_with_progress(
-    request: RunRequest,
+    page_run: PageRun,
     names: ByProvider<SharedKeyNames>,
     settings: Arc<ProxySettings>,
     lines: LineSender,
@@ -81,7 +98,7 @@ async fn read_with_progress(
     let (progress_sender, mut progress_receiver) = watch::channel(no_progress);
     let mut ticks = interval(PROGRESS_INTERVAL);
     let mut last_line_at = Instant::now();
-    let mut report_future = pin!(read_report(request, names, settings, Arc::new(progress_sender)));
+    let mut report_future = pin!(read_report(page_run, names, settings, Arc::new(progress_sender)));
     loop {
         tokio::select! {
             result = &mut report_future => return result,
@@ -99,23 +116,28 @@ async fn read_with_progress(
 
 /// Reads the costs, and the names that the proxy does not have. The keys are dropped with the future at the latest.
 async fn read_report(
-    request: RunRequest,
+    page_run: PageRun,
     names: ByProvider<SharedKeyNames>,
     settings: Arc<ProxySettings>,
     progress: Arc<watch::Sender<RunProgress>>,
 ) -> Result<SpendReport, BoxError> {
-    let RunRequest { query, keys, .. } = request;
-    let known = known_names(&names);
+    let PageRun { query, source, .. } = page_run;
+    let now = Timestamp::now();
     let listing_progress = progress.clone();
-    let on_listing = move |_, listing: ListingProgress| {
-        let ListingProgress { lists, done: lists_done, keys, .. } = listing;
-        listing_progress.send_replace(RunProgress::Names { lists, lists_done, keys });
-    };
     let on_progress = |costs: SpendProgress| {
         let SpendProgress { days_done, days, pages, rows, retries, .. } = costs;
         progress.send_replace(RunProgress::Costs { days, days_done, pages, rows, retries });
     };
-    spend::read_report(query, keys, &known, &settings, Timestamp::now(), on_listing, on_progress).await
+    let keys = match source {
+        RunSource::Ledger(costs) => return Ok(costs.read_report(query, now, on_progress).await),
+        RunSource::Apis(keys) => keys,
+    };
+    let known = known_names(&names);
+    let on_listing = move |_, listing: ListingProgress| {
+        let ListingProgress { lists, done: lists_done, keys, .. } = listing;
+        listing_progress.send_replace(RunProgress::Names { lists, lists_done, keys });
+    };
+    spend::read_report(query, keys, &known, &settings, now, on_listing, on_progress).await
 }
 
 /// Returns the names of the proxy for each provider, or `None` if there are none, so that the provider's lists are read.

@@ -10,6 +10,9 @@ use crate::spend::{DayRange, Dimension, Every, SpendQuery, periods};
 /// The most days of a run. The result has an amount for each day.
 const MAX_DAYS: u64 = 3 * 366;
 
+/// The text of the ledger of proxy keys in place of a provider.
+const LEDGER: &str = "ledger";
+
 /// The parameters of a run.
 pub(super) struct RunRequest {
     /// The query by day. For a FOCUS file, it has more dimensions than `by`.
@@ -18,7 +21,15 @@ pub(super) struct RunRequest {
     pub by: Vec<Dimension>,
     /// True if the result contains a FOCUS file.
     pub wants_focus_file: bool,
-    pub keys: ByProvider<Option<AdminKey>>,
+    pub credentials: RunCredentials,
+}
+
+/// The credentials that the user has entered.
+pub(super) enum RunCredentials {
+    /// The admin key of each selected provider.
+    AdminKeys(ByProvider<Option<AdminKey>>),
+    /// The operator token, for the ledger of proxy keys. It is not checked yet.
+    OperatorToken(String),
 }
 
 #[derive(Deserialize)]
@@ -38,6 +49,7 @@ struct RunMembers {
 struct KeyMembers {
     openai: Option<String>,
     anthropic: Option<String>,
+    ledger: Option<String>,
 }
 
 impl RunRequest {
@@ -46,16 +58,25 @@ impl RunRequest {
         let members = parse_members(body)?;
         let days = DayRange { first: parse_day("from", &members.from)?, last: parse_day("to", &members.to)? };
         let by = parse_dimensions(&members.by)?;
-        let providers = parse_providers(&members.providers)?;
-        let mut query = SpendQuery::new(days, Every::Day, by.clone(), providers).map_err(into_sentence)?;
+        let is_of_ledger = members.providers == [LEDGER];
+        let mut query = if is_of_ledger {
+            SpendQuery::of_ledger(days, Every::Day, by.clone()).map_err(into_sentence)?
+        } else {
+            let providers = parse_providers(&members.providers)?;
+            SpendQuery::new(days, Every::Day, by.clone(), providers).map_err(into_sentence)?
+        };
         if days.count() > MAX_DAYS {
             return Err(format!("The range has more than {MAX_DAYS} days."));
         }
         if members.focus {
             query.dimensions = add_focus_dimensions(&by);
         }
-        let keys = parse_keys(members.keys, &query.providers)?;
-        Ok(Self { query, by, wants_focus_file: members.focus, keys })
+        let credentials = if is_of_ledger {
+            RunCredentials::OperatorToken(parse_token(members.keys)?)
+        } else {
+            RunCredentials::AdminKeys(parse_keys(members.keys, &query.providers)?)
+        };
+        Ok(Self { query, by, wants_focus_file: members.focus, credentials })
     }
 }
 
@@ -75,7 +96,7 @@ fn parse_members(body: &[u8]) -> Result<RunMembers, String> {
     serde_json::from_slice(body).map_err(|e| {
         format!(
             "The body is not valid at line {}, column {}. It is an object with the members from, to, by, providers, keys \
-             (openai, anthropic) and focus, and no others.",
+             (openai, anthropic, ledger) and focus, and no others.",
             e.line(),
             e.column(),
         )
@@ -102,16 +123,18 @@ fn parse_dimensions(texts: &[String]) -> Result<Vec<Dimension>, String> {
     Ok(dimensions)
 }
 
-/// Parses the names of providers. Fails if there is none, or if one occurs twice.
+/// Parses the names of providers. Fails if there is none, if one occurs twice, or if the ledger is one of several.
 fn parse_providers(texts: &[String]) -> Result<Vec<Provider>, String> {
     let mut providers = Vec::new();
     for text in texts {
         let provider = match text.as_str() {
             "openai" => Provider::OpenAi,
             "anthropic" => Provider::Anthropic,
+            LEDGER => return Err("The ledger is not combined with other providers.".into()),
             _ => {
                 return Err(
-                    "The member providers contains an unknown provider. Select openai or anthropic.".into()
+                    "The member providers contains an unknown provider. Select openai, anthropic or ledger."
+                        .into(),
                 );
             }
         };
@@ -121,9 +144,17 @@ fn parse_providers(texts: &[String]) -> Result<Vec<Provider>, String> {
         providers.push(provider);
     }
     if providers.is_empty() {
-        return Err("The member providers is empty. Select openai or anthropic.".into());
+        return Err("The member providers is empty. Select openai, anthropic or ledger.".into());
     }
     Ok(providers)
+}
+
+/// Returns the operator token. Fails if it is absent.
+fn parse_token(members: KeyMembers) -> Result<String, String> {
+    match members.ledger {
+        Some(token) => Ok(token),
+        None => Err("The operator token is missing (member keys.ledger).".into()),
+    }
 }
 
 /// Parses the keys of these providers. Fails if one is absent or invalid. A key of another provider is dropped.
@@ -175,7 +206,8 @@ mod tests {
         let request = RunRequest::parse(VALID.as_bytes()).unwrap();
         assert_eq!((request.query.every, request.query.days.count()), (Every::Day, 30));
         assert_eq!(request.query.dimensions, [Dimension::KeyName]);
-        assert!(request.keys.openai.is_some() && request.keys.anthropic.is_none());
+        let RunCredentials::AdminKeys(keys) = request.credentials else { panic!("there is no admin key") };
+        assert!(keys.openai.is_some() && keys.anthropic.is_none());
     }
 
     #[test]
@@ -196,7 +228,9 @@ mod tests {
             ("api_key_name", "sk-secret", "unknown dimension"),
             ("api_key_name", "model", "no costs by model"),
             (r#"["openai"]"#, "[]", "providers is empty"),
-            (r#"["openai"]"#, r#"["sk-secret"]"#, "Select openai or anthropic"),
+            (r#"["openai"]"#, r#"["sk-secret"]"#, "Select openai, anthropic or ledger"),
+            (r#"["openai"]"#, r#"["openai","ledger"]"#, "not combined"),
+            (r#"["openai"]"#, r#"["ledger"]"#, "keys.ledger"),
             (r#"["openai"]"#, r#"["openai","openai"]"#, "twice"),
             (r#"["openai"]"#, r#"["openai","anthropic"]"#, "keys.anthropic"),
             (r#""sk-secret""#, r#""sk secret""#, "The key for openai"),

@@ -33,3 +33,21 @@ pub enum Failure {
     #[error("The upstream's response does not fit the request")]
     InvalidResponse,
 }
+
+impl Failure {
+    /// Returns a constant word for the label of a metric.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::TargetTooLong => "target_too_long",
+            Self::UnsupportedCoding => "unsupported_coding",
+            Self::UpstreamTimeout(..) => "timeout",
+            Self::DeadlineExceeded => "deadline",
+            Self::RequestTimeout => "request_timeout",
+            Self::BrokenRequest => "broken_request",
+            Self::Unreachable(_) => "unreachable",
+            Self::Transport(_) | Self::BodyFailed(_) => "broken_response",
+            Self::InvalidResponse => "invalid_response",
+        }
+    }
+}

@@ -71,6 +71,12 @@ impl Running {
         line
     }
 
+    /// Reads the line with the address of the operator listener, which follows that of the main listener.
+    pub(crate) fn read_operator_address(&mut self) -> SocketAddr {
+        let line = self.read_line();
+        line.trim_end().strip_prefix("operator listening on http://").expect(&line).parse().unwrap()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());

@@ -5,6 +5,7 @@
 mod analytics;
 mod binary;
 mod bodies;
+mod check_command;
 mod coding;
 mod connection_timeouts;
 #[cfg(target_os = "linux")]
@@ -20,10 +21,13 @@ mod keys_command;
 mod keys_usage;
 mod limits;
 mod log;
+mod manual_commands;
 mod maps;
+mod metrics;
 mod operator;
 mod peer;
 mod pool;
+mod probes;
 mod providers;
 mod proxy_keys;
 mod requested;

@@ -15,7 +15,7 @@ use crate::peer::{
 };
 use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
-use api_key_name_proxy::operator::hosts::PageHosts;
+use api_key_name_proxy::operator::hosts::AllowedHosts;
 use api_key_name_proxy::operator::{self, OperatorPaths, PageWithHosts};
 use api_key_name_proxy::server::{Server, ShutdownSignal};
 use api_key_name_proxy::spend_page::PageRuns;
@@ -174,8 +174,8 @@ async fn operator_listener(bound: &str, allowed: &[&str]) -> Proxy {
     let hosts: Vec<_> = allowed.iter().map(|host| host.parse().unwrap()).collect();
     let names = ByProvider::both(peer::names());
     let runs = PageRuns::new(names.clone(), settings("http://127.0.0.1:1"));
-    let hosts = PageHosts::new(bound.parse::<IpAddr>().unwrap(), &hosts);
-    let operator = OperatorPaths::all(names, Some(PageWithHosts { hosts, runs }));
+    let hosts = AllowedHosts::new(bound.parse::<IpAddr>().unwrap(), &hosts);
+    let operator = OperatorPaths::with_details(names, Some(PageWithHosts { hosts, runs }));
     let (listener, address) = listen().await;
     let (ask_to_stop, stop) = ShutdownSignal::channel();
     let serving = tokio::spawn(Server::new(operator::service(operator), limits()).serve(listener, stop));
@@ -309,7 +309,7 @@ fn command(upstream: &str, names: &tempfile::NamedTempFile, more: &[&str]) -> Co
 }
 
 /// Starts the program with an operator listener, and returns its address.
-fn start(upstream: &str, names: &tempfile::NamedTempFile, more: &[&str]) -> (Running, SocketAddr) {
+pub(crate) fn start(upstream: &str, names: &tempfile::NamedTempFile, more: &[&str]) -> (Running, SocketAddr) {
     let flags = [&["--operator-listen", "127.0.0.1:0"], more].concat();
     let mut running = Running::start(&mut command(upstream, names, &flags));
     let line = running.read_line();
@@ -317,7 +317,7 @@ fn start(upstream: &str, names: &tempfile::NamedTempFile, more: &[&str]) -> (Run
     (running, address.parse().unwrap())
 }
 
-async fn get(address: SocketAddr, path: &str) -> Reply {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Reply {
     let request = Request::get(format!("http://{address}{path}")).body(full("")).unwrap();
     Reply::read(soon(client(false).request(request)).await.unwrap()).await.unwrap()
 }

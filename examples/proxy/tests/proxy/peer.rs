@@ -25,7 +25,8 @@ use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use api_key_name_proxy::by_provider::ByProvider;
 use api_key_name_proxy::flags::ServeFlags;
-use api_key_name_proxy::operator::hosts::PageHosts;
+use api_key_name_proxy::metrics::Metrics;
+use api_key_name_proxy::operator::hosts::AllowedHosts;
 use api_key_name_proxy::operator::{self, OperatorPaths, PageWithHosts};
 use api_key_name_proxy::server::limits::Limits;
 use api_key_name_proxy::server::{self, ShutdownSignal};
@@ -226,6 +227,7 @@ pub(crate) fn settings(base: &str) -> ProxySettings {
         prefer: Prefer::default(),
         unmatched: Unmatched::default(),
         roots: Roots::Platform,
+        metrics: Metrics::default(),
     }
 }
 
@@ -260,8 +262,8 @@ impl Proxy {
         let (ask_to_stop, shutdown) = ShutdownSignal::channel();
         let stack = stack::stack(names.clone(), &settings).unwrap();
         let runs = PageRuns::new(names.clone(), settings.clone());
-        let page = PageWithHosts { hosts: PageHosts::new(address.ip(), &[]), runs };
-        let service = operator::with_operator(stack, OperatorPaths::all(names, Some(page)));
+        let page = PageWithHosts { hosts: AllowedHosts::new(address.ip(), &[]), runs };
+        let service = operator::with_operator(stack, OperatorPaths::with_details(names, Some(page)));
         let serving = tokio::spawn(server::Server::new(service, limits).serve(listener, shutdown));
         Self { address, ask_to_stop, serving }
     }

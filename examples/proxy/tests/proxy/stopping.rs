@@ -40,7 +40,7 @@ async fn gated() -> (String, mpsc::UnboundedReceiver<()>, watch::Sender<bool>) {
     (format!("http://{address}"), requests, open)
 }
 
-async fn until_refused(running: &Running) {
+pub(crate) async fn until_refused(running: &Running) {
     soon(async {
         while TcpStream::connect(running.address).await.is_ok() {
             tokio::task::yield_now().await;

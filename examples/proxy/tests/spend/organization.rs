@@ -27,6 +27,7 @@ use tower_api_key_name::settings::{InsertNames, NamePosition, Prefer, Unmatched}
 use tower_api_key_name::{KeyNames, SharedKeyNames};
 
 use api_key_name_proxy::by_provider::ByProvider;
+use api_key_name_proxy::metrics::Metrics;
 use api_key_name_proxy::settings::{ProxySettings, Roots};
 use api_key_name_proxy::spend::run::run_with_retries;
 use api_key_name_proxy::spend::{
@@ -303,6 +304,7 @@ impl FakeApi {
     /// Returns the settings of a stack over the organization.
     pub(crate) fn settings(&self, labels: Labels) -> ProxySettings {
         ProxySettings {
+            metrics: Metrics::default(),
             base: ByProvider::both(self.base.parse().unwrap()),
             timeout: Duration::from_secs(60),
             deadline: Duration::from_secs(600),

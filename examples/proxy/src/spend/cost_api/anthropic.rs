@@ -20,6 +20,7 @@ pub static COST_API: CostApi = CostApi {
     beta: Some("analytics-usage-cost-2026-08-24"),
     max_request_days: Some(31),
     has_buckets: false,
+    has_models_as_line_items: false,
     first_page_target,
 };
 

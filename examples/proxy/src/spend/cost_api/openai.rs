@@ -18,6 +18,7 @@ pub static COST_API: CostApi = CostApi {
     beta: None,
     max_request_days: None,
     has_buckets: true,
+    has_models_as_line_items: false,
     first_page_target,
 };
 
@@ -75,19 +76,24 @@ fn first_page_target(query: &SpendQuery, days: DayRange) -> String {
 }
 
 impl<'a> OpenAiRow<'a> {
-    /// Converts the row. Returns `None` if it has no amount.
-    pub fn into_cost_row(self, organization: Option<&'a str>) -> Result<Option<CostRow<'a>>, RowError> {
+    /// Converts a row of an API with OpenAI's form. Returns `None` if the row has no amount.
+    pub fn into_cost_row(
+        self,
+        api: &'static CostApi,
+        organization: Option<&'a str>,
+    ) -> Result<Option<CostRow<'a>>, RowError> {
         let Some(JsonObject(OpenAiAmount { value: Some(value), currency })) = self.amount else {
             return Ok(None);
         };
+        let model = if api.has_models_as_line_items { self.line_item.clone() } else { RowMember::Absent };
         Ok(Some(CostRow {
-            provider: COST_API.display_name,
+            provider: api.display_name,
             organization: organization.map(Cow::Borrowed).or(self.organization_id.into_text()),
             key: NamedId::new(self.api_key_id, self.api_key_name),
             project: NamedId::new(self.project_id, self.project_name),
             user: NamedId::new(self.user_id, self.user_name),
             line_item: self.line_item,
-            model: RowMember::Absent,
+            model,
             currency: currency.into_currency()?,
             amount: parse_amount(value)?,
         }))

@@ -1,20 +1,12 @@
 //! Calls through the main listener, and the paths of the operator listener.
-use std::net::SocketAddr;
-
 use http::Request;
 use serde_json::{Value, json};
 
 use super::world::{
-    CHAT, Files, MESSAGE, REAL_KEY, TestKey, assert_refused, chat, chat_body, chat_events, providers, send,
+    CHAT, Files, MESSAGE, REAL_KEY, TestKey, assert_refused, chat, chat_body, chat_events, get, providers,
+    send,
 };
 use crate::peer::{COSTS, NAMED, Reply, client, full, soon};
-
-/// Sends a `GET` with a credential.
-async fn get(address: SocketAddr, path: &str, key: &str) -> Reply {
-    let request =
-        Request::get(format!("http://{address}{path}")).header("authorization", format!("Bearer {key}"));
-    Reply::read(soon(client(false).request(request.body(full("")).unwrap())).await.unwrap()).await.unwrap()
-}
 
 #[tokio::test]
 async fn call_with_a_proxy_key_reaches_the_upstream_with_the_real_key_only() {
@@ -89,11 +81,10 @@ async fn organization_path_is_served_at_the_operator_address_only() {
     let more = ["--operator-listen", "127.0.0.1:0", "--names", names.to_str().unwrap()];
     let mut service = files.start(&upstream.base(), &more);
     assert_refused(&get(service.address, COSTS, "sk-admin").await, 401, "invalid_api_key");
-    assert_refused(&get(service.address, COSTS, &key.text).await, 404, "unknown_url");
+    assert_refused(&get(service.address, "/v1/organization/users", &key.text).await, 404, "unknown_url");
     assert!(upstream.asked().is_empty());
 
-    let line = service.read_line();
-    let operator = line.trim_end().strip_prefix("operator listening on http://").unwrap().parse().unwrap();
+    let operator = service.read_operator_address();
     let reply = get(operator, COSTS, "sk-admin").await;
     assert_eq!((reply.status.as_u16(), reply.text()), (200, NAMED));
     assert_eq!(upstream.last().headers["authorization"], "Bearer sk-admin");
@@ -105,8 +96,7 @@ async fn proxy_key_at_the_operator_address_serves_no_call() {
     let key = TestKey::new("key_a", &json!({}));
     let files = Files::new(&[&key]);
     let mut service = files.start(&upstream.base(), &["--operator-listen", "127.0.0.1:0"]);
-    let line = service.read_line();
-    let operator = line.trim_end().strip_prefix("operator listening on http://").unwrap().parse().unwrap();
+    let operator = service.read_operator_address();
     assert_eq!(chat(operator, &key.text).await.status, 404);
     assert_refused(&get(operator, COSTS, &key.text).await, 401, "invalid_api_key");
     assert!(upstream.asked().is_empty());
@@ -120,8 +110,7 @@ async fn health_at_the_main_address_has_no_details() {
     let mut service = files.start(&upstream.base(), &["--operator-listen", "127.0.0.1:0"]);
     assert_eq!(get(service.address, "/health", "").await.text(), r#"{"status":"ok"}"#);
     assert_eq!(get(service.address, "/spend", "").await.status, 401);
-    let line = service.read_line();
-    let operator = line.trim_end().strip_prefix("operator listening on http://").unwrap().parse().unwrap();
+    let operator = service.read_operator_address();
     let health: Value = serde_json::from_slice(&get(operator, "/health", "").await.body).unwrap();
     assert_eq!(health["proxy_keys"], json!({"entries": 1, "generation": 1, "last_error": null}));
 }

@@ -48,6 +48,13 @@ async fn customer_with_a_small_limit_reaches_it_in_the_text() {
 }
 
 #[tokio::test]
+async fn usage_by_name_of_the_customer_with_a_small_limit_is_in_the_text() {
+    let demo = DemoService::start();
+    let usage = "  \"Pilot\": 3 requests, 24 input tokens, 60 output tokens\n";
+    assert!(demo.shown.contains(usage), "{}", demo.shown);
+}
+
+#[tokio::test]
 async fn customer_with_a_large_limit_has_streams_of_both_providers() {
     let demo = DemoService::start();
     let key = demo.key_of("St Mary's School");

@@ -74,3 +74,37 @@ async fn start_without_a_ledger_fails() {
     command.arg("--keys").arg(files().path("keys.json")).env("OPENAI_API_KEY", "sk-real");
     assert_failed(fail(command).await, 2, "--keys requires --ledger");
 }
+
+#[tokio::test]
+async fn start_with_an_unusable_operator_token_fails() {
+    let files = files();
+    for (content, reason) in [
+        (None, "token"),
+        (Some("too-short"), "at least 32 bytes"),
+        (Some("two words of an operator token 0123456789"), "operator token"),
+        (Some("sk-px-0123456789012345678901234567890123456789012"), "a proxy key"),
+    ] {
+        match content {
+            Some(text) => fs::write(files.path("token"), text).unwrap(),
+            None => assert!(!files.path("token").exists()),
+        }
+        let mut command = files.command("http://127.0.0.1:1");
+        command.args(["--operator-listen", "127.0.0.1:0", "--operator-token-file"]).arg(files.path("token"));
+        let failed = fail(command).await;
+        assert!(failed.1.contains("--operator-token-file: "), "{failed:?}");
+        assert!(content.is_none_or(|text| !failed.1.contains(text)), "{failed:?}");
+        assert_failed(failed, 2, reason);
+    }
+}
+
+#[tokio::test]
+async fn start_with_an_operator_token_requires_keys_and_the_operator_address() {
+    let files = files();
+    fs::write(files.path("token"), "operator-0123456789abcdef0123456789").unwrap();
+    let mut command = files.command("http://127.0.0.1:1");
+    command.env("OPENAI_ORG_PROXY_OPERATOR_TOKEN_FILE", files.path("token"));
+    assert_failed(fail(command).await, 2, "--operator-token-file requires --operator-listen");
+    let mut command = crate::binary::program();
+    command.args(["--operator-listen", "127.0.0.1:0", "--operator-token-file"]).arg(files.path("token"));
+    assert_failed(fail(command).await, 2, "--operator-token-file requires --keys");
+}

@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rusqlite::types::Value as SqlValue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 use tower_api_key_name::proxy_keys::mint;
 
-use crate::binary::{Running, program};
+use crate::binary::{Running, program, run};
 use crate::peer::json as json_response;
 use crate::peer::{
     AnyBody, Asked, ROWS, Reply, Upstream, client, full, read_head, scripted, soon, write_then_wait,
@@ -17,6 +24,10 @@ use crate::peer::{
 
 /// The real key of both providers.
 pub(super) const REAL_KEY: &str = "sk-real-Marked7QxRt3LmZ9f";
+
+/// The flags of an operator listener with a token, for [`Files::start_with_token`].
+pub(super) const WITH_TOKEN: [&str; 4] =
+    ["--operator-listen", "127.0.0.1:0", "--operator-token-file", "TOKEN_FILE"];
 
 /// A proxy key with the members of its entry in the keys file.
 pub(super) struct TestKey {
@@ -57,9 +68,22 @@ impl Files {
         fs::rename(self.path("keys.new"), self.path("keys.json")).unwrap();
     }
 
+    /// Replaces the keys file by one with these keys, the group `school`, and prices with odd picodollars.
+    pub(super) fn write_priced_keys(&self, keys: &[&TestKey]) {
+        let entries: Vec<&Value> = keys.iter().map(|key| &key.entry).collect();
+        // A call has 7 input tokens and 5 output tokens, so it costs 7 + 5 * 2,000,001 picodollars.
+        let prices = json!({"gpt-5-mini*": {"input": "0.000001", "output": "2.000001"}});
+        let file = json!({"object": "list", "data": entries, "groups": {"school": {}}, "prices": prices});
+        fs::write(self.path("keys.json"), file.to_string()).unwrap();
+    }
+
+    pub(super) fn open_ledger(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("ledger.sqlite")).unwrap()
+    }
+
     /// The rows of the ledger: the id of the key, the tokens, and 1 if these are an estimate.
     pub(super) fn usage_rows(&self) -> Vec<(String, i64, i64)> {
-        let ledger = rusqlite::Connection::open(self.path("ledger.sqlite")).unwrap();
+        let ledger = self.open_ledger();
         let mut statement =
             ledger.prepare("SELECT key_id, tokens, estimated FROM usage ORDER BY id").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
@@ -68,8 +92,27 @@ impl Files {
 
     /// The number of calls in the ledger that are not settled.
     pub(super) fn open_calls(&self) -> i64 {
-        let ledger = rusqlite::Connection::open(self.path("ledger.sqlite")).unwrap();
-        ledger.query_row("SELECT count(*) FROM reservations", [], |row| row.get(0)).unwrap()
+        self.open_ledger().query_row("SELECT count(*) FROM reservations", [], |row| row.get(0)).unwrap()
+    }
+
+    /// The counters of all owners and windows, with all their columns.
+    pub(super) fn counters(&self) -> Vec<Vec<SqlValue>> {
+        let ledger = self.open_ledger();
+        let mut statement = ledger.prepare("SELECT * FROM counters ORDER BY 1, 2, 3, 4").unwrap();
+        let column_count = statement.column_count();
+        let rows = statement.query_map([], |row| (0..column_count).map(|column| row.get(column)).collect());
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The output of `keys usage --json`.
+    pub(super) async fn usage(&self) -> Value {
+        let keys = self.path("keys.json");
+        let ledger = self.path("ledger.sqlite");
+        let arguments =
+            ["keys", "usage", "--json", "--ledger", ledger.to_str().unwrap(), keys.to_str().unwrap()];
+        let output = run(&arguments).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -83,6 +126,17 @@ impl Files {
         command.arg("--keys").arg(self.path("keys.json")).arg("--ledger").arg(self.path("ledger.sqlite"));
         command.envs([("OPENAI_API_KEY", REAL_KEY), ("ANTHROPIC_API_KEY", REAL_KEY)]);
         command
+    }
+
+    /// Starts the program with a file that contains an operator token. `TOKEN_FILE` in an argument is its path.
+    pub(super) fn start_with_token(&self, base: &str, token: &str, more: &[&str]) -> Running {
+        let path = self.path("token");
+        fs::write(&path, token).unwrap();
+        let mut command = self.command(base);
+        for argument in more {
+            command.arg(argument.replace("TOKEN_FILE", path.to_str().unwrap()));
+        }
+        Running::start(&mut command)
     }
 
     pub(super) fn start(&self, base: &str, more: &[&str]) -> Running {
@@ -105,6 +159,29 @@ pub(super) async fn endless_upstream() -> String {
     })
     .await;
     format!("http://{address}")
+}
+
+/// Starts an upstream that sends the first event of each stream, and the others when the test sends `true`.
+pub(super) async fn gated_upstream() -> (String, watch::Sender<bool>) {
+    let (open, gate) = watch::channel(false);
+    let address = scripted(move |mut stream| {
+        let mut gate = gate.clone();
+        async move {
+            read_head(&mut stream).await;
+            let events = chat_events(true);
+            let (first, others) = events.split_once("\n\n").unwrap();
+            let headers = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            stream.write_all(format!("{headers}{first}\n\n").as_bytes()).await.unwrap();
+            if gate.wait_for(|is_open| *is_open).await.is_ok() {
+                stream.write_all(others.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+                // A close before the request is read would discard the events.
+                write_then_wait(&mut stream, "").await;
+            }
+        }
+    })
+    .await;
+    (format!("http://{address}"), open)
 }
 
 /// Responds like the providers: 7 input tokens and 5 output tokens for each call.
@@ -147,6 +224,13 @@ fn event_stream(events: &str) -> Response<AnyBody> {
     Response::builder().header("content-type", "text/event-stream").body(full(events.to_owned())).unwrap()
 }
 
+/// Sends a `GET` with a credential.
+pub(super) async fn get(address: SocketAddr, path: &str, key: &str) -> Reply {
+    let request =
+        Request::get(format!("http://{address}{path}")).header("authorization", format!("Bearer {key}"));
+    Reply::read(soon(client(false).request(request.body(full("")).unwrap())).await.unwrap()).await.unwrap()
+}
+
 /// Sends a chat request with a proxy key.
 pub(super) async fn chat(address: SocketAddr, key: &str) -> Reply {
     send(address, "/v1/chat/completions", key, &chat_body(false)).await
@@ -155,6 +239,19 @@ pub(super) async fn chat(address: SocketAddr, key: &str) -> Reply {
 /// The body of a chat request.
 pub(super) fn chat_body(streams: bool) -> Value {
     json!({"model": "gpt-5-mini", "stream": streams, "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+/// Starts a streamed chat, and returns the response behind its first event.
+pub(super) async fn start_stream(
+    client: &Client<HttpConnector, AnyBody>,
+    address: SocketAddr,
+    key: &TestKey,
+) -> Response<Incoming> {
+    let call = request(address, "/v1/chat/completions", &key.text, &chat_body(true));
+    let mut response = soon(client.request(call)).await.unwrap();
+    let first = soon(response.body_mut().frame()).await.unwrap().unwrap();
+    assert!(first.data_ref().unwrap().starts_with(b"data: "));
+    response
 }
 
 /// Sends a body with a credential, and reads the whole response.
