@@ -144,6 +144,36 @@ async function testBothProviders(browser, demo) {
   await closeCleanly(page, "both providers");
 }
 
+// The page of the operator has the ledger of proxy keys, with the calls that the demo has made.
+async function testLedger(browser) {
+  const token = "operator-token-of-the-browser-test";
+  const tokenFile = path.join(folder, "operator-token");
+  await writeFile(tokenFile, token);
+  const operatorFlags = ["--operator-listen", "127.0.0.1:0", "--operator-token-file", tokenFile];
+  const program = await Program.start(programPath, ["--demo", "--keys", ...operatorFlags]);
+  await until("the calls of the demo", () => program.output.includes("or with an SDK"));
+  const [, url] = program.output.match(/operator listening on (http:\/\/127\.0\.0\.1:\d+)/);
+  const page = await openPage(browser, url);
+  await page.selectOption("#provider", "ledger");
+  checkEqual("ledger: model is enabled", await page.isDisabled("#by1 option[value=model]"), false);
+  checkEqual("ledger: user is disabled", await page.isDisabled("#by1 option[value=user_name]"), true);
+  checkEqual("ledger: OpenAI's key field is hidden", await page.isVisible("#openai-key"), false);
+  await page.click("[data-preset=month]");
+  await page.fill("#ledger-key", "another-token-of-the-browser-test");
+  await page.click("#run");
+  check("ledger: another token is rejected", (await errorOf(page)).includes("not the operator token"));
+  await page.fill("#ledger-key", token);
+  await page.click("#run");
+  await page.waitForSelector("#report .bar");
+  await checkAxe(page, "ledger");
+  checkEqual("ledger: names", await firstColumn(page), ["Pilot"]);
+  const { text } = await downloadOf(page, "#csv");
+  check("ledger: exact amount", text.includes("Pilot") && text.includes("0.000126"), text);
+  check("ledger: the token is not in the log", !program.output.includes(token));
+  await closeCleanly(page, "ledger", [/401/]);
+  await program.stop();
+}
+
 // Shows that a violation of the policy is a message in the console, which fails any other test.
 async function testPolicy(browser, demo) {
   const page = await openPage(browser, demo.url);
@@ -400,6 +430,7 @@ async function main() {
     () => testStates(browser, demo),
     () => testResult(browser, demo),
     () => testBothProviders(browser, demo),
+    () => testLedger(browser),
     () => testPolicy(browser, demo),
     () => testInvalidRange(browser, demo),
     () => testKeyboard(browser, demo),

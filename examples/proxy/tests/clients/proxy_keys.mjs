@@ -1,8 +1,10 @@
-// The published Node SDK with proxy keys: node proxy_keys.mjs PROXY KEY SMALL_KEY SERIAL_KEY
+// The published Node SDK with proxy keys: node proxy_keys.mjs PROXY KEY SMALL_KEY SERIAL_KEY READER_KEY
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
-const [proxy, key, smallKey, serialKey] = process.argv.slice(2);
+const [proxy, key, smallKey, serialKey, readerKey] = process.argv.slice(2);
+// The range from here has at least three buckets of an hour.
+const start = Math.floor(Date.now() / 1000) - 7200;
 const messages = [{ role: 'user', content: 'Hi' }];
 
 /** Returns a client, and the statuses of its responses. `onRefusal` is called at each 429. */
@@ -19,6 +21,12 @@ function clientWithStatuses(apiKey, onRefusal = () => {}) {
 }
 
 const call = (client, more) => client.chat.completions.create({ model: 'gpt-5-mini', messages, ...more });
+
+/** Reads a page of the usage by name, with a proxy key in place of an admin key. */
+function readUsage(query) {
+  const reader = new OpenAI({ baseURL: `${proxy}/v1`, adminAPIKey: readerKey, maxRetries: 0, timeout: 30_000 });
+  return reader.admin.organization.usage.completions({ start_time: start, group_by: ['api_key_name'], ...query });
+}
 
 let failed = 0;
 async function check(name, run) {
@@ -72,5 +80,44 @@ await check('another credential is raised as a 401', async () => {
   const [client, statuses] = clientWithStatuses('sk-other');
   await assert.rejects(call(client), OpenAI.AuthenticationError);
   assert.deepEqual(statuses, [401]);
+});
+await check('the usage of the key by name is that of its calls', async () => {
+  const [client] = clientWithStatuses(readerKey);
+  const reported = [0, 0, 0];
+  for (let count = 0; count < 2; count += 1) {
+    const { usage } = await call(client);
+    reported[0] += 1;
+    reported[1] += usage.prompt_tokens;
+    reported[2] += usage.completion_tokens;
+  }
+  const read = [0, 0, 0];
+  let page;
+  let pageCount = 0;
+  do {
+    page = await readUsage({ bucket_width: '1h', limit: 1, ...(page && { page: page.next_page }) });
+    pageCount += 1;
+    for (const row of page.data.flatMap((bucket) => bucket.results)) {
+      assert.equal(row.api_key_name, 'name of reader_of_node');
+      read[0] += row.num_model_requests;
+      read[1] += row.input_tokens;
+      read[2] += row.output_tokens;
+    }
+  } while (page.has_more);
+  assert.deepEqual(read, reported);
+  assert.ok(pageCount >= 3, `${pageCount} pages`);
+  return `${read}`;
+});
+await check('the name of another customer has the error of an absent name', async () => {
+  const texts = [];
+  for (const name of ['name of reader', 'name of nobody']) {
+    const error = await readUsage({ api_key_names: [name] }).then(
+      () => assert.fail('no exception was raised'),
+      (error) => error,
+    );
+    assert.ok(error instanceof OpenAI.BadRequestError, String(error));
+    texts.push(error.message.replace(name, 'NAME'));
+  }
+  assert.equal(texts[0], texts[1]);
+  return texts[0];
 });
 process.exitCode = failed ? 1 : 0;

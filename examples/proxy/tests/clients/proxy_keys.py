@@ -4,6 +4,7 @@
 `run.py` installs the SDKs. The program is started in front of an API that behaves like both providers.
 """
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ sys.dont_write_bytecode = True
 
 import anthropic
 import openai
+from key_usage import PRICES, usage_checks
 from model_api import REAL_KEY, ModelApi
 from proxy import TARGET, Proxy, environment
 from tally import check, end, equal
@@ -36,12 +38,17 @@ def main():
             "small_of_anthropic": mint(file, "small_of_anthropic", "--limit", "tokens/ever=20"),
             "serial": mint(file, "serial", "--limit", "parallel=1"),
             "revoked": mint(file, "revoked", "--unlimited"),
+            "reader": mint(file, "reader", "--unlimited"),
+            "neighbour": mint(file, "neighbour", "--unlimited"),
+            "reader_of_node": mint(file, "reader_of_node", "--unlimited"),
         }
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"prices": PRICES}))
         bases = ["--openai-base-url", api.url, "--anthropic-base-url", api.url]
         files = ["--keys", file, "--ledger", file.with_suffix(".sqlite"), "--drain-timeout", "0.2"]
         real_keys = {"OPENAI_API_KEY": REAL_KEY, "ANTHROPIC_API_KEY": REAL_KEY}
         with Proxy([PROGRAM, "--port", "0", *bases, *files], variables=real_keys) as proxy:
             run_checks(proxy.url, keys, file)
+            usage_checks(proxy.url, keys["reader"], keys["neighbour"])
             run_node(proxy.url, keys)
         check("SIGTERM ends the service with exit code 0", lambda: equal(proxy.exit_code, 0))
         check("the provider received the real key only", lambda: equal(api.credentials(), {REAL_KEY}))
@@ -50,7 +57,7 @@ def main():
 
 
 def mint(file, id, *flags):
-    command = [PROGRAM, "keys", "new", file, "--name", id, "--id", id, *flags]
+    command = [PROGRAM, "keys", "new", file, "--name", f"name of {id}", "--id", id, *flags]
     printed = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True, env=environment())
     return printed.stdout.strip()
 
@@ -229,7 +236,7 @@ def run_node(url, keys):
     # The script is copied there, because node searches for packages in the folders above the importing file.
     folder = TARGET / "clients/node"
     shutil.copy(HERE / "proxy_keys.mjs", folder)
-    arguments = [keys[name] for name in ("app", "small_of_node", "serial")]
+    arguments = [keys[name] for name in ("app", "small_of_node", "serial", "reader_of_node")]
     done = subprocess.run(
         ["node", "proxy_keys.mjs", url, *arguments], cwd=folder, capture_output=True, text=True, env=environment()
     )

@@ -18,7 +18,7 @@ from proxy import ROOT, TARGET, Proxy, environment
 
 HERE = ROOT / "examples/proxy/tests/clients"
 INSTALLED = TARGET / "clients"
-DEMO = "cargo run --release -p api-key-name-proxy -- --demo"
+DEMO = "cargo run -p api-key-name-proxy -- --demo"
 
 
 def main():
