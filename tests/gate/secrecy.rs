@@ -5,7 +5,8 @@ use std::io::Write;
 
 use test_support::shown::Shown;
 use tower_api_key_name::proxy_keys::{
-    ApiKeyError, BaseUrl, BodyForm, OperatorToken, Picodollars, UpstreamError, UsageMeter,
+    ApiKeyError, BaseUrl, BodyForm, OperatorToken, Picodollars, UpstreamError, UsageLayer, UsageMeter,
+    UsageSource,
 };
 use tracing::Level;
 
@@ -163,6 +164,17 @@ fn refusals_and_the_log_contain_no_secret() {
     }
 }
 
+/// Adds the types of the usage API.
+async fn usage_types(gate: &Gate, shown: &mut Shown) {
+    let layer = UsageLayer::new(gate.keys.clone(), Ledger::memory());
+    let mut service = layer.layer(gate.layer.layer(gate.upstream.clone()));
+    shown.debug("UsageSource", &UsageSource::from(Ledger::memory()));
+    shown.debug("UsageLayer", &layer);
+    shown.debug("UsageService", &layer.layer(()));
+    shown.debug("UsageFuture", &service.call(gate.post(CHAT, chat())));
+    shown.debug("UsageBody", service.call(gate.post(CHAT, chat())).await.unwrap().body());
+}
+
 #[tokio::test]
 async fn debug_and_display_of_public_types_show_no_secret() {
     let calls = Arc::new(Mutex::new(Vec::new()));
@@ -178,8 +190,10 @@ async fn debug_and_display_of_public_types_show_no_secret() {
     shown.debug("ProxyKeyFuture", &inner.call(gate.post(CHAT, chat())));
     shown.debug("ProxyKeyBody", future.await.unwrap().body());
     shown.debug("ProxyKeyLayer", &gate.layer);
+    usage_types(&gate, &mut shown).await;
     shown.debug("MeteredCall", &*calls.lock().unwrap());
     shown.debug("Ledger", &Ledger::memory());
+    shown.debug("LedgerStatus", &Ledger::memory().status());
     #[cfg(feature = "sqlite")]
     ledger_files(&mut shown);
     shown.debug("Picodollars", &Picodollars(25));
