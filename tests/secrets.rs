@@ -189,6 +189,9 @@ async fn directories(shown: &mut Shown) {
     .base_url(base)
     .on_progress(move |progress| log.lock().unwrap().push(progress));
     shown.debug("Directory", &directory);
+    for check in directory.check_lists().await {
+        shown.debug("ListCheck", &check);
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("learned.json");
     let synced = directory.sync(&file).await.unwrap();
