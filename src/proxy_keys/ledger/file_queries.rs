@@ -10,7 +10,7 @@ use super::reader::{FileQuery, LedgerReader};
 use super::sqlite::LOG_LIMIT;
 use super::store::StoreError;
 
-/// The pause before a query while the log is larger than its limit.
+/// The pause before a query while the log is larger than its limit and grows.
 ///
 /// The writer can begin the log anew only at a commit without a reader. Queries without a pause between them would leave no
 /// such commit, and the log would grow until the disk is full.
@@ -48,11 +48,15 @@ fn start_thread(path: PathBuf) -> Sender<FileQuery> {
 /// Runs queries until the queue is dropped. The file stays open between them.
 fn run_queries(path: &Path, queries: &Receiver<FileQuery>) {
     let mut reader = None;
+    // The size of the log at the last pause. A log of the same size has no writer that waits.
+    let mut paused_size = 0;
     while let Ok(query) = queries.recv() {
         match get_or_open(&mut reader, path) {
             Ok(opened) => {
-                if opened.wal_size() > LOG_LIMIT.into() {
+                let size = opened.wal_size();
+                if size > LOG_LIMIT.into() && size != paused_size {
                     thread::sleep(PAUSE);
+                    paused_size = size;
                 }
                 opened.run_query(query);
             }
