@@ -1,4 +1,4 @@
-"""The command lines of the manifests and the unit, each in a container: python3 commands.py FOLDER [--without-ready]
+"""The command lines of the manifests and the unit, each in a container: python3 commands.py FOLDER
 
 FOLDER contains the file system of the image and its configuration. Requires a network namespace of its own, because the
 servers have the ports of the real ones.
@@ -28,7 +28,6 @@ from tally import check, end, equal
 from unit import CREDENTIALS, STATE, Service
 
 FOLDER = Path(sys.argv[1])
-HAS_READY = "--without-ready" not in sys.argv
 AUTHORITY = "/authority.pem"
 # An address of the pod that is not its loopback address: a listener at 127.0.0.1 does not accept its connections.
 POD_ADDRESS = "127.0.0.2"
@@ -276,8 +275,7 @@ class Commands:
 
 def probe_actions(container):
     """The HTTP requests of the probes of a container."""
-    actions = [value["httpGet"] for name, value in container.items() if name.endswith("Probe")]
-    return [action for action in actions if HAS_READY or action["path"] != "/ready"]
+    return [value["httpGet"] for name, value in container.items() if name.endswith("Probe")]
 
 
 def readme_arguments():

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the files of examples/proxy/deploy: python3 examples/proxy/tests/deploy/run.py [--without-ready]
+"""Checks the files of examples/proxy/deploy: python3 examples/proxy/tests/deploy/run.py
 
 Builds the static program with the command of the Dockerfile, and the image from it. Validates the manifests and the unit.
 Then runs each command line of them in containers, with a name server and an HTTPS server in place of the providers.
-With --without-ready, the probes of the path /ready are not sent.
 
 Requires root, buildah, openssl, iproute2, binutils, systemd, and the packages in requirements.txt.
 """
@@ -100,7 +99,7 @@ def expect_exposed(program, folder, limit):
 
 def run_commands(folder):
     isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    done = subprocess.run([*isolated, sys.executable, HERE / "commands.py", folder, *sys.argv[1:]])
+    done = subprocess.run([*isolated, sys.executable, HERE / "commands.py", folder])
     check("each command line works", lambda: equal(done.returncode, 0, "exit code"))
 
 
