@@ -7,6 +7,7 @@
 //!
 //! [`flags`] are the flags, and [`stack`] lists the layers in the order of the path. [`revocation`] is one of the checks.
 //! [`usage`] serves the usage in the ledger. [`operator_usage`] serves all of it at the operator listener.
+pub mod credential_headers;
 pub mod flags;
 pub mod operator_usage;
 pub mod revocation;

@@ -3,7 +3,6 @@ use std::convert::Infallible;
 use std::future;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -11,6 +10,7 @@ use http_body_util::{BodyExt, Either, Full};
 use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tower_api_key_name::proxy_keys::ProxyKeys;
 
+use super::credential_headers::{CREDENTIAL_HEADERS, X_API_KEY};
 use super::usage::{LedgerUsageApi, with_usage};
 use crate::coding;
 use crate::http_service::HttpService;
@@ -21,8 +21,6 @@ use crate::upstream::failure::Failure;
 
 /// The body of a response to the holder of the operator token.
 type OperatorBody = UnsyncBoxBody<Bytes, BoxError>;
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Returns a service that serves requests with the operator token from the ledger. The inner service receives all other
 /// requests, and never the token. Without a usage API there is no token.
@@ -84,7 +82,7 @@ fn refuse<A>(keys: &ProxyKeys, request: &Request<A>) -> Response<Full<Bytes>> {
 /// True if a credential of the request contains the operator token, also beside another credential or in another form than
 /// the usage API accepts: the token must not be sent to a provider.
 fn has_operator_token(keys: &ProxyKeys, headers: &HeaderMap) -> bool {
-    let credentials = headers.get_all(AUTHORIZATION).iter().chain(headers.get_all(X_API_KEY));
+    let credentials = CREDENTIAL_HEADERS.into_iter().flat_map(|name| headers.get_all(name));
     for credential in credentials {
         // A token contains none of these bytes.
         for word in credential.as_bytes().split(|byte| matches!(byte, b' ' | b'\t' | b',')) {

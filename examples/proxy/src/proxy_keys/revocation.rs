@@ -5,20 +5,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, service_fn};
 use tower_api_key_name::proxy_keys::ProxyKeys;
 
+use super::credential_headers::CREDENTIAL_HEADERS;
 use crate::http_service::HttpService;
 
 /// The pause between two checks of a stream's key. An expiry is no event that could be awaited.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-
-/// The headers that can contain a proxy key.
-const CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
 pin_project! {
     /// A response body that fails when the key of its request is revoked.
@@ -48,7 +45,7 @@ fn revocation(keys: ProxyKeys, headers: &HeaderMap) -> Option<Pin<Box<dyn Future
         return None;
     }
     let mut credential = HeaderMap::new();
-    for name in CREDENTIALS {
+    for name in CREDENTIAL_HEADERS {
         for value in headers.get_all(&name) {
             credential.append(name.clone(), value.clone());
         }
